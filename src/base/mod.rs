@@ -1,0 +1,13 @@
+//! Words that every room may use: ids, units, sequence arithmetic, time, the ordered map, addresses.
+//!
+//! Depends on std, `slotmap` and `ipnet` only.
+
+pub mod ids;
+pub mod map;
+pub mod seq;
+pub mod time;
+pub mod units;
+
+pub use ids::{PeerId, RoomId, TrackId, WorkerId};
+pub use time::{Ntp, Time};
+pub use units::Bitrate;

@@ -1,0 +1,76 @@
+//! What the control plane tells a worker.
+
+use super::plan::{IceCredentials, MediaPlan, TransportPlan};
+use crate::base::{PeerId, RoomId, TrackId};
+
+/// One command for one room. A room begins with its first [`RoomCommand::AddPeer`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// The room that the command is for.
+    pub room: RoomId,
+    /// What to do there.
+    pub what: RoomCommand,
+}
+
+/// What to do in a room. A command that names something unknown is counted and changes nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RoomCommand {
+    /// A participant's connection begins: its ICE credentials answer from now on.
+    AddPeer {
+        /// Whose connection.
+        peer: PeerId,
+        /// How it is secured.
+        transport: Box<TransportPlan>,
+    },
+    /// What an offer and its answer settled; replaces the plan before it. m-lines keep their index for life.
+    Negotiate {
+        /// Whose connection.
+        peer: PeerId,
+        /// The compiled result of the negotiation.
+        media: Box<MediaPlan>,
+    },
+    /// New ICE credentials (RFC 8445 section 2.4); the old ones answer until a new pair is nominated.
+    RestartIce {
+        /// Whose connection.
+        peer: PeerId,
+        /// The new credentials of both sides.
+        ice: IceCredentials,
+    },
+    /// The connection ends; its tracks and subscriptions end with it.
+    RemovePeer {
+        /// Whose connection.
+        peer: PeerId,
+    },
+    /// What arrives on a receiving m-line is the track `track` from now on.
+    Publish {
+        /// The publisher.
+        peer: PeerId,
+        /// Index of the m-line in its offers.
+        mline: u8,
+        /// The track's identity.
+        track: TrackId,
+    },
+    /// The track ends; whoever received it gets nothing more.
+    Unpublish {
+        /// The track.
+        track: TrackId,
+    },
+    /// Stops (or resumes) forwarding a track, whatever its publisher sends.
+    Mute {
+        /// The track.
+        track: TrackId,
+        /// Whether its packets are dropped.
+        muted: bool,
+    },
+    /// Points a sending m-line (one half of a slot pair) at a track, or at nothing.
+    Point {
+        /// The subscriber.
+        peer: PeerId,
+        /// Index of the m-line in its offers.
+        mline: u8,
+        /// What it shows or plays from now on.
+        source: Option<TrackId>,
+    },
+    /// Everything of the room ends.
+    Close,
+}

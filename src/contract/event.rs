@@ -1,0 +1,64 @@
+//! What a worker tells the control plane.
+
+use super::plan::SrtpProfile;
+use crate::base::{PeerId, RoomId, TrackId};
+
+/// Something that happened in a room on a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// DTLS is done: media may flow both ways.
+    Connected {
+        /// Where.
+        room: RoomId,
+        /// Whose connection.
+        peer: PeerId,
+        /// The negotiated SRTP protection profile.
+        profile: SrtpProfile,
+    },
+    /// Nothing authenticated has come for the consent time (RFC 7675), or the handshake failed, or the peer closed.
+    Disconnected {
+        /// Where.
+        room: RoomId,
+        /// Whose connection.
+        peer: PeerId,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// Consent has come back after [`DisconnectReason::ConsentLost`] (an ICE restart, or the network returned).
+    Reconnected {
+        /// Where.
+        room: RoomId,
+        /// Whose connection.
+        peer: PeerId,
+    },
+    /// Who speaks has changed: the tracks above the speech threshold, loudest first.
+    Speakers {
+        /// Where.
+        room: RoomId,
+        /// Audio level in −dBov (0 loudest, 127 silence; RFC 6464) of each speaking track.
+        speaking: Vec<(TrackId, u8)>,
+    },
+    /// The first packet of a published track has arrived.
+    TrackStarted {
+        /// Where.
+        room: RoomId,
+        /// Which track.
+        track: TrackId,
+    },
+    /// The room's state was dropped after a fault; its members must connect anew.
+    RoomFailed {
+        /// Which room.
+        room: RoomId,
+    },
+}
+
+/// Why a connection is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// No authenticated STUN for the consent time.
+    ConsentLost,
+    /// The DTLS handshake failed (a wrong fingerprint, no common profile, or it never ended).
+    HandshakeFailed,
+    /// The peer closed DTLS.
+    Closed,
+}

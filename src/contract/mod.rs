@@ -1,0 +1,15 @@
+//! The values that cross between the control plane and the media plane: commands down, events and
+//! cumulative counters up. Values only: no channel, no socket, no behaviour.
+
+pub mod command;
+pub mod event;
+pub mod plan;
+pub mod report;
+
+pub use command::{Command, RoomCommand};
+pub use event::{DisconnectReason, Event};
+pub use plan::{
+    Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, HashFunction, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan,
+    Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan,
+};
+pub use report::{Counter, Counters, WorkerReport};

@@ -1,0 +1,164 @@
+//! What a worker counts. Counters are cumulative: a lost report costs staleness, nothing else.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $name:ident => $metric:literal, $label:literal;)*) => {
+        /// Everything that a worker counts.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(usize)]
+        pub enum Counter {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Counter {
+            /// All counters, in the order of their discriminants.
+            pub const ALL: &'static [Counter] = &[$(Counter::$name,)*];
+
+            /// The metric's name (without the `althing_` prefix), and `key=value` of its label or an empty string.
+            pub const fn metric(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Counter::$name => ($metric, $label),)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams received.
+    DatagramsIn => "datagrams_received_total", "";
+    /// Bytes of datagrams received.
+    BytesIn => "received_bytes_total", "";
+    /// Datagrams sent.
+    DatagramsOut => "datagrams_sent_total", "";
+    /// Bytes of datagrams sent.
+    BytesOut => "sent_bytes_total", "";
+    /// RTP packets accepted from publishers.
+    RtpIn => "rtp_packets_received_total", "";
+    /// RTP packets forwarded to subscribers, retransmissions excluded.
+    RtpForwarded => "rtp_packets_forwarded_total", "";
+    /// RTP packets sent again on request.
+    RtpRetransmitted => "rtp_packets_retransmitted_total", "";
+    /// RTP packets that a publisher sent again and that filled a hole.
+    RtpRepaired => "rtp_packets_repaired_total", "";
+    /// Sequence numbers asked for from publishers.
+    NackOut => "nacked_packets_total", "direction=sent";
+    /// Sequence numbers asked for by subscribers.
+    NackIn => "nacked_packets_total", "direction=received";
+    /// Sequence numbers that were asked for and were no longer (or never) in the cache.
+    NackMissed => "nack_misses_total", "";
+    /// Key frames asked for from publishers.
+    KeyFrameRequestOut => "key_frame_requests_total", "direction=sent";
+    /// Key frames asked for by subscribers.
+    KeyFrameRequestIn => "key_frame_requests_total", "direction=received";
+    /// RTCP packets (compounds) accepted.
+    RtcpIn => "rtcp_packets_received_total", "";
+    /// RTCP packets (compounds) sent.
+    RtcpOut => "rtcp_packets_sent_total", "";
+    /// STUN requests answered.
+    StunAnswered => "stun_requests_total", "result=answered";
+    /// STUN requests for a user name that is not ours.
+    StunUnknownUser => "stun_requests_total", "result=unknown_user";
+    /// STUN requests of a known user name without integrity, or with a wrong one.
+    StunBadIntegrity => "stun_requests_total", "result=bad_integrity";
+    /// STUN requests that could not be read, or of another kind.
+    StunMalformed => "stun_requests_total", "result=malformed";
+    /// STUN requests in which the peer took the controlled role (answered 487).
+    StunRoleConflict => "stun_requests_total", "result=role_conflict";
+    /// DTLS handshakes begun.
+    HandshakeStarted => "dtls_handshakes_total", "result=started";
+    /// DTLS handshakes completed.
+    HandshakeCompleted => "dtls_handshakes_total", "result=completed";
+    /// DTLS handshakes failed.
+    HandshakeFailed => "dtls_handshakes_total", "result=failed";
+    /// Datagrams dropped: shorter or stranger than any known protocol.
+    DropUnknownProtocol => "packets_dropped_total", "reason=unknown_protocol";
+    /// Datagrams dropped: media or DTLS from an address that no ICE check has validated.
+    DropUnvalidatedAddress => "packets_dropped_total", "reason=unvalidated_address";
+    /// Datagrams dropped: DTLS that could not be read, or too much of it before the handshake's end.
+    DropDtls => "packets_dropped_total", "reason=dtls";
+    /// Datagrams dropped: SRTP before the keys are known.
+    DropNoKeys => "packets_dropped_total", "reason=no_keys";
+    /// Packets dropped: SRTP or SRTCP authentication failed.
+    DropAuthentication => "packets_dropped_total", "reason=authentication";
+    /// Packets dropped: replayed, or too old to tell.
+    DropReplay => "packets_dropped_total", "reason=replay";
+    /// Packets dropped: the RTP or RTCP header is malformed.
+    DropMalformed => "packets_dropped_total", "reason=malformed";
+    /// Packets dropped: an authentic packet with an SSRC that belongs to no m-line.
+    DropUnknownSsrc => "packets_dropped_total", "reason=unknown_ssrc";
+    /// Packets dropped: the peer already has as many SSRCs as it may.
+    DropSsrcCap => "packets_dropped_total", "reason=ssrc_cap";
+    /// Packets dropped: a payload type that was not negotiated.
+    DropPayloadType => "packets_dropped_total", "reason=payload_type";
+    /// Packets dropped: padding only, or an RTX packet that repairs nothing.
+    DropPadding => "packets_dropped_total", "reason=padding";
+    /// Packets dropped: the m-line carries no published track, or the track is muted by a moderator.
+    DropUnpublished => "packets_dropped_total", "reason=unpublished";
+    /// Packets dropped: the encoding is not the one that the answer accepted.
+    DropEncoding => "packets_dropped_total", "reason=encoding";
+    /// Forwards dropped: the subscriber cannot decode the codec.
+    DropUndecodable => "forwards_dropped_total", "reason=undecodable";
+    /// Forwards dropped: waiting for a key frame.
+    DropAwaitingKeyFrame => "forwards_dropped_total", "reason=awaiting_key_frame";
+    /// Forwards dropped: too old for the rewriting to place.
+    DropTooOld => "forwards_dropped_total", "reason=too_old";
+    /// Datagrams that the socket refused because its buffer was full.
+    DropSocketFull => "socket_drops_total", "reason=full";
+    /// Datagrams that the socket refused for another reason.
+    DropSocketError => "socket_drops_total", "reason=error";
+    /// Commands that named something unknown.
+    CommandUnknown => "commands_ignored_total", "";
+    /// Panics caught in a room's dispatch.
+    RoomPanic => "room_panics_total", "";
+    /// Turns of the worker's loop that did something.
+    Ticks => "worker_ticks_total", "";
+}
+
+/// The counters of one worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counters {
+    values: [u64; Counter::ALL.len()],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { values: [0; Counter::ALL.len()] }
+    }
+}
+
+impl Counters {
+    /// Adds one.
+    pub fn add(&mut self, counter: Counter) {
+        self.add_many(counter, 1);
+    }
+
+    /// Adds `n`.
+    pub fn add_many(&mut self, counter: Counter, n: u64) {
+        let value = &mut self.values[counter as usize];
+        *value = value.wrapping_add(n);
+    }
+
+    /// The value so far.
+    pub const fn get(&self, counter: Counter) -> u64 {
+        self.values[counter as usize]
+    }
+}
+
+/// What a worker publishes about itself, about once a second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkerReport {
+    /// Cumulative counters.
+    pub counters: Counters,
+    /// Rooms it holds now.
+    pub rooms: u64,
+    /// Connections it holds now.
+    pub peers: u64,
+    /// Published tracks it holds now.
+    pub tracks: u64,
+    /// Subscriptions (legs pointed at a track) it holds now.
+    pub legs: u64,
+    /// Bytes in caches of recent packets.
+    pub cache_bytes: u64,
+    /// CPU time that the worker's thread has used, in microseconds.
+    pub busy_micros: u64,
+}

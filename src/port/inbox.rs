@@ -1,0 +1,96 @@
+//! A worker's inbox: a bounded queue, and an eventfd that wakes the worker from its poll.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::COMMANDS;
+use crate::contract::Command;
+
+/// The control plane's end: cheap to clone, never blocks.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    queue: SyncSender<Command>,
+    wake: Arc<OwnedFd>,
+}
+
+/// The worker's end.
+pub struct Inbox {
+    queue: Receiver<Command>,
+    wake: Arc<OwnedFd>,
+}
+
+/// The worker's queue is full, or the worker is gone: the command was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overloaded;
+
+/// A new inbox and the handle to it. Fails when the process has no file descriptor left.
+pub fn inbox() -> io::Result<(WorkerHandle, Inbox)> {
+    let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let (sender, receiver) = sync_channel(COMMANDS);
+    Ok((WorkerHandle { queue: sender, wake: wake.clone() }, Inbox { queue: receiver, wake }))
+}
+
+impl WorkerHandle {
+    /// Hands a command to the worker and wakes it.
+    pub fn send(&self, command: Command) -> Result<(), Overloaded> {
+        self.queue.try_send(command).map_err(|_| Overloaded)?;
+        // An eventfd write fails only when its counter is full, and then the worker is awake anyway.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        Ok(())
+    }
+}
+
+impl Inbox {
+    /// The next command, if one waits. `Err` when every handle is gone: the worker should end.
+    pub fn next(&self) -> Result<Option<Command>, Closed> {
+        match self.queue.try_recv() {
+            Ok(command) => Ok(Some(command)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Closed),
+        }
+    }
+
+    /// The descriptor that becomes readable when a command comes.
+    pub fn wake_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Makes the descriptor unreadable again; call it before draining with [`Self::next`].
+    pub fn clear_wake(&self) {
+        let _ = rustix::io::read(&self.wake, &mut [0u8; 8]);
+    }
+}
+
+/// Every handle to the worker is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::RoomId;
+    use crate::contract::RoomCommand;
+
+    fn close(room: u64) -> Command {
+        Command { room: RoomId(room), what: RoomCommand::Close }
+    }
+
+    #[test]
+    fn commands_come_out_in_order_and_a_full_queue_says_so() {
+        let (handle, inbox) = inbox().expect("eventfd");
+        for room in 0..COMMANDS as u64 {
+            handle.send(close(room)).expect("room in the queue");
+        }
+        assert_eq!(handle.send(close(0)), Err(Overloaded));
+        for room in 0..COMMANDS as u64 {
+            assert_eq!(inbox.next(), Ok(Some(close(room))));
+        }
+        assert_eq!(inbox.next(), Ok(None));
+        drop(handle);
+        assert_eq!(inbox.next(), Err(Closed));
+    }
+}

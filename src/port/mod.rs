@@ -1,0 +1,48 @@
+//! The mailboxes between the planes. `node` makes them; each side is handed its end.
+//!
+//! | mailbox | from → to | capacity | when full |
+//! |---|---|---|---|
+//! | commands | rooms → worker | [`COMMANDS`] | the sender is told; nothing is lost silently |
+//! | events | worker → rooms | [`EVENTS`] | the worker keeps them and tries again next tick |
+//! | report | worker → metrics | 1 | the newer report replaces the older one |
+
+mod inbox;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::contract::{Event, WorkerReport};
+
+pub use inbox::{Inbox, Overloaded, WorkerHandle, inbox};
+
+/// Commands that may wait for one worker: a storm of 500 joins into one room makes about 250 a tick.
+pub const COMMANDS: usize = 16_384;
+/// Events that may wait for the control plane, of all workers together.
+pub const EVENTS: usize = 16_384;
+
+/// The worker's end of the event mailbox.
+pub type EventSender = tokio::sync::mpsc::Sender<Event>;
+/// The control plane's end of the event mailbox.
+pub type EventReceiver = tokio::sync::mpsc::Receiver<Event>;
+
+/// The mailbox for events of all workers.
+pub fn events() -> (EventSender, EventReceiver) {
+    tokio::sync::mpsc::channel(EVENTS)
+}
+
+/// Where a worker leaves its latest report.
+#[derive(Clone, Default)]
+pub struct ReportSlot(Arc<ArcSwap<WorkerReport>>);
+
+impl ReportSlot {
+    /// Replaces the report.
+    pub fn publish(&self, report: WorkerReport) {
+        self.0.store(Arc::new(report));
+    }
+
+    /// The latest report.
+    pub fn latest(&self) -> Arc<WorkerReport> {
+        self.0.load_full()
+    }
+}

@@ -1,0 +1,115 @@
+//! What the server says by itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::response::SlotPair;
+use super::values::{ChatMessage, MemberId, MemberInfo, TrackInfo, TrackNumber};
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Event {
+    /// Somebody has come.
+    MemberJoined {
+        /// Who.
+        member: MemberInfo,
+    },
+    /// Somebody has gone.
+    MemberLeft {
+        /// Who.
+        member: MemberId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// Somebody's socket was lost or has come back; their media may go on meanwhile.
+    MemberAway {
+        /// Who.
+        member: MemberId,
+        /// Whether the socket is lost.
+        away: bool,
+    },
+    /// A track has been published, or has changed (muted or not).
+    Track {
+        /// Whose.
+        member: MemberId,
+        /// The track as it is now.
+        track: TrackInfo,
+    },
+    /// A track has ended.
+    TrackEnded {
+        /// Whose.
+        member: MemberId,
+        /// Which.
+        track: TrackNumber,
+    },
+    /// More receiving slot pairs are needed: send an offer that has so many in all.
+    Need {
+        /// How many.
+        pairs: u32,
+    },
+    /// Who is in which slot pair: all of it.
+    Slots {
+        /// The pairs that are filled.
+        slots: Vec<SlotPair>,
+    },
+    /// Who speaks, loudest first: all of it.
+    Speakers {
+        /// The members.
+        members: Vec<MemberId>,
+    },
+    /// Somebody has said something.
+    Chat {
+        /// What.
+        message: ChatMessage,
+    },
+    /// The room was locked or unlocked.
+    Locked {
+        /// Whether it is locked.
+        locked: bool,
+    },
+    /// The client's own media connection is up or down.
+    Media {
+        /// Whether it is up.
+        connected: bool,
+    },
+    /// The server has lost the room's media: make a new peer connection and offer again.
+    Restart {},
+    /// The session is over; the socket closes.
+    Bye {
+        /// Why.
+        reason: ByeReason,
+    },
+}
+
+/// Why somebody has gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum LeaveReason {
+    /// They left.
+    Left,
+    /// Their socket was gone for longer than a session may be resumed.
+    Lost,
+    /// A moderator removed them.
+    Kicked,
+    /// The same identity joined again.
+    Replaced,
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum ByeReason {
+    /// A moderator removed the member.
+    Kicked,
+    /// The same identity joined elsewhere.
+    Replaced,
+    /// The session was resumed on another socket.
+    Resumed,
+    /// The client is too slow to take what it is sent.
+    TooSlow,
+    /// The server is shutting down.
+    ShuttingDown,
+}

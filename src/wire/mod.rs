@@ -1,0 +1,21 @@
+//! The signaling messages as types: the one source of the protocol.
+//!
+//! JSON over WebSocket. A client sends [`ClientMessage`]s, each with an `id`; each gets exactly one
+//! [`Ok`](ServerMessage::Ok) or [`Error`](ServerMessage::Error) with that `id`. Whatever else the server
+//! says is an event with a `seq` that rises by one, so that a client that comes back can say what it has seen.
+//! The TypeScript types of `web/sdk/src/wire.ts` are generated from here.
+
+mod event;
+mod request;
+mod response;
+mod values;
+
+pub use event::{ByeReason, Event, LeaveReason};
+pub use request::{ClientMessage, PublishLine, Request};
+pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
+pub use values::{ChatMessage, Grants, MemberId, MemberInfo, Source, TrackInfo, TrackNumber};
+
+/// The version of the protocol, carried by `hello` and by `Sec-WebSocket-Protocol`.
+pub const VERSION: u32 = 1;
+/// The WebSocket subprotocol that a client asks for.
+pub const SUBPROTOCOL: &str = "althing.v1";

@@ -1,0 +1,150 @@
+//! What a client may say.
+
+use serde::{Deserialize, Serialize};
+
+use super::values::{MemberId, Source, TrackNumber};
+
+/// One message from a client.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ClientMessage {
+    /// Chosen by the client; the answer carries it.
+    pub id: u32,
+    /// What it asks for.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+/// What a client asks for.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Request {
+    /// First of all: which versions and features the client has.
+    Hello {
+        /// Protocol versions that it speaks.
+        versions: Vec<u32>,
+        /// Optional features that it knows; unknown ones are ignored.
+        #[serde(default)]
+        features: Vec<String>,
+    },
+    /// Enters a room. With keys configured the token says which; without (development mode) `room` does.
+    Join {
+        /// The room's name: 1–64 characters, letters, digits, `.`, `_`, `-`.
+        room: String,
+        /// The name to show; the token's name wins when it has one.
+        #[serde(default)]
+        name: String,
+        /// A join token (JWT).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        token: Option<String>,
+    },
+    /// Takes up a session whose socket was lost; media has gone on meanwhile.
+    Resume {
+        /// The secret that `join` returned.
+        resume: String,
+        /// The `seq` of the last event received, 0 for none.
+        #[cfg_attr(test, ts(type = "number"))]
+        seq: u64,
+    },
+    /// Leaves the room; the connection's media ends.
+    Leave {},
+    /// A new offer. The answer comes in the `ok`. The offer also says, whole, what its sending m-lines carry.
+    Offer {
+        /// The session description.
+        sdp: String,
+        /// What is published on which m-line: all of it, not only what is new.
+        #[serde(default)]
+        publish: Vec<PublishLine>,
+    },
+    /// A remote candidate, kept for the record (an ICE-lite server sends no checks).
+    Candidate {
+        /// The candidate attribute's value; empty for the end of candidates.
+        candidate: String,
+        /// The m-line's mid.
+        #[serde(default)]
+        mid: String,
+    },
+    /// Publishes on an m-line that is already negotiated, without a new offer.
+    Publish {
+        /// What, and where.
+        #[serde(flatten)]
+        line: PublishLine,
+    },
+    /// Stops publishing a track; its m-line stays and may be used again.
+    Unpublish {
+        /// Which track.
+        track: TrackNumber,
+    },
+    /// Says that an own track is muted or not.
+    Mute {
+        /// Which track.
+        track: TrackNumber,
+        /// Whether it is muted.
+        muted: bool,
+    },
+    /// Wants these tracks again (all tracks are wanted at first).
+    Subscribe {
+        /// Which tracks.
+        tracks: Vec<TrackNumber>,
+    },
+    /// Wants these tracks no longer.
+    Unsubscribe {
+        /// Which tracks.
+        tracks: Vec<TrackNumber>,
+    },
+    /// Says something to everybody.
+    Chat {
+        /// What (1 byte to 4 KiB).
+        text: String,
+        /// A key of the sender's (at most 64 bytes): a repeated key is answered like the first, and sent to nobody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        key: Option<String>,
+        /// Whether the sender wants the message as an event too.
+        #[serde(default)]
+        echo: bool,
+    },
+    /// Earlier chat.
+    History {
+        /// Only messages with a smaller number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional, type = "number"))]
+        before: Option<u64>,
+        /// At most so many (1–200), the newest of them.
+        limit: u32,
+    },
+    /// Moderation: a member is removed, its token's further use refused for the room's life.
+    Kick {
+        /// Whom.
+        member: MemberId,
+    },
+    /// Moderation: stops (or allows again) forwarding a track.
+    MuteMember {
+        /// Which track.
+        track: TrackNumber,
+        /// Whether it is muted.
+        muted: bool,
+    },
+    /// Moderation: nobody new may join while locked.
+    Lock {
+        /// Whether the room is locked.
+        locked: bool,
+    },
+    /// Asks for nothing but an answer.
+    Ping {},
+}
+
+/// What a sending m-line carries.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PublishLine {
+    /// The m-line's mid.
+    pub mid: String,
+    /// Where the track comes from.
+    pub source: Source,
+    /// Whether it begins muted.
+    #[serde(default)]
+    pub muted: bool,
+}

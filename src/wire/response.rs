@@ -1,0 +1,240 @@
+//! What the server says: answers and events.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Event;
+use super::values::{ChatMessage, Grants, MemberId, MemberInfo, TrackInfo, TrackNumber};
+
+/// One message from the server.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum ServerMessage {
+    /// A request was carried out.
+    Ok {
+        /// The request's id.
+        id: u32,
+        /// What it returns, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        result: Option<OkResult>,
+    },
+    /// A request was refused; nothing has changed.
+    Error {
+        /// The request's id; absent when the message was too broken to have one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        id: Option<u32>,
+        /// What is wrong, for programs.
+        code: ErrorCode,
+        /// What is wrong and what to do about it, for people (English).
+        message: String,
+        /// Whether the same request may succeed later.
+        retryable: bool,
+    },
+    /// Something happened.
+    Event {
+        /// Rises by one from event to event of a session.
+        #[cfg_attr(test, ts(type = "number"))]
+        seq: u64,
+        /// What.
+        event: Event,
+    },
+}
+
+/// What a request returns.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum OkResult {
+    /// Of `hello`.
+    Welcome {
+        /// The version that both speak from now on.
+        version: u32,
+        /// The server's name and version.
+        server: String,
+        /// What the server holds to.
+        limits: Limits,
+        /// The server pings about so often (milliseconds), and closes a socket that is silent for twice that.
+        #[cfg_attr(test, ts(type = "number"))]
+        heartbeat_ms: u64,
+        /// A lost session may be resumed for so long (milliseconds).
+        #[cfg_attr(test, ts(type = "number"))]
+        resume_ms: u64,
+        /// Features of this server.
+        features: WelcomeFeatures,
+    },
+    /// Of `join`, and of `resume`: the room as it is.
+    Joined {
+        /// The room's name.
+        room: String,
+        /// The member's own identity and name.
+        me: MemberInfo,
+        /// What it may do.
+        grants: Grants,
+        /// The secret that `resume` takes.
+        resume: String,
+        /// How many receiving slot pairs its next offer should have.
+        pairs: u32,
+        /// The others.
+        members: Vec<MemberInfo>,
+        /// The latest chat, oldest first.
+        chat: Vec<ChatMessage>,
+        /// Whether the room is locked.
+        locked: bool,
+        /// The `seq` up to which this is the state: events after it follow.
+        #[cfg_attr(test, ts(type = "number"))]
+        seq: u64,
+        /// Who is in which slot pair (empty after `join`).
+        slots: Vec<SlotPair>,
+    },
+    /// Of `offer`.
+    Answer {
+        /// The session description.
+        sdp: String,
+        /// The m-lines of each receiving slot pair.
+        pairs: Vec<PairMids>,
+        /// The member's own tracks after this offer, each with the mid it is sent on.
+        published: Vec<(String, TrackInfo)>,
+    },
+    /// Of `publish`.
+    Published {
+        /// The track.
+        track: TrackInfo,
+    },
+    /// Of `chat`.
+    Said {
+        /// The message's number.
+        #[cfg_attr(test, ts(type = "number"))]
+        number: u64,
+        /// When the server took it: milliseconds since the Unix epoch.
+        #[cfg_attr(test, ts(type = "number"))]
+        at: u64,
+    },
+    /// Of `history`, oldest first.
+    History {
+        /// The messages.
+        messages: Vec<ChatMessage>,
+    },
+}
+
+/// What a server can do, beyond the version.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct WelcomeFeatures {
+    /// No keys are configured: anybody may join any room.
+    pub development: bool,
+}
+
+/// Limits that a client should know.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Limits {
+    /// Bytes of a message, `offer` excepted.
+    pub message_bytes: u32,
+    /// Bytes of an `offer`.
+    pub offer_bytes: u32,
+    /// m-lines of an offer.
+    pub mlines: u32,
+    /// Messages a second.
+    pub messages_per_second: u32,
+    /// Bytes of a chat text.
+    pub chat_bytes: u32,
+    /// Bytes of a name to show.
+    pub name_bytes: u32,
+}
+
+/// The m-lines of a receiving slot pair.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PairMids {
+    /// The pair's number, from 0.
+    pub pair: u32,
+    /// The mid of its audio m-line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub audio: Option<String>,
+    /// The mid of its video m-line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub video: Option<String>,
+}
+
+/// Who is in a slot pair. A pair that is empty is not listed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct SlotPair {
+    /// The pair's number.
+    pub pair: u32,
+    /// Whose tracks.
+    pub member: MemberId,
+    /// Whether they are of a shared screen (else of camera and microphone).
+    pub screen: bool,
+    /// The audio track in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub audio: Option<TrackNumber>,
+    /// The video track in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub video: Option<TrackNumber>,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum ErrorCode {
+    /// Not JSON, or not of the protocol's form.
+    Malformed,
+    /// A `type` that the server does not know.
+    UnknownMessage,
+    /// No common version.
+    UnsupportedVersion,
+    /// Too many messages a second.
+    RateLimited,
+    /// A message that is not allowed now (before `hello`, before `join`, twice).
+    WrongState,
+    /// No token where one is needed.
+    TokenMissing,
+    /// The token is not valid: form, signature, algorithm or key.
+    TokenInvalid,
+    /// The token has expired, or is not valid yet.
+    TokenExpired,
+    /// The token is for another room.
+    TokenWrongRoom,
+    /// The token's member was removed from this room.
+    Kicked,
+    /// The token does not grant this.
+    Forbidden,
+    /// The room's name is not a name.
+    InvalidRoomName,
+    /// The name to show is too long or has control characters.
+    InvalidName,
+    /// The room is full, or there are too many rooms.
+    Full,
+    /// The room is locked.
+    Locked,
+    /// There is no such session any more: join again.
+    ResumeUnknown,
+    /// There is no such member, track or message.
+    NotFound,
+    /// A value is too long or too many.
+    LimitExceeded,
+    /// The offer is not a session description.
+    SdpMalformed,
+    /// The offer has no `a=fingerprint`, or only weak ones.
+    SdpFingerprint,
+    /// The offer has no ICE credentials, or bad ones.
+    SdpIce,
+    /// The offer does not put all m-lines into one BUNDLE group.
+    SdpBundle,
+    /// The offer has more m-lines than allowed.
+    SdpTooManyMlines,
+    /// No codec of an m-line that is to be published is known.
+    SdpNoCodec,
+    /// The offer changes what may not change: the role, the fingerprint, an m-line's kind or mid.
+    SdpChanged,
+    /// The server has failed; nothing the client can do but try again.
+    Internal,
+}

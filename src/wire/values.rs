@@ -1,0 +1,107 @@
+//! Values that several messages share.
+
+use serde::{Deserialize, Serialize};
+
+/// A member's identity in its room: from the token's `sub`, or drawn by the server in development mode.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct MemberId(pub String);
+
+/// A track's number, unique within the node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct TrackNumber(#[cfg_attr(test, ts(type = "number"))] pub u64);
+
+/// Where a track comes from. A member publishes at most one track of each source.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Source {
+    /// The microphone.
+    Microphone,
+    /// The camera.
+    Camera,
+    /// The sound of a shared screen, window or tab.
+    ScreenAudio,
+    /// A shared screen, window or tab.
+    Screen,
+}
+
+impl Source {
+    /// All sources.
+    pub const ALL: [Source; 4] = [Source::Microphone, Source::Camera, Source::ScreenAudio, Source::Screen];
+
+    /// Whether it is sound.
+    pub const fn is_audio(self) -> bool {
+        matches!(self, Source::Microphone | Source::ScreenAudio)
+    }
+
+    /// Whether it belongs to a shared screen.
+    pub const fn is_screen(self) -> bool {
+        matches!(self, Source::ScreenAudio | Source::Screen)
+    }
+}
+
+/// What a member may do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Grants {
+    /// The sources it may publish.
+    pub publish: Vec<Source>,
+    /// Whether it may receive the others' tracks.
+    pub subscribe: bool,
+    /// Whether it may chat.
+    pub chat: bool,
+    /// Whether it may kick, mute others and lock the room.
+    pub moderate: bool,
+}
+
+/// A published track, as others see it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct TrackInfo {
+    /// Its number.
+    pub track: TrackNumber,
+    /// Where it comes from.
+    pub source: Source,
+    /// Whether its publisher has muted it.
+    pub muted: bool,
+    /// Whether a moderator has muted it: nothing of it is forwarded until a moderator takes that back.
+    pub muted_by_moderator: bool,
+}
+
+/// A member, as others see it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct MemberInfo {
+    /// Its identity.
+    pub member: MemberId,
+    /// The name to show (at most 128 bytes).
+    pub name: String,
+    /// Whether it may moderate.
+    pub moderator: bool,
+    /// Its tracks.
+    pub tracks: Vec<TrackInfo>,
+}
+
+/// One line of chat.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ChatMessage {
+    /// Its number in the room, from 1, without gaps.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub number: u64,
+    /// Who said it.
+    pub member: MemberId,
+    /// Their name at that time.
+    pub name: String,
+    /// When the server took it: milliseconds since the Unix epoch.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub at: u64,
+    /// What they said (at most 4 KiB).
+    pub text: String,
+    /// The sender's own key for it, which makes sending it twice the same as once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub key: Option<String>,
+}
