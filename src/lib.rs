@@ -5,6 +5,7 @@
 
 pub mod base;
 pub mod contract;
+pub mod io;
 pub mod media;
 pub mod port;
 pub mod wire;

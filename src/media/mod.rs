@@ -1,9 +1,17 @@
-//! The media plane: pure machines that are told the time and the bytes, and return bytes and events.
+//! The media plane: the whole SFU as a pure machine. It is told the time and the bytes, and returns bytes and events.
 //!
-//! `packet` reads and writes what travels in a datagram, `rewrite` turns one source's packets into those of
-//! the slot that a subscriber sees.
+//! In, for each packet: `engine` → `demux` → `transport` → `publish` (the cache). Out, once a tick: `route/fanout` walks every
+//! subscriber's legs: `rewrite` → seal → `outgoing`. `room` holds all state of a room as one value; `peer` one connection of it.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+pub mod demux;
+pub mod engine;
+pub mod outgoing;
 pub mod packet;
+pub mod peer;
+pub mod publish;
 pub mod rewrite;
+pub mod room;
+pub mod route;
+pub mod transport;
