@@ -78,6 +78,7 @@ impl RtpHeader {
 }
 
 impl ExtensionBlock {
+    /// The block announced at `at`; its end is not yet known to lie in the packet.
     fn parse(packet: &[u8], at: usize) -> Option<Self> {
         let form = match u16_at(packet, at)? {
             0xbede => ExtensionForm::OneByte,
@@ -87,7 +88,7 @@ impl ExtensionBlock {
         let words = u16_at(packet, at.wrapping_add(2))?;
         let start = at.wrapping_add(4);
         let end = usize::from(words).wrapping_mul(4).wrapping_add(start);
-        (end <= packet.len()).then_some(Self { form, start, end })
+        Some(Self { form, start, end })
     }
 }
 

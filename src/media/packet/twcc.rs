@@ -121,7 +121,6 @@ impl Arrivals {
             }
         }
         self.next = self.next.max(number.saturating_sub(REACH));
-        self.clear(number);
     }
 
     fn tick(&self, number: u64) -> u32 {
