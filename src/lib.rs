@@ -5,5 +5,6 @@
 
 pub mod base;
 pub mod contract;
+pub mod media;
 pub mod port;
 pub mod wire;
