@@ -25,7 +25,8 @@ pub(super) enum Use {
 /// The keys of one direction, ready to work.
 pub(super) enum SessionKeys {
     Gcm(GcmKeys),
-    CmSha1(CmSha1Keys),
+    /// Boxed: it is forty times larger, and rare.
+    CmSha1(Box<CmSha1Keys>),
 }
 
 /// AEAD_AES_128_GCM (RFC 7714).
@@ -56,11 +57,11 @@ impl SessionKeys {
             }
             SrtpProfile::AesCm128HmacSha1_80 => {
                 let auth: [u8; 20] = prf.derive(labels.authentication)?;
-                Self::CmSha1(CmSha1Keys {
+                Self::CmSha1(Box::new(CmSha1Keys {
                     cipher: counter_mode(&key)?,
                     auth: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &auth),
                     salt: prf.derive(labels.salt)?,
-                })
+                }))
             }
         })
     }

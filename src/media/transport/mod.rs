@@ -6,6 +6,7 @@
 //!          ─ first byte 128–191 → srtp, srtcp (from a validated path only) → plaintext in place
 //! ```
 
+pub mod dtls;
 pub mod ice;
 mod keys;
 pub mod replay;
@@ -14,6 +15,7 @@ pub mod srtp;
 
 use std::net::SocketAddr;
 
+pub use dtls::{DtlsError, DtlsEvent, DtlsIdentity, DtlsTransport};
 pub use ice::{ConsentLost, IceAnswer, IceLite, StunDrop, peek_username};
 pub use replay::{ReceiveStream, Replayed, StreamState};
 pub use srtcp::{SrtcpReceiver, SrtcpSender};
