@@ -34,7 +34,10 @@ fn main() {
         let mut seals: Vec<f64> = (0..5).map(|_| seal_ns(930)).collect();
         seals.sort_by(f64::total_cmp);
         let (forward, seal) = (runs[2], seals[2]);
-        println!(r#"{{"bench":"forward","subscribers":{subscribers},"bytes":950,"ns_per_forward":{forward:.0},"ns_bare_seal":{seal:.0},"ratio":{:.2}}}"#, forward / seal);
+        println!(
+            r#"{{"bench":"forward","subscribers":{subscribers},"bytes":950,"ns_per_forward":{forward:.0},"ns_bare_seal":{seal:.0},"ratio":{:.2}}}"#,
+            forward / seal
+        );
     }
 }
 

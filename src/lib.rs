@@ -1,8 +1,5 @@
 //! Althing, a selective forwarding unit for WebRTC.
 
-// Rules that hold only in some rooms: `clippy.toml` lists what is banned and why, `media/` denies it.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-
 pub mod base;
 pub mod contract;
 pub mod io;

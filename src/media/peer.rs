@@ -25,6 +25,8 @@ pub struct Peer {
     pub ice: IceLite,
     /// How it is secured, until keys are known and after (retransmitted flights, close).
     pub dtls: Option<Box<DtlsTransport>>,
+    /// Whether the handshake has begun.
+    pub handshake_started: bool,
     /// Its keys.
     pub srtp: Option<Box<Srtp>>,
     /// What negotiation settled.
@@ -97,6 +99,7 @@ impl Peer {
             id,
             ice: IceLite::new(transport.ice),
             dtls,
+            handshake_started: false,
             srtp,
             plan: MediaPlan::default(),
             streams: Vec::new(),

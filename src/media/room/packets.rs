@@ -28,11 +28,25 @@ impl Room {
         if answer.validated {
             shared.demux.add_path(path, at);
             shared.demux.retain_paths(at, |p| peer.ice.is_validated(*p));
+            self.begin_handshake(now, index, shared);
         }
-        if std::mem::take(&mut peer.down) {
+        if let Some(peer) = self.peers.get_mut(index)
+            && std::mem::take(&mut peer.down)
+        {
             shared.events.push_back(Event::Reconnected { room: self.id, peer: peer.id });
         }
         self.due(now);
+    }
+
+    /// There is a way to the peer: a handshake that has not begun begins (or waits for the peer to begin it).
+    fn begin_handshake(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(dtls) = &mut peer.dtls else { return };
+        if !std::mem::replace(&mut peer.handshake_started, true) {
+            shared.counters.add(Counter::HandshakeStarted);
+            dtls.start(now);
+            self.after_dtls(now, index, shared);
+        }
     }
 
     /// A DTLS datagram from a validated path; it waits for its turn.
