@@ -6,4 +6,5 @@
 pub mod base;
 pub mod contract;
 pub mod port;
+pub mod sdp;
 pub mod wire;
