@@ -5,4 +5,5 @@ pub mod contract;
 pub mod io;
 pub mod media;
 pub mod port;
+pub mod sdp;
 pub mod wire;
