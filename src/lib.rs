@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod base;
+pub mod config;
 pub mod contract;
 pub mod port;
 pub mod wire;
