@@ -141,6 +141,31 @@ pub enum Request {
     Ping {},
 }
 
+impl Request {
+    /// The `type` of the request.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Request::Hello { .. } => "hello",
+            Request::Join { .. } => "join",
+            Request::Resume { .. } => "resume",
+            Request::Leave {} => "leave",
+            Request::Offer { .. } => "offer",
+            Request::Candidate { .. } => "candidate",
+            Request::Publish { .. } => "publish",
+            Request::Unpublish { .. } => "unpublish",
+            Request::Mute { .. } => "mute",
+            Request::Subscribe { .. } => "subscribe",
+            Request::Unsubscribe { .. } => "unsubscribe",
+            Request::Chat { .. } => "chat",
+            Request::History { .. } => "history",
+            Request::Kick { .. } => "kick",
+            Request::MuteMember { .. } => "mute_member",
+            Request::Lock { .. } => "lock",
+            Request::Ping {} => "ping",
+        }
+    }
+}
+
 /// What a sending m-line carries.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -244,3 +244,43 @@ pub enum ErrorCode {
     /// The server has failed; nothing the client can do but try again.
     Internal,
 }
+
+impl ErrorCode {
+    /// Whether the same request may succeed later.
+    pub const fn retryable(self) -> bool {
+        matches!(self, ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Internal)
+    }
+
+    /// The code as the protocol writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ErrorCode::Malformed => "malformed",
+            ErrorCode::UnknownMessage => "unknown_message",
+            ErrorCode::UnsupportedVersion => "unsupported_version",
+            ErrorCode::RateLimited => "rate_limited",
+            ErrorCode::WrongState => "wrong_state",
+            ErrorCode::TokenMissing => "token_missing",
+            ErrorCode::TokenInvalid => "token_invalid",
+            ErrorCode::TokenExpired => "token_expired",
+            ErrorCode::TokenWrongRoom => "token_wrong_room",
+            ErrorCode::Kicked => "kicked",
+            ErrorCode::Forbidden => "forbidden",
+            ErrorCode::InvalidRoomName => "invalid_room_name",
+            ErrorCode::InvalidName => "invalid_name",
+            ErrorCode::Full => "full",
+            ErrorCode::Locked => "locked",
+            ErrorCode::ResumeUnknown => "resume_unknown",
+            ErrorCode::NotFound => "not_found",
+            ErrorCode::LimitExceeded => "limit_exceeded",
+            ErrorCode::PublishConflict => "publish_conflict",
+            ErrorCode::SdpMalformed => "sdp_malformed",
+            ErrorCode::SdpFingerprint => "sdp_fingerprint",
+            ErrorCode::SdpIce => "sdp_ice",
+            ErrorCode::SdpBundle => "sdp_bundle",
+            ErrorCode::SdpTooManyMlines => "sdp_too_many_mlines",
+            ErrorCode::SdpNoCodec => "sdp_no_codec",
+            ErrorCode::SdpChanged => "sdp_changed",
+            ErrorCode::Internal => "internal",
+        }
+    }
+}
