@@ -31,6 +31,9 @@ export interface DeviceList {
   speakers: MediaDeviceInfo[];
 }
 
+const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
+const PROCESSING = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+
 /** Whether this page may ask for devices at all. */
 export function devicesAllowed(): boolean {
   return globalThis.isSecureContext && navigator.mediaDevices !== undefined;
@@ -45,14 +48,18 @@ export async function listDevices(): Promise<DeviceList> {
 
 /** Opens a camera: this one if given and present, else any. */
 export async function openCamera(deviceId?: string): Promise<MediaStreamTrack> {
-  const size = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
-  return first(await capture({ video: { ...size, ...preferring(deviceId) } }));
+  return first(await capture({ video: { ...PICTURE, ...preferring(deviceId) } }));
 }
 
 /** Opens a microphone: this one if given and present, else any. */
 export async function openMicrophone(deviceId?: string): Promise<MediaStreamTrack> {
-  const processing = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-  return first(await capture({ audio: { ...processing, ...preferring(deviceId) } }));
+  return first(await capture({ audio: { ...PROCESSING, ...preferring(deviceId) } }));
+}
+
+/** Opens any of both at once, so that the person is asked once. Rejects when either cannot be had. */
+export async function openBoth(ids: { camera?: string | undefined; microphone?: string | undefined }): Promise<{ camera: MediaStreamTrack; microphone: MediaStreamTrack }> {
+  const tracks = await capture({ video: { ...PICTURE, ...preferring(ids.camera) }, audio: { ...PROCESSING, ...preferring(ids.microphone) } });
+  return { camera: first(tracks.filter((track) => track.kind === 'video')), microphone: first(tracks.filter((track) => track.kind === 'audio')) };
 }
 
 /** Lets the person choose a screen, window or tab; its sound comes along where the browser offers it. */

@@ -1,4 +1,4 @@
-import { DeviceError, openCamera, openMicrophone, openScreen } from './devices.ts';
+import { DeviceError, openBoth, openCamera, openMicrophone, openScreen } from './devices.ts';
 import { Emitter } from './emitter.ts';
 import type { Publication } from './publisher.ts';
 import type { Source } from './wire.ts';
@@ -52,6 +52,16 @@ export class LocalMedia extends Emitter<LocalEvents> {
   exit(): void {
     this.#stage = undefined;
     void this.setScreen(false);
+  }
+
+  /** Turns camera and microphone on with one question to the person; each by itself when both together cannot be had. */
+  async start(): Promise<void> {
+    const both = await openBoth(this.#devices).catch(() => undefined);
+    if (both) {
+      this.#hold('camera', both.camera);
+      this.#hold('microphone', both.microphone);
+    }
+    await Promise.allSettled([this.setCamera(true), this.setMicrophone(true)]);
   }
 
   /** Turns the microphone on or off. */
@@ -135,7 +145,10 @@ export class LocalMedia extends Emitter<LocalEvents> {
   }
 
   async #open(kind: 'camera' | 'microphone', open: () => Promise<MediaStreamTrack>): Promise<void> {
-    const track = await this.#try(kind, open);
+    this.#hold(kind, await this.#try(kind, open));
+  }
+
+  #hold(kind: 'camera' | 'microphone', track: MediaStreamTrack): void {
     track.onended = () => {
       // Unplugged, or taken back by the person: `stop` on our side does not fire this.
       this.#release(kind);
