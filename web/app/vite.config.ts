@@ -3,7 +3,7 @@ import tailwindcss from '@tailwindcss/vite';
 import { defineConfig } from 'vite';
 
 /** Where a server runs during development: `althing` with its defaults. */
-const SERVER = process.env['ALTHING_SERVER'] ?? 'http://localhost:8080';
+const SERVER = process.env['SERVER'] ?? 'http://localhost:8080';
 
 export default defineConfig({
   plugins: [tailwindcss(), svelte()],

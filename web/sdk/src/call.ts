@@ -58,6 +58,9 @@ export class Call extends Emitter<CallEvents> {
     this.#signaling.on('closed', (error) => this.#end(error));
     this.#peer.on('state', () => this.#changed());
     this.#peer.on('bound', () => this.#place());
+    this.#peer.on('published', (tracks) => {
+      if (this.#room) this.#set({ ...this.#room, me: { ...this.#room.me, tracks } });
+    });
     this.#peer.on('stale', () => void this.#signaling.beginAnew());
     this.#peer.on('problem', (error) => this.emit('problem', error));
   }

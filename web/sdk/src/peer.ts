@@ -4,6 +4,7 @@ import { AlthingError, isAlthingError } from './errors.ts';
 import type { Publisher, Ask } from './publisher.ts';
 import type { SlotBoard } from './slots.ts';
 import { ConnectionWatch } from './watch.ts';
+import type { TrackInfo } from './wire.ts';
 
 /** The media connection as a person would put it. */
 export type MediaState = 'new' | 'connecting' | 'connected' | 'recovering';
@@ -12,6 +13,8 @@ export interface PeerEvents {
   state: MediaState;
   /** Which m-lines belong to which pair may have changed. */
   bound: void;
+  /** What the server holds of us after an offer. */
+  published: TrackInfo[];
   /** The server refused an offer of a new connection because it still holds the old one: the session must be begun anew. */
   stale: void;
   /** Something was refused. */
@@ -138,7 +141,9 @@ export class Peer extends Emitter<PeerEvents> {
       this.#watch.answered();
     }
     this.#board.bind(connection, result.pairs);
-    this.#publisher.learn(result.published.map(([, track]) => track));
+    const published = result.published.map(([, track]) => track);
+    this.#publisher.learn(published);
+    this.emit('published', published);
     this.emit('bound', undefined);
   }
 

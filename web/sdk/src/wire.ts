@@ -267,7 +267,7 @@ export type Event = { "type": "member_joined",
 export type LeaveReason = "left" | "lost" | "kicked" | "replaced";
 
 /** Why a session is over. */
-export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down";
+export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down" | "failed";
 
 /** A member's identity in its room: from the token's `sub`, or drawn by the server in development mode. */
 export type MemberId = string;

@@ -43,9 +43,10 @@ export function initials(name: string): string {
 
 /** A colour that stays the same for the same person (degrees of hue). */
 export function hue(identity: string): number {
-  let sum = 7;
-  for (const letter of identity) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % 3600;
-  return sum % 360;
+  let hash = 2166136261;
+  for (const letter of identity) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 16777619) >>> 0;
+  // Neighbouring hashes are put far apart on the circle.
+  return Math.round((hash * 137.508) % 360);
 }
 
 function tilesOfMember(member: MemberInfo, media: MemberMedia | undefined, speaking: boolean): TileView[] {

@@ -43,7 +43,7 @@ export function deviceHelp(kind: 'camera' | 'microphone', problem: DeviceProblem
     case 'insecure':
       return { title: m.help_insecure_title(), text: m.help_insecure() };
     case 'denied':
-      return { title: m.help_denied_title({ device }), text: m.help_denied({ device }) };
+      return { title: m.help_denied_title({ device }), text: m.help_denied() };
     case 'not_found':
       return { title: m.help_not_found_title({ device }), text: m.help_not_found() };
     case 'in_use':
