@@ -21,6 +21,8 @@ export function prepare(media) {
   if (!navigator.mediaDevices) return;
   const devices = navigator.mediaDevices;
   const original = devices.getUserMedia.bind(devices);
+  const originalScreen = devices.getDisplayMedia?.bind(devices);
+  const limit = { width: 640, height: 360, frameRate: 15 };
 
   /** A block moves over the colour, so that no two frames are alike; the lower left corner stays as it is. */
   const paint = (/** @type {string} */ color, /** @type {string} */ label) => {
@@ -52,16 +54,14 @@ export function prepare(media) {
   };
 
   devices.getUserMedia = async (constraints = {}) => {
-    if (!media) {
-      const limit = { width: 640, height: 360, frameRate: 15 };
-      return original({ ...constraints, ...(constraints.video ? { video: limit } : {}) });
-    }
+    if (!media) return original({ ...constraints, ...(constraints.video ? { video: limit } : {}) });
     const tracks = [];
     if (constraints.audio) tracks.push(sound(media.tone));
     if (constraints.video) tracks.push(paint(media.camera, 'camera'));
     return new MediaStream(tracks);
   };
-  if (media) devices.getDisplayMedia = async () => new MediaStream([paint(media.screen, 'screen'), sound(media.tone * 2)]);
+  devices.getDisplayMedia = async (constraints = {}) =>
+    media ? new MediaStream([paint(media.screen, 'screen'), sound(media.tone * 2)]) : originalScreen({ ...constraints, video: limit });
 }
 
 /**

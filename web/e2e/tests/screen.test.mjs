@@ -39,3 +39,13 @@ test('a shared screen is seen and heard beside the camera, also by who comes lat
   await ben.sees('Ada');
   for (const person of [ada, ben, cleo]) await person.isWell();
 });
+
+test("what the browser itself captures of a screen is seen", async () => {
+  const dan = await stage.person('Dan', { ownDevices: true });
+  const ben = await stage.person('Ben');
+  await dan.join(stage.url, 'capture');
+  await ben.join(stage.url, 'capture');
+  await dan.tab.press('s');
+  await until('frames of the captured screen arrive', async () => (await ben.received('Dan', { screen: true })).frames > 5);
+  await dan.isWell();
+});
