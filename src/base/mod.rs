@@ -2,12 +2,15 @@
 //!
 //! Depends on std, `slotmap` and `ipnet` only.
 
+pub mod bits;
 pub mod ids;
 pub mod map;
+pub mod random;
 pub mod seq;
 pub mod time;
 pub mod units;
 
+pub use bits::BitSet;
 pub use ids::{PeerId, RoomId, TrackId, WorkerId};
 pub use time::{Ntp, Time};
 pub use units::Bitrate;

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 
 use crate::contract::{Event, WorkerReport};
 
-pub use inbox::{Inbox, Overloaded, WorkerHandle, inbox};
+pub use inbox::{Closed, Inbox, Overloaded, WorkerHandle, inbox};
 
 /// Commands that may wait for one worker: a storm of 500 joins into one room makes about 250 a tick.
 pub const COMMANDS: usize = 16_384;

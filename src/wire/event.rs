@@ -29,7 +29,8 @@ pub enum Event {
         /// Whether the socket is lost.
         away: bool,
     },
-    /// A track has been published, or has changed (muted or not).
+    /// A track has been published, or has changed (muted or not). Whoever did it knows from the answer; a moderator's muting
+    /// is told to everybody.
     Track {
         /// Whose.
         member: MemberId,
@@ -73,7 +74,8 @@ pub enum Event {
         /// Whether it is up.
         connected: bool,
     },
-    /// The server has lost the room's media: make a new peer connection and offer again.
+    /// The server has lost the room's media: all tracks and slots are gone (no event for each). Make a new peer connection and
+    /// offer again.
     Restart {},
     /// The session is over; the socket closes.
     Bye {
@@ -112,4 +114,6 @@ pub enum ByeReason {
     TooSlow,
     /// The server is shutting down.
     ShuttingDown,
+    /// The server has lost the room: join again.
+    Failed,
 }

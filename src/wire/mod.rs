@@ -10,6 +10,11 @@ mod request;
 mod response;
 mod values;
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod typescript;
+
 pub use event::{ByeReason, Event, LeaveReason};
 pub use request::{ClientMessage, PublishLine, Request};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
@@ -19,3 +24,23 @@ pub use values::{ChatMessage, Grants, MemberId, MemberInfo, Source, TrackInfo, T
 pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
+/// The `type` of every request, in the order of [`Request`]'s variants.
+pub const REQUEST_TYPES: [&str; 17] = [
+    "hello",
+    "join",
+    "resume",
+    "leave",
+    "offer",
+    "candidate",
+    "publish",
+    "unpublish",
+    "mute",
+    "subscribe",
+    "unsubscribe",
+    "chat",
+    "history",
+    "kick",
+    "mute_member",
+    "lock",
+    "ping",
+];

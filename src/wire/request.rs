@@ -26,6 +26,7 @@ pub enum Request {
         versions: Vec<u32>,
         /// Optional features that it knows; unknown ones are ignored.
         #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
         features: Vec<String>,
     },
     /// Enters a room. With keys configured the token says which; without (development mode) `room` does.
@@ -34,6 +35,7 @@ pub enum Request {
         room: String,
         /// The name to show; the token's name wins when it has one.
         #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
         name: String,
         /// A join token (JWT).
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +46,7 @@ pub enum Request {
     Resume {
         /// The secret that `join` returned.
         resume: String,
-        /// The `seq` of the last event received, 0 for none.
+        /// The `seq` of the last event received, 0 for none. A number that was never sent is refused.
         #[cfg_attr(test, ts(type = "number"))]
         seq: u64,
     },
@@ -56,6 +58,7 @@ pub enum Request {
         sdp: String,
         /// What is published on which m-line: all of it, not only what is new.
         #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
         publish: Vec<PublishLine>,
     },
     /// A remote candidate, kept for the record (an ICE-lite server sends no checks).
@@ -64,6 +67,7 @@ pub enum Request {
         candidate: String,
         /// The m-line's mid.
         #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
         mid: String,
     },
     /// Publishes on an m-line that is already negotiated, without a new offer.
@@ -104,6 +108,7 @@ pub enum Request {
         key: Option<String>,
         /// Whether the sender wants the message as an event too.
         #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
         echo: bool,
     },
     /// Earlier chat.
@@ -136,6 +141,31 @@ pub enum Request {
     Ping {},
 }
 
+impl Request {
+    /// The `type` of the request.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Request::Hello { .. } => "hello",
+            Request::Join { .. } => "join",
+            Request::Resume { .. } => "resume",
+            Request::Leave {} => "leave",
+            Request::Offer { .. } => "offer",
+            Request::Candidate { .. } => "candidate",
+            Request::Publish { .. } => "publish",
+            Request::Unpublish { .. } => "unpublish",
+            Request::Mute { .. } => "mute",
+            Request::Subscribe { .. } => "subscribe",
+            Request::Unsubscribe { .. } => "unsubscribe",
+            Request::Chat { .. } => "chat",
+            Request::History { .. } => "history",
+            Request::Kick { .. } => "kick",
+            Request::MuteMember { .. } => "mute_member",
+            Request::Lock { .. } => "lock",
+            Request::Ping {} => "ping",
+        }
+    }
+}
+
 /// What a sending m-line carries.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -146,5 +176,6 @@ pub struct PublishLine {
     pub source: Source,
     /// Whether it begins muted.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<_>"))]
     pub muted: bool,
 }

@@ -64,7 +64,7 @@ pub enum OkResult {
         /// Features of this server.
         features: WelcomeFeatures,
     },
-    /// Of `join`, and of `resume`: the room as it is.
+    /// Of `join`, and of `resume`: the room as it is, all of it. It replaces whatever the client held before.
     Joined {
         /// The room's name.
         room: String,
@@ -78,15 +78,19 @@ pub enum OkResult {
         pairs: u32,
         /// The others.
         members: Vec<MemberInfo>,
-        /// The latest chat, oldest first.
+        /// Who speaks, loudest first.
+        speakers: Vec<MemberId>,
+        /// The latest chat, oldest first; numbers tell a client that resumes which messages it has already.
         chat: Vec<ChatMessage>,
         /// Whether the room is locked.
         locked: bool,
-        /// The `seq` up to which this is the state: events after it follow.
+        /// The `seq` up to which this is the state: the next event has the number after it.
         #[cfg_attr(test, ts(type = "number"))]
         seq: u64,
         /// Who is in which slot pair (empty after `join`).
         slots: Vec<SlotPair>,
+        /// Whether the server still holds this session's media connection; if not, make a new peer connection and offer.
+        connection: bool,
     },
     /// Of `offer`.
     Answer {
@@ -221,6 +225,8 @@ pub enum ErrorCode {
     NotFound,
     /// A value is too long or too many.
     LimitExceeded,
+    /// Such a track is published already on another m-line, or an m-line is named twice or cannot carry it.
+    PublishConflict,
     /// The offer is not a session description.
     SdpMalformed,
     /// The offer has no `a=fingerprint`, or only weak ones.
@@ -237,4 +243,44 @@ pub enum ErrorCode {
     SdpChanged,
     /// The server has failed; nothing the client can do but try again.
     Internal,
+}
+
+impl ErrorCode {
+    /// Whether the same request may succeed later.
+    pub const fn retryable(self) -> bool {
+        matches!(self, ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Internal)
+    }
+
+    /// The code as the protocol writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ErrorCode::Malformed => "malformed",
+            ErrorCode::UnknownMessage => "unknown_message",
+            ErrorCode::UnsupportedVersion => "unsupported_version",
+            ErrorCode::RateLimited => "rate_limited",
+            ErrorCode::WrongState => "wrong_state",
+            ErrorCode::TokenMissing => "token_missing",
+            ErrorCode::TokenInvalid => "token_invalid",
+            ErrorCode::TokenExpired => "token_expired",
+            ErrorCode::TokenWrongRoom => "token_wrong_room",
+            ErrorCode::Kicked => "kicked",
+            ErrorCode::Forbidden => "forbidden",
+            ErrorCode::InvalidRoomName => "invalid_room_name",
+            ErrorCode::InvalidName => "invalid_name",
+            ErrorCode::Full => "full",
+            ErrorCode::Locked => "locked",
+            ErrorCode::ResumeUnknown => "resume_unknown",
+            ErrorCode::NotFound => "not_found",
+            ErrorCode::LimitExceeded => "limit_exceeded",
+            ErrorCode::PublishConflict => "publish_conflict",
+            ErrorCode::SdpMalformed => "sdp_malformed",
+            ErrorCode::SdpFingerprint => "sdp_fingerprint",
+            ErrorCode::SdpIce => "sdp_ice",
+            ErrorCode::SdpBundle => "sdp_bundle",
+            ErrorCode::SdpTooManyMlines => "sdp_too_many_mlines",
+            ErrorCode::SdpNoCodec => "sdp_no_codec",
+            ErrorCode::SdpChanged => "sdp_changed",
+            ErrorCode::Internal => "internal",
+        }
+    }
 }

@@ -80,6 +80,8 @@ pub struct MemberInfo {
     pub name: String,
     /// Whether it may moderate.
     pub moderator: bool,
+    /// Whether its socket is lost at the moment (its media may go on).
+    pub away: bool,
     /// Its tracks.
     pub tracks: Vec<TrackInfo>,
 }

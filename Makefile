@@ -1,0 +1,76 @@
+# One verb a need, the same here and in CI.
+#   make run      build page and server, start on http://localhost:8080
+#   make test     everything that must hold: checks, unit, simulation, browsers
+# Longer ones: make prove (every figure that is claimed), make bench.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := run
+.PHONY: run test check unit sim web web-test e2e bench prove prove-call doc clean
+
+WEB_STAMP := web/node_modules/.installed
+PAGE := web/app/dist/index.html
+WEB_SOURCES := $(shell find web/sdk/src web/app -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print 2>/dev/null)
+say = @echo "==> [$$(date +%H:%M:%S)] $(1)"
+
+run: web
+	@scripts/need.sh build
+	$(call say,building the server (the first time takes about ten minutes))
+	@cargo build --release --locked
+	@exec target/release/althing $(ARGS)
+
+web: $(PAGE)
+
+$(WEB_STAMP): web/package-lock.json
+	@scripts/need.sh web
+	$(call say,installing the page's packages)
+	@cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(PAGE): $(WEB_STAMP) $(WEB_SOURCES)
+	$(call say,building the page)
+	@cd web && npm run --silent build
+	@touch $@
+
+test:
+	@scripts/need.sh build web browsers lab
+	$(call say,1/5 page: types$(comma) unit tests$(comma) build)
+	@$(MAKE) --no-print-directory web web-test
+	$(call say,2/5 server: building with its tests (cold about ten minutes))
+	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
+	$(call say,3/5 checks: format$(comma) lints$(comma) architecture)
+	@$(MAKE) --no-print-directory check
+	$(call say,4/5 unit tests and simulation)
+	@$(MAKE) --no-print-directory unit
+	$(call say,5/5 browsers)
+	@$(MAKE) --no-print-directory e2e
+	$(call say,all passed)
+
+comma := ,
+
+check:
+	@cargo fmt --check
+	@cargo clippy --locked --all-targets -- -D warnings 2>&1 | scripts/progress.sh
+	@cargo test --locked --quiet --test architecture
+
+unit:
+	@cargo test --locked
+
+sim:
+	@ALTHING_SIM_SEED=$(seed) cargo test --locked --test sim -- --nocapture
+
+web-test: $(WEB_STAMP)
+	@cd web && npm run --silent check && npm run --silent test
+
+e2e: web
+	@scripts/need.sh build browsers lab
+	@cargo build --locked --bins
+	@cd web && npm run --silent e2e
+
+bench:
+	@cargo bench --locked --bench forward
+
+prove: prove-call
+
+doc:
+	@cargo doc --locked --no-deps --document-private-items

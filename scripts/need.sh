@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# need.sh WHAT...: makes sure that what a verb needs is there. As root on Debian or Ubuntu it installs it; else it
+# names the exact command. WHAT is one of: build web browsers lab
+set -euo pipefail
+
+missing=()
+want() { # want COMMAND PACKAGE
+  command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+for what in "$@"; do
+  case $what in
+  build)
+    if ! command -v cargo >/dev/null 2>&1; then
+      echo "Rust is missing. Install version 1.95 or newer: https://rustup.rs" >&2
+      exit 69
+    fi
+    want cc build-essential
+    ;;
+  web)
+    if ! command -v npm >/dev/null 2>&1 || [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+      echo "Node.js 20 or newer with npm is missing. Install it: https://nodejs.org" >&2
+      exit 69
+    fi
+    ;;
+  browsers)
+    want chromium chromium
+    want firefox-esr firefox-esr
+    ;;
+  lab)
+    want ip iproute2
+    want nft nftables
+    want ethtool ethtool
+    ;;
+  *)
+    echo "need.sh: unknown: $what" >&2
+    exit 64
+    ;;
+  esac
+done
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  echo "==> installing: ${missing[*]}"
+  log=$(mktemp)
+  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    exit 69
+  fi
+  rm -f "$log"
+else
+  echo "Missing: ${missing[*]}. Install them:  sudo apt-get update && sudo apt-get install -y ${missing[*]}" >&2
+  exit 69
+fi

@@ -1,0 +1,119 @@
+//! The command line.
+
+mod settings;
+mod token;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, Overrides, Settings};
+use crate::node;
+
+/// Althing: a WebRTC SFU in one binary.
+#[derive(Parser)]
+#[command(name = "althing", version, propagate_version = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// What every command takes.
+#[derive(Args)]
+struct Common {
+    /// A file with settings (TOML)
+    #[arg(long, short, global = true, env = "ALTHING_CONFIG", hide_env_values = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, like --set media.port=41000; `althing config print` lists them all
+    #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+    /// Where page and signaling are served (http.listen)
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// The address that clients find media at, where it differs from this machine's (media.announce)
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    announce: Option<String>,
+    /// What is logged: error, warn, info, debug or trace (log.level)
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the server (what happens without a command, too)
+    Run,
+    /// Join tokens
+    Token {
+        #[command(subcommand)]
+        verb: token::Verb,
+    },
+    /// The settings
+    Config {
+        #[command(subcommand)]
+        verb: settings::Verb,
+    },
+}
+
+/// Carries out the command line.
+pub fn main() -> ExitCode {
+    let Arguments { common, verb } = Arguments::parse();
+    let done = match verb {
+        None | Some(Verb::Run) => common.checked().and_then(run),
+        Some(Verb::Token { verb }) => common.checked().and_then(|config| token::run(verb, &config)),
+        Some(Verb::Config { verb }) => settings::run(&verb, &common),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("althing: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> Result<(), String> {
+    node::logs::begin(&config.log).map_err(|e| e.to_string())?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|e| format!("the system gives no threads: {e}"))?;
+    runtime.block_on(node::run(config)).map_err(|e| e.to_string())
+}
+
+impl Common {
+    /// The settings as written.
+    fn settings(&self) -> Result<Settings, String> {
+        let mut overrides: Overrides = self.set.iter().cloned().collect();
+        let flags = [("http.listen", &self.listen), ("media.announce", &self.announce), ("log.level", &self.log)];
+        overrides.extend(flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
+        let environment: BTreeMap<String, String> = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        config::load(self.config.as_deref(), environment, &overrides).map_err(|e| e.to_string())
+    }
+
+    fn checked(&self) -> Result<Config, String> {
+        self.settings()?.check().map_err(|e| e.to_string())
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_is_the_documented_one() {
+        insta::assert_snapshot!(Arguments::command().term_width(100).render_long_help());
+    }
+}

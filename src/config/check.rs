@@ -1,0 +1,301 @@
+//! From settings as written to settings that mean something: what cannot work is refused here, once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::schema::{Key, LimitSettings, LogSettings, Settings};
+
+/// The checked settings.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// The public listener.
+    pub http: HttpConfig,
+    /// Where metrics and health are served.
+    pub admin: SocketAddr,
+    /// The media plane.
+    pub media: MediaConfig,
+    /// Who may join.
+    pub auth: AuthKeys,
+    /// Rooms and members.
+    pub rooms: RoomsConfig,
+    /// What a client may send.
+    pub limits: LimitSettings,
+    /// The log.
+    pub log: LogSettings,
+}
+
+impl Default for Config {
+    /// The configuration of default settings.
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            http: http(&settings),
+            admin: settings.admin.listen,
+            media: media(&settings),
+            auth: AuthKeys::default(),
+            rooms: rooms(&settings),
+            limits: settings.limits,
+            log: settings.log,
+        }
+    }
+}
+
+/// The public listener.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HttpConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Whose pages may open a signaling socket.
+    pub origins: AllowedOrigins,
+    /// Between pings on a signaling socket.
+    pub heartbeat: Duration,
+}
+
+/// Whose pages may open a signaling socket. A request without `Origin` comes from no page and is always allowed.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AllowedOrigins {
+    /// Anybody's.
+    Any,
+    /// This server's own, and these (`scheme://host[:port]`, lower case).
+    OwnAnd(Vec<String>),
+}
+
+/// The media plane.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MediaConfig {
+    /// Worker threads, at least one.
+    pub workers: u16,
+    /// UDP port of worker 0.
+    pub port: u16,
+    /// Addresses to bind; empty for those of all interfaces.
+    pub bind: Vec<IpAddr>,
+    /// Addresses to announce instead of the bound ones.
+    pub announce: Vec<IpAddr>,
+}
+
+/// Rooms and members.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RoomsConfig {
+    /// Rooms at a time.
+    pub max: usize,
+    /// Members of a room.
+    pub members: usize,
+    /// How long an empty room lives on.
+    pub grace: Duration,
+    /// How long a lost session may be resumed.
+    pub resume: Duration,
+    /// Chat messages that a room keeps.
+    pub history: usize,
+}
+
+/// The keys that tokens are signed with.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AuthKeys(BTreeMap<String, Secret>);
+
+impl AuthKeys {
+    /// The secret of a key.
+    pub fn secret(&self, id: &str) -> Option<&Secret> {
+        self.0.get(id)
+    }
+
+    /// Whether there are none: development mode.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first key, in alphabetical order.
+    pub fn first(&self) -> Option<(&str, &Secret)> {
+        self.0.iter().next().map(|(id, secret)| (id.as_str(), secret))
+    }
+}
+
+impl FromIterator<(String, Secret)> for AuthKeys {
+    fn from_iter<I: IntoIterator<Item = (String, Secret)>>(keys: I) -> Self {
+        Self(keys.into_iter().collect())
+    }
+}
+
+/// A secret; Debug output hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// RFC 7518 section 3.2: a key of HS256 has at least as many bits as its hash.
+    pub const MIN_BYTES: usize = 32;
+
+    /// A secret of at least [`Self::MIN_BYTES`] bytes.
+    pub fn new(text: &str) -> Option<Self> {
+        (text.len() >= Self::MIN_BYTES).then(|| Self(text.to_owned()))
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A setting that cannot work.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InvalidSetting {
+    /// Its full name.
+    pub name: String,
+    /// Why, and what would.
+    pub why: String,
+}
+
+impl std::error::Error for InvalidSetting {}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the setting `{}` cannot work: {}", self.name, self.why)
+    }
+}
+
+impl Settings {
+    /// Checks the settings; reads the files that hold secrets.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    pub fn check(self) -> Result<Config, InvalidSetting> {
+        self.check_media()?;
+        self.check_limits()?;
+        at_least("http.heartbeat_seconds", self.http.heartbeat_seconds, 1)?;
+        at_least("rooms.max", self.rooms.max as u64, 1)?;
+        at_least("rooms.members", self.rooms.members as u64, 1)?;
+        for origin in self.http.origins.iter().filter(|o| *o != "*") {
+            check_origin(origin)?;
+        }
+        let auth = self.auth.keys.iter().map(|(id, key)| Ok((id.clone(), secret(id, key)?))).collect::<Result<_, _>>()?;
+        let (http, media, rooms) = (http(&self), media(&self), rooms(&self));
+        Ok(Config { http, admin: self.admin.listen, media, auth, rooms, limits: self.limits, log: self.log })
+    }
+
+    fn check_media(&self) -> Result<(), InvalidSetting> {
+        at_least("media.workers", self.media.workers.into(), 1)?;
+        let last = u32::from(self.media.port) + u32::from(self.media.workers) - 1;
+        if self.media.port != 0 && last > u32::from(u16::MAX) {
+            return invalid("media.port", format!("worker {} would need the port {last}: choose a lower one", self.media.workers - 1));
+        }
+        for (name, addresses) in [("media.bind", &self.media.bind), ("media.announce", &self.media.announce)] {
+            if let Some(address) = addresses.iter().find(|a| a.is_unspecified() || a.is_multicast()) {
+                return invalid(name, format!("{address} is not the address of one host: list real ones, or none for all interfaces"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), InvalidSetting> {
+        let limits = &self.limits;
+        at_least("limits.sockets", limits.sockets as u64, 1)?;
+        at_least("limits.message_bytes", limits.message_bytes.into(), 1_024)?;
+        at_least("limits.offer_bytes", limits.offer_bytes.into(), limits.message_bytes.into())?;
+        at_least("limits.messages_per_second", limits.messages_per_second.into(), 1)?;
+        at_least("limits.mlines", limits.mlines.into(), 2)?;
+        at_least("limits.chat_bytes", limits.chat_bytes.into(), 1)?;
+        at_least("limits.name_bytes", limits.name_bytes.into(), 1)?;
+        if limits.mlines > 64 {
+            return invalid("limits.mlines", "an m-line's index is at most 63: choose 64 or fewer".to_owned());
+        }
+        if limits.chat_bytes >= limits.message_bytes {
+            return invalid("limits.chat_bytes", "a chat text has to fit into a message: choose fewer than limits.message_bytes".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn http(settings: &Settings) -> HttpConfig {
+    let any = settings.http.origins.iter().any(|o| o == "*");
+    let listed = || settings.http.origins.iter().map(|o| o.to_lowercase()).collect();
+    let origins = if any { AllowedOrigins::Any } else { AllowedOrigins::OwnAnd(listed()) };
+    HttpConfig { listen: settings.http.listen, origins, heartbeat: Duration::from_secs(settings.http.heartbeat_seconds) }
+}
+
+fn media(settings: &Settings) -> MediaConfig {
+    let media = &settings.media;
+    MediaConfig { workers: media.workers, port: media.port, bind: media.bind.clone(), announce: media.announce.clone() }
+}
+
+fn rooms(settings: &Settings) -> RoomsConfig {
+    let rooms = &settings.rooms;
+    RoomsConfig {
+        max: rooms.max,
+        members: rooms.members,
+        grace: Duration::from_secs(rooms.grace_seconds),
+        resume: Duration::from_secs(rooms.resume_seconds),
+        history: rooms.history,
+    }
+}
+
+fn secret(id: &str, key: &Key) -> Result<Secret, InvalidSetting> {
+    let name = format!("auth.keys.{id}");
+    let text = match key {
+        Key::Secret(text) => text.clone(),
+        Key::File { secret_file } => match std::fs::read_to_string(secret_file) {
+            Ok(text) => text.trim_end().to_owned(),
+            Err(e) => return invalid(&name, format!("{}: {e}", secret_file.display())),
+        },
+    };
+    match Secret::new(&text) {
+        Some(secret) => Ok(secret),
+        None => invalid(&name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
+    }
+}
+
+fn check_origin(origin: &str) -> Result<(), InvalidSetting> {
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains('/') => Ok(()),
+        _ => invalid("http.origins", format!("`{origin}` is not an origin: write scheme and host, like https://meet.example.org, or * for any")),
+    }
+}
+
+fn at_least(name: &str, value: u64, least: u64) -> Result<(), InvalidSetting> {
+    if value < least { invalid(name, format!("it is {value}: choose at least {least}")) } else { Ok(()) }
+}
+
+fn invalid<T>(name: &str, why: String) -> Result<T, InvalidSetting> {
+    Err(InvalidSetting { name: name.to_owned(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Settings)) -> String {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings.check().expect_err("refused").name
+    }
+
+    #[test]
+    fn the_default_settings_are_the_default_configuration() {
+        assert_eq!(Settings::default().check().as_ref(), Ok(&Config::default()));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        assert_eq!(refused(|s| s.media.workers = 0), "media.workers");
+        assert_eq!(refused(|s| (s.media.port, s.media.workers) = (65_535, 2)), "media.port");
+        assert_eq!(refused(|s| s.media.bind = vec!["0.0.0.0".parse().expect("an address")]), "media.bind");
+        assert_eq!(refused(|s| s.limits.mlines = 65), "limits.mlines");
+        assert_eq!(refused(|s| s.limits.chat_bytes = 1 << 20), "limits.chat_bytes");
+        assert_eq!(refused(|s| s.http.origins = vec!["meet.example.org".into()]), "http.origins");
+        assert_eq!(refused(|s| s.auth.keys = [("main".to_owned(), Key::Secret("short".into()))].into()), "auth.keys.main");
+        let missing = Key::File { secret_file: "/nonexistent/secret".into() };
+        assert_eq!(refused(|s| s.auth.keys = [("main".to_owned(), missing)].into()), "auth.keys.main");
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let secret = Secret::new("0123456789abcdef0123456789abcdef").expect("long enough");
+        assert!(!format!("{secret:?}").contains("0123"));
+    }
+}

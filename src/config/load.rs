@@ -1,0 +1,221 @@
+//! Reading the settings: file, then environment, then command line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use config::{Environment, File, FileFormat, Source, Value, ValueKind};
+
+use super::schema::Settings;
+
+/// Variables of the environment that begin with this are settings: `ALTHING_HTTP__LISTEN` is `http.listen`.
+const PREFIX: &str = "ALTHING";
+/// Variables with the prefix that are not settings.
+const OTHER_VARIABLES: [&str; 1] = ["config"];
+/// Settings that are lists: in the environment and on the command line their items are separated by commas.
+const LISTS: [&str; 3] = ["http.origins", "media.bind", "media.announce"];
+/// Below this anything goes: the names are the operator's.
+const FREE: &str = "auth.keys.";
+
+/// Settings from the command line: full name → value, as text.
+pub type Overrides = BTreeMap<String, String>;
+
+/// Why the settings could not be read.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The file cannot be read.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A name that does not exist.
+    Unknown {
+        /// The name.
+        name: String,
+        /// Where it was written.
+        place: String,
+        /// The nearest name that exists.
+        nearest: Option<String>,
+    },
+    /// A value that is not of its setting's kind.
+    Value(String),
+}
+
+impl std::error::Error for LoadError {}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, why } => write!(f, "cannot read the settings in {}: {why}", path.display()),
+            Self::Unknown { name, place, nearest: Some(nearest) } => write!(f, "{place}: there is no setting `{name}`; did you mean `{nearest}`?"),
+            Self::Unknown { name, place, nearest: None } => write!(f, "{place}: there is no setting `{name}`; `althing config print` lists them all"),
+            Self::Value(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+/// Reads the settings.
+///
+/// # Errors
+/// When the file cannot be read, a name does not exist, or a value is of the wrong kind.
+pub fn load(file: Option<&Path>, environment: BTreeMap<String, String>, overrides: &Overrides) -> Result<Settings, LoadError> {
+    let known = known_names();
+    let mut builder = config::Config::builder();
+    if let Some(path) = file {
+        let source = read_file(path)?;
+        check_names(&known, &source, &path.display().to_string())?;
+        builder = builder.add_source(source);
+    }
+    let source = variables(environment);
+    check_names(&known, &source, "environment")?;
+    builder = builder.add_source(source);
+    // The command line has the environment's form: text, lists separated by commas.
+    let source = variables(overrides.iter().map(|(k, v)| (format!("{PREFIX}_{}", k.replace('.', "__")), v.clone())).collect());
+    check_names(&known, &source, "command line")?;
+    let built = builder.add_source(source).build().map_err(|e| LoadError::Value(e.to_string()))?;
+    built.try_deserialize().map_err(|e| LoadError::Value(e.to_string()))
+}
+
+fn read_file(path: &Path) -> Result<config::File<config::FileSourceString, FileFormat>, LoadError> {
+    let text = std::fs::read_to_string(path).map_err(|e| LoadError::File { path: path.into(), why: e.to_string() })?;
+    let source = File::from_str(&text, FileFormat::Toml);
+    source.collect().map_err(|e| LoadError::File { path: path.into(), why: e.to_string() })?;
+    Ok(source)
+}
+
+/// A source of `ALTHING_SECTION__KEY=value` pairs; other variables are left alone.
+fn variables(all: BTreeMap<String, String>) -> Environment {
+    let ours = all.into_iter().filter(|(name, _)| {
+        let rest = name.to_lowercase();
+        rest.strip_prefix("althing_").is_some_and(|rest| !OTHER_VARIABLES.contains(&rest))
+    });
+    let source = Environment::with_prefix(PREFIX).prefix_separator("_").separator("__").list_separator(",").ignore_empty(true);
+    let source = LISTS.into_iter().fold(source.try_parsing(true), |source, list| source.with_list_parse_key(list));
+    source.source(Some(ours.collect()))
+}
+
+fn check_names(known: &BTreeSet<String>, source: &dyn Source, place: &str) -> Result<(), LoadError> {
+    let mut written = BTreeSet::new();
+    let values = source.collect().map_err(|e| LoadError::Value(e.to_string()))?;
+    for (key, value) in &values {
+        leaves(key, value, &mut written);
+    }
+    for name in written {
+        let parent = known.iter().any(|k| k.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')));
+        if !known.contains(&name) && !name.starts_with(FREE) && !parent && name != FREE.trim_end_matches('.') {
+            let nearest = nearest(known, &name);
+            return Err(LoadError::Unknown { name, place: place.to_owned(), nearest });
+        }
+    }
+    Ok(())
+}
+
+/// The full names of everything below a value.
+fn leaves(name: &str, value: &Value, into: &mut BTreeSet<String>) {
+    match &value.kind {
+        ValueKind::Table(table) if !table.is_empty() => table.iter().for_each(|(key, value)| leaves(&format!("{name}.{key}"), value, into)),
+        _ => {
+            into.insert(name.to_owned());
+        }
+    }
+}
+
+/// The full names of all settings.
+fn known_names() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let defaults = toml::Table::try_from(Settings::default()).unwrap_or_default();
+    for (section, settings) in &defaults {
+        names.extend(settings.as_table().into_iter().flatten().map(|(key, _)| format!("{section}.{key}")));
+    }
+    names
+}
+
+fn nearest(known: &BTreeSet<String>, name: &str) -> Option<String> {
+    let last = |n: &str| n.rsplit('.').next().unwrap_or_default().to_owned();
+    // The same key in another section is the likelier mistake than a key that is spelt alike.
+    if let Some(same) = known.iter().find(|k| last(k) == last(name)) {
+        return Some(same.clone());
+    }
+    let best = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)))?;
+    (strsim::jaro(best, name) > 0.7).then(|| best.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LogFormat;
+
+    fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    fn file(text: &str) -> (PathBuf, impl Drop) {
+        struct Remove(PathBuf);
+        impl Drop for Remove {
+            fn drop(&mut self) {
+                let _ = std::fs::remove_file(&self.0);
+            }
+        }
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("althing-settings-{}-{number}.toml", std::process::id()));
+        std::fs::write(&path, text).expect("a temporary file");
+        (path.clone(), Remove(path))
+    }
+
+    #[test]
+    fn nothing_at_all_gives_the_defaults() {
+        assert_eq!(load(None, pairs(&[("HOME", "/root")]), &Overrides::new()).expect("defaults"), Settings::default());
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
+        let (path, _remove) = file("[http]\nlisten = '127.0.0.1:1'\n[media]\nport = 1\nworkers = 3\n");
+        let env = pairs(&[("ALTHING_HTTP__LISTEN", "127.0.0.1:2"), ("ALTHING_MEDIA__PORT", "2")]);
+        let settings = load(Some(&path), env, &pairs(&[("media.port", "3")])).expect("settings");
+        assert_eq!((settings.media.workers, settings.media.port), (3, 3));
+        assert_eq!(settings.http.listen.port(), 2);
+    }
+
+    #[test]
+    fn lists_in_the_environment_are_separated_by_commas() {
+        let env = pairs(&[("ALTHING_MEDIA__ANNOUNCE", "192.0.2.1,2001:db8::1"), ("ALTHING_LOG__FORMAT", "json")]);
+        let settings = load(None, env, &Overrides::new()).expect("settings");
+        assert_eq!(settings.media.announce.len(), 2);
+        assert_eq!(settings.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_nearest_one_wherever_it_is_written() {
+        let (path, _remove) = file("[http]\nlissten = '127.0.0.1:1'\n");
+        let errors = [
+            load(Some(&path), BTreeMap::new(), &Overrides::new()),
+            load(None, pairs(&[("ALTHING_HTTP__LISSTEN", "127.0.0.1:1")]), &Overrides::new()),
+            load(None, BTreeMap::new(), &pairs(&[("http.lissten", "x")])),
+        ];
+        for error in errors {
+            let text = error.expect_err("refused").to_string();
+            assert!(text.contains("`http.lissten`; did you mean `http.listen`?"), "{text}");
+        }
+        let text = load(None, pairs(&[("ALTHING_HTTP__WORKERS", "2")]), &Overrides::new()).expect_err("refused").to_string();
+        assert!(text.contains("`media.workers`"), "{text}");
+        let text = load(None, pairs(&[("ALTHING_QQQ", "2")]), &Overrides::new()).expect_err("refused").to_string();
+        assert!(text.contains("althing config print"), "{text}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_names_its_setting() {
+        let text = load(None, pairs(&[("ALTHING_MEDIA__WORKERS", "many")]), &Overrides::new()).expect_err("refused").to_string();
+        assert!(text.contains("workers"), "{text}");
+    }
+
+    #[test]
+    fn keys_may_be_secrets_or_files() {
+        let (path, _remove) = file("[auth.keys]\nmain = 'a secret'\nold = { secret_file = '/etc/althing/old' }\n");
+        let settings = load(Some(&path), BTreeMap::new(), &Overrides::new()).expect("settings");
+        assert_eq!(settings.auth.keys.len(), 2);
+    }
+}

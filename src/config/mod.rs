@@ -1,0 +1,12 @@
+//! The settings: what there is ([`Settings`]), where it comes from ([`load`]), and what it means once checked ([`Config`]).
+//!
+//! A file, then the environment (`ALTHING_SECTION__KEY`), then the command line: the later wins. A name that does
+//! not exist is refused with the nearest one that does, wherever it was written.
+
+mod check;
+mod load;
+mod schema;
+
+pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
+pub use load::{LoadError, Overrides, load};
+pub use schema::{AdminSettings, AuthSettings, HttpSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings, Settings};

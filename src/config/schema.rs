@@ -1,0 +1,182 @@
+//! Every setting, with its default. `config/default.toml` says the same for people, and a test holds the two equal.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// All settings as they are written, before they are checked.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The public listener: page and signaling.
+    pub http: HttpSettings,
+    /// The private listener: metrics and health.
+    pub admin: AdminSettings,
+    /// The media plane.
+    pub media: MediaSettings,
+    /// Who may join.
+    pub auth: AuthSettings,
+    /// Rooms and members.
+    pub rooms: RoomSettings,
+    /// What a client may send.
+    pub limits: LimitSettings,
+    /// The log.
+    pub log: LogSettings,
+}
+
+/// The public listener.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Origins of pages that may open a signaling socket, beside this server's own; `*` for any.
+    pub origins: Vec<String>,
+    /// Seconds between pings on a signaling socket; one that is silent for twice as long is taken for lost.
+    pub heartbeat_seconds: u64,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8080)), origins: Vec::new(), heartbeat_seconds: 15 }
+    }
+}
+
+/// The private listener.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+    }
+}
+
+/// The media plane.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MediaSettings {
+    /// Worker threads, each pinned to a core, each with its own UDP port.
+    pub workers: u16,
+    /// UDP port of worker 0; worker i has this plus i. 0 lets the system choose (tests).
+    pub port: u16,
+    /// Addresses of this machine to send and receive media on; empty for those of all interfaces.
+    pub bind: Vec<IpAddr>,
+    /// Addresses that clients are told, where they differ from the bound ones (behind a one-to-one NAT).
+    pub announce: Vec<IpAddr>,
+}
+
+impl Default for MediaSettings {
+    fn default() -> Self {
+        Self { workers: 1, port: 40_000, bind: Vec::new(), announce: Vec::new() }
+    }
+}
+
+/// Who may join.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthSettings {
+    /// Key id → secret. None at all is development mode: anybody may join any room and moderate it.
+    pub keys: BTreeMap<String, Key>,
+}
+
+/// The secret of a key, or where it is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Key {
+    /// The secret itself.
+    Secret(String),
+    /// A file whose content, without white space at its end, is the secret.
+    File {
+        /// Its path.
+        secret_file: PathBuf,
+    },
+}
+
+/// Rooms and members.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RoomSettings {
+    /// Rooms at a time.
+    pub max: usize,
+    /// Members of a room.
+    pub members: usize,
+    /// Seconds that an empty room lives on.
+    pub grace_seconds: u64,
+    /// Seconds within which a lost session may be resumed.
+    pub resume_seconds: u64,
+    /// Chat messages that a room keeps.
+    pub history: usize,
+}
+
+impl Default for RoomSettings {
+    fn default() -> Self {
+        Self { max: 10_000, members: 500, grace_seconds: 30, resume_seconds: 60, history: 200 }
+    }
+}
+
+/// What a client may send.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Signaling sockets at a time.
+    pub sockets: usize,
+    /// Bytes of a signaling message, `offer` excepted.
+    pub message_bytes: u32,
+    /// Bytes of an `offer` message.
+    pub offer_bytes: u32,
+    /// Signaling messages a second; each 16 KiB begun counts as one.
+    pub messages_per_second: u32,
+    /// m-lines of an offer.
+    pub mlines: u32,
+    /// Bytes of a chat text.
+    pub chat_bytes: u32,
+    /// Bytes of a name to show.
+    pub name_bytes: u32,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            sockets: 20_000,
+            message_bytes: 64 * 1024,
+            offer_bytes: 512 * 1024,
+            messages_per_second: 50,
+            mlines: 64,
+            chat_bytes: 4 * 1024,
+            name_bytes: 128,
+        }
+    }
+}
+
+/// The log.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// How it is written.
+    pub format: LogFormat,
+    /// What is written: a level, or directives such as `info,althing::control=debug`.
+    pub level: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,82 @@
+//! Everything random and everything counted that the control plane hands out. Pure code is given drawn values.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_lc_rs::rand;
+
+use crate::base::{PeerId, RoomId, TrackId};
+use crate::control::rooms::SocketId;
+
+/// The node's counters of identities: none is ever given twice.
+#[derive(Default)]
+pub struct Numbers {
+    rooms: AtomicU64,
+    peers: AtomicU64,
+    tracks: AtomicU64,
+    sockets: AtomicU64,
+}
+
+impl Numbers {
+    /// A room's.
+    pub fn room(&self) -> RoomId {
+        RoomId(next(&self.rooms, 1))
+    }
+
+    /// A connection's.
+    pub fn peer(&self) -> PeerId {
+        PeerId(next(&self.peers, 1))
+    }
+
+    /// The first of `n` tracks'.
+    pub fn tracks(&self, n: u64) -> TrackId {
+        TrackId(next(&self.tracks, n))
+    }
+
+    /// A socket's.
+    pub fn socket(&self) -> SocketId {
+        SocketId(next(&self.sockets, 1))
+    }
+}
+
+/// Numbers begin at 1.
+fn next(counter: &AtomicU64, n: u64) -> u64 {
+    counter.fetch_add(n, Ordering::Relaxed) + 1
+}
+
+/// Random bytes from the system's generator.
+///
+/// # Panics
+/// When the system has no randomness: nothing here can be done safely without.
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
+}
+
+/// A random number.
+pub fn number() -> u64 {
+    u64::from_ne_bytes(bytes())
+}
+
+/// `2 * N` random hexadecimal digits.
+pub fn hex<const N: usize>() -> String {
+    bytes::<N>().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_comes_twice_and_blocks_do_not_overlap() {
+        let numbers = Numbers::default();
+        assert_eq!((numbers.tracks(4), numbers.tracks(1), numbers.tracks(4)), (TrackId(1), TrackId(5), TrackId(6)));
+        assert_ne!(numbers.room(), numbers.room());
+    }
+
+    #[test]
+    fn random_text_has_the_length_asked_for() {
+        assert_eq!(hex::<24>().len(), 48);
+        assert_ne!(hex::<24>(), hex::<24>());
+    }
+}

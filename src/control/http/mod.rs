@@ -1,0 +1,54 @@
+//! The listeners: the public one (page and signaling) and the private one (metrics and health).
+
+mod admin;
+mod origin;
+mod page;
+mod upgrade;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{any, get};
+use tokio::sync::watch;
+
+use crate::config::AllowedOrigins;
+use crate::control::signaling::Front;
+
+pub use admin::admin_router;
+
+/// What the public listener needs.
+#[derive(Clone)]
+pub struct Public {
+    /// What signaling sockets share.
+    pub front: Arc<Front>,
+    /// Whose pages may open one.
+    pub origins: AllowedOrigins,
+    /// Whether the node takes new members.
+    pub ready: watch::Receiver<bool>,
+    /// Sockets open now.
+    pub sockets: Arc<AtomicUsize>,
+}
+
+impl Public {
+    /// How many sockets are open.
+    pub fn open_sockets(&self) -> usize {
+        self.sockets.load(Ordering::Relaxed)
+    }
+}
+
+/// The public listener's routes.
+pub fn public_router(public: Public) -> Router {
+    let ready = public.ready.clone();
+    Router::new()
+        .route("/ws", any(upgrade::upgrade).with_state(public))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(move || readiness(ready.clone())))
+        .merge(page::page_routes())
+}
+
+/// Whether new members should be sent here.
+async fn readiness(ready: watch::Receiver<bool>) -> (StatusCode, &'static str) {
+    if *ready.borrow() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "shutting down") }
+}

@@ -1,0 +1,15 @@
+//! The control plane: who may join, what members say to each other and to the server, and what the workers are told.
+//!
+//! The way of a message: `http` (listener) → `signaling` (socket → message → session) → the room's actor → the pure
+//! [`rooms::Room`] → effects: answers and events into members' outboxes, commands into a worker's inbox. Workers'
+//! events come back through [`dispatch`].
+
+pub mod auth;
+pub mod dispatch;
+pub mod draw;
+pub mod http;
+pub mod refusal;
+pub mod rooms;
+pub mod signaling;
+
+pub use refusal::Refusal;

@@ -1,0 +1,50 @@
+//! Why a request is not carried out.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::sdp::OfferError;
+use crate::wire::ErrorCode;
+
+/// A request was refused, and nothing has changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// What is wrong, for programs.
+    pub code: ErrorCode,
+    /// What is wrong and what to do about it, for people.
+    pub message: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// A token or a role does not allow this.
+    pub fn forbidden(what: &'static str) -> Self {
+        Self::new(ErrorCode::Forbidden, what)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<OfferError> for Refusal {
+    fn from(error: OfferError) -> Self {
+        let code = match &error {
+            OfferError::TooLarge { .. } => ErrorCode::LimitExceeded,
+            OfferError::Malformed(_) | OfferError::Duplicate { .. } => ErrorCode::SdpMalformed,
+            OfferError::TooManyMlines { .. } => ErrorCode::SdpTooManyMlines,
+            OfferError::NoFingerprint | OfferError::WeakFingerprint => ErrorCode::SdpFingerprint,
+            OfferError::NoIce | OfferError::BadIce(_) => ErrorCode::SdpIce,
+            OfferError::NoBundle | OfferError::NoRtcpMux { .. } => ErrorCode::SdpBundle,
+            OfferError::NoCodec { .. } => ErrorCode::SdpNoCodec,
+            OfferError::Changed(_) => ErrorCode::SdpChanged,
+        };
+        Self::new(code, error.to_string())
+    }
+}

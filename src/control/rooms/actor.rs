@@ -1,0 +1,189 @@
+//! The task that owns a room: commands in, effects out, timers.
+//!
+//! | mailbox | capacity | when full |
+//! |---|---|---|
+//! | members' commands | [`MAILBOX`] | the sender waits: its own socket is read no further |
+//! | a worker's events | [`MEDIA`] | the event is dropped and counted: a room that is so far behind has failed |
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, sleep_until};
+
+use super::command::{Command, Effect, SocketId};
+use super::directory::{Handle, Surroundings};
+use super::room::Room;
+use crate::base::{Time, WorkerId};
+use crate::contract::{self, RoomCommand};
+use crate::control::signaling::{End, Outbox, encode};
+use crate::wire::{self, ByeReason};
+
+/// Commands that may wait for a room: a few for each of 500 members that come at once.
+pub const MAILBOX: usize = 1_024;
+/// Events of workers that may wait for a room.
+pub const MEDIA: usize = 1_024;
+/// A worker whose inbox stays full for so long is taken for stuck, and the room is given up.
+const WORKER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a room is sent.
+pub enum Letter {
+    /// From a socket that wants to become a member's.
+    Enter {
+        /// `Join` or `Resume`.
+        command: Command,
+        /// The socket.
+        socket: SocketId,
+        /// Where its answers and events go.
+        outbox: Outbox,
+        /// Whether it has become one; dropped when the room has ended meanwhile.
+        entered: oneshot::Sender<bool>,
+    },
+    /// From a member's socket, with the request's name.
+    Command(Command, &'static str),
+}
+
+/// The room's task.
+pub(super) struct Actor {
+    pub room: Room,
+    pub handle: Handle,
+    pub letters: mpsc::Receiver<Letter>,
+    pub media: mpsc::Receiver<contract::Event>,
+    pub around: Arc<Surroundings>,
+    outboxes: HashMap<SocketId, Outbox>,
+}
+
+/// The room is over, or its worker does not take its commands.
+struct Over;
+
+impl Actor {
+    pub fn new(room: Room, handle: Handle, mail: (mpsc::Receiver<Letter>, mpsc::Receiver<contract::Event>), around: Arc<Surroundings>) -> Self {
+        Self { room, handle, letters: mail.0, media: mail.1, around, outboxes: HashMap::new() }
+    }
+
+    pub async fn run(mut self) {
+        tracing::info!(room = %self.handle.name, id = %self.handle.id, "room opened");
+        while self.turn().await.is_ok() {}
+        tracing::info!(room = %self.handle.name, id = %self.handle.id, "room closed");
+        // `Drop` does the rest, as it does after a panic.
+    }
+
+    async fn turn(&mut self) -> Result<(), Over> {
+        let deadline = self.around.instant(self.room.deadline());
+        tokio::select! {
+            biased;
+            Some(event) = self.media.recv() => self.apply(Command::Media(event), "media").await,
+            letter = self.letters.recv() => match letter {
+                Some(Letter::Command(command, name)) => self.apply(command, name).await,
+                Some(Letter::Enter { command, socket, outbox, entered }) => self.enter(command, socket, outbox, entered).await,
+                None => Err(Over),
+            },
+            () = sleep_until(deadline.into()) => self.apply(Command::Timeout, "timeout").await,
+        }
+    }
+
+    async fn enter(&mut self, command: Command, socket: SocketId, outbox: Outbox, entered: oneshot::Sender<bool>) -> Result<(), Over> {
+        let name = if matches!(command, Command::Join { .. }) { "join" } else { "resume" };
+        self.outboxes.insert(socket, outbox);
+        let went = self.apply(command, name).await;
+        let is_member = self.room.has_socket(socket);
+        if !is_member {
+            self.outboxes.remove(&socket);
+        }
+        let _ = entered.send(is_member);
+        went
+    }
+
+    async fn apply(&mut self, command: Command, name: &'static str) -> Result<(), Over> {
+        let before = self.room.len();
+        let mut effects = self.room.apply(command, self.around.now());
+        let mut slow = Vec::new();
+        loop {
+            for effect in effects.drain(..) {
+                self.carry_out(effect, name, &mut slow).await?;
+            }
+            let Some(socket) = slow.pop() else { break };
+            self.around.metrics.slow_members.inc();
+            effects = self.room.apply(Command::SocketLost { socket, bye: Some(ByeReason::TooSlow) }, self.around.now());
+        }
+        self.around.metrics.members.add(self.room.len() as i64 - before as i64);
+        let room = &self.room;
+        self.outboxes.retain(|socket, _| room.has_socket(*socket));
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, effect: Effect, name: &'static str, slow: &mut Vec<SocketId>) -> Result<(), Over> {
+        match effect {
+            Effect::Reply { socket, id, result } => {
+                self.around.metrics.answered(name, result.as_ref().err().map(|r| r.code.name()));
+                self.push(socket, encode::reply(id, &result), slow);
+            }
+            Effect::Tell { to, event } => {
+                let body = encode::event_body(&event);
+                for (socket, seq) in to {
+                    self.push(socket, encode::event(seq, &body), slow);
+                }
+            }
+            Effect::Bye { socket, seq, reason } => {
+                let last = encode::event(seq, &encode::event_body(&wire::Event::Bye { reason }));
+                if let Some(outbox) = self.outboxes.remove(&socket) {
+                    outbox.finish(End::bye(last, reason));
+                }
+            }
+            Effect::Worker(worker, command) => self.command(worker, command).await?,
+            Effect::Closed => return Err(Over),
+        }
+        Ok(())
+    }
+
+    fn push(&self, socket: SocketId, text: String, slow: &mut Vec<SocketId>) {
+        if let Some(outbox) = self.outboxes.get(&socket)
+            && outbox.push(text).is_err()
+            && !slow.contains(&socket)
+        {
+            slow.push(socket);
+        }
+    }
+
+    /// Commands are never lost: their order is the room's state on the worker. So a full inbox is waited for.
+    async fn command(&self, worker: WorkerId, what: RoomCommand) -> Result<(), Over> {
+        let Some(worker) = self.around.worker(worker) else { return Err(Over) };
+        let command = contract::Command { room: self.handle.id, what };
+        let since = Instant::now();
+        while worker.send(command.clone()).is_err() {
+            if since.elapsed() > WORKER_PATIENCE {
+                tracing::error!(room = %self.handle.name, "the worker takes no commands: the room is given up");
+                return Err(Over);
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Actor {
+    /// However the room ends: it is found no more, its worker forgets it, and whoever was inside is told.
+    fn drop(&mut self) {
+        self.around.forget(&self.handle);
+        self.around.metrics.members.sub(self.room.len() as i64);
+        if let Some(worker) = self.around.worker(self.handle.worker) {
+            let _ = worker.send(contract::Command { room: self.handle.id, what: RoomCommand::Close });
+        }
+        for outbox in self.outboxes.values() {
+            outbox.finish(End::failed());
+        }
+    }
+}
+
+impl Surroundings {
+    /// The room's clock.
+    fn now(&self) -> Time {
+        Time::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn instant(&self, time: Time) -> Instant {
+        let far = Duration::from_secs(86_400 * 365);
+        self.epoch + Duration::from_micros(time.as_micros()).min(self.epoch.elapsed() + far)
+    }
+}

@@ -1,0 +1,209 @@
+//! What goes into a room and what comes out.
+
+use super::names::RoomName;
+use crate::base::{PeerId, TrackId, WorkerId};
+use crate::contract::{self, RoomCommand};
+use crate::control::Refusal;
+use crate::sdp::Offer;
+use crate::wire::{ByeReason, Event, Grants, MemberId, OkResult, PublishLine, TrackNumber};
+
+/// One signaling socket; never reused within a process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SocketId(pub u64);
+
+/// Something that happens to a room. What must be drawn (identities, secrets) comes drawn.
+#[derive(Debug)]
+pub enum Command {
+    /// Somebody admitted wants in.
+    Join {
+        /// Through which socket.
+        socket: SocketId,
+        /// The request's id.
+        id: u32,
+        /// Who, and what it may do.
+        admission: Admission,
+        /// Drawn for it.
+        draws: JoinDraws,
+    },
+    /// Somebody takes up a session whose socket was lost.
+    Resume {
+        /// Through which socket.
+        socket: SocketId,
+        /// The request's id.
+        id: u32,
+        /// The session's secret.
+        secret: String,
+        /// The last event that it claims to have received.
+        seq: u64,
+    },
+    /// A member asks for something.
+    Request {
+        /// Through which socket.
+        socket: SocketId,
+        /// The request's id.
+        id: u32,
+        /// What.
+        what: MemberRequest,
+    },
+    /// A socket is gone; `bye` when it could not take what it was sent and still has to be told.
+    SocketLost {
+        /// Which.
+        socket: SocketId,
+        /// The last word to it.
+        bye: Option<ByeReason>,
+    },
+    /// A worker says something.
+    Media(contract::Event),
+    /// A deadline has come.
+    Timeout,
+    /// The node ends.
+    ShutDown,
+}
+
+/// Who may join, and what it may do there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admission {
+    /// The room.
+    pub room: RoomName,
+    /// The member's identity there.
+    pub identity: MemberId,
+    /// The name to show.
+    pub name: String,
+    /// What it may do.
+    pub grants: Grants,
+}
+
+/// Drawn for a join.
+#[derive(Debug)]
+pub struct JoinDraws {
+    /// The secret that `resume` takes.
+    pub resume: String,
+}
+
+/// Drawn for an offer; what is not needed is dropped.
+#[derive(Clone, Debug)]
+pub struct OfferDraws {
+    /// The connection's identity, if it is a new one.
+    pub peer: PeerId,
+    /// The first of four identities for new tracks: a member has at most one of each source.
+    pub tracks: TrackId,
+    /// Our ICE user name fragment, unique within the node.
+    pub ufrag: String,
+    /// Our ICE password.
+    pub pwd: String,
+    /// Where SSRCs come from.
+    pub ssrc_seed: u64,
+    /// The session's id in the answer, below 2⁶².
+    pub session: u64,
+}
+
+/// What a member asks for.
+#[derive(Debug)]
+pub enum MemberRequest {
+    /// To leave.
+    Leave,
+    /// An answer to an offer, already read.
+    Offer {
+        /// The offer.
+        offer: Box<Offer>,
+        /// What its sending m-lines carry.
+        publish: Vec<PublishLine>,
+        /// Drawn for it.
+        draws: OfferDraws,
+    },
+    /// To publish on a negotiated m-line.
+    Publish {
+        /// What, and where.
+        line: PublishLine,
+        /// The track's identity, if it is a new one.
+        track: TrackId,
+    },
+    /// To stop publishing.
+    Unpublish {
+        /// Which track.
+        track: TrackNumber,
+    },
+    /// To mark an own track.
+    Mute {
+        /// Which track.
+        track: TrackNumber,
+        /// Whether it is muted.
+        muted: bool,
+    },
+    /// To receive tracks or not.
+    Want {
+        /// Which tracks.
+        tracks: Vec<TrackNumber>,
+        /// Whether they are wanted.
+        wanted: bool,
+    },
+    /// To say something.
+    Chat {
+        /// What.
+        text: String,
+        /// The sender's key for it.
+        key: Option<String>,
+        /// Whether the sender wants the event too.
+        echo: bool,
+        /// The time: milliseconds since the Unix epoch.
+        at: u64,
+    },
+    /// Earlier chat.
+    History {
+        /// Only smaller numbers.
+        before: Option<u64>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// To remove a member.
+    Kick {
+        /// Whom.
+        member: MemberId,
+    },
+    /// To stop forwarding a track.
+    MuteMember {
+        /// Which track.
+        track: TrackNumber,
+        /// Whether it is muted.
+        muted: bool,
+    },
+    /// To lock the room.
+    Lock {
+        /// Whether it is locked.
+        locked: bool,
+    },
+}
+
+/// What a room wants done, in this order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Answer a request: exactly one for each.
+    Reply {
+        /// Where.
+        socket: SocketId,
+        /// The request's id.
+        id: u32,
+        /// The answer.
+        result: Result<Option<OkResult>, Refusal>,
+    },
+    /// Tell members something; each has its own number for it.
+    Tell {
+        /// Whom.
+        to: Vec<(SocketId, u64)>,
+        /// What.
+        event: Event,
+    },
+    /// Tell a socket that its session is over, and close it.
+    Bye {
+        /// Which.
+        socket: SocketId,
+        /// The event's number.
+        seq: u64,
+        /// Why.
+        reason: ByeReason,
+    },
+    /// Command a worker.
+    Worker(WorkerId, RoomCommand),
+    /// The room is over.
+    Closed,
+}

@@ -1,0 +1,208 @@
+//! Where rooms are found: by name for those who join, by identity for those who resume and for workers' events.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::mpsc;
+
+use super::actor::{Actor, Letter, MAILBOX, MEDIA};
+use super::command::Command;
+use super::names::RoomName;
+use super::placement::Placement;
+use super::room::{Ground, Room, Rules};
+use crate::base::{RoomId, Time, WorkerId};
+use crate::contract;
+use crate::control::Refusal;
+use crate::control::draw::Numbers;
+use crate::metrics::ControlMetrics;
+use crate::port::WorkerHandle;
+use crate::wire::ErrorCode;
+
+/// All rooms of the node.
+#[derive(Clone)]
+pub struct Directory(Arc<Surroundings>);
+
+/// A way to a room.
+#[derive(Clone)]
+pub struct Handle {
+    /// The room.
+    pub id: RoomId,
+    /// Its name.
+    pub name: RoomName,
+    /// Its worker.
+    pub worker: WorkerId,
+    letters: mpsc::Sender<Letter>,
+    media: mpsc::Sender<contract::Event>,
+}
+
+/// A worker, as rooms need it.
+pub struct WorkerAccess {
+    /// Where its commands go.
+    pub inbox: WorkerHandle,
+    /// Where clients find it.
+    pub candidates: Vec<SocketAddr>,
+}
+
+/// What surrounds every room.
+pub struct Surroundings {
+    by_name: DashMap<RoomName, Handle>,
+    by_id: DashMap<RoomId, Handle>,
+    count: AtomicUsize,
+    /// No new rooms: the node ends.
+    closing: AtomicBool,
+    most: usize,
+    rules: Rules,
+    fingerprint: String,
+    workers: Vec<WorkerAccess>,
+    placement: Placement,
+    pub(super) epoch: Instant,
+    /// Identities for all that lives in rooms.
+    pub numbers: Numbers,
+    /// What is counted.
+    pub metrics: ControlMetrics,
+}
+
+/// What a directory needs.
+pub struct Settlement {
+    /// Rooms at most.
+    pub most: usize,
+    /// What rooms hold their members to.
+    pub rules: Rules,
+    /// The SHA-256 of the node's certificate, as `AB:CD:…`.
+    pub fingerprint: String,
+    /// The workers, by number.
+    pub workers: Vec<WorkerAccess>,
+    /// When the node's clock began.
+    pub epoch: Instant,
+    /// What is counted.
+    pub metrics: ControlMetrics,
+}
+
+impl Directory {
+    /// A directory without rooms.
+    pub fn new(settlement: Settlement) -> Self {
+        let Settlement { most, rules, fingerprint, workers, epoch, metrics } = settlement;
+        Self(Arc::new(Surroundings {
+            by_name: DashMap::new(),
+            by_id: DashMap::new(),
+            count: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            most,
+            rules,
+            fingerprint,
+            placement: Placement::new(workers.len()),
+            workers,
+            epoch,
+            numbers: Numbers::default(),
+            metrics,
+        }))
+    }
+
+    /// The room of this name; opened when there is none.
+    ///
+    /// # Errors
+    /// `Full` when there are as many rooms as there may be, or the node ends.
+    pub fn open(&self, name: &RoomName) -> Result<Handle, Refusal> {
+        let entry = self.0.by_name.entry(name.clone());
+        if let Entry::Occupied(room) = &entry
+            && !room.get().is_over()
+        {
+            return Ok(room.get().clone());
+        }
+        if self.0.closing.load(Ordering::Relaxed) {
+            return Err(Refusal::new(ErrorCode::Full, "the server is shutting down: try again in a moment"));
+        }
+        if self.0.count.fetch_add(1, Ordering::Relaxed) >= self.0.most {
+            self.0.count.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::new(ErrorCode::Full, "the server has no place for another room: try again later"));
+        }
+        let (handle, actor) = self.begin(name.clone());
+        self.0.by_id.insert(handle.id, handle.clone());
+        entry.insert(handle.clone());
+        self.0.metrics.rooms.inc();
+        tokio::spawn(actor.run());
+        Ok(handle)
+    }
+
+    /// The room of this identity.
+    pub fn find(&self, id: RoomId) -> Option<Handle> {
+        self.0.by_id.get(&id).map(|room| room.clone())
+    }
+
+    /// Ends all rooms, telling their members; no room begins any more.
+    pub async fn shut_down(&self) {
+        self.0.closing.store(true, Ordering::Relaxed);
+        let rooms: Vec<Handle> = self.0.by_id.iter().map(|room| room.clone()).collect();
+        for room in rooms {
+            let _ = room.send(Letter::Command(Command::ShutDown, "shut_down")).await;
+        }
+    }
+
+    /// Identities for all that lives in rooms.
+    pub fn numbers(&self) -> &Numbers {
+        &self.0.numbers
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &ControlMetrics {
+        &self.0.metrics
+    }
+
+    fn begin(&self, name: RoomName) -> (Handle, Actor) {
+        let (id, worker) = (self.0.numbers.room(), self.0.placement.take());
+        let candidates = self.0.workers.get(usize::from(worker.0)).map(|w| w.candidates.clone()).unwrap_or_default();
+        let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), candidates };
+        let now = Time::from_micros(u64::try_from(self.0.epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
+        let (letters, letters_end) = mpsc::channel(MAILBOX);
+        let (media, media_end) = mpsc::channel(MEDIA);
+        let handle = Handle { id, name, worker, letters, media };
+        (handle.clone(), Actor::new(room, handle, (letters_end, media_end), self.0.clone()))
+    }
+}
+
+impl Handle {
+    /// Sends a letter, waiting while the mailbox is full.
+    ///
+    /// # Errors
+    /// When the room is over; nothing has come of the letter.
+    pub async fn send(&self, letter: Letter) -> Result<(), RoomOver> {
+        self.letters.send(letter).await.map_err(|_| RoomOver)
+    }
+
+    /// Hands over a worker's event.
+    ///
+    /// # Errors
+    /// When the room is over, or too far behind.
+    pub fn media(&self, event: contract::Event) -> Result<(), RoomOver> {
+        self.media.try_send(event).map_err(|_| RoomOver)
+    }
+
+    /// Whether the room takes no more letters.
+    pub fn is_over(&self) -> bool {
+        self.letters.is_closed()
+    }
+}
+
+/// The room is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomOver;
+
+impl Surroundings {
+    pub(super) fn worker(&self, worker: WorkerId) -> Option<&WorkerHandle> {
+        self.workers.get(usize::from(worker.0)).map(|w| &w.inbox)
+    }
+
+    /// Called by the room's task when it ends.
+    pub(super) fn forget(&self, room: &Handle) {
+        self.by_name.remove_if(&room.name, |_, found| found.id == room.id);
+        self.by_id.remove(&room.id);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.placement.give_back(room.worker);
+        self.metrics.rooms.dec();
+    }
+}

@@ -1,0 +1,56 @@
+//! What a worker says: a connection is up or down, somebody speaks, the room's media is lost.
+
+use super::member::Seat;
+use super::room::Room;
+use super::slots::Slots;
+use crate::base::{PeerId, TrackId};
+use crate::contract::{Event as Media, RoomCommand};
+use crate::wire::{Event, Source};
+
+impl Room {
+    pub(super) fn media(&mut self, event: Media) {
+        match event {
+            Media::Connected { peer, .. } | Media::Reconnected { peer, .. } => self.tell_media(peer, true),
+            Media::Disconnected { peer, .. } => self.tell_media(peer, false),
+            Media::Speakers { speaking, .. } => self.speaking(&speaking),
+            Media::TrackStarted { .. } => {}
+            Media::RoomFailed { .. } => self.restart(),
+        }
+    }
+
+    fn tell_media(&mut self, peer: PeerId, connected: bool) {
+        // An event of a connection that has been replaced meanwhile says nothing about the new one.
+        if let Some(seat) = self.peers.get(&peer).copied() {
+            self.tell(|s| s == seat, Event::Media { connected });
+        }
+    }
+
+    /// Who speaks is who is loud at a microphone: a film that is shown does not speak.
+    fn speaking(&mut self, tracks: &[(TrackId, u8)]) {
+        let mut speakers: Vec<Seat> = Vec::new();
+        for (track, _) in tracks {
+            let Some(seat) = self.tracks.get(track).copied() else { continue };
+            let microphone = self.members.get(&seat).and_then(|m| m.track(*track)).is_some_and(|t| t.source == Source::Microphone);
+            if microphone && !speakers.contains(&seat) {
+                speakers.push(seat);
+            }
+        }
+        self.set_speakers(speakers);
+    }
+
+    /// The worker has dropped the room: every connection, track and slot is gone, and each member begins again.
+    fn restart(&mut self) {
+        // Commands that were under way may have begun the room again there, with half of its state.
+        self.worker(self.ground.worker, RoomCommand::Close);
+        for member in self.members.values_mut() {
+            member.connection = None;
+            member.tracks.clear();
+            member.unwanted.clear();
+            member.slots = Slots::default();
+        }
+        self.peers.clear();
+        self.tracks.clear();
+        self.set_speakers(Vec::new());
+        self.tell(|_| true, Event::Restart {});
+    }
+}

@@ -1,0 +1,117 @@
+//! A member of a room, and what it has.
+
+use std::collections::BTreeSet;
+
+use super::command::SocketId;
+use super::slots::{Group, Slots};
+use crate::base::{PeerId, Time, TrackId, WorkerId};
+use crate::contract::{Fingerprint, MediaKind, Mid};
+use crate::sdp::{Pair, Session};
+use crate::wire::{Grants, MemberId, MemberInfo, Source, TrackInfo, TrackNumber};
+
+/// A member's place in a room; never given twice in a room's life.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Seat(pub u32);
+
+/// A member.
+pub struct Member {
+    pub identity: MemberId,
+    pub name: String,
+    pub grants: Grants,
+    /// The secret that takes up its session.
+    pub resume: String,
+    pub presence: Presence,
+    /// The number of the last event for it.
+    pub seq: u64,
+    pub connection: Option<Connection>,
+    pub tracks: Vec<Track>,
+    /// Others' tracks that it does not want.
+    pub unwanted: BTreeSet<TrackId>,
+    pub slots: Slots,
+    /// How many slot pairs it has been told to have.
+    pub asked: usize,
+}
+
+/// Whether a member's socket is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    Here(SocketId),
+    Away { since: Time },
+}
+
+/// A member's media connection.
+pub struct Connection {
+    pub peer: PeerId,
+    pub worker: WorkerId,
+    pub session: Session,
+    pub fingerprint: Option<Fingerprint>,
+    pub pairs: Vec<Pair>,
+    /// m-lines on which something may be published.
+    pub publishable: Vec<(Mid, MediaKind, u8)>,
+}
+
+/// A published track.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Track {
+    pub id: TrackId,
+    pub source: Source,
+    pub mid: Mid,
+    pub muted: bool,
+    pub muted_by_moderator: bool,
+}
+
+impl Member {
+    pub fn socket(&self) -> Option<SocketId> {
+        match self.presence {
+            Presence::Here(socket) => Some(socket),
+            Presence::Away { .. } => None,
+        }
+    }
+
+    pub fn info(&self) -> MemberInfo {
+        MemberInfo {
+            member: self.identity.clone(),
+            name: self.name.clone(),
+            moderator: self.grants.moderate,
+            away: self.socket().is_none(),
+            tracks: self.tracks.iter().map(Track::info).collect(),
+        }
+    }
+
+    pub fn track(&self, id: TrackId) -> Option<&Track> {
+        self.tracks.iter().find(|t| t.id == id)
+    }
+
+    pub fn next_seq(&mut self) -> u64 {
+        self.seq = self.seq.saturating_add(1);
+        self.seq
+    }
+}
+
+impl Connection {
+    /// The index of the m-line with this mid, if `source` may be published there.
+    pub fn publishable(&self, mid: Mid, source: Source) -> Option<u8> {
+        publishable(&self.publishable, mid, source)
+    }
+}
+
+/// The index of the m-line with this mid among those that are `publishable`, if it has the kind of `source`.
+pub fn publishable(publishable: &[(Mid, MediaKind, u8)], mid: Mid, source: Source) -> Option<u8> {
+    let kind = if source.is_audio() { MediaKind::Audio } else { MediaKind::Video };
+    publishable.iter().find(|(m, k, _)| *m == mid && *k == kind).map(|(_, _, index)| *index)
+}
+
+impl Track {
+    pub fn info(&self) -> TrackInfo {
+        TrackInfo { track: number(self.id), source: self.source, muted: self.muted, muted_by_moderator: self.muted_by_moderator }
+    }
+
+    pub fn group(&self, seat: Seat) -> Group {
+        Group { seat, screen: self.source.is_screen() }
+    }
+}
+
+/// A track's identity as the protocol writes it.
+pub const fn number(track: TrackId) -> TrackNumber {
+    TrackNumber(track.0)
+}

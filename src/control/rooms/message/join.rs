@@ -1,0 +1,82 @@
+//! `join`: a newcomer, or somebody who comes again under the same identity.
+
+use std::collections::BTreeSet;
+
+use crate::control::Refusal;
+use crate::control::rooms::command::{Admission, JoinDraws, SocketId};
+use crate::control::rooms::member::{Member, Presence, Seat};
+use crate::control::rooms::room::{Outcome, Room};
+use crate::control::rooms::slots::Slots;
+use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, OkResult};
+
+impl Room {
+    pub(in crate::control::rooms) fn join(&mut self, socket: SocketId, admission: Admission, draws: JoinDraws) -> Outcome {
+        let before = self.identities.get(&admission.identity).copied();
+        self.may_join(&admission.identity, before)?;
+        if let Some(before) = before {
+            self.bye(before, ByeReason::Replaced);
+            self.remove(before, LeaveReason::Replaced);
+        }
+        let seat = self.new_seat();
+        let asked = if admission.grants.subscribe { self.first_pairs() } else { 0 };
+        let member = Member {
+            identity: admission.identity.clone(),
+            name: admission.name,
+            grants: admission.grants,
+            resume: draws.resume,
+            presence: Presence::Here(socket),
+            seq: 0,
+            connection: None,
+            tracks: Vec::new(),
+            unwanted: BTreeSet::new(),
+            slots: Slots::default(),
+            asked,
+        };
+        self.members.insert(seat, member);
+        self.identities.insert(admission.identity, seat);
+        self.sockets.insert(socket, seat);
+        Ok(self.joined(seat))
+    }
+
+    /// Tells the others of a newcomer; after its own answer.
+    pub(in crate::control::rooms) fn announce_join(&mut self, socket: SocketId) {
+        let Some(seat) = self.sockets.get(&socket).copied() else { return };
+        let Some(member) = self.members.get(&seat).map(Member::info) else { return };
+        self.tell(|s| s != seat, Event::MemberJoined { member });
+    }
+
+    fn may_join(&self, identity: &MemberId, before: Option<Seat>) -> Result<(), Refusal> {
+        if self.kicked.contains(identity) {
+            return Err(Refusal::new(ErrorCode::Kicked, "a moderator has removed you from this room"));
+        }
+        if before.is_some() {
+            return Ok(());
+        }
+        if self.locked {
+            return Err(Refusal::new(ErrorCode::Locked, "the room is locked: ask somebody inside to unlock it"));
+        }
+        if self.len() >= self.rules.members {
+            return Err(Refusal::new(ErrorCode::Full, format!("the room is full: it takes {} members", self.rules.members)));
+        }
+        Ok(())
+    }
+
+    /// The room as a member sees it.
+    pub(in crate::control::rooms) fn joined(&self, seat: Seat) -> Option<OkResult> {
+        let member = self.members.get(&seat)?;
+        Some(OkResult::Joined {
+            room: self.name.as_str().to_owned(),
+            me: member.info(),
+            grants: member.grants.clone(),
+            resume: member.resume.clone(),
+            pairs: member.asked as u32,
+            members: self.members.iter().filter(|(s, _)| **s != seat).map(|(_, m)| m.info()).collect(),
+            speakers: self.speaker_ids(),
+            chat: self.chat.newest(None, self.rules.history),
+            locked: self.locked,
+            seq: member.seq,
+            slots: self.slot_list(seat),
+            connection: member.connection.is_some(),
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! What members ask for, one file each.
+
+mod chat;
+mod join;
+mod leave;
+mod moderate;
+mod offer;
+mod publish;
+mod resume;
+mod subscribe;

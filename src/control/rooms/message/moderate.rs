@@ -1,0 +1,71 @@
+//! `kick`, `mute_member`, `lock`.
+
+use crate::base::TrackId;
+use crate::contract::RoomCommand;
+use crate::control::Refusal;
+use crate::control::rooms::member::Seat;
+use crate::control::rooms::room::{Outcome, Room};
+use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, TrackNumber};
+
+/// Identities and muted sources that a room remembers: far more than a room has members.
+const REMEMBERED: usize = 10_000;
+
+impl Room {
+    /// Removes a member, and refuses its identity for the room's life.
+    pub(in crate::control::rooms) fn kick(&mut self, seat: Seat, member: &MemberId) -> Outcome {
+        self.may_moderate(seat)?;
+        let Some(whom) = self.identities.get(member).copied() else {
+            return Err(Refusal::new(ErrorCode::NotFound, "there is no such member (any more)"));
+        };
+        if self.kicked.len() >= REMEMBERED {
+            return Err(Refusal::new(ErrorCode::LimitExceeded, "too many members were removed from this room: lock it instead"));
+        }
+        self.kicked.insert(member.clone());
+        self.bye(whom, ByeReason::Kicked);
+        self.remove(whom, LeaveReason::Kicked);
+        Ok(None)
+    }
+
+    /// Stops forwarding a track, or allows it again; it holds for the same source when it is published again.
+    pub(in crate::control::rooms) fn mute_member(&mut self, seat: Seat, track: TrackNumber, muted: bool) -> Outcome {
+        self.may_moderate(seat)?;
+        let id = TrackId(track.0);
+        let owner = self.tracks.get(&id).and_then(|owner| self.members.get_mut(owner));
+        let Some((owner, track)) = owner.and_then(|m| Some((m.identity.clone(), m.tracks.iter_mut().find(|t| t.id == id)?))) else {
+            return Err(Refusal::new(ErrorCode::NotFound, "there is no such track (any more)"));
+        };
+        if track.muted_by_moderator == muted {
+            return Ok(None);
+        }
+        let silenced = (owner.clone(), track.source);
+        if muted && self.silenced.len() >= REMEMBERED {
+            return Err(Refusal::new(ErrorCode::LimitExceeded, "too many sources are muted in this room: lock it instead"));
+        }
+        track.muted_by_moderator = muted;
+        let event = Event::Track { member: owner, track: track.info() };
+        if muted {
+            self.silenced.insert(silenced);
+        } else {
+            self.silenced.remove(&silenced);
+        }
+        self.worker(self.ground.worker, RoomCommand::Mute { track: id, muted });
+        self.tell(|_| true, event);
+        Ok(None)
+    }
+
+    pub(in crate::control::rooms) fn lock(&mut self, seat: Seat, locked: bool) -> Outcome {
+        self.may_moderate(seat)?;
+        if self.locked != locked {
+            self.locked = locked;
+            self.tell(|_| true, Event::Locked { locked });
+        }
+        Ok(None)
+    }
+
+    fn may_moderate(&self, seat: Seat) -> Result<(), Refusal> {
+        match self.members.get(&seat) {
+            Some(member) if member.grants.moderate => Ok(()),
+            _ => Err(Refusal::forbidden("your token does not allow to moderate")),
+        }
+    }
+}

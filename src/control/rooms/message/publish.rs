@@ -1,0 +1,150 @@
+//! `publish`, `unpublish`, `mute`, and the publish list of an `offer`: the desired state, of which only the difference is done.
+
+use super::offer::nth_track;
+use crate::base::TrackId;
+use crate::contract::{MediaKind, Mid, RoomCommand};
+use crate::control::Refusal;
+use crate::control::rooms::member::{Member, Seat, Track, publishable};
+use crate::control::rooms::room::{Outcome, Room};
+use crate::wire::{ErrorCode, Event, OkResult, PublishLine, Source, TrackNumber};
+
+/// A line of a publish list that its member may publish.
+pub(super) struct Desired {
+    mid: Mid,
+    source: Source,
+    muted: bool,
+}
+
+impl Desired {
+    /// Reads a publish list: each source granted, no source and no m-line twice.
+    pub(super) fn list(member: &Member, lines: &[PublishLine]) -> Result<Vec<Self>, Refusal> {
+        let mut list: Vec<Self> = Vec::new();
+        for line in lines.iter() {
+            let desired = Self::one(member, line)?;
+            if list.iter().any(|d| d.source == desired.source || d.mid == desired.mid) {
+                return Err(conflict("the publish list names a source or an m-line twice"));
+            }
+            list.push(desired);
+        }
+        Ok(list)
+    }
+
+    fn one(member: &Member, line: &PublishLine) -> Result<Self, Refusal> {
+        if !member.grants.publish.contains(&line.source) {
+            return Err(Refusal::forbidden("your token does not allow to publish from this source"));
+        }
+        let mid = Mid::new(&line.mid).ok_or_else(unknown_line)?;
+        Ok(Self { mid, source: line.source, muted: line.muted })
+    }
+
+    /// Whether the m-line is there and can carry it.
+    pub(super) fn check(&self, lines: &[(Mid, MediaKind, u8)]) -> Result<(), Refusal> {
+        publishable(lines, self.mid, self.source).map(|_| ()).ok_or_else(unknown_line)
+    }
+}
+
+impl Room {
+    pub(in crate::control::rooms) fn publish(&mut self, seat: Seat, line: &PublishLine, track: TrackId) -> Outcome {
+        let Some(member) = self.members.get(&seat) else { return Ok(None) };
+        let desired = Desired::one(member, line)?;
+        let Some(connection) = &member.connection else {
+            return Err(Refusal::new(ErrorCode::WrongState, "there is no connection yet: send an offer first"));
+        };
+        desired.check(&connection.publishable)?;
+        match member.tracks.iter().find(|t| t.source == desired.source || t.mid == desired.mid) {
+            Some(same) if same.source == desired.source && same.mid == desired.mid => {
+                let track = same.id;
+                self.set_muted(seat, track, desired.muted);
+                return Ok(self.published(seat, track));
+            }
+            Some(_) => return Err(conflict("this source or this m-line is in use: unpublish it first")),
+            None => {}
+        }
+        self.begin_track(seat, &desired, track);
+        self.fill_all();
+        Ok(self.published(seat, track))
+    }
+
+    pub(in crate::control::rooms) fn unpublish(&mut self, seat: Seat, track: TrackNumber) -> Outcome {
+        let track = self.own_track(seat, track)?;
+        self.finish_track(seat, track);
+        self.fill_all();
+        Ok(None)
+    }
+
+    pub(in crate::control::rooms) fn mute(&mut self, seat: Seat, track: TrackNumber, muted: bool) -> Outcome {
+        let track = self.own_track(seat, track)?;
+        self.set_muted(seat, track, muted);
+        Ok(None)
+    }
+
+    /// Makes the member's tracks those of the list: what stays is left alone.
+    pub(super) fn set_published(&mut self, seat: Seat, desired: &[Desired], first: TrackId) {
+        let Some(member) = self.members.get(&seat) else { return };
+        let same = |t: &Track, d: &Desired| t.source == d.source && t.mid == d.mid;
+        let gone: Vec<TrackId> = member.tracks.iter().filter(|t| !desired.iter().any(|d| same(t, d))).map(|t| t.id).collect();
+        for track in gone {
+            self.finish_track(seat, track);
+        }
+        for (i, d) in (0..).zip(desired) {
+            let old = self.members.get(&seat).and_then(|m| m.tracks.iter().find(|t| same(t, d))).map(|t| t.id);
+            match old {
+                Some(track) => self.set_muted(seat, track, d.muted),
+                None => self.begin_track(seat, d, nth_track(first, i)),
+            }
+        }
+    }
+
+    fn begin_track(&mut self, seat: Seat, desired: &Desired, id: TrackId) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let Some(connection) = &member.connection else { return };
+        let Some(mline) = connection.publishable(desired.mid, desired.source) else { return };
+        let (peer, worker) = (connection.peer, connection.worker);
+        let muted_by_moderator = self.silenced.contains(&(member.identity.clone(), desired.source));
+        let track = Track { id, source: desired.source, mid: desired.mid, muted: desired.muted, muted_by_moderator };
+        let event = Event::Track { member: member.identity.clone(), track: track.info() };
+        member.tracks.push(track);
+        self.tracks.insert(id, seat);
+        self.worker(worker, RoomCommand::Publish { peer, mline, track: id });
+        if muted_by_moderator {
+            self.worker(worker, RoomCommand::Mute { track: id, muted: true });
+        }
+        self.tell(|s| s != seat, event);
+    }
+
+    fn finish_track(&mut self, seat: Seat, id: TrackId) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let Some(place) = member.tracks.iter().position(|t| t.id == id) else { return };
+        let track = member.tracks.remove(place);
+        if let Some(worker) = member.connection.as_ref().map(|c| c.worker) {
+            self.worker(worker, RoomCommand::Unpublish { track: id });
+        }
+        self.end_track(seat, &track);
+    }
+
+    fn set_muted(&mut self, seat: Seat, id: TrackId, muted: bool) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let Some(track) = member.tracks.iter_mut().find(|t| t.id == id && t.muted != muted) else { return };
+        track.muted = muted;
+        let event = Event::Track { member: member.identity.clone(), track: track.info() };
+        self.tell(|s| s != seat, event);
+    }
+
+    fn own_track(&self, seat: Seat, track: TrackNumber) -> Result<TrackId, Refusal> {
+        let found = self.members.get(&seat).and_then(|m| m.track(TrackId(track.0)));
+        found.map(|t| t.id).ok_or_else(|| Refusal::new(ErrorCode::NotFound, "you have no such track"))
+    }
+
+    fn published(&self, seat: Seat, track: TrackId) -> Option<OkResult> {
+        let track = self.members.get(&seat)?.track(track)?.info();
+        Some(OkResult::Published { track })
+    }
+}
+
+fn conflict(why: &'static str) -> Refusal {
+    Refusal::new(ErrorCode::PublishConflict, why)
+}
+
+fn unknown_line() -> Refusal {
+    conflict("no m-line that is sent to the server has this mid and can carry this source: offer it first")
+}

@@ -1,0 +1,24 @@
+//! Rooms: a pure state machine ([`Room`]), the task that owns one ([`actor`]), and where they are found ([`directory`]).
+//!
+//! `Room::apply(command, now) → effects` knows no clock, no socket, no randomness; one file in `message/` for each thing
+//! that a member may ask for. Who is in which slot pair is decided in `slots`.
+
+pub mod actor;
+mod chat;
+mod command;
+pub mod directory;
+mod media;
+mod member;
+mod message;
+mod names;
+pub mod placement;
+mod room;
+mod slots;
+
+#[cfg(test)]
+mod tests;
+
+pub use command::{Admission, Command, Effect, JoinDraws, MemberRequest, OfferDraws, SocketId};
+pub use directory::Directory;
+pub use names::{MAX_NAME, RoomName, display_name, identity};
+pub use room::{Ground, Room, Rules};

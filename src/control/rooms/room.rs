@@ -1,0 +1,364 @@
+//! The state of a room and what every message needs: who is there, telling them, filling their slots.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::chat::ChatLog;
+use super::command::{Command, Effect, MemberRequest, SocketId};
+use super::member::{Connection, Member, Presence, Seat, Track, number};
+use super::names::RoomName;
+use super::slots::Shown;
+use crate::base::{PeerId, Time, TrackId, WorkerId};
+use crate::contract::{MediaKind, RoomCommand};
+use crate::control::Refusal;
+use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, OkResult, SlotPair, Source};
+
+/// What a room holds its members to.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Members at most.
+    pub members: usize,
+    /// How long it lives on when empty.
+    pub grace: Duration,
+    /// How long a lost session may be resumed.
+    pub resume: Duration,
+    /// Chat messages kept.
+    pub history: usize,
+    /// Bytes of a chat text.
+    pub chat_bytes: usize,
+    /// m-lines of a connection.
+    pub mlines: usize,
+}
+
+/// Where a room's media is.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The SHA-256 of the node's certificate, as `AB:CD:…`.
+    pub fingerprint: String,
+    /// Where the worker listens.
+    pub candidates: Vec<SocketAddr>,
+}
+
+/// A room.
+pub struct Room {
+    pub(super) name: RoomName,
+    pub(super) rules: Rules,
+    pub(super) ground: Ground,
+    pub(super) members: BTreeMap<Seat, Member>,
+    pub(super) identities: BTreeMap<MemberId, Seat>,
+    pub(super) sockets: BTreeMap<SocketId, Seat>,
+    pub(super) peers: BTreeMap<PeerId, Seat>,
+    pub(super) tracks: BTreeMap<TrackId, Seat>,
+    pub(super) speakers: Vec<Seat>,
+    pub(super) chat: ChatLog,
+    pub(super) locked: bool,
+    /// Identities that a moderator has removed.
+    pub(super) kicked: BTreeSet<MemberId>,
+    /// What a moderator has muted: it stays so when it is published again, or its member comes again.
+    pub(super) silenced: BTreeSet<(MemberId, Source)>,
+    empty_since: Option<Time>,
+    next_seat: u32,
+    pub(super) effects: Vec<Effect>,
+}
+
+/// What a request comes to.
+pub(super) type Outcome = Result<Option<OkResult>, Refusal>;
+
+impl Room {
+    /// An empty room.
+    pub fn new(name: RoomName, rules: Rules, ground: Ground, now: Time) -> Self {
+        Self {
+            name,
+            chat: ChatLog::new(rules.history),
+            rules,
+            ground,
+            members: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            tracks: BTreeMap::new(),
+            speakers: Vec::new(),
+            locked: false,
+            kicked: BTreeSet::new(),
+            silenced: BTreeSet::new(),
+            empty_since: Some(now),
+            next_seat: 0,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Carries out a command. The effects are to be carried out in their order.
+    pub fn apply(&mut self, command: Command, now: Time) -> Vec<Effect> {
+        match command {
+            Command::Join { socket, id, admission, draws } => {
+                let outcome = self.join(socket, admission, draws);
+                self.reply(socket, id, outcome);
+                self.announce_join(socket);
+            }
+            Command::Resume { socket, id, secret, seq } => self.resume(socket, id, &secret, seq),
+            Command::Request { socket, id, what } => self.request(socket, id, what),
+            Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
+            Command::Media(event) => self.media(event),
+            Command::Timeout => self.remove_lost(now),
+            Command::ShutDown => self.shut_down(),
+        }
+        self.note_emptiness(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Command::Timeout`] is due.
+    pub fn deadline(&self) -> Time {
+        let lost = self.members.values().filter_map(|m| match m.presence {
+            Presence::Away { since } => Some(since + self.rules.resume),
+            Presence::Here(_) => None,
+        });
+        let empty = self.empty_since.map(|since| since + self.rules.grace);
+        lost.chain(empty).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Whether a socket is a member's.
+    pub fn has_socket(&self, socket: SocketId) -> bool {
+        self.sockets.contains_key(&socket)
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether nobody is there.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    fn request(&mut self, socket: SocketId, id: u32, what: MemberRequest) {
+        let Some(seat) = self.sockets.get(&socket).copied() else {
+            let refusal = Refusal::new(ErrorCode::WrongState, "this session is over: join again");
+            return self.reply(socket, id, Err(refusal));
+        };
+        let outcome = match what {
+            MemberRequest::Leave => return self.leave(seat, socket, id),
+            MemberRequest::Offer { offer, publish, draws } => return self.offer(seat, id, &offer, &publish, draws),
+            MemberRequest::Publish { line, track } => self.publish(seat, &line, track),
+            MemberRequest::Unpublish { track } => self.unpublish(seat, track),
+            MemberRequest::Mute { track, muted } => self.mute(seat, track, muted),
+            MemberRequest::Want { tracks, wanted } => self.want(seat, &tracks, wanted),
+            MemberRequest::Chat { text, key, echo, at } => self.say(seat, text, key, echo, at),
+            MemberRequest::History { before, limit } => self.history(seat, before, limit),
+            MemberRequest::Kick { member } => self.kick(seat, &member),
+            MemberRequest::MuteMember { track, muted } => self.mute_member(seat, track, muted),
+            MemberRequest::Lock { locked } => self.lock(seat, locked),
+        };
+        self.reply(socket, id, outcome);
+    }
+
+    pub(super) fn reply(&mut self, socket: SocketId, id: u32, result: Outcome) {
+        self.effects.push(Effect::Reply { socket, id, result });
+    }
+
+    /// Tells all members that are here and for whom `whom` holds.
+    pub(super) fn tell(&mut self, whom: impl Fn(Seat) -> bool, event: Event) {
+        let here = self.members.iter_mut().filter(|(seat, _)| whom(**seat));
+        let to: Vec<_> = here.filter_map(|(_, m)| Some((m.socket()?, m.next_seq()))).collect();
+        if !to.is_empty() {
+            self.effects.push(Effect::Tell { to, event });
+        }
+    }
+
+    pub(super) fn worker(&mut self, worker: WorkerId, command: RoomCommand) {
+        self.effects.push(Effect::Worker(worker, command));
+    }
+
+    /// Ends a member's session at its socket, if it has one.
+    pub(super) fn bye(&mut self, seat: Seat, reason: ByeReason) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let Some(socket) = member.socket() else { return };
+        let seq = member.next_seq();
+        self.sockets.remove(&socket);
+        self.effects.push(Effect::Bye { socket, seq, reason });
+    }
+
+    /// A place for a newcomer.
+    pub(super) fn new_seat(&mut self) -> Seat {
+        self.next_seat = self.next_seat.wrapping_add(1);
+        Seat(self.next_seat)
+    }
+
+    /// Takes a member out, with all it has, and tells the others.
+    pub(super) fn remove(&mut self, seat: Seat, reason: LeaveReason) {
+        let Some(member) = self.members.remove(&seat) else { return };
+        self.identities.remove(&member.identity);
+        if let Some(socket) = member.socket() {
+            self.sockets.remove(&socket);
+        }
+        for track in &member.tracks {
+            self.forget_track(track.id);
+        }
+        if let Some(connection) = member.connection {
+            self.peers.remove(&connection.peer);
+            self.worker(connection.worker, RoomCommand::RemovePeer { peer: connection.peer });
+        }
+        self.tell(|_| true, Event::MemberLeft { member: member.identity, reason });
+        self.retain_speakers();
+        self.fill_all();
+    }
+
+    /// Ends a track that its member has no longer, and tells the others.
+    pub(super) fn end_track(&mut self, seat: Seat, track: &Track) {
+        self.forget_track(track.id);
+        let Some(member) = self.members.get(&seat).map(|m| m.identity.clone()) else { return };
+        self.tell(|s| s != seat, Event::TrackEnded { member, track: number(track.id) });
+    }
+
+    fn forget_track(&mut self, track: TrackId) {
+        self.tracks.remove(&track);
+        for member in self.members.values_mut() {
+            member.unwanted.remove(&track);
+        }
+    }
+
+    /// Tells who speaks, when somebody who spoke is gone.
+    fn retain_speakers(&mut self) {
+        let speakers = self.speakers.iter().copied().filter(|s| self.members.contains_key(s)).collect();
+        self.set_speakers(speakers);
+    }
+
+    pub(super) fn set_speakers(&mut self, speakers: Vec<Seat>) {
+        if speakers != self.speakers {
+            self.speakers = speakers;
+            let members = self.speaker_ids();
+            self.tell(|_| true, Event::Speakers { members });
+        }
+    }
+
+    pub(super) fn speaker_ids(&self) -> Vec<MemberId> {
+        self.speakers.iter().filter_map(|s| Some(self.members.get(s)?.identity.clone())).collect()
+    }
+
+    /// Fills everybody's slots with what they want.
+    pub(super) fn fill_all(&mut self) {
+        let groups = self.groups();
+        let seats: Vec<Seat> = self.members.keys().copied().collect();
+        for seat in seats {
+            self.fill(seat, &groups);
+        }
+    }
+
+    /// Fills one member's slots with what it wants.
+    pub(super) fn fill_one(&mut self, seat: Seat) {
+        let groups = self.groups();
+        self.fill(seat, &groups);
+    }
+
+    /// All that is published, in the order of its members' coming.
+    fn groups(&self) -> Vec<Shown> {
+        let mut groups: Vec<Shown> = Vec::new();
+        for (seat, member) in &self.members {
+            for screen in [false, true] {
+                let of = |audio: bool| member.tracks.iter().find(|t| t.source.is_screen() == screen && t.source.is_audio() == audio).map(|t| t.id);
+                let (audio, video) = (of(true), of(false));
+                if let Some(track) = member.tracks.iter().find(|t| t.source.is_screen() == screen) {
+                    groups.push(Shown { group: track.group(*seat), audio, video });
+                }
+            }
+        }
+        groups
+    }
+
+    fn fill(&mut self, seat: Seat, groups: &[Shown]) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let wanted = wanted(seat, member, groups);
+        let Some(Connection { peer, worker, pairs, .. }) = &member.connection else {
+            // Without a connection there is nothing to fill; the first offer should have enough pairs.
+            return self.ask(seat, wanted.len());
+        };
+        let before = member.slots.clone();
+        let (changes, unplaced) = member.slots.fill(&wanted, pairs);
+        let (peer, worker) = (*peer, *worker);
+        for change in changes {
+            let pair = pairs.get(change.pair);
+            let mline = pair.and_then(|p| if change.half == MediaKind::Audio { p.audio } else { p.video });
+            if let Some(mline) = mline {
+                self.effects.push(Effect::Worker(worker, RoomCommand::Point { peer, mline: mline.index, source: change.source }));
+            }
+        }
+        if member.slots.filled().ne(before.filled()) {
+            let slots = self.slot_list(seat);
+            self.tell(|s| s == seat, Event::Slots { slots });
+        }
+        if unplaced > 0 {
+            self.ask(seat, wanted.len());
+        }
+    }
+
+    /// Asks a member for more pairs when it has been asked for fewer than `groups`; grown in steps, so that a room
+    /// that fills does not make everybody negotiate each time.
+    fn ask(&mut self, seat: Seat, groups: usize) {
+        let most = self.most_pairs();
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let enough = groups.saturating_add(1).next_multiple_of(4).min(most);
+        if groups > member.asked && enough > member.asked {
+            member.asked = enough;
+            self.tell(|s| s == seat, Event::Need { pairs: enough as u32 });
+        }
+    }
+
+    /// How many pairs fit beside the four m-lines that a member may send on.
+    fn most_pairs(&self) -> usize {
+        self.rules.mlines.saturating_sub(Source::ALL.len()) / 2
+    }
+
+    /// How many pairs a newcomer's first offer should have: a few more than there are groups.
+    pub(super) fn first_pairs(&self) -> usize {
+        self.groups().len().saturating_add(2).next_multiple_of(2).max(4).min(self.most_pairs().max(1))
+    }
+
+    /// Who is in a member's slots, for the protocol.
+    pub(super) fn slot_list(&self, seat: Seat) -> Vec<SlotPair> {
+        let Some(member) = self.members.get(&seat) else { return Vec::new() };
+        let filled = member.slots.filled().filter_map(|(pair, shown)| {
+            Some(SlotPair {
+                pair: pair as u32,
+                member: self.members.get(&shown.group.seat)?.identity.clone(),
+                screen: shown.group.screen,
+                audio: shown.audio.map(number),
+                video: shown.video.map(number),
+            })
+        });
+        filled.collect()
+    }
+
+    fn note_emptiness(&mut self, now: Time) {
+        if !self.members.is_empty() {
+            self.empty_since = None;
+            return;
+        }
+        let since = *self.empty_since.get_or_insert(now);
+        if now >= since + self.rules.grace {
+            self.worker(self.ground.worker, RoomCommand::Close);
+            self.effects.push(Effect::Closed);
+        }
+    }
+
+    fn shut_down(&mut self) {
+        let seats: Vec<Seat> = self.members.keys().copied().collect();
+        for seat in seats {
+            self.bye(seat, ByeReason::ShuttingDown);
+        }
+        self.worker(self.ground.worker, RoomCommand::Close);
+        self.effects.push(Effect::Closed);
+    }
+}
+
+/// What a member wants: all of the others' groups, less the tracks that it has said it does not want.
+fn wanted(seat: Seat, member: &Member, groups: &[Shown]) -> Vec<Shown> {
+    if !member.grants.subscribe {
+        return Vec::new();
+    }
+    let keep = |track: Option<TrackId>| track.filter(|t| !member.unwanted.contains(t));
+    let others = groups.iter().filter(|g| g.group.seat != seat);
+    others.map(|g| Shown { audio: keep(g.audio), video: keep(g.video), ..*g }).filter(|g| g.audio.is_some() || g.video.is_some()).collect()
+}

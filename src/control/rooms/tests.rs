@@ -1,0 +1,10 @@
+//! Rooms without sockets and without a worker: what members are told and what the worker is told.
+
+mod chat;
+mod coming_and_going;
+mod media;
+mod model;
+mod moderation;
+mod publishing;
+mod scene;
+mod slots;

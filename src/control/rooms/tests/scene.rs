@@ -1,0 +1,235 @@
+//! A room, clients that write real offers, and a note of everything that is said.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::{PeerId, Time, TrackId, WorkerId};
+use crate::contract::{MediaKind, RoomCommand};
+use crate::control::Refusal;
+use crate::control::rooms::{Admission, Command, Effect, Ground, JoinDraws, MemberRequest, OfferDraws, Room, RoomName, Rules, SocketId};
+use crate::sdp::{Offer, OfferLimits};
+use crate::wire::{ByeReason, ErrorCode, Event, Grants, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber};
+
+pub const RESUME: Duration = Duration::from_secs(60);
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// The room, its clock, and all that came out of it.
+pub struct Scene {
+    pub room: Room,
+    pub now: Time,
+    pub commands: Vec<RoomCommand>,
+    pub closed: bool,
+    pub events: BTreeMap<SocketId, Vec<(u64, Event)>>,
+    pub byes: BTreeMap<SocketId, ByeReason>,
+    replies: Vec<(SocketId, u32, Result<Option<OkResult>, Refusal>)>,
+    drawn: u64,
+}
+
+/// A client: its socket, and the m-lines of its peer connection.
+pub struct Client {
+    pub name: String,
+    pub socket: SocketId,
+    pub secret: String,
+    pub pairs: u32,
+    lines: Vec<(MediaKind, bool)>,
+    certificate: u8,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    pub fn with(change: impl FnOnce(&mut Rules)) -> Self {
+        let mut rules = Rules { members: 500, grace: GRACE, resume: RESUME, history: 200, chat_bytes: 4_096, mlines: 64 };
+        change(&mut rules);
+        let ground = Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), candidates: vec!["192.0.2.1:40000".parse().expect("an address")] };
+        let room = Room::new(RoomName::new("room").expect("a name"), rules, ground, Time::ZERO);
+        let (commands, events, byes, replies) = Default::default();
+        Self { room, now: Time::from_millis(1_000), commands, closed: false, events, byes, replies, drawn: 0 }
+    }
+
+    pub fn apply(&mut self, command: Command) {
+        for effect in self.room.apply(command, self.now) {
+            match effect {
+                Effect::Reply { socket, id, result } => self.replies.push((socket, id, result)),
+                Effect::Tell { to, event } => to.into_iter().for_each(|(socket, seq)| self.events.entry(socket).or_default().push((seq, event.clone()))),
+                Effect::Bye { socket, seq, reason } => {
+                    self.events.entry(socket).or_default().push((seq, Event::Bye { reason }));
+                    self.byes.insert(socket, reason);
+                }
+                Effect::Worker(_, command) => self.commands.push(command),
+                Effect::Closed => self.closed = true,
+            }
+        }
+    }
+
+    /// The one answer to the command.
+    fn answer(&mut self, socket: SocketId, command: impl FnOnce(u32) -> Command) -> Result<Option<OkResult>, ErrorCode> {
+        let id = self.draw() as u32;
+        self.replies.clear();
+        self.apply(command(id));
+        let [(to, of, result)] = &self.replies[..] else { panic!("{} answers instead of one", self.replies.len()) };
+        assert_eq!((*to, *of), (socket, id));
+        result.clone().map_err(|refusal| refusal.code)
+    }
+
+    pub fn request(&mut self, client: &Client, what: MemberRequest) -> Result<Option<OkResult>, ErrorCode> {
+        let socket = client.socket;
+        self.answer(socket, |id| Command::Request { socket, id, what })
+    }
+
+    pub fn try_join(&mut self, name: &str, change: impl FnOnce(&mut Grants)) -> Result<Client, ErrorCode> {
+        let socket = SocketId(self.draw());
+        let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: false };
+        change(&mut grants);
+        let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
+        let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
+        let certificate = self.draw() as u8;
+        match self.answer(socket, |id| Command::Join { socket, id, admission, draws })? {
+            Some(OkResult::Joined { resume, pairs, .. }) => {
+                Ok(Client { name: name.to_owned(), socket, secret: resume, pairs, lines: Vec::new(), certificate })
+            }
+            other => panic!("not joined: {other:?}"),
+        }
+    }
+
+    pub fn join(&mut self, name: &str) -> Client {
+        self.try_join(name, |_| ()).expect("admitted")
+    }
+
+    pub fn moderator(&mut self, name: &str) -> Client {
+        self.try_join(name, |g| g.moderate = true).expect("admitted")
+    }
+
+    /// Joins and publishes camera and microphone.
+    pub fn join_with_media(&mut self, name: &str) -> Client {
+        let mut client = self.join(name);
+        self.connect(&mut client);
+        client
+    }
+
+    pub fn connect(&mut self, client: &mut Client) {
+        client.lines = vec![(MediaKind::Audio, true), (MediaKind::Video, true)];
+        client.grow(client.pairs);
+        self.offer(client, &[("0", Source::Microphone), ("1", Source::Camera)]).expect("answered");
+    }
+
+    pub fn offer(&mut self, client: &Client, publish: &[(&str, Source)]) -> Result<Vec<(String, TrackInfo)>, ErrorCode> {
+        let what = self.offer_request(client, publish);
+        match self.request(client, what)? {
+            Some(OkResult::Answer { published, .. }) => Ok(published),
+            other => panic!("not an answer: {other:?}"),
+        }
+    }
+
+    pub fn offer_request(&mut self, client: &Client, publish: &[(&str, Source)]) -> MemberRequest {
+        let offer = Offer::parse(&client.sdp(), &OfferLimits { max_mlines: 64, max_bytes: 1 << 20 }).expect("a good offer");
+        let publish = publish.iter().map(|(mid, source)| PublishLine { mid: (*mid).into(), source: *source, muted: false }).collect();
+        let draws = self.offer_draws();
+        MemberRequest::Offer { offer: Box::new(offer), publish, draws }
+    }
+
+    fn offer_draws(&mut self) -> OfferDraws {
+        let n = self.draw();
+        let tracks = TrackId(n * 4);
+        OfferDraws { peer: PeerId(n), tracks, ufrag: format!("ufrag{n}"), pwd: "p".repeat(24), ssrc_seed: n, session: n }
+    }
+
+    pub fn resume(&mut self, client: &mut Client, seq: u64) -> Result<OkResult, ErrorCode> {
+        let socket = SocketId(self.draw());
+        let secret = client.secret.clone();
+        let joined = self.answer(socket, |id| Command::Resume { socket, id, secret, seq })?;
+        client.socket = socket;
+        Ok(joined.expect("the room"))
+    }
+
+    pub fn lose(&mut self, client: &Client) {
+        self.apply(Command::SocketLost { socket: client.socket, bye: None });
+    }
+
+    pub fn leave(&mut self, client: &Client) {
+        assert_eq!(self.request(client, MemberRequest::Leave), Ok(None));
+    }
+
+    /// Lets time pass; deadlines are kept as the room's task keeps them.
+    pub fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.room.deadline() <= end && !self.closed {
+            self.now = self.room.deadline().max(self.now);
+            self.apply(Command::Timeout);
+        }
+        self.now = end;
+    }
+
+    /// What a client has been told since it was last asked.
+    pub fn told(&mut self, client: &Client) -> Vec<Event> {
+        self.events.remove(&client.socket).unwrap_or_default().into_iter().map(|(_, event)| event).collect()
+    }
+
+    pub fn forget(&mut self) {
+        self.events.clear();
+        self.commands.clear();
+    }
+
+    pub fn draw(&mut self) -> u64 {
+        self.drawn += 1;
+        self.drawn
+    }
+
+    /// Where a member is shown in a client's slots, from the last list that it was told.
+    pub fn slots(&mut self, client: &Client) -> Option<Vec<SlotPair>> {
+        let told = self.told(client);
+        told.into_iter().rev().find_map(|e| if let Event::Slots { slots } = e { Some(slots) } else { None })
+    }
+}
+
+impl Client {
+    pub fn id(&self) -> MemberId {
+        id(&self.name)
+    }
+
+    /// Adds slot pairs until there are so many.
+    pub fn grow(&mut self, pairs: u32) {
+        let have = self.lines.iter().filter(|(_, sends)| !sends).count() as u32 / 2;
+        for _ in have..pairs {
+            self.lines.extend([(MediaKind::Audio, false), (MediaKind::Video, false)]);
+        }
+    }
+
+    /// Adds a sending m-line; its mid.
+    pub fn add(&mut self, kind: MediaKind) -> String {
+        self.lines.push((kind, true));
+        (self.lines.len() - 1).to_string()
+    }
+
+    /// Makes a new peer connection, as a page that is loaded again does.
+    pub fn reload(&mut self) {
+        self.certificate = self.certificate.wrapping_add(128);
+        self.lines.clear();
+    }
+
+    fn sdp(&self) -> String {
+        let mids: Vec<String> = (0..self.lines.len()).map(|i| i.to_string()).collect();
+        let mut sdp = format!("v=0\r\no=- 7 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n", mids.join(" "));
+        for (mid, (kind, sends)) in self.lines.iter().enumerate() {
+            let (media, rtpmap) = match kind {
+                MediaKind::Audio => ("audio 9 UDP/TLS/RTP/SAVPF 111", "111 opus/48000/2"),
+                MediaKind::Video => ("video 9 UDP/TLS/RTP/SAVPF 96", "96 VP8/90000"),
+            };
+            let direction = if *sends { "sendonly" } else { "recvonly" };
+            sdp += &format!("m={media}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\na=rtpmap:{rtpmap}\r\n");
+            sdp += &format!("a=ice-ufrag:u{:03}\r\na=ice-pwd:{}\r\n", self.certificate, "x".repeat(24));
+            sdp += &format!("a=fingerprint:sha-256 {}\r\na=setup:actpass\r\n", vec![format!("{:02X}", self.certificate); 32].join(":"));
+        }
+        sdp
+    }
+}
+
+pub fn id(name: &str) -> MemberId {
+    MemberId(name.to_owned())
+}
+
+pub fn track(published: &[(String, TrackInfo)], source: Source) -> TrackNumber {
+    published.iter().find(|(_, t)| t.source == source).expect("published").1.track
+}

@@ -1,0 +1,381 @@
+//! A socket's two tasks: one reads requests and hands them on, one writes what waits in the outbox.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use governor::{DefaultDirectRateLimiter, Quota};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
+
+use super::message::{self, Rejected};
+use super::outbox::{End, Outbox, Waiting, outbox};
+use super::session::{Phase, Session, Step};
+use super::encode;
+use crate::config::LimitSettings;
+use crate::control::auth::{Access, unix_time};
+use crate::control::rooms::actor::Letter;
+use crate::control::rooms::directory::Handle;
+use crate::control::rooms::{Command, Directory, JoinDraws, MemberRequest, OfferDraws, SocketId};
+use crate::control::{Refusal, draw};
+use crate::sdp::{Offer, OfferLimits};
+use crate::wire::{ErrorCode, Limits, OkResult, Request, VERSION, WelcomeFeatures};
+
+/// A socket that has joined no room by then is closed.
+const JOIN_WITHIN: Duration = Duration::from_secs(60);
+/// A closing socket may take so long to take its last messages.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// So many bytes of a message count as one message more: reading them costs as much.
+const BYTES_A_MESSAGE: usize = 16 * 1024;
+/// How often a room that has just ended is opened anew for one `join`.
+const JOIN_TRIES: u32 = 3;
+
+/// What all sockets share.
+pub struct Front {
+    /// The rooms.
+    pub rooms: Directory,
+    /// Who may join.
+    pub access: Access,
+    /// What a client may send.
+    pub limits: LimitSettings,
+    /// Between pings.
+    pub heartbeat: Duration,
+    /// How long a lost session may be resumed.
+    pub resume: Duration,
+    /// Becomes true when the node ends.
+    pub closing: watch::Receiver<bool>,
+}
+
+/// Serves one socket until it closes.
+pub async fn serve(socket: WebSocket, front: Arc<Front>) {
+    let (sink, stream) = socket.split();
+    let (outbox, waiting) = outbox();
+    let end = waiting.end.clone();
+    let writer = tokio::spawn(write(sink, waiting, front.heartbeat));
+    let rate = NonZeroU32::new(front.limits.messages_per_second).unwrap_or(NonZeroU32::MIN);
+    let id = front.rooms.numbers().socket();
+    let mut reader = Reader { id, rate: DefaultDirectRateLimiter::direct(Quota::per_second(rate)), session: Session::default(), room: None, outbox, front };
+    let mut stream = stream;
+    let closed = reader.read(&mut stream, end).await;
+    reader.close(closed).await;
+    drop(reader);
+    // What the client still sends is read and dropped: with unread bytes left, the system would cut off our last words.
+    let drain = async { while let Some(Ok(_)) = stream.next().await {} };
+    let _ = tokio::join!(writer, timeout(LAST_WORDS, drain));
+}
+
+/// How reading ended.
+enum Closed {
+    /// The client has closed the socket on purpose: it has left.
+    Left,
+    /// The socket is lost, or is closed by us: the session may be resumed, if it is still there.
+    Lost(Option<End>),
+}
+
+struct Reader {
+    id: SocketId,
+    rate: DefaultDirectRateLimiter,
+    session: Session,
+    room: Option<Handle>,
+    outbox: Outbox,
+    front: Arc<Front>,
+}
+
+impl Reader {
+    async fn read(&mut self, stream: &mut SplitStream<WebSocket>, mut end: watch::Receiver<Option<End>>) -> Closed {
+        let mut closing = self.front.closing.clone();
+        let mut join_by = Instant::now() + JOIN_WITHIN;
+        loop {
+            let silence = self.front.heartbeat * 2;
+            let message = tokio::select! {
+                _ = end.wait_for(Option::is_some) => return Closed::Lost(None),
+                // Those in a room are told by it.
+                _ = closing.wait_for(|c| *c), if self.room.is_none() => return Closed::Lost(Some(End::close(close_code::AWAY, "shutting down"))),
+                () = sleep_until(join_by), if self.session.phase() != Phase::Joined => {
+                    return Closed::Lost(Some(End::close(close_code::POLICY, "no room was joined")));
+                }
+                message = timeout(silence, stream.next()) => message,
+            };
+            let text = match message {
+                Err(_) => return Closed::Lost(Some(End::close(close_code::AWAY, "silent for too long"))),
+                Ok(None) => return Closed::Lost(None),
+                Ok(Some(Err(error))) => return Closed::Lost(broken(error)),
+                Ok(Some(Ok(Message::Close(frame)))) => return how_closed(frame.as_ref()),
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
+                Ok(Some(Ok(Message::Binary(_)))) => {
+                    self.reject(&malformed("a message is text"));
+                    continue;
+                }
+                Ok(Some(Ok(Message::Text(text)))) => text,
+            };
+            if !self.within_rate(text.as_str()).await {
+                continue;
+            }
+            match message::read(text.as_str(), &self.front.limits) {
+                Ok(message) => self.carry_out(message.id, message.request).await,
+                Err(rejected) => {
+                    self.reject(&rejected);
+                    if rejected.too_large {
+                        return Closed::Lost(Some(End::close(close_code::SIZE, "message too large")));
+                    }
+                }
+            }
+            if self.session.phase() == Phase::Joined {
+                join_by = Instant::now() + JOIN_WITHIN;
+            }
+        }
+    }
+
+    /// A flood is refused message by message, and read no faster than it is refused.
+    async fn within_rate(&self, text: &str) -> bool {
+        let cost = u32::try_from(text.len() / BYTES_A_MESSAGE).unwrap_or(u32::MAX).saturating_add(1).min(self.front.limits.messages_per_second);
+        let cost = NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN);
+        if matches!(self.rate.check_n(cost), Ok(Ok(()))) {
+            return true;
+        }
+        let why = format!("at most {} messages a second: slow down", self.front.limits.messages_per_second);
+        let refusal = Refusal::new(ErrorCode::RateLimited, why);
+        self.reject(&Rejected { id: message::id_of(text), refusal, too_large: false });
+        sleep(Duration::from_secs(1) / self.front.limits.messages_per_second.max(1)).await;
+        false
+    }
+
+    async fn carry_out(&mut self, id: u32, request: Request) {
+        let name = request.name();
+        match self.session.step(request) {
+            Step::Answer(result) => self.answer(id, name, &result),
+            Step::Welcome => self.answer(id, name, &Ok(Some(self.welcome()))),
+            Step::Enter(request) => {
+                if let Err(refusal) = self.enter(id, request).await {
+                    self.answer(id, name, &Err(refusal));
+                }
+            }
+            Step::Leave => {
+                self.hand_over(id, name, MemberRequest::Leave).await;
+                self.room = None;
+            }
+            Step::Room(request) => match self.member_request(request) {
+                Ok(what) => self.hand_over(id, name, what).await,
+                Err(refusal) => self.answer(id, name, &Err(refusal)),
+            },
+        }
+    }
+
+    /// Joins or resumes; the room answers, unless there is none to do it.
+    async fn enter(&mut self, id: u32, request: Request) -> Result<(), Refusal> {
+        let admission = match &request {
+            Request::Join { room, name, token } => Some(self.front.access.admit(room, name, token.as_deref())?),
+            _ => None,
+        };
+        for _ in 0..JOIN_TRIES {
+            let (room, command) = match (&admission, &request) {
+                (Some(admission), _) => {
+                    let room = self.front.rooms.open(&admission.room)?;
+                    let draws = JoinDraws { resume: format!("{:x}.{}", room.id.0, draw::hex::<24>()) };
+                    (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws })
+                }
+                (None, Request::Resume { resume, seq }) => {
+                    let room = self.room_of_secret(resume).ok_or_else(no_session)?;
+                    (room, Command::Resume { socket: self.id, id, secret: resume.clone(), seq: *seq })
+                }
+                _ => return Err(no_session()),
+            };
+            let (entered, outcome) = oneshot::channel();
+            let letter = Letter::Enter { command, socket: self.id, outbox: self.outbox.clone(), entered };
+            if room.send(letter).await.is_ok()
+                && let Ok(entered) = outcome.await
+            {
+                if entered {
+                    self.session.entered();
+                    self.room = Some(room);
+                }
+                return Ok(());
+            }
+        }
+        Err(if admission.is_some() { failed() } else { no_session() })
+    }
+
+    /// A secret begins with its room's number.
+    fn room_of_secret(&self, secret: &str) -> Option<Handle> {
+        let (room, _) = secret.split_once('.')?;
+        self.front.rooms.find(crate::base::RoomId(u64::from_str_radix(room, 16).ok()?))
+    }
+
+    async fn hand_over(&self, id: u32, name: &'static str, what: MemberRequest) {
+        let letter = Letter::Command(Command::Request { socket: self.id, id, what }, name);
+        let sent = match &self.room {
+            Some(room) => room.send(letter).await.is_ok(),
+            None => false,
+        };
+        if !sent {
+            self.answer(id, name, &Err(failed()));
+        }
+    }
+
+    /// Does what may take long (reading an offer) here, and draws what the room has to be given.
+    fn member_request(&self, request: Request) -> Result<MemberRequest, Refusal> {
+        let numbers = self.front.rooms.numbers();
+        Ok(match request {
+            Request::Offer { sdp, publish } => {
+                let limits = OfferLimits { max_mlines: self.front.limits.mlines as usize, max_bytes: self.front.limits.offer_bytes as usize };
+                let offer = Box::new(Offer::parse(&sdp, &limits)?);
+                MemberRequest::Offer { offer, publish, draws: self.offer_draws() }
+            }
+            Request::Publish { line } => MemberRequest::Publish { line, track: numbers.tracks(1) },
+            Request::Unpublish { track } => MemberRequest::Unpublish { track },
+            Request::Mute { track, muted } => MemberRequest::Mute { track, muted },
+            Request::Subscribe { tracks } => MemberRequest::Want { tracks, wanted: true },
+            Request::Unsubscribe { tracks } => MemberRequest::Want { tracks, wanted: false },
+            Request::Chat { text, key, echo } => {
+                let at = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
+                MemberRequest::Chat { text, key, echo, at }
+            }
+            Request::History { before, limit } => MemberRequest::History { before, limit },
+            Request::Kick { member } => MemberRequest::Kick { member },
+            Request::MuteMember { track, muted } => MemberRequest::MuteMember { track, muted },
+            Request::Lock { locked } => MemberRequest::Lock { locked },
+            // The session keeps these for itself.
+            Request::Leave {} | Request::Hello { .. } | Request::Join { .. } | Request::Resume { .. } | Request::Candidate { .. } | Request::Ping {} => {
+                return Err(Refusal::new(ErrorCode::WrongState, "not a request to a room"));
+            }
+        })
+    }
+
+    fn offer_draws(&self) -> OfferDraws {
+        let numbers = self.front.rooms.numbers();
+        let peer = numbers.peer();
+        OfferDraws {
+            peer,
+            tracks: numbers.tracks(4),
+            // The number makes it unique within the node, the rest unguessable.
+            ufrag: format!("{:x}{}", peer.0, draw::hex::<6>()),
+            pwd: draw::hex::<16>(),
+            ssrc_seed: draw::number(),
+            session: draw::number() >> 2,
+        }
+    }
+
+    fn welcome(&self) -> OkResult {
+        let limits = &self.front.limits;
+        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        OkResult::Welcome {
+            version: VERSION,
+            server: concat!("althing/", env!("CARGO_PKG_VERSION")).to_owned(),
+            limits: Limits {
+                message_bytes: limits.message_bytes,
+                offer_bytes: limits.offer_bytes,
+                mlines: limits.mlines,
+                messages_per_second: limits.messages_per_second,
+                chat_bytes: limits.chat_bytes,
+                name_bytes: limits.name_bytes,
+            },
+            heartbeat_ms: millis(self.front.heartbeat),
+            resume_ms: millis(self.front.resume),
+            features: WelcomeFeatures { development: self.front.access.development() },
+        }
+    }
+
+    fn answer(&self, id: u32, name: &'static str, result: &Result<Option<OkResult>, Refusal>) {
+        self.front.rooms.metrics().answered(name, result.as_ref().err().map(|r| r.code.name()));
+        self.push(encode::reply(id, result));
+    }
+
+    fn reject(&self, rejected: &Rejected) {
+        self.front.rooms.metrics().rejected(rejected.refusal.code.name());
+        self.push(encode::error(rejected.id, &rejected.refusal));
+    }
+
+    /// A client that does not take its own answers is lost.
+    fn push(&self, text: String) {
+        if self.outbox.push(text).is_err() {
+            self.outbox.finish(End { at_once: true, ..End::close(close_code::POLICY, "too slow") });
+        }
+    }
+
+    async fn close(&mut self, closed: Closed) {
+        if let Some(room) = self.room.take() {
+            let command = match closed {
+                Closed::Left => Command::Request { socket: self.id, id: 0, what: MemberRequest::Leave },
+                Closed::Lost(_) => Command::SocketLost { socket: self.id, bye: None },
+            };
+            let _ = room.send(Letter::Command(command, "socket_closed")).await;
+        }
+        let end = match closed {
+            Closed::Lost(Some(end)) => end,
+            Closed::Left | Closed::Lost(None) => End::close(close_code::NORMAL, ""),
+        };
+        self.outbox.finish(end);
+    }
+}
+
+/// Writes until the socket has to close or fails. Pings keep the way open and show that the client is there.
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut waiting: Waiting, heartbeat: Duration) {
+    let mut end = waiting.end.clone();
+    let mut beat = interval_at(Instant::now() + heartbeat, heartbeat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let message = tokio::select! {
+            biased;
+            _ = end.wait_for(Option::is_some) => break,
+            text = waiting.next() => match text {
+                Some(text) => Message::Text(text.into()),
+                None => break,
+            },
+            _ = beat.tick() => Message::Ping(Default::default()),
+        };
+        let at_once = async {
+            let _ = end.wait_for(|e| e.as_ref().is_some_and(|e| e.at_once)).await;
+        };
+        tokio::select! {
+            sent = sink.send(message) => if sent.is_err() { return },
+            () = at_once => break,
+        }
+    }
+    let end = waiting.end.borrow().clone();
+    let _ = timeout(LAST_WORDS, last_words(sink, waiting, end)).await;
+}
+
+async fn last_words(mut sink: SplitSink<WebSocket, Message>, mut waiting: Waiting, end: Option<End>) -> Result<(), axum::Error> {
+    let end = end.unwrap_or(End::close(close_code::NORMAL, ""));
+    while let Some(text) = waiting.next_now().filter(|_| !end.at_once) {
+        sink.send(Message::Text(text.into())).await?;
+    }
+    if let Some(last) = end.last {
+        sink.send(Message::Text(last.into())).await?;
+    }
+    sink.send(Message::Close(Some(CloseFrame { code: end.code, reason: end.reason.into() }))).await
+}
+
+/// 1000 and 1001 (a tab that is closed, a page that is left) are said on purpose. Anything else may be an accident.
+fn how_closed(frame: Option<&CloseFrame>) -> Closed {
+    match frame.map(|f| f.code) {
+        Some(close_code::NORMAL | close_code::AWAY) => Closed::Left,
+        _ => Closed::Lost(None),
+    }
+}
+
+/// What a client that breaks the rules of WebSocket is told.
+fn broken(error: axum::Error) -> Option<End> {
+    let error = error.into_inner().downcast::<tungstenite::Error>().ok()?;
+    match *error {
+        tungstenite::Error::Capacity(_) => Some(End::close(close_code::SIZE, "message too large")),
+        tungstenite::Error::Utf8(_) => Some(End::close(close_code::INVALID, "not UTF-8")),
+        tungstenite::Error::Protocol(_) => Some(End::close(close_code::PROTOCOL, "not WebSocket")),
+        _ => None,
+    }
+}
+
+fn malformed(why: &'static str) -> Rejected {
+    Rejected { id: None, refusal: Refusal::new(ErrorCode::Malformed, why), too_large: false }
+}
+
+fn no_session() -> Refusal {
+    Refusal::new(ErrorCode::ResumeUnknown, "there is no such session any more: join again")
+}
+
+fn failed() -> Refusal {
+    Refusal::new(ErrorCode::Internal, "the room is lost: join again")
+}

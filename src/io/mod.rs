@@ -1,0 +1,10 @@
+//! The hands of the media plane: worker threads, sockets, batches.
+//!
+//! `media/` decides, this room carries out: it receives in batches, tells the engine the time and the bytes,
+//! and sends what the engine wrote.
+
+pub mod clock;
+pub mod udp;
+pub mod worker;
+
+pub use worker::{WorkerConfig, spawn};

@@ -1,0 +1,276 @@
+//! The engine of a worker: the whole SFU as a pure machine.
+//!
+//! `handle_read`, `handle_command`, `handle_timeout` in; `poll_transmit`, `poll_event`, `poll_timeout` out.
+//! It is told the time and the bytes, and owns no socket and no clock.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Instant;
+
+use slotmap::{DefaultKey, SlotMap};
+
+use super::demux::{Demux, PeerAt, Protocol};
+use super::outgoing::{MAX_DATAGRAM, Outgoing};
+use super::room::Room;
+use super::transport::ice::{self, StunDrop};
+use super::transport::{DtlsIdentity, Path};
+use crate::base::map::{Seed, SeededMap};
+use crate::base::random::Random;
+use crate::base::{Ntp, RoomId, Time};
+use crate::contract::{Command, Counter, Counters, Event, RoomCommand, WorkerReport};
+
+/// Handshake datagrams that may wait for their turn, of all peers together.
+const MOST_DEFERRED: usize = 4_096;
+
+/// What an engine is made of.
+pub struct EngineConfig {
+    /// The node's DTLS certificate.
+    pub identity: DtlsIdentity,
+    /// What [`Time::ZERO`] is, for DTLS timers.
+    pub epoch: Instant,
+    /// The wall clock at [`Time::ZERO`], for sender reports.
+    pub wall_at_zero: Ntp,
+    /// Seed for hashing and for numbers that need no secrecy.
+    pub seed: u64,
+}
+
+/// What rooms share: counters, the table of peers, replies. A room that fails leaves all of it consistent.
+pub struct Shared {
+    /// Everything counted.
+    pub counters: Counters,
+    /// What control will be told.
+    pub events: VecDeque<Event>,
+    /// Numbers that need no secrecy.
+    pub random: Random,
+    /// Which peer a datagram belongs to.
+    pub demux: Demux,
+    /// The node's DTLS certificate.
+    pub identity: DtlsIdentity,
+    /// What [`Time::ZERO`] is.
+    pub epoch: Instant,
+    /// Space for one datagram that is being written.
+    pub scratch: [u8; MAX_DATAGRAM],
+    /// Replies of this tick.
+    pub replies: Outgoing,
+    wall_at_zero: Ntp,
+    deferred: VecDeque<PeerAt>,
+}
+
+impl Shared {
+    /// The wall clock at `now`.
+    pub fn wall(&self, now: Time) -> Ntp {
+        self.wall_at_zero.plus_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// Sends a datagram with this tick's replies; a tick that has no room for it drops and counts it.
+    pub fn reply(&mut self, path: Path, datagram: &[u8]) {
+        if !self.replies.push(path, datagram) {
+            self.counters.add(Counter::DropSocketFull);
+        }
+    }
+
+    /// A handshake datagram waits at this peer; false when too many wait.
+    pub fn defer(&mut self, at: PeerAt) -> bool {
+        let room = self.deferred.len() < MOST_DEFERRED;
+        if room {
+            self.deferred.push_back(at);
+        }
+        room
+    }
+}
+
+/// The engine of a worker.
+pub struct Engine {
+    rooms: SlotMap<DefaultKey, Room>,
+    keys: SeededMap<RoomId, DefaultKey>,
+    /// Rooms with something to give out.
+    busy: VecDeque<DefaultKey>,
+    timers: BinaryHeap<Reverse<(Time, DefaultKey)>>,
+    shared: Shared,
+}
+
+impl Engine {
+    /// An engine without rooms.
+    pub fn new(config: EngineConfig) -> Self {
+        let seed = Seed::new(config.seed);
+        Self {
+            rooms: SlotMap::new(),
+            keys: seed.map(),
+            busy: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            shared: Shared {
+                counters: Counters::default(),
+                events: VecDeque::new(),
+                random: Random::new(config.seed),
+                demux: Demux::new(seed),
+                identity: config.identity,
+                epoch: config.epoch,
+                scratch: [0; MAX_DATAGRAM],
+                replies: Outgoing::for_a_tick(),
+                wall_at_zero: config.wall_at_zero,
+                deferred: VecDeque::new(),
+            },
+        }
+    }
+
+    /// Carries out a command of the control plane.
+    pub fn handle_command(&mut self, now: Time, command: Command) {
+        let Some(key) = self.room_for(&command) else {
+            return self.shared.counters.add(Counter::CommandUnknown);
+        };
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let close = command.what == RoomCommand::Close;
+        room.handle_command(now, command.what, &mut self.shared);
+        if close || room.is_empty() {
+            return self.remove_room(key);
+        }
+        self.settle(key);
+    }
+
+    /// Takes in one datagram; `datagram` is decrypted in place.
+    pub fn handle_read(&mut self, now: Time, path: Path, datagram: &mut [u8]) {
+        self.shared.counters.add(Counter::DatagramsIn);
+        self.shared.counters.add_many(Counter::BytesIn, datagram.len() as u64);
+        let (protocol, at) = match self.addressee(path, datagram) {
+            Ok(found) => found,
+            Err(reason) => return self.shared.counters.add(reason),
+        };
+        let Some(room) = self.rooms.get_mut(at.room) else { return };
+        match protocol {
+            Protocol::Stun => room.handle_stun(now, at.peer, path, datagram, &mut self.shared),
+            Protocol::Dtls => room.handle_dtls(at.peer, path, datagram, &mut self.shared),
+            Protocol::Rtp => room.handle_rtp(now, at.peer, datagram, &mut self.shared),
+            Protocol::Rtcp => room.handle_rtcp(now, at.peer, datagram, &mut self.shared),
+        }
+        self.settle(at.room);
+    }
+
+    /// Does what is due by the clock.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(Reverse((at, key))) = self.timers.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.timers.pop();
+            let Some(room) = self.rooms.get_mut(key) else { continue };
+            if room.scheduled == at {
+                room.scheduled = Time::NEVER;
+            }
+            if room.deadline() <= now {
+                room.handle_timeout(now, &mut self.shared);
+            }
+            self.settle(key);
+        }
+    }
+
+    /// Carries one waiting handshake a step further: handshakes are dear, packets go before them.
+    pub fn handle_deferred(&mut self, now: Time) {
+        let Some(at) = self.shared.deferred.pop_front() else { return };
+        if let Some(room) = self.rooms.get_mut(at.room) {
+            room.handle_deferred(now, at.peer, &mut self.shared);
+            self.settle(at.room);
+        }
+    }
+
+    /// Whether a handshake waits for [`Self::handle_deferred`].
+    pub fn has_deferred(&self) -> bool {
+        !self.shared.deferred.is_empty()
+    }
+
+    /// Writes into an empty arena what is to be sent. Call again until nothing is written.
+    pub fn poll_transmit(&mut self, now: Time, out: &mut Outgoing) {
+        if !self.shared.replies.is_empty() {
+            return std::mem::swap(&mut self.shared.replies, out);
+        }
+        while let Some(key) = self.busy.front().copied() {
+            if let Some(room) = self.rooms.get_mut(key) {
+                if !room.poll_transmit(now, out, &mut self.shared) {
+                    return;
+                }
+                room.busy = false;
+            }
+            self.busy.pop_front();
+        }
+    }
+
+    /// The next event for the control plane.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.shared.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The counters, for what the hands of the engine count.
+    pub fn counters_mut(&mut self) -> &mut Counters {
+        &mut self.shared.counters
+    }
+
+    /// What the worker reports about itself.
+    pub fn report(&self) -> WorkerReport {
+        let mut report = WorkerReport { counters: self.shared.counters.clone(), rooms: self.rooms.len() as u64, ..WorkerReport::default() };
+        for (_, room) in &self.rooms {
+            let [peers, tracks, legs, cache_bytes] = room.size();
+            report.peers += peers;
+            report.tracks += tracks;
+            report.legs += legs;
+            report.cache_bytes += cache_bytes;
+        }
+        report
+    }
+
+    /// What the datagram is, and whose: by ICE user name for STUN, else by the path that an ICE check has validated.
+    fn addressee(&self, path: Path, datagram: &[u8]) -> Result<(Protocol, PeerAt), Counter> {
+        let protocol = Protocol::of(datagram).ok_or(Counter::DropUnknownProtocol)?;
+        let at = if protocol == Protocol::Stun {
+            let user = ice::peek_username(datagram).map_err(stun_drop)?;
+            self.shared.demux.user(user).ok_or(Counter::StunUnknownUser)?
+        } else {
+            self.shared.demux.path(&path).ok_or(Counter::DropUnvalidatedAddress)?
+        };
+        Ok((protocol, at))
+    }
+
+    fn room_for(&mut self, command: &Command) -> Option<DefaultKey> {
+        if let Some(key) = self.keys.get(&command.room) {
+            return Some(*key);
+        }
+        if !matches!(command.what, RoomCommand::AddPeer { .. }) {
+            return None;
+        }
+        let key = self.rooms.insert_with_key(|key| Room::new(command.room, key));
+        self.keys.insert(command.room, key);
+        Some(key)
+    }
+
+    fn remove_room(&mut self, key: DefaultKey) {
+        if let Some(room) = self.rooms.remove(key) {
+            self.keys.remove(&room.id());
+            self.shared.demux.remove_room(key);
+        }
+    }
+
+    /// After anything happened in a room: it is given out in this tick, and its timer is set.
+    fn settle(&mut self, key: DefaultKey) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        if !room.busy && room.has_output() {
+            room.busy = true;
+            self.busy.push_back(key);
+        }
+        if room.deadline() < room.scheduled {
+            room.scheduled = room.deadline();
+            self.timers.push(Reverse((room.scheduled, key)));
+        }
+    }
+}
+
+/// Which counter a STUN request that is not answered goes to.
+pub(super) const fn stun_drop(reason: StunDrop) -> Counter {
+    match reason {
+        StunDrop::BadIntegrity => Counter::StunBadIntegrity,
+        StunDrop::UnknownUser => Counter::StunUnknownUser,
+        StunDrop::Malformed => Counter::StunMalformed,
+    }
+}

@@ -1,0 +1,262 @@
+//! One participant's connection as a room sees it: how it is reached, what it sends, what it is sent.
+
+use std::collections::VecDeque;
+
+use crate::base::random::Random;
+use crate::base::{PeerId, Time};
+use crate::contract::{Extension, Feedback, MediaPlan, ReceivePlan, Rid, SecurityPlan, SrtpKeys, TransportPlan};
+use crate::media::packet::rtp::RtpHeader;
+use crate::media::packet::twcc::Arrivals;
+use crate::media::publish::stream::{Stream, StreamKind};
+use crate::media::rewrite::SourceExtensions;
+use crate::media::route::leg::{Leg, Way};
+use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
+
+/// m-lines of a peer at most: indices are below this.
+pub const MOST_MLINES: usize = 64;
+/// DTLS datagrams that wait for their turn at most; a whole flight of a browser is five.
+const MOST_WAITING_DTLS: usize = 16;
+
+/// A connection.
+pub struct Peer {
+    /// Its identity.
+    pub id: PeerId,
+    /// How it is reached.
+    pub ice: IceLite,
+    /// How it is secured, until keys are known and after (retransmitted flights, close).
+    pub dtls: Option<Box<DtlsTransport>>,
+    /// Whether the handshake has begun.
+    pub handshake_started: bool,
+    /// Its keys.
+    pub srtp: Option<Box<Srtp>>,
+    /// What negotiation settled.
+    pub plan: MediaPlan,
+    /// The SSRCs it sends, sorted.
+    pub streams: Vec<Stream>,
+    /// The track on each of its sending m-lines: index in the room.
+    pub published: [Option<u16>; MOST_MLINES],
+    /// Its subscriptions.
+    pub legs: Vec<Leg>,
+    /// For each track of the room: the leg that it goes to.
+    by_track: Vec<Option<u8>>,
+    /// The next transport-wide sequence number towards it.
+    pub transport_cc: u16,
+    /// Transport-wide arrivals from it, not reported yet.
+    pub arrivals: Option<Box<Arrivals>>,
+    /// When feedback about them is due.
+    pub feedback_due: Option<Time>,
+    /// When missing packets are to be asked for.
+    pub nack_due: Option<Time>,
+    /// When its legs wish for key frames again.
+    pub wish_due: Time,
+    /// When the next sender and receiver reports are due.
+    pub report_due: Time,
+    /// Round trip time, from its receiver reports, in microseconds.
+    pub rtt: Option<u32>,
+    /// Our wall clock minus its NTP clock, in microseconds, from its first sender report.
+    pub clock_offset: Option<i64>,
+    /// Whether control has been told that it is down.
+    pub down: bool,
+    waiting_dtls: VecDeque<Vec<u8>>,
+    fir_number: u8,
+}
+
+/// SRTP and SRTCP of a connection, both ways.
+pub struct Srtp {
+    /// Opens RTP.
+    pub receiver: SrtpReceiver,
+    /// Seals RTP.
+    pub sender: SrtpSender,
+    /// Opens RTCP.
+    pub rtcp_receiver: SrtcpReceiver,
+    /// Seals RTCP.
+    pub rtcp_sender: SrtcpSender,
+}
+
+impl Srtp {
+    /// Expands the keys, once.
+    ///
+    /// # Errors
+    /// [`SrtpError::KeyLength`].
+    pub fn new(keys: &SrtpKeys) -> Result<Self, SrtpError> {
+        Ok(Self {
+            receiver: SrtpReceiver::from_keys(keys)?,
+            sender: SrtpSender::from_keys(keys)?,
+            rtcp_receiver: SrtcpReceiver::from_keys(keys)?,
+            rtcp_sender: SrtcpSender::from_keys(keys)?,
+        })
+    }
+}
+
+impl Peer {
+    /// A connection that nothing has come from yet. `dtls` is what the plan's security asks for.
+    pub fn new(now: Time, id: PeerId, transport: TransportPlan, dtls: Option<Box<DtlsTransport>>) -> Self {
+        let srtp = match &transport.security {
+            SecurityPlan::Keys(keys) => Srtp::new(keys).ok().map(Box::new),
+            SecurityPlan::Dtls { .. } => None,
+        };
+        Self {
+            id,
+            ice: IceLite::new(transport.ice),
+            dtls,
+            handshake_started: false,
+            srtp,
+            plan: MediaPlan::default(),
+            streams: Vec::new(),
+            published: [None; MOST_MLINES],
+            legs: Vec::new(),
+            by_track: Vec::new(),
+            transport_cc: 0,
+            arrivals: None,
+            feedback_due: None,
+            nack_due: None,
+            wish_due: now,
+            report_due: now,
+            fir_number: 0,
+            rtt: None,
+            clock_offset: None,
+            down: false,
+            waiting_dtls: VecDeque::new(),
+        }
+    }
+
+    /// Where to send, if it may be sent to at all (RFC 7675).
+    pub fn path(&self) -> Option<Path> {
+        if self.ice.may_send() { self.ice.selected() } else { None }
+    }
+
+    /// Takes a negotiated plan. m-lines keep their index; legs keep their state.
+    pub fn negotiate(&mut self, now: Time, plan: MediaPlan, random: &mut Random) {
+        for line in plan.send.iter().filter(|l| usize::from(l.mline) < MOST_MLINES) {
+            match self.legs.iter_mut().find(|l| l.mline() == line.mline) {
+                Some(leg) => leg.renegotiate(line.clone()),
+                None => self.legs.push(Leg::new(now, line.clone(), random)),
+            }
+        }
+        if self.arrivals.is_none() && plan.receive.iter().any(|l| l.codecs.iter().any(|c| c.feedback.transport_cc)) {
+            self.arrivals = Some(Box::default());
+        }
+        self.plan = plan;
+    }
+
+    /// The plan of an m-line on which it sends.
+    pub fn receive_plan(&self, mline: u8) -> Option<&ReceivePlan> {
+        self.plan.receive.iter().find(|l| l.mline == mline)
+    }
+
+    /// The leg that a track of the room goes to.
+    pub fn leg_of(&self, track: usize) -> Option<usize> {
+        self.by_track.get(track).copied().flatten().map(usize::from)
+    }
+
+    /// The leg for an SSRC that we send: media, or its RTX.
+    pub fn leg_by_ssrc(&self, ssrc: u32) -> Option<usize> {
+        self.legs.iter().position(|l| l.ssrc() == ssrc || l.rtx_ssrc() == Some(ssrc))
+    }
+
+    /// Notes that a track goes to a leg, or to none.
+    pub fn route(&mut self, track: usize, leg: Option<usize>) {
+        if self.by_track.len() <= track {
+            self.by_track.resize(track + 1, None);
+        }
+        self.by_track[track] = leg.and_then(|l| u8::try_from(l).ok());
+    }
+
+    /// A leg, and what it needs of its connection to send; `None` while the connection cannot be sent to.
+    pub fn leg_and_way(&mut self, leg: usize) -> Option<(&mut Leg, Way<'_>)> {
+        let path = self.path()?;
+        let leg = self.legs.get_mut(leg)?;
+        let sender = &self.srtp.as_ref()?.sender;
+        Some((leg, Way { sender, path, transport_cc: &mut self.transport_cc }))
+    }
+
+    /// The m-line and kind of an SSRC that has just authenticated for the first time: by declaration, by MID (with
+    /// RID or repaired RID), or because only one m-line has its payload type (RFC 9143 section 9.2).
+    pub fn bind(&self, header: &RtpHeader, packet: &[u8]) -> Option<(u8, StreamKind)> {
+        if let Some(line) = self.plan.receive.iter().find(|l| l.ssrcs.iter().any(|(media, _)| *media == header.ssrc)) {
+            return Some((line.mline, StreamKind::Media));
+        }
+        if let Some(line) = self.plan.receive.iter().find(|l| l.ssrcs.iter().any(|(_, repair)| *repair == Some(header.ssrc))) {
+            return Some((line.mline, StreamKind::Repair));
+        }
+        let (line, tokens) = self.line_by_mid(header, packet).or_else(|| self.line_by_payload_type(header).map(|l| (l, Tokens::default())))?;
+        let repairs = line.codecs.iter().any(|c| c.rtx == Some(header.payload_type));
+        let wanted = match (line.rid, tokens.rid.or(tokens.repaired)) {
+            (Some(accepted), Some(rid)) => accepted == rid,
+            _ => true,
+        };
+        let kind = if !wanted {
+            StreamKind::Unwanted
+        } else if repairs {
+            StreamKind::Repair
+        } else {
+            StreamKind::Media
+        };
+        Some((line.mline, kind))
+    }
+
+    /// The SSRC that our feedback to it comes from: one that we announced, so that it is known.
+    pub fn own_ssrc(&self) -> u32 {
+        self.legs.first().map_or(1, |l| l.ssrc())
+    }
+
+    /// The number of the next full intra request (RFC 5104 section 4.3.1.1), which rises when there is one.
+    pub fn next_fir(&mut self, sending: bool) -> u8 {
+        self.fir_number = self.fir_number.wrapping_add(u8::from(sending));
+        self.fir_number
+    }
+
+    /// Whether it adapts its rate to REMB, having no transport-wide feedback.
+    pub fn wants_remb(&self) -> bool {
+        let feedback = |pick: fn(&Feedback) -> bool| self.plan.receive.iter().any(|l| l.codecs.iter().any(|c| pick(&c.feedback)));
+        feedback(|f| f.remb) && !feedback(|f| f.transport_cc)
+    }
+
+    /// When feedback for its packets is due: missing ones, or arrivals.
+    pub fn next_feedback(&self) -> Option<Time> {
+        [self.nack_due, self.feedback_due].into_iter().flatten().min()
+    }
+
+    /// When anything of it is due.
+    pub fn next_due(&self) -> Time {
+        let dtls = self.dtls.as_ref().and_then(|d| d.poll_timeout());
+        let wish = (self.srtp.is_some() && self.legs.iter().any(|l| l.awaits_key_frame())).then_some(self.wish_due);
+        [self.next_feedback(), dtls, wish, self.ice.consent_deadline(), Some(self.report_due)].into_iter().flatten().min().unwrap_or(Time::NEVER)
+    }
+
+    /// Keeps a DTLS datagram for its turn; false when too many wait.
+    pub fn queue_dtls(&mut self, datagram: &[u8]) -> bool {
+        if self.waiting_dtls.len() >= MOST_WAITING_DTLS {
+            return false;
+        }
+        self.waiting_dtls.push_back(datagram.to_vec());
+        true
+    }
+
+    /// The next DTLS datagram whose turn it is.
+    pub fn next_dtls(&mut self) -> Option<Vec<u8>> {
+        self.waiting_dtls.pop_front()
+    }
+
+    fn line_by_mid(&self, header: &RtpHeader, packet: &[u8]) -> Option<(&ReceivePlan, Tokens)> {
+        self.plan.receive.iter().find_map(|line| {
+            let extensions = SourceExtensions::read(header, &line.extensions, packet);
+            let token = |kind| extensions.get(kind, packet).and_then(Rid::from_bytes);
+            (token(Extension::Mid)? == line.mid)
+                .then(|| (line, Tokens { rid: token(Extension::RtpStreamId), repaired: token(Extension::RepairedRtpStreamId) }))
+        })
+    }
+
+    fn line_by_payload_type(&self, header: &RtpHeader) -> Option<&ReceivePlan> {
+        let mut lines =
+            self.plan.receive.iter().filter(|l| l.codecs.iter().any(|c| c.payload_type == header.payload_type || c.rtx == Some(header.payload_type)));
+        let line = lines.next()?;
+        lines.next().is_none().then_some(line)
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Tokens {
+    rid: Option<Rid>,
+    repaired: Option<Rid>,
+}

@@ -1,0 +1,100 @@
+//! Whether a voice speaks, from the levels in its packets (RFC 6464).
+
+use crate::base::Time;
+
+/// Louder than this (−dBov) is speech. Less misses quiet voices, more takes typing for speech.
+const SPEECH: u32 = 50;
+/// Speech must last so long to count, in microseconds.
+const ATTACK: u64 = 120_000;
+/// Silence must last so long to count: pauses between words are shorter.
+const RELEASE: u64 = 800_000;
+/// A voice whose packets stop coming (mute, DTX) is silent after this.
+const STALE: u64 = 1_000_000;
+
+/// The level of one audio track.
+#[derive(Clone, Copy, Debug)]
+pub struct SpeechLevel {
+    /// Smoothed level in sixteenths of a −dBov.
+    smooth_x16: u32,
+    speaking: bool,
+    /// Since when the level has been on the other side of the threshold.
+    turning: Option<Time>,
+    heard: Time,
+}
+
+impl Default for SpeechLevel {
+    fn default() -> Self {
+        Self { smooth_x16: 127 * 16, speaking: false, turning: None, heard: Time::ZERO }
+    }
+}
+
+impl SpeechLevel {
+    /// A packet said `level`: −dBov, 0 (loudest) to 127 (silence).
+    pub fn heard(&mut self, now: Time, level: u8) {
+        let level = u32::from(level.min(127)) * 16;
+        // Rising fast (a quarter) and falling slowly (a sixteenth) keeps the loudness of a word, not of its gaps.
+        let share = if level < self.smooth_x16 { 4 } else { 16 };
+        self.smooth_x16 = (self.smooth_x16 * (share - 1) + level) / share;
+        self.heard = now;
+        let loud = self.smooth_x16 < SPEECH * 16;
+        if loud == self.speaking {
+            self.turning = None;
+            return;
+        }
+        let since = *self.turning.get_or_insert(now);
+        if now.micros_since(since) >= if loud { ATTACK } else { RELEASE } {
+            self.speaking = loud;
+            self.turning = None;
+        }
+    }
+
+    /// The smoothed level in −dBov while it speaks.
+    pub fn speaking(&self, now: Time) -> Option<u8> {
+        (self.speaking && now.micros_since(self.heard) < STALE).then_some((self.smooth_x16 / 16) as u8)
+    }
+
+    /// Silence, at once (the track was muted or has ended).
+    pub fn silence(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(level: &mut SpeechLevel, from: u64, to: u64, value: u8) {
+        for ms in (from..to).step_by(20) {
+            level.heard(Time::from_millis(ms), value);
+        }
+    }
+
+    #[test]
+    fn a_click_is_not_speech_but_a_word_is() {
+        let mut level = SpeechLevel::default();
+        feed(&mut level, 0, 1_000, 90);
+        feed(&mut level, 1_000, 1_040, 10);
+        feed(&mut level, 1_040, 2_000, 90);
+        assert_eq!(level.speaking(Time::from_millis(2_000)), None);
+        feed(&mut level, 2_000, 2_400, 20);
+        assert!(level.speaking(Time::from_millis(2_400)).is_some_and(|l| l < 40));
+    }
+
+    #[test]
+    fn a_pause_between_words_does_not_end_it_but_silence_does() {
+        let mut level = SpeechLevel::default();
+        feed(&mut level, 0, 600, 20);
+        feed(&mut level, 600, 1_000, 100);
+        assert!(level.speaking(Time::from_millis(1_000)).is_some());
+        feed(&mut level, 1_000, 3_000, 100);
+        assert_eq!(level.speaking(Time::from_millis(3_000)), None);
+    }
+
+    #[test]
+    fn a_voice_whose_packets_stop_is_silent() {
+        let mut level = SpeechLevel::default();
+        feed(&mut level, 0, 600, 20);
+        assert!(level.speaking(Time::from_millis(600)).is_some());
+        assert_eq!(level.speaking(Time::from_millis(1_700)), None);
+    }
+}

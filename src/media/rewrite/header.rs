@@ -1,0 +1,189 @@
+//! The outgoing RTP header: fixed fields from the slot, extensions carried over from the source's ids to the subscriber's.
+
+use crate::contract::{Extension, ExtensionMap, Mid};
+use crate::media::packet::ext::{self, ExtensionWriter};
+use crate::media::packet::rtp::{ExtensionForm, RtpHeader};
+
+/// Extensions whose values are carried over as they are. `rid` and `rrid` end here: to a subscriber there is one encoding.
+const CARRIED: [Extension; 6] = [
+    Extension::AudioLevel,
+    Extension::AbsCaptureTime,
+    Extension::PlayoutDelay,
+    Extension::VideoOrientation,
+    Extension::DependencyDescriptor,
+    Extension::VideoContentType,
+];
+const KINDS: usize = Extension::ALL.len();
+const FIXED_LEN: usize = 12;
+const CSRC_LEN: usize = 4;
+
+/// Where the known extensions of a received packet lie: read once, kept beside the packet, used by every forward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceExtensions {
+    /// Offset in the packet, by kind; 0 where there is none.
+    starts: [u16; KINDS],
+    lens: [u8; KINDS],
+}
+
+impl SourceExtensions {
+    /// Finds the extensions that were negotiated with the source. Of a repeated one the first counts.
+    pub fn read(header: &RtpHeader, map: &ExtensionMap, packet: &[u8]) -> Self {
+        let mut found = Self::default();
+        let Some((block, bytes)) = header.extension.and_then(|block| Some((block, packet.get(block.start..block.end)?))) else {
+            return found;
+        };
+        for element in ext::elements(block.form, bytes) {
+            let Some(kind) = map.extension(element.id) else {
+                continue;
+            };
+            let (Ok(start), Ok(len)) =
+                (u16::try_from(block.start.wrapping_add(element.start)), u8::try_from(element.end.wrapping_sub(element.start)))
+            else {
+                continue;
+            };
+            if let (Some(at @ 0), Some(size)) = (found.starts.get_mut(kind as usize), found.lens.get_mut(kind as usize)) {
+                (*at, *size) = (start, len);
+            }
+        }
+        found
+    }
+
+    /// The value of an extension in the packet that this was read from.
+    pub fn get<'a>(&self, kind: Extension, packet: &'a [u8]) -> Option<&'a [u8]> {
+        let start = self.starts.get(kind as usize).copied().filter(|start| *start != 0)?;
+        packet.get(start.into()..)?.get(..self.len(kind))
+    }
+
+    fn has(&self, kind: Extension) -> bool {
+        self.starts.get(kind as usize).is_some_and(|start| *start != 0)
+    }
+
+    fn len(&self, kind: Extension) -> usize {
+        self.lens.get(kind as usize).copied().unwrap_or(0).into()
+    }
+}
+
+/// How headers are written for one slot: compiled at negotiation, the same for every source.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderRewrite {
+    /// The kinds that the subscriber negotiated, with its ids.
+    carried: [(Extension, u8); CARRIED.len()],
+    carried_len: usize,
+    transport_cc: Option<u8>,
+    abs_send_time: Option<u8>,
+    mid: Option<(u8, Mid)>,
+    two_byte_allowed: bool,
+}
+
+/// What the slot says in one packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutFields {
+    /// The marker bit.
+    pub marker: bool,
+    /// The payload type, 0–127.
+    pub payload_type: u8,
+    /// The slot's sequence number.
+    pub sequence: u16,
+    /// The slot's timestamp.
+    pub timestamp: u32,
+    /// The slot's SSRC.
+    pub ssrc: u32,
+    /// The source's SSRC, to be named as a contributing source.
+    pub csrc: Option<u32>,
+    /// The transport-wide sequence number, written when the subscriber negotiated it.
+    pub transport_cc: Option<u16>,
+    /// 24 bits of absolute send time, written when the subscriber negotiated it.
+    pub abs_send_time: Option<u32>,
+    /// Whether to write the slot's mid, when the rewriting was compiled with one.
+    pub mid: bool,
+}
+
+impl HeaderRewrite {
+    /// Compiles the subscriber's ids; `mid` is the slot's own.
+    pub fn compile(target: &ExtensionMap, mid: Option<Mid>) -> Self {
+        let mut carried = [(Extension::AudioLevel, 0); CARRIED.len()];
+        let negotiated = CARRIED.into_iter().filter_map(|kind| Some((kind, target.id(kind)?)));
+        let carried_len = carried.iter_mut().zip(negotiated).map(|(place, entry)| *place = entry).count();
+        Self {
+            carried,
+            carried_len,
+            transport_cc: target.id(Extension::TransportCc),
+            abs_send_time: target.id(Extension::AbsSendTime),
+            mid: target.id(Extension::Mid).zip(mid),
+            two_byte_allowed: target.two_byte_allowed,
+        }
+    }
+
+    /// Writes a header into `out` and returns its length in bytes; `None` when it does not fit.
+    ///
+    /// `source` was read from `packet`. The two-byte form is taken only where the subscriber agreed to it and an element needs it;
+    /// where it did not agree, such an element is left out.
+    pub fn write(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields) -> Option<usize> {
+        let fixed_len = write_fixed(out, fields)?;
+        let mut block = ExtensionWriter::new(out.get_mut(fixed_len..)?, self.form(source, fields));
+        if let Some((id, mid)) = self.mid.filter(|_| fields.mid) {
+            block.add(id, mid.as_bytes());
+        }
+        if let Some((id, sequence)) = self.transport_cc.zip(fields.transport_cc) {
+            block.add(id, &ext::transport_cc_bytes(sequence));
+        }
+        if let Some((id, time)) = self.abs_send_time.zip(fields.abs_send_time) {
+            block.add(id, &ext::abs_send_time_bytes(time));
+        }
+        for (kind, id) in self.carried() {
+            if let Some(value) = source.get(*kind, packet) {
+                block.add(*id, value);
+            }
+        }
+        let block_len = block.finish()?;
+        if block_len > 0 {
+            *out.first_mut()? |= 0x10;
+        }
+        Some(fixed_len.wrapping_add(block_len))
+    }
+
+    /// The most bytes that [`Self::write`] can need for a packet with these extensions, whatever the fields.
+    pub fn max_len(&self, source: &SourceExtensions) -> usize {
+        // Each element with a head of two bytes, the announcement and up to three bytes of padding.
+        let own = 2 + 2 + 2 + 3 + 2 + Mid::MAX;
+        let carried = self.carried().map(|(kind, _)| source.len(*kind).wrapping_add(2));
+        carried.fold(FIXED_LEN + CSRC_LEN + 4 + 3 + own, usize::wrapping_add)
+    }
+
+    fn form(&self, source: &SourceExtensions, fields: &OutFields) -> ExtensionForm {
+        if !self.two_byte_allowed {
+            return ExtensionForm::OneByte;
+        }
+        let carried = self.carried().filter(|(kind, _)| source.has(*kind)).map(|(kind, id)| (*id, source.len(*kind)));
+        let own = [
+            self.mid.filter(|_| fields.mid).map(|(id, mid)| (id, mid.as_bytes().len())),
+            self.transport_cc.zip(fields.transport_cc).map(|(id, _)| (id, 2)),
+            self.abs_send_time.zip(fields.abs_send_time).map(|(id, _)| (id, 3)),
+        ];
+        let all_short = carried.chain(own.into_iter().flatten()).all(|(id, len)| ExtensionForm::OneByte.holds(id, len));
+        if all_short { ExtensionForm::OneByte } else { ExtensionForm::TwoByte }
+    }
+
+    fn carried(&self) -> impl Iterator<Item = &(Extension, u8)> {
+        self.carried.iter().take(self.carried_len)
+    }
+}
+
+/// Version 2, no padding, at most one contributing source; the extension bit is still clear.
+fn write_fixed(out: &mut [u8], fields: &OutFields) -> Option<usize> {
+    let (fixed, rest) = out.split_first_chunk_mut::<FIXED_LEN>()?;
+    let [s0, s1] = fields.sequence.to_be_bytes();
+    let [t0, t1, t2, t3] = fields.timestamp.to_be_bytes();
+    let [r0, r1, r2, r3] = fields.ssrc.to_be_bytes();
+    let sources = u8::from(fields.csrc.is_some());
+    let second = u8::from(fields.marker) << 7 | fields.payload_type & 0x7f;
+    *fixed = [0x80 | sources, second, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3];
+    let Some(csrc) = fields.csrc else {
+        return Some(FIXED_LEN);
+    };
+    *rest.first_chunk_mut()? = csrc.to_be_bytes();
+    Some(FIXED_LEN + CSRC_LEN)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! A room on a worker: all its state in one value, so that it can be dropped as one.
+//!
+//! Split by pace: commands here (negotiation), `packets` (each datagram), `feedback` (what receivers report),
+//! `timers` (what is due by the clock).
+
+mod feedback;
+mod packets;
+mod timers;
+
+use slab::Slab;
+use slotmap::DefaultKey;
+
+use super::demux::PeerAt;
+use super::engine::Shared;
+use super::outgoing::Outgoing;
+use super::peer::{MOST_MLINES, Peer};
+use super::publish::track::Track;
+use super::route::fanout::Tick;
+use super::transport::DtlsTransport;
+use crate::base::{PeerId, RoomId, Time, TrackId};
+use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, RoomCommand, SecurityPlan, TransportPlan};
+
+/// A room on a worker.
+pub struct Room {
+    id: RoomId,
+    key: DefaultKey,
+    peers: Slab<Peer>,
+    tracks: Slab<Track>,
+    tick: Tick,
+    /// Nothing is due before this.
+    deadline: Time,
+    /// When the engine's timer for this room rings.
+    pub(super) scheduled: Time,
+    /// Whether it is in the engine's list of rooms that have something to give out.
+    pub(super) busy: bool,
+    /// Who speaks, as control was last told.
+    speakers: Vec<(TrackId, u8)>,
+    /// Space for finding that out anew.
+    louder: Vec<(TrackId, u8)>,
+    speakers_due: Time,
+}
+
+impl Room {
+    /// An empty room.
+    pub fn new(id: RoomId, key: DefaultKey) -> Self {
+        Self {
+            id,
+            key,
+            peers: Slab::new(),
+            tracks: Slab::new(),
+            tick: Tick::default(),
+            deadline: Time::NEVER,
+            scheduled: Time::NEVER,
+            busy: false,
+            speakers: Vec::new(),
+            louder: Vec::new(),
+            speakers_due: Time::NEVER,
+        }
+    }
+
+    /// Its identity.
+    pub const fn id(&self) -> RoomId {
+        self.id
+    }
+
+    /// Whether nobody is in it.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// When something is due.
+    pub const fn deadline(&self) -> Time {
+        self.deadline
+    }
+
+    /// Whether packets wait to be given out.
+    pub fn has_output(&self) -> bool {
+        !self.tick.is_done()
+    }
+
+    /// Peers, tracks, legs that have a source, bytes in caches.
+    pub fn size(&self) -> [u64; 4] {
+        let legs = self.peers.iter().map(|(_, p)| p.legs.iter().filter(|l| l.source().is_some()).count()).sum::<usize>();
+        let cached = self.tracks.iter().map(|(_, t)| t.cache.memory()).sum::<usize>();
+        [self.peers.len() as u64, self.tracks.len() as u64, legs as u64, cached as u64]
+    }
+
+    /// Carries out a command. One that names something unknown is counted and changes nothing.
+    pub fn handle_command(&mut self, now: Time, command: RoomCommand, shared: &mut Shared) {
+        let known = match command {
+            RoomCommand::AddPeer { peer, transport } => self.add_peer(now, peer, *transport, shared),
+            RoomCommand::Negotiate { peer, media } => self.negotiate(now, peer, *media, shared),
+            RoomCommand::RestartIce { peer, ice } => self.restart_ice(peer, ice, shared),
+            RoomCommand::RemovePeer { peer } => self.remove_peer(now, peer, shared),
+            RoomCommand::Publish { peer, mline, track } => self.publish(peer, mline, track),
+            RoomCommand::Unpublish { track } => self.unpublish(track),
+            RoomCommand::Mute { track, muted } => self.mute(track, muted),
+            RoomCommand::Point { peer, mline, source } => self.point(now, peer, mline, source),
+            RoomCommand::Close => Some(()),
+        };
+        if known.is_none() {
+            shared.counters.add(Counter::CommandUnknown);
+        }
+    }
+
+    /// Writes what waits to be sent into the arena; true when all of it is written.
+    pub fn poll_transmit(&mut self, now: Time, out: &mut Outgoing, shared: &mut Shared) -> bool {
+        self.tick.give_out(now, shared.wall(now), &mut self.peers, &self.tracks, out, &mut shared.counters);
+        self.tick.is_done()
+    }
+
+    fn add_peer(&mut self, now: Time, id: PeerId, transport: TransportPlan, shared: &mut Shared) -> Option<()> {
+        if self.peer_index(id).is_some() {
+            return None;
+        }
+        let dtls = match &transport.security {
+            SecurityPlan::Dtls { role, fingerprint } => {
+                Some(Box::new(DtlsTransport::new(&shared.identity, *role, fingerprint.clone(), shared.epoch)))
+            }
+            SecurityPlan::Keys(_) => None,
+        };
+        let index = self.peers.insert(Peer::new(now, id, transport, dtls));
+        let at = PeerAt { room: self.key, peer: index };
+        for ufrag in self.peers[index].ice.local_ufrags() {
+            shared.demux.add_user(ufrag, at);
+        }
+        self.due(now);
+        Some(())
+    }
+
+    fn negotiate(&mut self, now: Time, id: PeerId, plan: MediaPlan, shared: &mut Shared) -> Option<()> {
+        let index = self.peer_index(id)?;
+        let changed = self.peers[index].plan.receive != plan.receive;
+        self.peers[index].negotiate(now, plan, &mut shared.random);
+        if changed {
+            self.recompile_subscribers_of(index);
+        }
+        self.recompile_legs_of(index);
+        Some(())
+    }
+
+    fn restart_ice(&mut self, id: PeerId, ice: IceCredentials, shared: &mut Shared) -> Option<()> {
+        let index = self.peer_index(id)?;
+        let at = PeerAt { room: self.key, peer: index };
+        shared.demux.add_user(&ice.local_ufrag, at);
+        let peer = &mut self.peers[index];
+        let before: Vec<String> = peer.ice.local_ufrags().map(str::to_owned).collect();
+        peer.ice.restart(ice);
+        for gone in before.iter().filter(|u| !peer.ice.local_ufrags().any(|kept| kept == *u)) {
+            shared.demux.remove_user(gone);
+        }
+        Some(())
+    }
+
+    fn remove_peer(&mut self, now: Time, id: PeerId, shared: &mut Shared) -> Option<()> {
+        let index = self.peer_index(id)?;
+        let tracks: Vec<TrackId> = self.tracks.iter().filter(|(_, t)| t.publisher == index).map(|(_, t)| t.id).collect();
+        for track in tracks {
+            self.unpublish(track);
+        }
+        let mut peer = self.peers.remove(index);
+        self.tick.forget(index);
+        for leg in &peer.legs {
+            if let Some(track) = leg.source() {
+                self.tracks[track].subscribers.remove(index);
+            }
+        }
+        if let Some(dtls) = &mut peer.dtls {
+            dtls.close(now);
+            send_dtls(dtls, peer.ice.selected(), shared);
+        }
+        for ufrag in peer.ice.local_ufrags() {
+            shared.demux.remove_user(ufrag);
+        }
+        shared.demux.retain_paths(PeerAt { room: self.key, peer: index }, |_| false);
+        Some(())
+    }
+
+    fn publish(&mut self, id: PeerId, mline: u8, track: TrackId) -> Option<()> {
+        let publisher = self.peer_index(id)?;
+        let kind = self.peers[publisher].receive_plan(mline)?.kind;
+        if usize::from(mline) >= MOST_MLINES || self.track_index(track).is_some() {
+            return None;
+        }
+        if let Some(before) = self.peers[publisher].published[usize::from(mline)] {
+            let before = self.tracks.get(usize::from(before))?.id;
+            self.unpublish(before)?;
+        }
+        let index = self.tracks.insert(Track::new(track, publisher, mline, kind));
+        self.peers[publisher].published[usize::from(mline)] = u16::try_from(index).ok();
+        if kind == MediaKind::Audio {
+            self.speakers_due = self.speakers_due.min(Time::ZERO);
+            self.due(Time::ZERO);
+        }
+        Some(())
+    }
+
+    fn unpublish(&mut self, track: TrackId) -> Option<()> {
+        let index = self.track_index(track)?;
+        let track = self.tracks.remove(index);
+        for subscriber in track.subscribers.iter() {
+            let Some(peer) = self.peers.get_mut(subscriber) else { continue };
+            if let Some(leg) = peer.leg_of(index) {
+                peer.legs[leg].point(Time::ZERO, None);
+                peer.route(index, None);
+            }
+        }
+        self.tick.forget_track(index);
+        if let Some(peer) = self.peers.get_mut(track.publisher) {
+            peer.published[usize::from(track.mline)] = None;
+            if let Some(stream) = peer.streams.iter_mut().find(|s| Some(s.ssrc) == track.ssrc) {
+                stream.holes.clear();
+            }
+        }
+        Some(())
+    }
+
+    fn mute(&mut self, track: TrackId, muted: bool) -> Option<()> {
+        let index = self.track_index(track)?;
+        let track = &mut self.tracks[index];
+        if track.muted && !muted && track.kind == MediaKind::Video {
+            // What was dropped meanwhile cannot be decoded without: begin anew with a key frame.
+            track.keys.want();
+            self.due(Time::ZERO);
+        }
+        let track = &mut self.tracks[index];
+        if track.muted != muted {
+            track.muted = muted;
+            track.generation = track.generation.wrapping_add(1);
+            track.level.silence();
+        }
+        Some(())
+    }
+
+    fn point(&mut self, now: Time, id: PeerId, mline: u8, source: Option<TrackId>) -> Option<()> {
+        let subscriber = self.peer_index(id)?;
+        let source = match source {
+            Some(track) => Some(self.track_index(track)?),
+            None => None,
+        };
+        let leg = self.peers[subscriber].legs.iter().position(|l| l.mline() == mline)?;
+        if let Some(before) = self.peers[subscriber].legs[leg].source() {
+            if Some(before) == source {
+                return Some(());
+            }
+            self.peers[subscriber].route(before, None);
+            self.tracks[before].subscribers.remove(subscriber);
+        }
+        let Some(index) = source else {
+            self.peers[subscriber].legs[leg].point(now, None);
+            return Some(());
+        };
+        // One subscriber gets a track once: it moves here from wherever it was.
+        if let Some(other) = self.peers[subscriber].leg_of(index) {
+            self.peers[subscriber].legs[other].point(now, None);
+        }
+        self.attach(now, subscriber, leg, index)
+    }
+
+    fn attach(&mut self, now: Time, subscriber: usize, leg: usize, index: usize) -> Option<()> {
+        let track = &mut self.tracks[index];
+        track.subscribers.insert(subscriber);
+        if track.kind == MediaKind::Video {
+            track.keys.want();
+        }
+        let plan = self.peers.get(track.publisher)?.receive_plan(track.mline)?.clone();
+        let peer = &mut self.peers[subscriber];
+        peer.route(index, Some(leg));
+        peer.legs[leg].point(now, Some((index, track, &plan)));
+        self.due(now);
+        Some(())
+    }
+
+    fn recompile_subscribers_of(&mut self, publisher: usize) {
+        for (index, track) in self.tracks.iter().filter(|(_, t)| t.publisher == publisher) {
+            let Some(plan) = self.peers[publisher].receive_plan(track.mline).cloned() else { continue };
+            for subscriber in track.subscribers.iter() {
+                let Some(peer) = self.peers.get_mut(subscriber) else { continue };
+                if let Some(leg) = peer.leg_of(index) {
+                    peer.legs[leg].compile(&plan);
+                }
+            }
+        }
+    }
+
+    fn recompile_legs_of(&mut self, subscriber: usize) {
+        for leg in 0..self.peers[subscriber].legs.len() {
+            let Some(track) = self.peers[subscriber].legs[leg].source().and_then(|t| self.tracks.get(t)) else { continue };
+            let Some(plan) = self.peers.get(track.publisher).and_then(|p| p.receive_plan(track.mline)).cloned() else { continue };
+            self.peers[subscriber].legs[leg].compile(&plan);
+        }
+    }
+
+    fn peer_index(&self, id: PeerId) -> Option<usize> {
+        self.peers.iter().find(|(_, p)| p.id == id).map(|(index, _)| index)
+    }
+
+    fn track_index(&self, id: TrackId) -> Option<usize> {
+        self.tracks.iter().find(|(_, t)| t.id == id).map(|(index, _)| index)
+    }
+
+    /// Something is due at `at`, if not before.
+    fn due(&mut self, at: Time) {
+        self.deadline = self.deadline.min(at);
+    }
+}
+
+/// Hands what DTLS wants to send to the outgoing replies.
+fn send_dtls(dtls: &mut DtlsTransport, path: Option<super::transport::Path>, shared: &mut Shared) {
+    while let Some(datagram) = dtls.poll_transmit() {
+        if let Some(path) = path {
+            shared.reply(path, &datagram);
+        }
+    }
+}

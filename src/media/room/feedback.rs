@@ -1,0 +1,145 @@
+//! What a peer reports: RTCP in. As a publisher it sends sender reports, as a subscriber NACK, PLI and receiver reports.
+
+use slab::Slab;
+
+use super::Room;
+use crate::base::{Ntp, Time};
+use crate::contract::{Counter, Counters, MediaKind};
+use crate::media::engine::Shared;
+use crate::media::packet::rtcp::{self, ReportBlock, Rtcp};
+use crate::media::peer::Peer;
+use crate::media::publish::receive::srtp_drop;
+use crate::media::publish::stream::StreamKind;
+use crate::media::publish::track::{ClockLine, Track};
+
+/// Packets that one RTCP compound may make us send again: 1,500 bytes of NACK could ask for 6,000.
+const MOST_RETRANSMISSIONS: usize = 128;
+/// A publisher whose NTP clock jumps by more than this has set it: its offset is taken anew.
+const CLOCK_JUMP_MICROS: i64 = 1_000_000;
+
+impl Room {
+    /// An SRTCP compound from a validated path.
+    pub fn handle_rtcp(&mut self, now: Time, index: usize, datagram: &mut [u8], shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(srtp) = &mut peer.srtp else { return shared.counters.add(Counter::DropNoKeys) };
+        let len = match srtp.rtcp_receiver.open_rtcp(datagram) {
+            Ok(len) => len,
+            Err(error) => return shared.counters.add(srtp_drop(error)),
+        };
+        shared.counters.add(Counter::RtcpIn);
+        let mut budget = MOST_RETRANSMISSIONS;
+        for packet in rtcp::packets(&datagram[..len]) {
+            match packet {
+                Ok(packet) => self.handle_report(now, index, packet, &mut budget, shared),
+                Err(_) => shared.counters.add(Counter::DropMalformed),
+            }
+        }
+    }
+
+    fn handle_report(&mut self, now: Time, index: usize, packet: Rtcp<'_>, budget: &mut usize, shared: &mut Shared) {
+        match packet {
+            Rtcp::SenderReport { ssrc, ntp, rtp_timestamp, blocks, .. } => {
+                self.publisher_reports(now, index, ssrc, ntp, rtp_timestamp, shared.wall(now));
+                self.subscriber_reports(now, index, blocks.into_iter(), shared);
+            }
+            Rtcp::ReceiverReport { blocks, .. } => self.subscriber_reports(now, index, blocks.into_iter(), shared),
+            Rtcp::Nack { media, lost, .. } => self.send_again(now, index, media, lost.into_iter(), budget, shared),
+            Rtcp::PictureLoss { media, .. } => self.picture_lost(now, index, media, &mut shared.counters),
+            Rtcp::FullIntraRequest { entries, .. } => {
+                entries.into_iter().for_each(|(media, _)| self.picture_lost(now, index, media, &mut shared.counters))
+            }
+            Rtcp::TransportFeedback { .. } | Rtcp::Remb { .. } | Rtcp::SourceDescription | Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
+        }
+    }
+
+    /// A sender report: the publisher's line of NTP against RTP.
+    fn publisher_reports(&mut self, now: Time, index: usize, ssrc: u32, ntp: Ntp, timestamp: u32, wall: Ntp) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Ok(place) = peer.streams.binary_search_by_key(&ssrc, |s| s.ssrc) else { return };
+        peer.streams[place].reception.sender_report(now, ntp);
+        if peer.streams[place].kind != StreamKind::Media {
+            return;
+        }
+        let offset = wall.micros_since(ntp);
+        // One offset serves all of a publisher's streams for good: their lines must not move against each other.
+        if peer.clock_offset.is_none_or(|known| (known - offset).abs() > CLOCK_JUMP_MICROS) {
+            peer.clock_offset = Some(offset);
+        }
+        let mline = peer.streams[place].mline;
+        let Some(clock_rate) = peer.receive_plan(mline).and_then(|p| p.codecs.first()).map(|c| c.clock_rate) else { return };
+        let clock_offset = peer.clock_offset;
+        if let Some(track) = peer.published[usize::from(mline)].and_then(|t| self.tracks.get_mut(usize::from(t)))
+            && track.ssrc == Some(ssrc)
+        {
+            track.clock = Some(ClockLine { ntp, timestamp, clock_rate });
+            track.clock_offset = clock_offset;
+        }
+    }
+
+    /// Receiver report blocks about what we send: round trip time, and which SSRCs have been noticed.
+    fn subscriber_reports(&mut self, now: Time, index: usize, blocks: impl Iterator<Item = ReportBlock>, shared: &mut Shared) {
+        let middle = shared.wall(now).middle();
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        for block in blocks {
+            let Some(leg) = peer.leg_by_ssrc(block.ssrc) else { continue };
+            peer.legs[leg].acknowledge();
+            peer.rtt = round_trip_micros(middle, &block).or(peer.rtt);
+        }
+    }
+
+    fn send_again(&mut self, now: Time, index: usize, media: u32, lost: impl Iterator<Item = u16>, budget: &mut usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(leg) = peer.leg_by_ssrc(media) else { return };
+        for sequence in lost {
+            shared.counters.add(Counter::NackIn);
+            if *budget == 0 || !peer.legs[leg].takes_nacks() {
+                continue;
+            }
+            *budget -= 1;
+            if send_one_again(now, peer, leg, sequence, &self.tracks, shared).is_none() {
+                shared.counters.add(Counter::NackMissed);
+            }
+        }
+    }
+
+    /// A subscriber has lost the picture, or never had one.
+    fn picture_lost(&mut self, now: Time, index: usize, media: u32, counters: &mut Counters) {
+        counters.add(Counter::KeyFrameRequestIn);
+        let Some(source) = self.peers.get(index).and_then(|p| p.leg_by_ssrc(media).and_then(|leg| p.legs[leg].source())) else { return };
+        if self.tracks[source].kind == MediaKind::Video {
+            self.tracks[source].keys.want();
+            self.due(now);
+        }
+    }
+}
+
+fn send_one_again(now: Time, peer: &mut Peer, leg: usize, sequence: u16, tracks: &Slab<Track>, shared: &mut Shared) -> Option<()> {
+    let (leg, way) = peer.leg_and_way(leg)?;
+    let track = tracks.get(leg.source()?)?;
+    let packet = track.cache.get(leg.source_of(sequence)?)?;
+    leg.retransmit(now, packet, way, &mut shared.replies)?;
+    shared.counters.add(Counter::RtpRetransmitted);
+    Some(())
+}
+
+/// RFC 3550 section 6.4.1: arrival − LSR − DLSR, all in units of 1/65,536 s.
+fn round_trip_micros(now_middle: u32, block: &ReportBlock) -> Option<u32> {
+    if block.last_sr == 0 {
+        return None;
+    }
+    let units = now_middle.wrapping_sub(block.last_sr).wrapping_sub(block.delay);
+    (units < 10 * 65_536).then(|| (u64::from(units) * 1_000_000 / 65_536) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_round_trip_time_is_what_the_report_leaves_over() {
+        let block = ReportBlock { ssrc: 1, fraction_lost: 0, cumulative_lost: 0, highest: 0, jitter: 0, last_sr: 0x1_0000, delay: 0x8000 };
+        assert_eq!(round_trip_micros(0x1_0000 + 0x8000 + 6_554, &block), Some(100_006));
+        assert_eq!(round_trip_micros(0, &ReportBlock { last_sr: 0, ..block }), None);
+        assert_eq!(round_trip_micros(0, &block), None, "a report from the future is no measurement");
+    }
+}

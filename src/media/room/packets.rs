@@ -1,0 +1,173 @@
+//! Each datagram: from the wire to its track's cache.
+
+use super::{Room, send_dtls};
+use crate::base::Time;
+use crate::contract::{Codec, Counter, DisconnectReason, Event, Extension, MediaKind};
+use crate::media::demux::PeerAt;
+use crate::media::engine::{Shared, stun_drop};
+use crate::media::packet::ext::AudioLevel;
+use crate::media::packet::{self, vp8};
+use crate::media::peer::Srtp;
+use crate::media::publish::cache::PacketMeta;
+use crate::media::publish::receive::{Received, receive};
+use crate::media::route::fanout::TickItem;
+use crate::media::transport::{DtlsEvent, Path};
+
+impl Room {
+    /// A STUN request with one of the peer's user names.
+    pub fn handle_stun(&mut self, now: Time, index: usize, path: Path, datagram: &[u8], shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let mut response = [0; 256];
+        let answer = match peer.ice.handle_request(now, path, datagram, &mut response) {
+            Ok(answer) => answer,
+            Err(reason) => return shared.counters.add(stun_drop(reason)),
+        };
+        shared.counters.add(if answer.role_conflict { Counter::StunRoleConflict } else { Counter::StunAnswered });
+        shared.reply(path, &response[..answer.len]);
+        let at = PeerAt { room: self.key, peer: index };
+        if answer.validated {
+            shared.demux.add_path(path, at);
+            shared.demux.retain_paths(at, |p| peer.ice.is_validated(*p));
+            self.begin_handshake(now, index, shared);
+        }
+        if let Some(peer) = self.peers.get_mut(index)
+            && std::mem::take(&mut peer.down)
+        {
+            shared.events.push_back(Event::Reconnected { room: self.id, peer: peer.id });
+        }
+        self.due(now);
+    }
+
+    /// There is a way to the peer: a handshake that has not begun begins (or waits for the peer to begin it).
+    fn begin_handshake(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(dtls) = &mut peer.dtls else { return };
+        if !std::mem::replace(&mut peer.handshake_started, true) {
+            shared.counters.add(Counter::HandshakeStarted);
+            dtls.start(now);
+            self.after_dtls(now, index, shared);
+        }
+    }
+
+    /// A DTLS datagram from a validated path; it waits for its turn.
+    pub fn handle_dtls(&mut self, index: usize, path: Path, datagram: &[u8], shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        if !peer.ice.is_validated(path) {
+            return shared.counters.add(Counter::DropUnvalidatedAddress);
+        }
+        // Browsers begin DTLS before they nominate: answer where it comes from until they do.
+        peer.ice.prefer(path);
+        if peer.dtls.is_none() || !peer.queue_dtls(datagram) || !shared.defer(PeerAt { room: self.key, peer: index }) {
+            shared.counters.add(Counter::DropDtls);
+        }
+    }
+
+    /// The turn of a DTLS datagram that waited.
+    pub fn handle_deferred(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let (Some(datagram), Some(dtls)) = (peer.next_dtls(), &mut peer.dtls) else { return };
+        if dtls.handle_datagram(now, &datagram).is_err() {
+            shared.counters.add(Counter::DropDtls);
+        }
+        self.after_dtls(now, index, shared);
+    }
+
+    /// What DTLS has to say and to send.
+    pub(super) fn after_dtls(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(dtls) = &mut peer.dtls else { return };
+        send_dtls(dtls, peer.ice.selected(), shared);
+        while let Some(event) = dtls.poll_event() {
+            let room = self.id;
+            match event {
+                DtlsEvent::Established(keys) => {
+                    shared.counters.add(Counter::HandshakeCompleted);
+                    shared.events.push_back(Event::Connected { room, peer: peer.id, profile: keys.profile });
+                    peer.srtp = Srtp::new(&keys).ok().map(Box::new);
+                }
+                DtlsEvent::Failed => {
+                    shared.counters.add(Counter::HandshakeFailed);
+                    shared.events.push_back(Event::Disconnected { room, peer: peer.id, reason: DisconnectReason::HandshakeFailed });
+                }
+                DtlsEvent::Closed => {
+                    peer.srtp = None;
+                    shared.events.push_back(Event::Disconnected { room, peer: peer.id, reason: DisconnectReason::Closed });
+                }
+            }
+        }
+        if let Some(at) = dtls.poll_timeout() {
+            self.due(at);
+        }
+        self.want_key_frames_for(now, index);
+    }
+
+    /// An SRTP packet from a validated path: open, place, remember, and note it for this tick's fan-out.
+    pub fn handle_rtp(&mut self, now: Time, index: usize, datagram: &mut [u8], shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let result = receive(now, peer, datagram, &mut shared.counters);
+        if let Some(at) = peer.next_feedback() {
+            self.deadline = self.deadline.min(at);
+        }
+        if let Err(reason) = result.and_then(|(received, packet)| self.place(now, index, &received, packet, shared)) {
+            shared.counters.add(reason);
+        }
+    }
+
+    /// Puts an opened packet into its track's cache and into the tick.
+    fn place(&mut self, now: Time, index: usize, received: &Received, packet: &[u8], shared: &mut Shared) -> Result<(), Counter> {
+        let peer = self.peers.get_mut(index).ok_or(Counter::DropUnpublished)?;
+        let stream = peer.streams.get_mut(received.stream).ok_or(Counter::DropUnknownSsrc)?;
+        let track_index = usize::from(peer.published[usize::from(stream.mline)].ok_or(Counter::DropUnpublished)?);
+        let track = self.tracks.get_mut(track_index).ok_or(Counter::DropUnpublished)?;
+        if track.ssrc != Some(stream.ssrc) {
+            track.fed_by(stream.ssrc);
+            self.deadline = now;
+        }
+        let Some((codec_index, codec)) = received.codec else {
+            // Nothing to forward, and nobody shall ask for it: subscribers close the gap.
+            self.tick.push(TickItem { track: track_index, sequence: received.sequence, skipped: true }, &track.subscribers);
+            return Err(Counter::DropPadding);
+        };
+        if track.muted {
+            return Err(Counter::DropUnpublished);
+        }
+        if received.gap_too_large && track.kind == MediaKind::Video {
+            track.keys.want();
+            self.deadline = now;
+        }
+        if !std::mem::replace(&mut track.started, true) {
+            shared.events.push_back(Event::TrackStarted { room: self.id, track: track.id });
+        }
+        if let (MediaKind::Audio, Some(value)) = (track.kind, received.extensions.get(Extension::AudioLevel, packet)) {
+            track.level.heard(now, AudioLevel::read(value).map_or(127, |l| l.level));
+        }
+        let payload = packet.get(received.header.header_len..).ok_or(Counter::DropMalformed)?;
+        let starts_key_frame = track.kind == MediaKind::Video && packet::starts_key_frame(codec, payload);
+        if starts_key_frame {
+            track.keys.began();
+        }
+        let meta = PacketMeta {
+            sequence: received.sequence,
+            arrived: now,
+            timestamp: received.header.timestamp,
+            marker: received.header.marker,
+            codec: codec_index,
+            starts_key_frame,
+            header_len: received.header.header_len as u16,
+            extensions: received.extensions,
+            vp8: if codec == Codec::Vp8 { vp8::Descriptor::parse(payload) } else { None },
+        };
+        track.cache.insert(meta, packet);
+        self.tick.push(TickItem { track: track_index, sequence: received.sequence, skipped: false }, &track.subscribers);
+        Ok(())
+    }
+
+    /// A subscriber can be reached now: whatever it waits for is asked for.
+    fn want_key_frames_for(&mut self, now: Time, subscriber: usize) {
+        let Some(peer) = self.peers.get(subscriber).filter(|p| p.srtp.is_some()) else { return };
+        for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
+            self.tracks[track].keys.want();
+        }
+        self.due(now);
+    }
+}

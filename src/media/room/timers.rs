@@ -1,0 +1,233 @@
+//! What is due by the clock: consent, DTLS retransmissions, NACK, transport-wide feedback, key frames, reports, speakers.
+
+use std::time::Duration;
+
+use super::Room;
+use crate::base::{Bitrate, Ntp, Time};
+use crate::contract::{Counter, DisconnectReason, Event, MediaKind};
+use crate::media::engine::Shared;
+use crate::media::outgoing::MAX_DATAGRAM;
+use crate::media::packet::rtcp::{Compound, MAX_COUNT, ReportBlock};
+use crate::media::peer::Peer;
+use crate::media::publish::key_frame::KeyFrames;
+use crate::media::publish::stream::StreamKind;
+
+/// Sender and receiver reports go out so often (RFC 3550 section 6.2 allows less with feedback profiles).
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Who speaks is looked at so often. Less flickers, more lags behind the voice.
+const SPEAKERS_EVERY: Duration = Duration::from_millis(200);
+/// Bytes of an RTCP compound before it is sealed: fits the smallest path.
+const COMPOUND: usize = 1_150;
+/// Bytes of a sender report with its CNAME.
+const SENDER_REPORT: usize = 28 + 20;
+/// What publishers without transport-wide feedback may send (REMB).
+const REMB: Bitrate = Bitrate::kbps(5_000);
+/// A missing packet is asked for again after this while no round trip has been measured.
+const RETRY_UNKNOWN: Duration = Duration::from_millis(80);
+/// Speakers named at most.
+const MOST_SPEAKERS: usize = 8;
+/// The CNAME of everything we send: one sender, one clock (RFC 3550 section 6.5.1).
+pub const CNAME: &str = "althing";
+
+impl Room {
+    /// Does what is due and sets the next deadline.
+    pub fn handle_timeout(&mut self, now: Time, shared: &mut Shared) {
+        let mut next = Time::NEVER;
+        for index in 0..self.peers.capacity() {
+            self.secure(now, index, shared);
+            self.ask_for_key_frames(now, index);
+            let Some(peer) = self.peers.get_mut(index) else { continue };
+            nack(now, peer, shared);
+            feedback(now, peer, shared);
+            if peer.report_due <= now {
+                self.report(now, index, shared);
+            }
+        }
+        next = next.min(self.key_frames(now, shared));
+        next = next.min(self.speak(now, shared));
+        for (_, peer) in &self.peers {
+            next = next.min(peer.next_due());
+        }
+        self.deadline = next;
+    }
+
+    /// Consent and DTLS timers.
+    fn secure(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        if peer.ice.handle_timeout(now).is_some() {
+            peer.down = true;
+            shared.events.push_back(Event::Disconnected { room: self.id, peer: peer.id, reason: DisconnectReason::ConsentLost });
+        }
+        if let Some(dtls) = &mut peer.dtls
+            && dtls.poll_timeout().is_some_and(|at| at <= now)
+        {
+            dtls.handle_timeout(now);
+            self.after_dtls(now, index, shared);
+        }
+    }
+
+    /// Legs that still wait for a key frame wish for it again.
+    fn ask_for_key_frames(&mut self, now: Time, index: usize) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        if peer.srtp.is_none() || peer.wish_due > now {
+            return;
+        }
+        peer.wish_due = now + KeyFrames::repeat();
+        for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
+            if let Some(track) = self.tracks.get_mut(track) {
+                track.keys.want();
+            }
+        }
+    }
+
+    /// Sends the key frame requests that are due; when the next one is.
+    fn key_frames(&mut self, now: Time, shared: &mut Shared) -> Time {
+        let mut next = Time::NEVER;
+        for (_, track) in &mut self.tracks {
+            let (Some(ssrc), false) = (track.ssrc, track.muted) else { continue };
+            let Some(peer) = self.peers.get_mut(track.publisher) else { continue };
+            if track.keys.ask(now) {
+                let fir = !peer.receive_plan(track.mline).is_some_and(|p| p.codecs.iter().any(|c| c.feedback.pli));
+                let number = peer.next_fir(fir);
+                shared.counters.add(Counter::KeyFrameRequestOut);
+                send_rtcp(
+                    peer,
+                    shared,
+                    |own, compound| if fir { compound.full_intra_request(own, ssrc, number) } else { compound.picture_loss(own, ssrc) },
+                );
+            }
+            next = next.min(track.keys.next_ask().unwrap_or(Time::NEVER));
+        }
+        next
+    }
+
+    /// Sender reports for every leg, receiver reports for every stream, and REMB where it is understood.
+    fn report(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        let wall = shared.wall(now);
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        peer.report_due = now + REPORT_EVERY;
+        if peer.srtp.is_none() || peer.path().is_none() {
+            return;
+        }
+        let mut blocks = [ReportBlock::default(); MAX_COUNT];
+        let mut ssrcs = [0; MAX_COUNT];
+        let mut count = 0;
+        for stream in peer.streams.iter_mut().filter(|s| s.kind != StreamKind::Unwanted).take(MAX_COUNT) {
+            if let Some(block) = stream.reception.report(now, stream.ssrc) {
+                (blocks[count], ssrcs[count]) = (block, stream.ssrc);
+                count += 1;
+            }
+        }
+        let remb = peer.wants_remb();
+        if count > 0 {
+            send_rtcp(peer, shared, |own, compound| {
+                compound.receiver_report(own, &blocks[..count]) && compound.cname(own, CNAME) && (!remb || compound.remb(own, REMB, &ssrcs[..count]))
+            });
+        }
+        self.sender_reports(now, wall, index, shared);
+    }
+
+    fn sender_reports(&mut self, now: Time, wall: Ntp, index: usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let mut buffer = [0; MAX_DATAGRAM];
+        let mut compound = Compound::new(&mut buffer[..COMPOUND]);
+        for leg in 0..peer.legs.len() {
+            let Some(track) = peer.legs[leg].source().and_then(|t| self.tracks.get(t)) else { continue };
+            let Some(info) = peer.legs[leg].sender_report(now, wall, track) else { continue };
+            let ssrc = peer.legs[leg].ssrc();
+            compound.sender_report(ssrc, info, &[]);
+            compound.cname(ssrc, CNAME);
+            if compound.len() > COMPOUND - SENDER_REPORT {
+                let len = compound.len();
+                seal_and_reply(peer, shared, &mut buffer, len);
+                compound = Compound::new(&mut buffer[..COMPOUND]);
+            }
+        }
+        let len = compound.len();
+        if len > 0 {
+            seal_and_reply(peer, shared, &mut buffer, len);
+        }
+    }
+
+    /// Tells control when who speaks has changed; when to look again.
+    fn speak(&mut self, now: Time, shared: &mut Shared) -> Time {
+        if self.speakers_due > now {
+            return self.speakers_due;
+        }
+        let mut speaking = std::mem::take(&mut self.louder);
+        speaking.clear();
+        speaking.extend(self.tracks.iter().filter_map(|(_, t)| Some((t.id, t.level.speaking(now)?))));
+        speaking.sort_unstable_by_key(|(id, level)| (*level, *id));
+        speaking.truncate(MOST_SPEAKERS);
+        // The level moves all the time: only who speaks, and who is loudest, is news.
+        let same = speaking.len() == self.speakers.len() && speaking.iter().all(|(id, _)| self.speakers.iter().any(|(known, _)| known == id));
+        if !same {
+            self.speakers.clone_from(&speaking);
+            shared.events.push_back(Event::Speakers { room: self.id, speaking: speaking.clone() });
+        }
+        self.louder = speaking;
+        let listening = self.tracks.iter().any(|(_, t)| t.kind == MediaKind::Audio);
+        self.speakers_due = if listening { now + SPEAKERS_EVERY } else { Time::NEVER };
+        self.speakers_due
+    }
+}
+
+/// Asks a publisher for what is missing.
+fn nack(now: Time, peer: &mut Peer, shared: &mut Shared) {
+    if peer.nack_due.is_none_or(|at| at > now) {
+        return;
+    }
+    let retry = peer.rtt.map_or(RETRY_UNKNOWN, |rtt| Duration::from_micros(u64::from(rtt) + 10_000).max(Duration::from_millis(20)));
+    let mut next = None;
+    for index in 0..peer.streams.len() {
+        let stream = &mut peer.streams[index];
+        let (ssrc, mut lost, mut count) = (stream.ssrc, [0u16; crate::media::publish::holes::MOST_HOLES], 0);
+        stream.holes.due(now, retry, |sequence| {
+            if let Some(place) = lost.get_mut(count) {
+                *place = sequence;
+                count += 1;
+            }
+        });
+        next = [next, stream.holes.next_due()].into_iter().flatten().min();
+        if count > 0 {
+            shared.counters.add_many(Counter::NackOut, count as u64);
+            let mut rest = lost[..count].iter().copied();
+            send_rtcp(peer, shared, |own, compound| compound.nack(own, ssrc, &mut rest));
+        }
+    }
+    peer.nack_due = next;
+}
+
+/// Transport-wide feedback about what came from a publisher.
+fn feedback(now: Time, peer: &mut Peer, shared: &mut Shared) {
+    if peer.feedback_due.is_none_or(|at| at > now) {
+        return;
+    }
+    peer.feedback_due = None;
+    let media = peer.streams.first().map_or(0, |s| s.ssrc);
+    let Some(mut arrivals) = peer.arrivals.take() else { return };
+    let mut fci = [0; COMPOUND - 64];
+    while let Some(len) = arrivals.write_fci(&mut fci) {
+        send_rtcp(peer, shared, |own, compound| compound.transport_feedback(own, media, &fci[..len]));
+    }
+    peer.arrivals = Some(arrivals);
+}
+
+/// Writes one compound with our own SSRC for this peer, and sends it.
+fn send_rtcp(peer: &mut Peer, shared: &mut Shared, write: impl FnOnce(u32, &mut Compound<'_>) -> bool) {
+    let mut buffer = [0; MAX_DATAGRAM];
+    let own = peer.own_ssrc();
+    let mut compound = Compound::new(&mut buffer[..COMPOUND]);
+    write(own, &mut compound);
+    let len = compound.len();
+    if len > 0 {
+        seal_and_reply(peer, shared, &mut buffer, len);
+    }
+}
+
+fn seal_and_reply(peer: &mut Peer, shared: &mut Shared, buffer: &mut [u8], len: usize) {
+    let Some(path) = peer.path() else { return };
+    let Some(len) = peer.srtp.as_mut().and_then(|s| s.rtcp_sender.seal_rtcp(buffer, len)) else { return };
+    shared.reply(path, &buffer[..len]);
+    shared.counters.add(Counter::RtcpOut);
+}

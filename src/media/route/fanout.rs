@@ -1,0 +1,92 @@
+//! THE LOOP: every packet of this tick to every subscriber that wants it, one subscriber after the other.
+//!
+//! ```text
+//! ready subscribers ─► each packet of the tick, in order of arrival ─► its leg ─► rewrite ─► seal ─► arena
+//! ```
+//!
+//! Subscriber-outer, packet-inner: a subscriber's packets lie side by side in the arena. The loop stops when
+//! the arena is full and goes on where it was.
+
+use slab::Slab;
+
+use crate::base::{BitSet, Ntp, Time};
+use crate::contract::{Counter, Counters};
+use crate::media::outgoing::Outgoing;
+use crate::media::peer::Peer;
+use crate::media::publish::track::Track;
+
+/// One thing that this tick brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickItem {
+    /// Index of the track in the room.
+    pub track: usize,
+    /// Extended sequence number of the source.
+    pub sequence: u64,
+    /// Whether it was padding only: nothing to forward, a number to skip.
+    pub skipped: bool,
+}
+
+/// What the tick brought, and how far it has been given out.
+#[derive(Debug, Default)]
+pub struct Tick {
+    items: Vec<TickItem>,
+    ready: BitSet,
+    next: usize,
+}
+
+impl Tick {
+    /// A packet is in its track's cache, or a number is to be skipped.
+    pub fn push(&mut self, item: TickItem, subscribers: &BitSet) {
+        if !subscribers.is_empty() {
+            self.items.push(item);
+            self.ready.union_with(subscribers);
+        }
+    }
+
+    /// Whether everything has been given out.
+    pub fn is_done(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// A peer is gone: its index must not be served.
+    pub fn forget(&mut self, peer: usize) {
+        self.ready.remove(peer);
+    }
+
+    /// A track is gone: its index may soon be another's.
+    pub fn forget_track(&mut self, track: usize) {
+        self.items.retain(|item| item.track != track);
+    }
+
+    /// Gives out until everything is given out, or the arena is full.
+    pub fn give_out(&mut self, now: Time, wall: Ntp, peers: &mut Slab<Peer>, tracks: &Slab<Track>, out: &mut Outgoing, counters: &mut Counters) {
+        while let Some(subscriber) = self.ready.first() {
+            if let Some(peer) = peers.get_mut(subscriber) {
+                while let Some(item) = self.items.get(self.next) {
+                    if !out.has_room() {
+                        return;
+                    }
+                    forward(now, wall, peer, tracks, *item, out, counters);
+                    self.next += 1;
+                }
+            }
+            self.next = 0;
+            self.ready.remove(subscriber);
+        }
+        self.items.clear();
+    }
+}
+
+fn forward(now: Time, wall: Ntp, peer: &mut Peer, tracks: &Slab<Track>, item: TickItem, out: &mut Outgoing, counters: &mut Counters) {
+    let Some(leg) = peer.leg_of(item.track) else { return };
+    let Some(track) = tracks.get(item.track) else { return };
+    let Some((leg, way)) = peer.leg_and_way(leg) else { return };
+    if item.skipped {
+        return leg.skip(track, item.sequence);
+    }
+    let Some(packet) = track.cache.get(item.sequence) else { return };
+    match leg.forward(now, wall, track, packet, way, out) {
+        Ok(()) => counters.add(Counter::RtpForwarded),
+        Err(reason) => counters.add(reason),
+    }
+}

@@ -1,0 +1,4 @@
+//! From a track to its subscribers.
+
+pub mod fanout;
+pub mod leg;

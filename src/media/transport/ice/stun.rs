@@ -1,0 +1,180 @@
+//! Binding requests and their answers (RFC 8489), as ICE uses them (RFC 8445 section 7).
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
+
+use rtc_crypto::providers::AwsLcRsCrypto;
+use rtc_stun::attributes::{
+    ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_ICE_CONTROLLED, ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE,
+    ATTR_PASSWORD_ALGORITHM, ATTR_PRIORITY, ATTR_REALM, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USE_CANDIDATE, ATTR_USER_HASH, ATTR_USERNAME,
+    ATTR_XORMAPPED_ADDRESS, AttrType,
+};
+use rtc_stun::error_code::{CODE_ROLE_CONFLICT, CODE_UNKNOWN_ATTRIBUTE};
+use rtc_stun::fingerprint::FINGERPRINT;
+use rtc_stun::integrity::MessageIntegrity;
+use rtc_stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, MAGIC_COOKIE, Message, MessageType, Setter};
+use rtc_stun::uattrs::UnknownAttributes;
+use rtc_stun::xoraddr::XorMappedAddress;
+use std::net::SocketAddr;
+
+/// The longest answer that [`super::IceLite::handle_request`] writes, in bytes.
+pub const MAX_ANSWER_LEN: usize = 128;
+
+/// Unknown attributes named in an answer; a peer that sends more learns of the first ones.
+const MAX_UNKNOWN: usize = 8;
+
+/// Length of the header of a STUN message.
+const HEADER: usize = 20;
+
+/// The first attribute type that may be ignored when unknown (RFC 8489 section 14).
+const OPTIONAL: u16 = 0x8000;
+
+/// Attribute types below [`OPTIONAL`] that are understood, if only to be ignored.
+const UNDERSTOOD: [AttrType; 13] = [
+    ATTR_MAPPED_ADDRESS,
+    ATTR_USERNAME,
+    ATTR_MESSAGE_INTEGRITY,
+    ATTR_ERROR_CODE,
+    ATTR_UNKNOWN_ATTRIBUTES,
+    ATTR_REALM,
+    ATTR_NONCE,
+    ATTR_MESSAGE_INTEGRITY_SHA256,
+    ATTR_PASSWORD_ALGORITHM,
+    ATTR_USER_HASH,
+    ATTR_XORMAPPED_ADDRESS,
+    ATTR_PRIORITY,
+    ATTR_USE_CANDIDATE,
+];
+
+/// Why a datagram that looks like STUN is dropped without an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StunDrop {
+    /// It cannot be read, is not a Binding request, or its fingerprint is wrong.
+    Malformed,
+    /// Its user name is not one of ours.
+    UnknownUser,
+    /// Its user name is ours, but MESSAGE-INTEGRITY is missing or wrong.
+    BadIntegrity,
+}
+
+/// The local part of the USERNAME of a Binding request: whose check this is. Nothing is verified, nothing allocated.
+///
+/// # Errors
+/// [`StunDrop::Malformed`].
+pub fn peek_username(datagram: &[u8]) -> Result<&str, StunDrop> {
+    username(datagram).map(|(local, _)| local)
+}
+
+/// Both parts of the USERNAME of a Binding request (RFC 8445 section 7.2.2): ours, then the peer's.
+pub(super) fn username(datagram: &[u8]) -> Result<(&str, &str), StunDrop> {
+    let value = attributes(datagram)?.find(|(kind, _)| *kind == ATTR_USERNAME.0).ok_or(StunDrop::Malformed)?.1;
+    str::from_utf8(value).ok().and_then(|text| text.split_once(':')).ok_or(StunDrop::Malformed)
+}
+
+/// A Binding request whose integrity holds.
+pub(super) struct Request {
+    message: Message,
+    unknown: Vec<AttrType>,
+    /// USE-CANDIDATE: the peer nominates this pair.
+    pub use_candidate: bool,
+    /// ICE-CONTROLLED: the peer claims the role that is ours.
+    pub controlled: bool,
+}
+
+impl Request {
+    /// Reads a request and checks FINGERPRINT, when there is one, and MESSAGE-INTEGRITY.
+    pub fn authenticate(datagram: &[u8], password: &str) -> Result<Self, StunDrop> {
+        let last = attributes(datagram)?.last();
+        // Looked for before the message is copied: whoever knows a user name alone costs us this walk only.
+        if !attributes(datagram)?.any(|(kind, value)| kind == ATTR_MESSAGE_INTEGRITY.0 && value.len() == 20) {
+            return Err(StunDrop::BadIntegrity);
+        }
+        let mut message = Message::new();
+        message.unmarshal_binary(datagram).map_err(|_| StunDrop::Malformed)?;
+        if last.is_some_and(|(kind, _)| kind == ATTR_FINGERPRINT.0) {
+            FINGERPRINT.check(&message).map_err(|_| StunDrop::Malformed)?;
+        }
+        MessageIntegrity::check(&mut message, password.as_bytes(), &AwsLcRsCrypto).map_err(|_| StunDrop::BadIntegrity)?;
+        Ok(Self::read(message))
+    }
+
+    /// What stands after MESSAGE-INTEGRITY is not covered by it and does not count (RFC 8489 section 14.5).
+    fn read(message: Message) -> Self {
+        let mut request = Self { message: Message::default(), unknown: Vec::new(), use_candidate: false, controlled: false };
+        for attribute in message.attributes.0.iter().take_while(|attribute| attribute.typ != ATTR_MESSAGE_INTEGRITY) {
+            match attribute.typ {
+                ATTR_USE_CANDIDATE => request.use_candidate = true,
+                ATTR_ICE_CONTROLLED => request.controlled = true,
+                kind if kind.0 < OPTIONAL && !UNDERSTOOD.contains(&kind) && request.unknown.len() < MAX_UNKNOWN => request.unknown.push(kind),
+                _ => {}
+            }
+        }
+        request.message = message;
+        request
+    }
+
+    /// Whether there are attributes that may not be ignored and are not understood.
+    pub fn has_unknown_attributes(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
+    /// Writes a success response; `remote` is where the request came from.
+    pub fn success(&self, password: &str, remote: SocketAddr, out: &mut [u8]) -> usize {
+        let mapped = XorMappedAddress { ip: remote.ip().to_canonical(), port: remote.port() };
+        self.answer(BINDING_SUCCESS, &[&mapped], password, out)
+    }
+
+    /// Writes a 487 (Role Conflict).
+    pub fn role_conflict(&self, password: &str, out: &mut [u8]) -> usize {
+        self.answer(BINDING_ERROR, &[&CODE_ROLE_CONFLICT], password, out)
+    }
+
+    /// Writes a 420 (Unknown Attribute) that names them.
+    pub fn unknown_attributes(&self, password: &str, out: &mut [u8]) -> usize {
+        self.answer(BINDING_ERROR, &[&CODE_UNKNOWN_ATTRIBUTE, &UnknownAttributes(self.unknown.clone())], password, out)
+    }
+
+    fn answer(&self, kind: MessageType, content: &[&dyn Setter], password: &str, out: &mut [u8]) -> usize {
+        let integrity = MessageIntegrity::new_short_term_integrity_with_provider(password.to_owned(), &AwsLcRsCrypto);
+        let mut answer = Message { typ: kind, transaction_id: self.message.transaction_id, ..Message::new() };
+        answer.write_header();
+        let written = content.iter().copied().chain([&integrity as &dyn Setter, &FINGERPRINT]).try_for_each(|setter| setter.add_to(&mut answer));
+        match (written, out.get_mut(..answer.raw.len())) {
+            (Ok(()), Some(place)) => {
+                place.copy_from_slice(&answer.raw);
+                answer.raw.len()
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// The attributes of a Binding request that is well-formed to its end, as type and value.
+fn attributes(datagram: &[u8]) -> Result<Attributes<'_>, StunDrop> {
+    let (header, rest) = datagram.split_at_checked(HEADER).ok_or(StunDrop::Malformed)?;
+    let word = |at: usize| header.get(at..)?.first_chunk().copied().map(u32::from_be_bytes);
+    let first = u32::from(BINDING_REQUEST.value()) << 16 | rest.len() as u32;
+    if word(0) != Some(first) || word(4) != Some(MAGIC_COOKIE) || rest.len() > usize::from(u16::MAX) {
+        return Err(StunDrop::Malformed);
+    }
+    let mut walk = Attributes { rest };
+    while walk.next().is_some() {}
+    if walk.rest.is_empty() { Ok(Attributes { rest }) } else { Err(StunDrop::Malformed) }
+}
+
+/// Walks over attributes; stops where the next one is cut off.
+struct Attributes<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let ([a, b, c, d], after) = self.rest.split_first_chunk()?;
+        let len = usize::from(u16::from_be_bytes([*c, *d]));
+        let (padded, rest) = after.split_at_checked(len.next_multiple_of(4))?;
+        let value = padded.get(..len)?;
+        self.rest = rest;
+        Some((u16::from_be_bytes([*a, *b]), value))
+    }
+}

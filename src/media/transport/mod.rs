@@ -1,0 +1,31 @@
+//! One peer's connection: ICE-lite finds the way, DTLS agrees on keys, SRTP and SRTCP protect the packets.
+//!
+//! ```text
+//! datagram ─ first byte 0–3    → ice   (USERNAME, MESSAGE-INTEGRITY) → answer, validated and selected paths
+//!          ─ first byte 20–63  → dtls  (from a validated path only)  → SrtpKeys
+//!          ─ first byte 128–191 → srtp, srtcp (from a validated path only) → plaintext in place
+//! ```
+
+pub mod dtls;
+pub mod ice;
+mod keys;
+pub mod replay;
+pub mod srtcp;
+pub mod srtp;
+
+use std::net::SocketAddr;
+
+pub use dtls::{DtlsError, DtlsEvent, DtlsIdentity, DtlsTransport};
+pub use ice::{ConsentLost, IceAnswer, IceLite, StunDrop, peek_username};
+pub use replay::{ReceiveStream, Replayed, StreamState};
+pub use srtcp::{SrtcpReceiver, SrtcpSender};
+pub use srtp::{Opened, SrtpError, SrtpReceiver, SrtpSender};
+
+/// A way between us and a peer: one of our sockets and the peer's address as that socket sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Path {
+    /// Index of the local socket.
+    pub local: u8,
+    /// The peer's address.
+    pub remote: SocketAddr,
+}

@@ -1,0 +1,73 @@
+//! What the control plane counts.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Counters and gauges of the control plane: cheap to clone.
+#[derive(Clone)]
+pub struct ControlMetrics {
+    /// Signaling sockets now.
+    pub sockets: IntGauge,
+    /// Sockets refused because there are as many as there may be.
+    pub sockets_refused: IntCounterVec,
+    /// Rooms now.
+    pub rooms: IntGauge,
+    /// Members now, those away included.
+    pub members: IntGauge,
+    /// Members whose socket was closed because they took too little.
+    pub slow_members: IntCounter,
+    /// Events of workers that a room could not take.
+    pub media_events_dropped: IntCounter,
+    messages: IntCounterVec,
+    errors: IntCounterVec,
+    joins: IntCounterVec,
+}
+
+impl ControlMetrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// When two metrics have the same name: a mistake in this program.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone())).map(|()| counter)
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone())).map(|()| counters)
+        };
+        Ok(Self {
+            sockets: gauge("althing_signaling_sockets", "Signaling sockets open now.")?,
+            sockets_refused: counters("althing_signaling_sockets_refused_total", "Signaling sockets refused.", &["reason"])?,
+            rooms: gauge("althing_rooms", "Rooms open now.")?,
+            members: gauge("althing_members", "Members of all rooms now, those whose socket is lost included.")?,
+            slow_members: counter("althing_slow_members_total", "Members whose socket was closed because they took too little.")?,
+            media_events_dropped: counter("althing_media_events_dropped_total", "Workers' events dropped because their room was too far behind.")?,
+            messages: counters("althing_signaling_messages_total", "Requests answered, by type and result.", &["type", "result"])?,
+            errors: counters("althing_signaling_errors_total", "Requests refused and messages that were none, by error code.", &["code"])?,
+            joins: counters("althing_joins_total", "Joins and resumptions, by result.", &["result"])?,
+        })
+    }
+
+    /// A request was answered. `kind` is a type of the protocol: nothing that a client writes becomes a label.
+    /// `error` is the code with which it was refused, if it was.
+    pub fn answered(&self, kind: &'static str, error: Option<&'static str>) {
+        let label = error.unwrap_or("ok");
+        self.messages.with_label_values(&[kind, label]).inc();
+        if matches!(kind, "join" | "resume") {
+            self.joins.with_label_values(&[if label == "ok" && kind == "resume" { "resumed" } else { label }]).inc();
+        }
+        if let Some(code) = error {
+            self.rejected(code);
+        }
+    }
+
+    /// A message was no request.
+    pub fn rejected(&self, code: &'static str) {
+        self.errors.with_label_values(&[code]).inc();
+    }
+}

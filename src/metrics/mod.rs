@@ -1,0 +1,45 @@
+//! What is measured: workers' cumulative counters, and what the control plane counts itself.
+
+mod control;
+mod workers;
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{Registry, TextEncoder};
+
+use crate::base::WorkerId;
+
+pub use control::ControlMetrics;
+pub use workers::ReadReport;
+
+/// Everything that `/metrics` shows.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// What the control plane counts.
+    pub control: ControlMetrics,
+}
+
+impl Metrics {
+    /// Metrics of a node with these workers.
+    ///
+    /// # Errors
+    /// When two metrics have the same name: a mistake in this program.
+    pub fn new(workers: Vec<(WorkerId, ReadReport)>) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        registry.register(Box::new(workers::Workers::new(workers)?))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let control = ControlMetrics::register(&registry)?;
+        Ok(Self { registry, control })
+    }
+
+    /// All of them in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When a metric cannot be written: a mistake in this program.
+    pub fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Workers' reports as metrics. The reports are cumulative: a scrape shows the latest, and nothing is added up here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Counter as CounterValue, Gauge as GaugeValue, LabelPair, Metric, MetricFamily, MetricType};
+
+use crate::base::WorkerId;
+use crate::contract::{Counter, WorkerReport};
+
+const PREFIX: &str = "althing_";
+
+/// Gives a worker's latest report.
+pub type ReadReport = Box<dyn Fn() -> Arc<WorkerReport> + Send + Sync>;
+
+/// Reads every worker's latest report.
+pub struct Workers {
+    workers: Vec<(WorkerId, ReadReport)>,
+    descriptions: Vec<Desc>,
+}
+
+/// What a report says beside its counters: name, help, value.
+type Reading = (&'static str, &'static str, fn(&WorkerReport) -> f64);
+
+const GAUGES: [Reading; 5] = [
+    ("worker_rooms", "Rooms that the worker holds now.", |r| r.rooms as f64),
+    ("worker_peers", "Connections that the worker holds now.", |r| r.peers as f64),
+    ("worker_tracks", "Published tracks that the worker holds now.", |r| r.tracks as f64),
+    ("worker_legs", "Subscriptions that the worker holds now.", |r| r.legs as f64),
+    ("worker_cache_bytes", "Bytes in caches of recent packets.", |r| r.cache_bytes as f64),
+];
+
+const BUSY: Reading = ("worker_busy_seconds_total", "CPU time that the worker's thread has used.", |r| r.busy_micros as f64 / 1e6);
+
+impl Workers {
+    /// For these workers.
+    pub fn new(workers: Vec<(WorkerId, ReadReport)>) -> prometheus::Result<Self> {
+        let mut names: BTreeMap<&str, &str> = Counter::ALL.iter().map(|c| (c.metric().0, help(c.metric().0))).collect();
+        names.extend(GAUGES.iter().chain([&BUSY]).map(|(name, help, _)| (*name, *help)));
+        let describe = |(name, help): (&str, &str)| Desc::new(format!("{PREFIX}{name}"), help.to_owned(), vec!["worker".to_owned()], Default::default());
+        Ok(Self { workers, descriptions: names.into_iter().map(describe).collect::<Result<_, _>>()? })
+    }
+}
+
+impl Collector for Workers {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let reports: Vec<_> = self.workers.iter().map(|(id, slot)| (id.to_string(), slot())).collect();
+        let mut counters: BTreeMap<&str, Vec<Metric>> = BTreeMap::new();
+        for counter in Counter::ALL {
+            let (name, label) = counter.metric();
+            let metrics = reports.iter().map(|(worker, report)| counted(worker, label, report.counters.get(*counter) as f64));
+            counters.entry(name).or_default().extend(metrics);
+        }
+        let mut families: Vec<_> = counters.into_iter().map(|(name, metrics)| family(name, help(name), MetricType::COUNTER, metrics)).collect();
+        let (name, help, read) = BUSY;
+        families.push(family(name, help, MetricType::COUNTER, reports.iter().map(|(w, r)| counted(w, "", read(r))).collect()));
+        for (name, help, read) in GAUGES {
+            families.push(family(name, help, MetricType::GAUGE, reports.iter().map(|(w, r)| measured(w, read(r))).collect()));
+        }
+        families
+    }
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(format!("{PREFIX}{name}"));
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn counted(worker: &str, label: &str, value: f64) -> Metric {
+    let mut counter = CounterValue::default();
+    counter.set_value(value);
+    let mut metric = Metric::from_label(labels(worker, label));
+    metric.set_counter(counter);
+    metric
+}
+
+fn measured(worker: &str, value: f64) -> Metric {
+    let mut gauge = GaugeValue::default();
+    gauge.set_value(value);
+    let mut metric = Metric::from_label(labels(worker, ""));
+    metric.set_gauge(gauge);
+    metric
+}
+
+/// `key=value`, or nothing, and the worker; in alphabetical order.
+fn labels(worker: &str, label: &str) -> Vec<LabelPair> {
+    let pairs = label.split_once('=').into_iter().chain([("worker", worker)]);
+    let mut labels: Vec<_> = pairs
+        .map(|(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name(name.to_owned());
+            pair.set_value(value.to_owned());
+            pair
+        })
+        .collect();
+    labels.sort();
+    labels
+}
+
+/// What a counter's metric is about; one that is not listed says its name.
+fn help(name: &'static str) -> &'static str {
+    match name {
+        "datagrams_received_total" => "Datagrams received.",
+        "received_bytes_total" => "Bytes of datagrams received.",
+        "datagrams_sent_total" => "Datagrams sent.",
+        "sent_bytes_total" => "Bytes of datagrams sent.",
+        "rtp_packets_received_total" => "RTP packets accepted from publishers.",
+        "rtp_packets_forwarded_total" => "RTP packets forwarded to subscribers, retransmissions excluded.",
+        "rtp_packets_retransmitted_total" => "RTP packets sent again on request.",
+        "rtp_packets_repaired_total" => "RTP packets that a publisher sent again and that filled a hole.",
+        "nacked_packets_total" => "Packets asked for again, by us (sent) and by subscribers (received).",
+        "nack_misses_total" => "Packets asked for again that were not in the cache.",
+        "key_frame_requests_total" => "Key frames asked for, by us (sent) and by subscribers (received).",
+        "rtcp_packets_received_total" => "RTCP packets accepted.",
+        "rtcp_packets_sent_total" => "RTCP packets sent.",
+        "stun_requests_total" => "STUN requests, by what came of them.",
+        "dtls_handshakes_total" => "DTLS handshakes, by how far they came.",
+        "packets_dropped_total" => "Datagrams and packets dropped, by reason.",
+        "forwards_dropped_total" => "Forwards to one subscriber dropped, by reason.",
+        "socket_drops_total" => "Datagrams that the socket did not take, by reason.",
+        "commands_ignored_total" => "Commands that named something unknown.",
+        "room_panics_total" => "Rooms dropped after a fault in their dispatch.",
+        "worker_ticks_total" => "Turns of the worker's loop that did something.",
+        _ => name,
+    }
+}

@@ -1,0 +1,205 @@
+//! A node: the only place that knows every room. What is started in which order, what is wired to what, and how it ends.
+//!
+//! Start: addresses → workers → metrics → rooms → dispatch of workers' events → listeners. Whoever is told to listen
+//! listens before the node says that it is ready.
+//!
+//! | channel | from → to | where its capacity is argued |
+//! |---|---|---|
+//! | commands, events, reports | rooms ↔ workers | [`crate::port`] |
+//! | letters, media events | sockets, dispatch → a room | [`crate::control::rooms::actor`] |
+//! | outbox | a room → a socket | `control::signaling::outbox` |
+
+mod addresses;
+pub mod logs;
+mod workers;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::config::{AllowedOrigins, Config};
+use crate::control::auth::Access;
+use crate::control::dispatch;
+use crate::control::http::{Public, admin_router, public_router};
+use crate::control::rooms::directory::{Settlement, WorkerAccess};
+use crate::control::rooms::{Directory, Rules};
+use crate::control::signaling::Front;
+use crate::metrics::{Metrics, ReadReport};
+use crate::port::events;
+
+/// How long sockets may take to hear that the node ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// A running node. Dropping it leaves its tasks running; end it with [`Node::shut_down`].
+pub struct Node {
+    /// Where the public listener listens.
+    pub http: SocketAddr,
+    /// Where the private listener listens.
+    pub admin: SocketAddr,
+    rooms: Directory,
+    public: Public,
+    ready: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
+}
+
+/// Why a node cannot start.
+#[derive(Debug)]
+pub struct StartError {
+    what: String,
+    advice: String,
+}
+
+impl std::error::Error for StartError {}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.advice)
+    }
+}
+
+/// Runs a node until the process is told to end (SIGTERM, SIGINT).
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let node = Node::start(config).await?;
+    wait_for_signal().await;
+    tracing::info!("shutting down");
+    node.shut_down().await;
+    Ok(())
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on or there is none for media; the text says which setting to change.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let epoch = Instant::now();
+        let access = Access::new(config.auth.clone(), config.limits.name_bytes);
+        let development = access.development();
+        let addresses = addresses::of_media(&config.media, development).map_err(|advice| StartError { what: "no address for media".into(), advice })?;
+        let (event_sender, event_receiver) = events();
+        let fleet = workers::start(&config.media, &addresses, &event_sender, epoch)?;
+        let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
+        let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
+        let rooms = Directory::new(Settlement {
+            most: config.rooms.max,
+            rules: rules(&config),
+            fingerprint: fleet.fingerprint,
+            workers: fleet.workers.into_iter().map(|w| WorkerAccess { inbox: w.inbox, candidates: w.candidates }).collect(),
+            epoch,
+            metrics: metrics.control.clone(),
+        });
+        tokio::spawn(dispatch::run(event_receiver, rooms.clone()));
+        let (ready, ready_seen) = watch::channel(false);
+        let (closing, closing_seen) = watch::channel(false);
+        let public = Public {
+            front: Arc::new(Front {
+                rooms: rooms.clone(),
+                access,
+                limits: config.limits.clone(),
+                heartbeat: config.http.heartbeat,
+                resume: config.rooms.resume,
+                closing: closing_seen.clone(),
+            }),
+            origins: if development { AllowedOrigins::Any } else { config.http.origins.clone() },
+            ready: ready_seen.clone(),
+            sockets: Arc::default(),
+        };
+        let http = listen(config.http.listen, "http.listen").await?;
+        let admin = listen(config.admin, "admin.listen").await?;
+        let (http_at, admin_at) = (bound(&http), bound(&admin));
+        serve(http, public_router(public.clone()), closing_seen.clone());
+        serve(admin, admin_router(metrics, ready_seen), closing_seen);
+        ready.send_replace(true);
+        announce(http_at, admin_at, &addresses.announced, development);
+        Ok(Self { http: http_at, admin: admin_at, rooms, public, ready, closing })
+    }
+
+    /// Ends the node: nobody new is taken, everybody is told, sockets get a moment to hear it.
+    pub async fn shut_down(self) {
+        self.ready.send_replace(false);
+        self.rooms.shut_down().await;
+        self.closing.send_replace(true);
+        let silence = async {
+            while self.public.open_sockets() > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if timeout(FAREWELL, silence).await.is_err() {
+            tracing::warn!(sockets = self.public.open_sockets(), "some sockets did not close in time");
+        }
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    Rules {
+        members: config.rooms.members,
+        grace: config.rooms.grace,
+        resume: config.rooms.resume,
+        history: config.rooms.history,
+        chat_bytes: config.limits.chat_bytes as usize,
+        mlines: config.limits.mlines as usize,
+    }
+}
+
+fn reader(slot: crate::port::ReportSlot) -> ReadReport {
+    Box::new(move || slot.latest())
+}
+
+async fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError {
+        what: format!("cannot listen on {address}: {error}"),
+        advice: match error.kind() {
+            io::ErrorKind::AddrInUse => format!("another program has this port; choose another with `--set {setting}=HOST:PORT`"),
+            io::ErrorKind::PermissionDenied => format!("ports below 1024 need a privilege; choose a higher one with `--set {setting}=HOST:PORT`"),
+            _ => format!("choose an address of this machine with `--set {setting}=HOST:PORT`"),
+        },
+    })
+}
+
+fn bound(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
+}
+
+fn serve(listener: TcpListener, router: Router, mut closing: watch::Receiver<bool>) {
+    tokio::spawn(async move {
+        let end = async move {
+            let _ = closing.wait_for(|c| *c).await;
+        };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(end).await {
+            tracing::error!(%error, "a listener has failed");
+        }
+    });
+}
+
+fn announce(http: SocketAddr, admin: SocketAddr, media: &[std::net::IpAddr], development: bool) {
+    let host = if http.ip().is_unspecified() { "localhost".to_owned() } else { http.ip().to_string() };
+    tracing::info!(%http, %admin, ?media, "ready: http://{host}:{}", http.port());
+    if development {
+        tracing::warn!("DEVELOPMENT MODE: no auth.keys are set, so ANYBODY may join, listen to and moderate ANY room, from any page");
+    }
+}
+
+async fn wait_for_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = interrupt.await;
+        }
+    }
+}

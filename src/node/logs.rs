@@ -1,0 +1,58 @@
+//! The log. What a level means:
+//!
+//! - error: the operator has to do something;
+//! - warn: something is not as it should be, and the node copes;
+//! - info: the node and its rooms begin and end; nothing for a packet, a message or a member;
+//! - debug: what a developer of a client wants to know;
+//! - trace: everything.
+//!
+//! Secrets and tokens are in no level; addresses of clients and session descriptions in none above debug.
+
+use std::io;
+
+use tracing::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::{InvalidSetting, LogFormat, LogSettings};
+
+/// Begins to log, once in a process.
+///
+/// # Errors
+/// When `log.level` is not a level or a list of directives.
+pub fn begin(settings: &LogSettings) -> Result<(), InvalidSetting> {
+    let subscriber = subscriber(settings, io::stderr)?;
+    // It fails only when a log has begun already, and then there is one.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
+}
+
+/// A log by these settings, into `writer`.
+///
+/// # Errors
+/// As [`begin`].
+pub fn subscriber<W>(settings: &LogSettings, writer: W) -> Result<Box<dyn Subscriber + Send + Sync>, InvalidSetting>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&settings.level).map_err(|e| InvalidSetting {
+        name: "log.level".to_owned(),
+        why: format!("{e}: choose error, warn, info, debug or trace, or directives like info,althing::control=debug"),
+    })?;
+    let builder = fmt().with_env_filter(filter).with_writer(writer);
+    Ok(match settings.format {
+        LogFormat::Text => Box::new(builder.finish()),
+        LogFormat::Json => Box::new(builder.json().finish()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_is_none_is_refused_by_name() {
+        let settings = LogSettings { level: "info,althing=loud".into(), ..LogSettings::default() };
+        assert_eq!(subscriber(&settings, io::sink).err().map(|e| e.name), Some("log.level".to_owned()));
+    }
+}

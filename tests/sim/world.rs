@@ -1,0 +1,198 @@
+//! A world: one engine, its clients, the network between them, and a virtual clock. One seed is one run.
+
+use std::time::{Duration, Instant};
+
+use althing::base::{Ntp, RoomId, Time, TrackId};
+use althing::contract::{Command, Counter, Event, MediaKind, RoomCommand, SrtpProfile};
+use althing::media::engine::{Engine, EngineConfig};
+use althing::media::outgoing::Outgoing;
+use althing::media::transport::{DtlsIdentity, Path};
+
+use crate::client::Client;
+use crate::network::{Datagram, Host, Link, Network};
+
+pub struct World {
+    pub now: Time,
+    pub engine: Engine,
+    pub clients: Vec<Client>,
+    pub network: Network,
+    pub link: Link,
+    pub events: Vec<Event>,
+    room: RoomId,
+    out: Outgoing,
+    seed: u64,
+    /// Says how many allocations this thread has made so far; the test that counts sets it.
+    pub allocations: fn() -> u64,
+    /// Allocations made by the engine, by what it was doing: datagrams in, packets out, timers.
+    pub allocated: [u64; 3],
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let identity = DtlsIdentity::generate().expect("a certificate");
+        let wall_at_zero = Ntp::from_unix(Duration::from_secs(1_700_000_000));
+        let engine = Engine::new(EngineConfig { identity, epoch: Instant::now(), wall_at_zero, seed });
+        Self {
+            now: Time::ZERO,
+            engine,
+            clients: Vec::new(),
+            network: Network::new(seed),
+            link: Link::GOOD,
+            events: Vec::new(),
+            room: RoomId(1),
+            out: Outgoing::for_a_tick(),
+            allocations: || 0,
+            allocated: [0; 3],
+            seed,
+        }
+    }
+
+    /// A client joins, publishes audio and video, and gets `pairs` slot pairs; returns its index.
+    pub fn join(&mut self, pairs: u8, profile: SrtpProfile) -> usize {
+        let index = self.clients.len();
+        let client = Client::new(index, self.seed, profile);
+        self.add(client, pairs);
+        index
+    }
+
+    pub fn add(&mut self, mut client: Client, pairs: u8) {
+        let peer = client.peer;
+        self.command(RoomCommand::AddPeer { peer, transport: Box::new(client.transport()) });
+        self.command(RoomCommand::Negotiate { peer, media: Box::new(client.plan(pairs)) });
+        for (mline, kind) in [(0, MediaKind::Audio), (1, MediaKind::Video)] {
+            client.publish(self.now, kind);
+            self.command(RoomCommand::Publish { peer, mline, track: track(client.index, kind) });
+        }
+        self.clients.push(client);
+    }
+
+    /// Points a subscriber's pair at a publisher, or at nobody.
+    pub fn point(&mut self, subscriber: usize, pair: u8, publisher: Option<usize>) {
+        for (half, kind) in [(0, MediaKind::Audio), (1, MediaKind::Video)] {
+            let source = publisher.map(|p| track(p, kind));
+            self.command(RoomCommand::Point { peer: self.clients[subscriber].peer, mline: 2 + pair * 2 + half, source });
+        }
+    }
+
+    /// Everybody sees everybody: the n-th other in the n-th pair.
+    pub fn connect_all(&mut self) {
+        for subscriber in 0..self.clients.len() {
+            let others: Vec<usize> = (0..self.clients.len()).filter(|p| *p != subscriber && self.clients[*p].online).collect();
+            for (pair, publisher) in others.into_iter().enumerate() {
+                self.point(subscriber, pair as u8, Some(publisher));
+            }
+        }
+    }
+
+    pub fn leave(&mut self, index: usize) {
+        self.clients[index].online = false;
+        self.command(RoomCommand::RemovePeer { peer: self.clients[index].peer });
+    }
+
+    pub fn command(&mut self, what: RoomCommand) {
+        self.engine.handle_command(self.now, Command { room: self.room, what });
+        self.drain();
+    }
+
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    pub fn count(&self, counter: Counter) -> u64 {
+        self.engine.report().counters.get(counter)
+    }
+
+    /// A digest of what has happened, to compare runs.
+    pub fn digest(&self) -> String {
+        let heard: Vec<_> = self
+            .clients
+            .iter()
+            .map(|c| c.heard.iter().map(|(s, h)| (*s, h.packets.len(), h.packets.last_key_value().map(|(n, s)| (*n, *s)))).collect::<Vec<_>>())
+            .collect();
+        format!("{heard:?} {:?} {:?}", self.engine.report(), self.events)
+    }
+
+    /// The server receives bytes as if from a client's address (or any other).
+    pub fn inject(&mut self, from: Path, mut bytes: Vec<u8>) {
+        self.engine.handle_read(self.now, from, &mut bytes);
+        self.drain();
+    }
+
+    fn step(&mut self, end: Time) -> bool {
+        let clients = self.clients.iter().filter(|c| c.online).map(Client::next_at).min();
+        let next = [clients, self.network.next_at(), self.engine.poll_timeout()].into_iter().flatten().min().unwrap_or(Time::NEVER);
+        if next > end {
+            return false;
+        }
+        self.now = self.now.max(next);
+        while let Some(datagram) = self.network.arrived(self.now) {
+            self.deliver(datagram);
+        }
+        for index in 0..self.clients.len() {
+            if self.clients[index].online && self.clients[index].next_at() <= self.now {
+                let mut out = Vec::new();
+                self.clients[index].tick(self.now, &mut out);
+                self.send_from(index, out);
+            }
+        }
+        if self.engine.poll_timeout().is_some_and(|at| at <= self.now) {
+            let before = (self.allocations)();
+            self.engine.handle_timeout(self.now);
+            self.allocated[2] += (self.allocations)() - before;
+        }
+        self.drain();
+        true
+    }
+
+    fn deliver(&mut self, datagram: Datagram) {
+        match datagram.to {
+            Host::Server => {
+                let mut bytes = datagram.bytes;
+                let before = (self.allocations)();
+                self.engine.handle_read(self.now, path(datagram.client), &mut bytes);
+                self.allocated[0] += (self.allocations)() - before;
+            }
+            Host::Client(index) if self.clients[index].online => {
+                let mut out = Vec::new();
+                self.clients[index].take(self.now, datagram.bytes, &mut out);
+                self.send_from(index, out);
+            }
+            Host::Client(_) => {}
+        }
+    }
+
+    fn send_from(&mut self, client: usize, datagrams: Vec<Vec<u8>>) {
+        for bytes in datagrams {
+            self.network.send(self.now, self.link, Datagram { to: Host::Server, client, bytes });
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let before = (self.allocations)();
+            self.engine.poll_transmit(self.now, &mut self.out);
+            self.allocated[1] += (self.allocations)() - before;
+            if self.out.is_empty() {
+                break;
+            }
+            for datagram in self.out.datagrams() {
+                let client = usize::from(datagram.path.remote.port() - 10_000);
+                self.network.send(self.now, self.link, Datagram { to: Host::Client(client), client, bytes: self.out.payload(datagram).to_vec() });
+            }
+            self.out.clear();
+        }
+        while let Some(event) = self.engine.poll_event() {
+            self.events.push(event);
+        }
+    }
+}
+
+pub fn path(client: usize) -> Path {
+    Path { local: 0, remote: ([127, 0, 0, 1], 10_000 + client as u16).into() }
+}
+
+pub fn track(client: usize, kind: MediaKind) -> TrackId {
+    TrackId(client as u64 * 2 + u64::from(kind == MediaKind::Video) + 1)
+}

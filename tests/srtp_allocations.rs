@@ -1,0 +1,82 @@
+//! Sealing and opening allocate nothing: not once a packet, not ever after the keys are expanded.
+
+#![allow(unsafe_code, reason = "a counting allocator must implement an unsafe trait; it only counts and passes on")]
+
+use althing::contract::SrtpProfile;
+use althing::media::transport::{ReceiveStream, SrtcpReceiver, SrtcpSender, SrtpReceiver, SrtpSender};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: everything is passed on to the system's allocator; counting touches a constant-initialised cell only.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const HEADER: usize = 12;
+const PAYLOAD: usize = 1_200;
+const PROFILES: [SrtpProfile; 2] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::AesCm128HmacSha1_80];
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.with(Cell::get);
+    work();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn rtp_is_sealed_and_opened_without_allocating() {
+    for profile in PROFILES {
+        let salt = &[2; 14][..profile.salt_len()];
+        let sender = SrtpSender::new(profile, &[1; 16], salt).unwrap();
+        let receiver = SrtpReceiver::new(profile, &[1; 16], salt).unwrap();
+        let payload = [7; PAYLOAD];
+        let mut packet = [0x80; HEADER + PAYLOAD + 16];
+        let mut stream = ReceiveStream::new();
+        let count = allocations(|| {
+            for index in 60_000..70_000u64 {
+                let len = sender.seal_scatter(&mut packet, HEADER, &payload, 5, index).unwrap();
+                let opened = receiver.open(&mut stream, &mut packet[..len], HEADER, index as u16, 5).unwrap();
+                assert_eq!((opened.index, opened.payload_len), (index, PAYLOAD));
+            }
+        });
+        assert_eq!(count, 0, "{profile:?}");
+    }
+}
+
+#[test]
+fn rtcp_is_sealed_and_opened_without_allocating_once_the_ssrc_is_known() {
+    for profile in PROFILES {
+        let salt = &[2; 14][..profile.salt_len()];
+        let mut sender = SrtcpSender::new(profile, &[1; 16], salt).unwrap();
+        let mut receiver = SrtcpReceiver::new(profile, &[1; 16], salt).unwrap();
+        let mut exchange = || {
+            let mut packet = [0x80; 100];
+            let len = sender.seal_rtcp(&mut packet, 52).unwrap();
+            assert_eq!(receiver.open_rtcp(&mut packet[..len]), Ok(52));
+        };
+        exchange();
+        assert_eq!(allocations(|| (0..1_000).for_each(|_| exchange())), 0, "{profile:?}");
+    }
+}

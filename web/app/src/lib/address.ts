@@ -1,0 +1,51 @@
+/** What the page's address says. */
+export interface Address {
+  room: string;
+  token: string | undefined;
+}
+
+const ROOM = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** Whether a room may be called so. */
+export function isRoomName(name: string): boolean {
+  return ROOM.test(name);
+}
+
+/** Room and token: `/r/<room>` or `?room=`, `#token=` or `?token=`. */
+export function readAddress(href: string): Address {
+  const url = new URL(href);
+  const path = /^\/r\/([^/]+)\/?$/.exec(url.pathname)?.[1];
+  const room = (path === undefined ? undefined : decode(path)) ?? url.searchParams.get('room') ?? '';
+  const token = new URLSearchParams(url.hash.slice(1)).get('token') ?? url.searchParams.get('token') ?? undefined;
+  return { room, token: token || undefined };
+}
+
+/** The page's own address inside a room: with the token, so that a reload finds it. It stays in the fragment, which no server logs. */
+export function roomAddress(room: string, token: string | undefined): string {
+  return `/r/${encodeURIComponent(room)}${token ? `#token=${encodeURIComponent(token)}` : ''}`;
+}
+
+/** What to send to others: without the token, which is one person's. */
+export function inviteLink(origin: string, room: string): string {
+  return `${origin}/r/${encodeURIComponent(room)}`;
+}
+
+/** The server's socket, at the place that the page comes from. */
+export function socketAddress(location: { protocol: string; host: string }): string {
+  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
+}
+
+/** A room that is easy to say and hard to guess by chance. */
+export function randomRoom(random: (bound: number) => number): string {
+  const syllables = ['ba', 'de', 'fi', 'go', 'hu', 'ka', 'le', 'mi', 'no', 'pu', 'ra', 'se', 'ti', 'vo', 'wu', 'za'];
+  const word = () => Array.from({ length: 3 }, () => syllables[random(syllables.length)]).join('');
+  return `${word()}-${word()}`;
+}
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}

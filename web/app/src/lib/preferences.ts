@@ -1,0 +1,40 @@
+/** What the page remembers of a person, in their browser only. */
+export interface Preferences {
+  name?: string;
+  camera?: string;
+  microphone?: string;
+  cameraOn?: boolean;
+  microphoneOn?: boolean;
+  locale?: string;
+}
+
+const KEY = 'althing';
+
+/** Remembering may be forbidden by the browser: then it lasts as long as the page. */
+class Store {
+  #values: Preferences | undefined;
+
+  read(): Preferences {
+    return (this.#values ??= load());
+  }
+
+  write(change: Preferences): void {
+    this.#values = { ...this.read(), ...change };
+    try {
+      localStorage.setItem(KEY, JSON.stringify(this.#values));
+    } catch {
+      // Kept in memory.
+    }
+  }
+}
+
+function load(): Preferences {
+  try {
+    const value: unknown = JSON.parse(localStorage.getItem(KEY) ?? '{}');
+    return typeof value === 'object' && value !== null ? (value as Preferences) : {};
+  } catch {
+    return {};
+  }
+}
+
+export const preferences = new Store();

@@ -1,0 +1,209 @@
+import { AlthingError, Call, LocalMedia } from '@althing/sdk';
+import type { CallStatus, DeviceProblem, LocalState, MediaState, RoomState } from '@althing/sdk';
+import { m } from '../paraglide/messages.js';
+import { readAddress, roomAddress, socketAddress } from './address.ts';
+import { preferences } from './preferences.ts';
+import { tilesOf } from './people.ts';
+import type { TileView } from './people.ts';
+import { endReason, joinProblem } from './wording.ts';
+
+declare global {
+  interface Window {
+    /** The call that the page is in, for debugging: `await althing.stats()`, `althing.diagnostics()`. */
+    althing: Call | undefined;
+  }
+}
+
+/** A short notice that goes away by itself. */
+export interface Notice {
+  id: number;
+  text: string;
+  alarm: boolean;
+}
+
+/** A call that was going on when the page was reloaded is taken up again within this time (ms). */
+const RELOAD_WITHIN = 30_000;
+const RELOAD_KEY = 'althing.call';
+
+/** What the page is doing: in the lobby or in a call, with which devices. The one place that the components look at. */
+class Session {
+  readonly local = new LocalMedia();
+  readonly address = readAddress(location.href);
+  call = $state.raw<Call | undefined>(undefined);
+  devices = $state.raw<LocalState>(this.local.state);
+  deviceProblems = $state<Partial<Record<'camera' | 'microphone', DeviceProblem>>>({});
+  room = $state.raw<RoomState | undefined>(undefined);
+  tiles = $state.raw<TileView[]>([]);
+  status = $state<CallStatus>('idle');
+  mediaState = $state<MediaState>('new');
+  /** Why the last attempt to join failed, or why the call is over. */
+  message = $state('');
+  panel = $state<'chat' | 'people' | undefined>(undefined);
+  unread = $state(0);
+  notices = $state<Notice[]>([]);
+  soundBlocked = $state(false);
+  development = $state(false);
+  /** Times that everyone was asked to play, so that blocked sound is tried again. */
+  playAttempt = $state(0);
+  #noticeCount = 0;
+
+  constructor() {
+    const remembered = preferences.read();
+    this.local.preferDevice('camera', remembered.camera);
+    this.local.preferDevice('microphone', remembered.microphone);
+    this.local.on('change', (state) => this.#devicesChanged(state));
+    this.local.on('problem', ({ source, error }) => {
+      if (source === 'camera' || source === 'microphone') {
+        this.deviceProblems = { ...this.deviceProblems, [source]: error.problem };
+        const device = source === 'camera' ? m.camera() : m.microphone();
+        if (this.inCall) this.notify(m.device_lost({ device }), true);
+      } else if (error.problem !== 'dismissed') this.notify(m.screen_failed(), true);
+    });
+    addEventListener('pagehide', () => this.#reloading());
+    addEventListener('online', () => this.call?.networkChanged());
+  }
+
+  get inCall(): boolean {
+    return this.room !== undefined;
+  }
+
+  /** Enters a room. */
+  async join(room: string, name: string): Promise<void> {
+    const call = new Call({ url: socketAddress(location) });
+    window.althing = call;
+    this.call = call;
+    this.message = '';
+    this.#follow(call);
+    try {
+      await this.local.enter(call);
+      await call.join({ room, name, token: this.address.token });
+      preferences.write({ name });
+      this.development = call.server?.features.development ?? false;
+      history.replaceState(null, '', roomAddress(room, this.address.token));
+    } catch (error) {
+      this.local.exit();
+      this.message = error instanceof AlthingError ? joinProblem(error) : String(error);
+    }
+  }
+
+  async leave(): Promise<void> {
+    await this.call?.leave();
+  }
+
+  async toggleMicrophone(): Promise<void> {
+    await this.#with('microphone', () => this.local.setMicrophone(!this.devices.microphoneOn));
+  }
+
+  async toggleCamera(): Promise<void> {
+    await this.#with('camera', () => this.local.setCamera(!this.devices.camera));
+  }
+
+  async toggleScreen(): Promise<void> {
+    await this.local.setScreen(!this.devices.screen).catch((error: unknown) => this.#problem(error));
+  }
+
+  /** Asks for the devices that were on the last time. */
+  async openDevices(): Promise<void> {
+    const { cameraOn = true, microphoneOn = true } = preferences.read();
+    this.deviceProblems = {};
+    if (cameraOn && microphoneOn) await this.local.start();
+    else if (cameraOn) await this.local.setCamera(true).catch(() => undefined);
+    else if (microphoneOn) await this.local.setMicrophone(true).catch(() => undefined);
+  }
+
+  async useDevice(kind: 'camera' | 'microphone', deviceId: string): Promise<void> {
+    preferences.write({ [kind]: deviceId });
+    await this.#with(kind, () => this.local.useDevice(kind, deviceId));
+  }
+
+  /** Opens a side panel, or closes it when it is open. */
+  show(panel: 'chat' | 'people' | undefined): void {
+    this.panel = this.panel === panel ? undefined : panel;
+    if (this.panel === 'chat') this.unread = 0;
+  }
+
+  /** Somebody has clicked: browsers play sound now. */
+  hear(): void {
+    this.soundBlocked = false;
+    this.playAttempt += 1;
+  }
+
+  notify(text: string, alarm = false): void {
+    const notice = { id: ++this.#noticeCount, text, alarm };
+    this.notices = [...this.notices.slice(-3), notice];
+    setTimeout(() => (this.notices = this.notices.filter((other) => other.id !== notice.id)), alarm ? 8000 : 4000);
+  }
+
+  /** The room and name of a call that a reload has interrupted. */
+  interrupted(): { room: string; name: string } | undefined {
+    try {
+      const found = JSON.parse(sessionStorage.getItem(RELOAD_KEY) ?? 'null') as { room: string; name: string; at: number } | null;
+      sessionStorage.removeItem(RELOAD_KEY);
+      return found && found.room === this.address.room && Date.now() - found.at < RELOAD_WITHIN ? found : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #follow(call: Call): void {
+    call.on('change', () => {
+      if (call === this.call) this.#refresh(call);
+    });
+    call.on('chat', () => {
+      if (this.panel !== 'chat') this.unread += 1;
+    });
+    call.on('memberJoined', (member) => this.notify(m.joined_event({ name: member.name })));
+    call.on('memberLeft', ({ member, reason }) => {
+      const say = reason === 'kicked' ? m.kicked_event : reason === 'lost' ? m.lost_event : m.left_event;
+      this.notify(say({ name: member.name }));
+    });
+    call.on('problem', (error) => this.notify(m.error_other({ message: error.message }), true));
+    call.on('ended', (error) => this.#ended(call, error));
+  }
+
+  #refresh(call: Call): void {
+    this.room = call.status === 'ended' || call.status === 'joining' ? undefined : call.room;
+    this.status = call.status;
+    this.mediaState = call.mediaState;
+    this.tiles = tilesOf(call, this.devices);
+  }
+
+  #ended(call: Call, error: AlthingError): void {
+    if (call !== this.call) return;
+    if (call.room) this.message = endReason(error);
+    this.local.exit();
+    this.room = undefined;
+    this.panel = undefined;
+    this.unread = 0;
+    this.soundBlocked = false;
+  }
+
+  #devicesChanged(state: LocalState): void {
+    this.devices = state;
+    if (state.camera) delete this.deviceProblems.camera;
+    if (state.microphone) delete this.deviceProblems.microphone;
+    if (this.call) this.tiles = tilesOf(this.call, state);
+  }
+
+  /** Does something with a device, remembers whether it is on; what goes wrong is told by the device itself. */
+  async #with(kind: 'camera' | 'microphone', act: () => Promise<void>): Promise<void> {
+    await act().catch((error: unknown) => this.#problem(error));
+    preferences.write(kind === 'camera' ? { cameraOn: this.devices.camera !== null } : { microphoneOn: this.devices.microphoneOn });
+  }
+
+  #problem(error: unknown): void {
+    if (error instanceof AlthingError && error.code !== 'closed') this.notify(m.error_other({ message: error.message }), true);
+  }
+
+  #reloading(): void {
+    if (!this.room) return;
+    try {
+      sessionStorage.setItem(RELOAD_KEY, JSON.stringify({ room: this.room.room, name: this.room.me.name, at: Date.now() }));
+    } catch {
+      // Then the lobby asks again.
+    }
+    this.call?.leaveNow();
+  }
+}
+
+export const session = new Session();

@@ -1,0 +1,54 @@
+import type { AlthingError, DeviceProblem } from '@althing/sdk';
+import { m } from '../paraglide/messages.js';
+
+/** Why a room could not be entered, and what to do about it. */
+export function joinProblem(error: AlthingError): string {
+  switch (error.code) {
+    case 'connection_lost':
+    case 'timeout':
+      return m.error_unreachable();
+    case 'token_missing':
+      return m.error_token_missing();
+    case 'token_expired':
+      return m.error_token_expired();
+    case 'token_invalid':
+    case 'token_wrong_room':
+      return m.error_token();
+    case 'kicked':
+      return m.error_kicked();
+    case 'full':
+      return m.error_full();
+    case 'locked':
+      return m.error_locked();
+    case 'invalid_room_name':
+      return m.error_room_name();
+    case 'invalid_name':
+      return m.error_name();
+    default:
+      return m.error_other({ message: error.message });
+  }
+}
+
+/** Why a call is over. */
+export function endReason(error: AlthingError): string {
+  if (error.code === 'kicked') return m.ended_kicked();
+  if (error.code !== 'closed') return m.ended_lost({ message: joinProblem(error) });
+  return error.message === 'replaced' || error.message === 'resumed' ? m.ended_replaced() : m.ended_left();
+}
+
+/** What is wrong with a device, and what to do about it. */
+export function deviceHelp(kind: 'camera' | 'microphone', problem: DeviceProblem): { title: string; text: string } {
+  const device = kind === 'camera' ? m.camera() : m.microphone();
+  switch (problem) {
+    case 'insecure':
+      return { title: m.help_insecure_title(), text: m.help_insecure() };
+    case 'denied':
+      return { title: m.help_denied_title({ device }), text: m.help_denied() };
+    case 'not_found':
+      return { title: m.help_not_found_title({ device }), text: m.help_not_found() };
+    case 'in_use':
+      return { title: m.help_in_use_title({ device }), text: m.help_in_use() };
+    default:
+      return { title: m.help_failed_title({ device }), text: m.help_failed() };
+  }
+}

@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest';
+import { inviteLink, isRoomName, randomRoom, readAddress, roomAddress, socketAddress } from '../src/lib/address.ts';
+import { arrange } from '../src/lib/layout.ts';
+import { hue, initials } from '../src/lib/people.ts';
+import { actionOf } from '../src/lib/shortcuts.ts';
+
+test.each([
+  ['http://a/r/hall', 'hall', undefined],
+  ['http://a/r/hall/#token=abc', 'hall', 'abc'],
+  ['http://a/?room=hall&token=abc', 'hall', 'abc'],
+  ['http://a/r/a%2Eb?token=x#token=y', 'a.b', 'y'],
+  ['http://a/r/%E0%A4%A', '', undefined],
+  ['http://a/', '', undefined],
+  ['http://a/r/hall#token=', 'hall', undefined],
+])('%s names room %j and token %j', (href, room, token) => {
+  expect(readAddress(href)).toEqual({ room, token });
+});
+
+test('the own address finds its way back after a reload, the invitation has no token', () => {
+  expect(readAddress(`https://a${roomAddress('hall', 'a.b/c=')}`)).toEqual({ room: 'hall', token: 'a.b/c=' });
+  expect(inviteLink('https://a', 'hall')).toBe('https://a/r/hall');
+});
+
+test('the socket is where the page is, encrypted when the page is', () => {
+  expect(socketAddress({ protocol: 'https:', host: 'a:8443' })).toBe('wss://a:8443/ws');
+  expect(socketAddress({ protocol: 'http:', host: 'localhost:8080' })).toBe('ws://localhost:8080/ws');
+});
+
+test('names of rooms are those that the server takes', () => {
+  for (const name of ['a', 'A-b_c.9', 'x'.repeat(64)]) expect(isRoomName(name), name).toBe(true);
+  for (const name of ['', 'x'.repeat(65), 'a b', 'a/b', 'ü']) expect(isRoomName(name), name).toBe(false);
+  for (let i = 0; i < 50; i++) expect(isRoomName(randomRoom((bound) => (i * 7) % bound))).toBe(true);
+});
+
+test.each([
+  [1, 1600, 900, 1],
+  [2, 1600, 900, 2],
+  [2, 600, 1200, 1],
+  [4, 1600, 900, 2],
+  [5, 1600, 900, 3],
+  [9, 1600, 900, 3],
+])('%i tiles in %i by %i stand in %i columns', (count, width, height, columns) => {
+  expect(arrange(count, width, height).columns).toBe(columns);
+});
+
+test('tiles never stick out, and only a grid of many scrolls', () => {
+  for (let count = 1; count <= 60; count++) {
+    for (const [width, height] of [[360, 500], [344, 200], [1280, 700], [2560, 1300], [100, 100]] as const) {
+      const grid = arrange(count, width, height);
+      expect(grid.columns * grid.width + (grid.columns - 1) * 8).toBeLessThanOrEqual(width);
+      expect(grid.columns * grid.rows).toBeGreaterThanOrEqual(count);
+      if (grid.rows * grid.height + (grid.rows - 1) * 8 > height) expect(grid.width).toBeLessThan(320);
+    }
+  }
+});
+
+test('no place and nobody make no tiles', () => {
+  expect(arrange(0, 100, 100).width).toBe(0);
+  expect(arrange(3, 0, 100).width).toBe(0);
+});
+
+test.each([
+  ['Ada Lovelace', 'AL'],
+  ['grace', 'G'],
+  ['李 雷', '李雷'],
+  ['  ', '?'],
+  ['👩‍🚀 Sally Ride', '👩R'],
+])('%j is %j in short', (name, short) => {
+  expect(initials(name)).toBe(short);
+});
+
+test('people are told apart by colour', () => {
+  const hues = ['m0', 'm1', 'm2', 'm3'].map(hue);
+  expect(new Set(hues).size).toBe(4);
+  for (const one of hues) expect(one).toBeGreaterThanOrEqual(0);
+});
+
+const press = (key: string, more = {}) => actionOf({ key, ctrlKey: false, altKey: false, metaKey: false, repeat: false, isComposing: false, target: null, ...more });
+
+test('keys do what people know them for', () => {
+  expect(['m', 'M', 'v', 's', 'd', 'c', 'Escape', 'x'].map((key) => press(key))).toEqual([
+    'microphone',
+    'microphone',
+    'camera',
+    'screen',
+    'screen',
+    'chat',
+    'close',
+    undefined,
+  ]);
+});
+
+test('keys do nothing while somebody writes, with a modifier or held down; Escape closes all the same', () => {
+  const target = { tagName: 'TEXTAREA' } as unknown as EventTarget;
+  expect(press('m', { target })).toBe(undefined);
+  expect(press('m', { ctrlKey: true })).toBe(undefined);
+  expect(press('m', { repeat: true })).toBe(undefined);
+  expect(press('Escape', { target })).toBe('close');
+});

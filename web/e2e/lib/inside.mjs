@@ -1,0 +1,105 @@
+// What runs inside of a page before its own scripts. It takes no imports and closes over nothing.
+
+/**
+ * Gives the page a camera that shows a colour, a microphone that sounds a tone, and a screen of another colour, all within
+ * 640×360×15; counts the offers that leave it.
+ * @param {{ camera: string, screen: string, tone: number } | null} media none: the browser's own devices, limited in size
+ */
+export function prepare(media) {
+  const own = /** @type {any} */ (window);
+  own.seen = { offers: 0, errors: [] };
+  addEventListener('securitypolicyviolation', (event) => own.seen.errors.push(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+  addEventListener('error', (event) => own.seen.errors.push(`error: ${event.message}`));
+  addEventListener('unhandledrejection', (event) => own.seen.errors.push(`rejection: ${event.reason}`));
+
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (/** @type {string | Blob | BufferSource} */ data) {
+    if (typeof data === 'string' && JSON.parse(data).type === 'offer') own.seen.offers += 1;
+    return send.call(this, data);
+  };
+
+  if (!navigator.mediaDevices) return;
+  const devices = navigator.mediaDevices;
+  const original = devices.getUserMedia.bind(devices);
+  const originalScreen = devices.getDisplayMedia?.bind(devices);
+  const limit = { width: 640, height: 360, frameRate: 15 };
+
+  /** A block moves over the colour, so that no two frames are alike; the lower left corner stays as it is. */
+  const paint = (/** @type {string} */ color, /** @type {string} */ label) => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [640, 360];
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+    let frame = 0;
+    const draw = () => {
+      pen.fillStyle = color;
+      pen.fillRect(0, 0, 640, 360);
+      pen.fillStyle = '#ffffff';
+      pen.fillRect((frame * 9) % 560, 40, 80, 80);
+      pen.font = '32px sans-serif';
+      pen.fillText(`${label} ${frame++}`, 220, 200);
+    };
+    draw();
+    setInterval(draw, 66);
+    return canvas.captureStream(15).getVideoTracks()[0];
+  };
+  const sound = (/** @type {number} */ frequency) => {
+    const context = new AudioContext();
+    const [oscillator, gain, end] = [context.createOscillator(), context.createGain(), context.createMediaStreamDestination()];
+    oscillator.frequency.value = frequency;
+    gain.gain.value = 0.3;
+    oscillator.connect(gain).connect(end);
+    oscillator.start();
+    void context.resume();
+    return end.stream.getAudioTracks()[0];
+  };
+
+  devices.getUserMedia = async (constraints = {}) => {
+    if (!media) return original({ ...constraints, ...(constraints.video ? { video: limit } : {}) });
+    const tracks = [];
+    if (constraints.audio) tracks.push(sound(media.tone));
+    if (constraints.video) tracks.push(paint(media.camera, 'camera'));
+    return new MediaStream(tracks);
+  };
+  devices.getDisplayMedia = async (constraints = {}) =>
+    media ? new MediaStream([paint(media.screen, 'screen'), sound(media.tone * 2)]) : originalScreen({ ...constraints, video: limit });
+}
+
+/**
+ * The colour in the lower left corner of a tile's picture, as `r,g,b`; empty while there is none.
+ * @param {{ member: string, kind: string }} tile
+ */
+export function cornerOf({ member, kind }) {
+  const video = /** @type {HTMLVideoElement | null} */ (document.querySelector(`[data-testid=tile][data-member="${member}"][data-kind=${kind}] video`));
+  if (!video || video.videoWidth === 0) return '';
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [32, 18];
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+  pen.drawImage(video, 0, 0, 32, 18);
+  return [...pen.getImageData(3, 14, 1, 1).data.slice(0, 3)].join(',');
+}
+
+/**
+ * The strongest frequency (Hz) in what is received of a member; 0 while it is silent.
+ * @param {{ member: string, kind: 'camera' | 'screen' }} from
+ */
+export async function toneOf({ member, kind }) {
+  const own = /** @type {any} */ (window);
+  const track = own.althing.media.get(member)?.[kind]?.audio;
+  if (!track) return 0;
+  own.ears ??= new Map();
+  let ear = own.ears.get(track.id);
+  if (!ear) {
+    const context = new AudioContext();
+    void context.resume();
+    const analyser = context.createAnalyser();
+    analyser.fftSize = 8192;
+    context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+    own.ears.set(track.id, (ear = { analyser, rate: context.sampleRate }));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+  }
+  const levels = new Float32Array(ear.analyser.frequencyBinCount);
+  ear.analyser.getFloatFrequencyData(levels);
+  let best = 1;
+  for (let i = 2; i < levels.length; i++) if (levels[i] > levels[best]) best = i;
+  return levels[best] < -70 ? 0 : Math.round((best * ear.rate) / ear.analyser.fftSize);
+}

@@ -1,0 +1,83 @@
+// A real server for the time of a test.
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { until } from './wait.mjs';
+
+const TARGET = fileURLToPath(new URL('../../../target', import.meta.url));
+
+/** The binary: `E2E_SERVER`, else the newest of what cargo has built. */
+function binary() {
+  const chosen = process.env['E2E_SERVER'];
+  if (chosen) return chosen;
+  const built = ['release', 'debug'].map((profile) => `${TARGET}/${profile}/althing`).filter((path) => existsSync(path));
+  built.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  if (!built[0]) throw new Error(`no server in ${TARGET}: build it with cargo build`);
+  return built[0];
+}
+
+/**
+ * Starts a server on free ports.
+ * @param {Record<string, string>} settings more settings, as variables of the environment
+ */
+export async function startServer(settings = {}) {
+  const [http, admin, media] = [await freeTcpPort(), await freeTcpPort(), await freeUdpPort()];
+  // Variables that begin with ALTHING_ are settings: those of the shell must not decide a test.
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ALTHING_')));
+  const env = {
+    ...inherited,
+    ALTHING_HTTP__LISTEN: `127.0.0.1:${http}`,
+    ALTHING_ADMIN__LISTEN: `127.0.0.1:${admin}`,
+    ALTHING_MEDIA__PORT: String(media),
+    ...settings,
+  };
+  const child = spawn(binary(), [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  /** @type {string[]} */
+  const log = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => log.push(String(data)));
+  let over = '';
+  child.on('error', (error) => (over = String(error)));
+  child.on('exit', (code, signal) => (over ||= `exited with ${signal ?? code}`));
+  const url = `http://127.0.0.1:${http}`;
+  await until('the server serves its page', async () => {
+    if (over) throw new Error(`the server ${over}\n${log.join('')}`);
+    const response = await fetch(url).catch(() => undefined);
+    return response?.status === 200;
+  });
+  return {
+    url,
+    port: http,
+    admin: `http://127.0.0.1:${admin}`,
+    /** What it has logged. */
+    log: () => log.join(''),
+    async stop() {
+      if (over) throw new Error(`the server ${over} during the test\n${log.join('').slice(-4000)}`);
+      child.kill('SIGTERM');
+      await until('the server stops', () => over !== '', 5000).catch(() => child.kill('SIGKILL'));
+    },
+  };
+}
+
+/** @returns {Promise<number>} */
+function freeTcpPort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** @returns {Promise<number>} */
+function freeUdpPort() {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket('udp4').once('error', reject);
+    socket.bind(0, () => {
+      const { port } = socket.address();
+      socket.close(() => resolve(port));
+    });
+  });
+}

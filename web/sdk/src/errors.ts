@@ -1,0 +1,36 @@
+import type { ErrorCode } from './wire.ts';
+
+/** What the client itself may find wrong, beside the codes of the server. */
+export type ClientErrorCode =
+  /** No answer came in time. */
+  | 'timeout'
+  /** The socket was lost, or could not be opened. */
+  | 'connection_lost'
+  /** The session is over: left, removed, or replaced. */
+  | 'closed'
+  /** The server said something that the protocol does not know. */
+  | 'protocol'
+  /** The session cannot be resumed any more. */
+  | 'session_lost'
+  /** The media connection could not be made. */
+  | 'media_failed';
+
+/** A request that was refused or could not be made. */
+export class AlthingError extends Error {
+  /** What is wrong, for programs. */
+  readonly code: ErrorCode | ClientErrorCode;
+  /** Whether the same may succeed later. */
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode | ClientErrorCode, message: string, retryable = false) {
+    super(message);
+    this.name = 'AlthingError';
+    this.code = code;
+    this.retryable = retryable;
+  }
+}
+
+/** Whether `error` is one of ours, with this code if given. */
+export function isAlthingError(error: unknown, code?: AlthingError['code']): error is AlthingError {
+  return error instanceof AlthingError && (code === undefined || error.code === code);
+}

@@ -1,0 +1,23 @@
+/**
+ * Client of an Althing server: one `Call` is one member's presence in one room.
+ *
+ * @packageDocumentation
+ */
+export { Call } from './call.ts';
+export type { CallEvents, CallStatus, Diagnostics } from './call.ts';
+export { classify, DeviceError, devicesAllowed, listDevices, openCamera, openMicrophone, openScreen } from './devices.ts';
+export type { DeviceList, DeviceProblem } from './devices.ts';
+export { Emitter } from './emitter.ts';
+export { AlthingError, isAlthingError } from './errors.ts';
+export type { ClientErrorCode } from './errors.ts';
+export { loudness, meter } from './level.ts';
+export type { LevelMeter } from './level.ts';
+export { LocalMedia } from './local.ts';
+export type { LocalEvents, LocalState, Stage } from './local.ts';
+export type { MediaState } from './peer.ts';
+export type { Publication } from './publisher.ts';
+export type { JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
+export type { MemberMedia, SlotMedia } from './slots.ts';
+export type { RoomState } from './state.ts';
+export type { ConnectionStats, InboundStats, MemberStats, OutboundStats, TransportStats } from './stats.ts';
+export type * from './wire.ts';

@@ -1,0 +1,197 @@
+import { DeviceError, openBoth, openCamera, openMicrophone, openScreen } from './devices.ts';
+import { Emitter } from './emitter.ts';
+import type { Publication } from './publisher.ts';
+import type { Source } from './wire.ts';
+
+/** Where publications go: a call. */
+export interface Stage {
+  publish: (publication: Publication) => Promise<void>;
+  unpublish: (source: Source) => Promise<void>;
+}
+
+/** The devices of this end, as they are now. */
+export interface LocalState {
+  readonly microphone: MediaStreamTrack | null;
+  readonly camera: MediaStreamTrack | null;
+  readonly screen: MediaStreamTrack | null;
+  readonly screenAudio: MediaStreamTrack | null;
+  /** Whether the microphone is on: it may be held and silent. */
+  readonly microphoneOn: boolean;
+}
+
+export interface LocalEvents {
+  change: LocalState;
+  /** A device could not be had, or was lost. */
+  problem: { source: Source; error: DeviceError };
+}
+
+/**
+ * Camera, microphone and screen of this end, before and during a call. A camera that is off is released, so
+ * that its light goes out; a microphone that is off is kept, so that it comes back without a gap.
+ */
+export class LocalMedia extends Emitter<LocalEvents> {
+  #state: LocalState = { microphone: null, camera: null, screen: null, screenAudio: null, microphoneOn: false };
+  #stage: Stage | undefined;
+  #devices: { camera?: string; microphone?: string } = {};
+  /** What was published once stays published, muted when off: turning it on again costs no offer. */
+  #published = new Set<Source>();
+  #turns = new Map<Source, Promise<void>>();
+
+  get state(): LocalState {
+    return this.#state;
+  }
+
+  /** Publishes what is on, now and from now on. */
+  async enter(stage: Stage): Promise<void> {
+    this.#stage = stage;
+    this.#published.clear();
+    await Promise.all((['microphone', 'camera', 'screen', 'screen_audio'] as const).map((source) => this.#show(source)));
+  }
+
+  /** The call is over; the devices stay as they are, the screen is shared no longer. */
+  exit(): void {
+    this.#stage = undefined;
+    void this.setScreen(false);
+  }
+
+  /** Turns camera and microphone on with one question to the person; each by itself when both together cannot be had. */
+  async start(): Promise<void> {
+    const both = await openBoth(this.#devices).catch(() => undefined);
+    if (both) {
+      this.#hold('camera', both.camera);
+      this.#hold('microphone', both.microphone);
+    }
+    await Promise.allSettled([this.setCamera(true), this.setMicrophone(true)]);
+  }
+
+  /** Turns the microphone on or off. */
+  setMicrophone(on: boolean): Promise<void> {
+    return this.#inTurn('microphone', async () => {
+      if (on && !this.#state.microphone) await this.#open('microphone', () => openMicrophone(this.#devices.microphone));
+      const track = this.#state.microphone;
+      if (track) track.enabled = on;
+      this.#become({ microphoneOn: on && track !== null });
+      await this.#show('microphone');
+    });
+  }
+
+  /** Turns the camera on or off. */
+  setCamera(on: boolean): Promise<void> {
+    return this.#inTurn('camera', async () => {
+      if (on && !this.#state.camera) await this.#open('camera', () => openCamera(this.#devices.camera));
+      else if (!on) this.#release('camera');
+      await this.#show('camera');
+    });
+  }
+
+  /** Begins or ends sharing the screen; beginning asks the person what to share. */
+  setScreen(on: boolean): Promise<void> {
+    return this.#inTurn('screen', () => this.#share(on));
+  }
+
+  /** Uses this device from now on, at once if the kind is on. */
+  useDevice(kind: 'camera' | 'microphone', deviceId: string): Promise<void> {
+    return this.#inTurn(kind, () => this.#exchange(kind, deviceId));
+  }
+
+  /** Which device is to be used, before the first is opened. */
+  preferDevice(kind: 'camera' | 'microphone', deviceId: string | undefined): void {
+    if (deviceId) this.#devices[kind] = deviceId;
+  }
+
+  /** Releases everything. */
+  close(): void {
+    this.#stage = undefined;
+    for (const key of ['microphone', 'camera', 'screen', 'screenAudio'] as const) this.#release(key);
+    this.#become({ microphoneOn: false });
+  }
+
+  async #share(on: boolean): Promise<void> {
+    if (on === (this.#state.screen !== null)) return;
+    if (on) {
+      const { video, audio } = await this.#try('screen', openScreen);
+      video.onended = () => void this.setScreen(false);
+      this.#become({ screen: video, screenAudio: audio ?? null });
+    } else {
+      this.#release('screen');
+      this.#release('screenAudio');
+    }
+    await Promise.all([this.#show('screen'), this.#show('screen_audio')]);
+  }
+
+  async #exchange(kind: 'camera' | 'microphone', deviceId: string): Promise<void> {
+    this.#devices[kind] = deviceId;
+    if (!this.#state[kind]) return;
+    const { enabled } = this.#state[kind];
+    // Released first: some systems do not open two devices of a kind, or not the same one twice.
+    this.#release(kind);
+    try {
+      await this.#open(kind, () => (kind === 'camera' ? openCamera(deviceId) : openMicrophone(deviceId)));
+      if (this.#state[kind]) this.#state[kind].enabled = enabled;
+    } finally {
+      if (kind === 'microphone') this.#become({ microphoneOn: this.#state.microphone?.enabled ?? false });
+      await this.#show(kind);
+    }
+  }
+
+  /** One thing after another per source: a camera turned on and off again quickly ends off. */
+  #inTurn(source: Source, act: () => Promise<void>): Promise<void> {
+    const turn = (this.#turns.get(source) ?? Promise.resolve()).then(act);
+    this.#turns.set(
+      source,
+      turn.catch(() => undefined),
+    );
+    return turn;
+  }
+
+  async #open(kind: 'camera' | 'microphone', open: () => Promise<MediaStreamTrack>): Promise<void> {
+    this.#hold(kind, await this.#try(kind, open));
+  }
+
+  #hold(kind: 'camera' | 'microphone', track: MediaStreamTrack): void {
+    track.onended = () => {
+      // Unplugged, or taken back by the person: `stop` on our side does not fire this.
+      this.#release(kind);
+      if (kind === 'microphone') this.#become({ microphoneOn: false });
+      this.emit('problem', { source: kind, error: new DeviceError('not_found', 'the device was lost') });
+      void this.#show(kind);
+    };
+    this.#release(kind);
+    this.#become({ [kind]: track });
+  }
+
+  async #try<T>(source: Source, open: () => Promise<T>): Promise<T> {
+    try {
+      return await open();
+    } catch (error) {
+      const problem = error instanceof DeviceError ? error : new DeviceError('failed', String(error));
+      this.emit('problem', { source, error: problem });
+      throw problem;
+    }
+  }
+
+  #release(key: 'microphone' | 'camera' | 'screen' | 'screenAudio'): void {
+    const track = this.#state[key];
+    if (!track) return;
+    track.onended = null;
+    track.stop();
+    this.#become({ [key]: null });
+  }
+
+  /** Brings the stage to what is on. */
+  async #show(source: Source): Promise<void> {
+    if (!this.#stage) return;
+    const { microphone, camera, screen, screenAudio, microphoneOn } = this.#state;
+    const track = { microphone, camera, screen, screen_audio: screenAudio }[source];
+    const lasting = source === 'microphone' || source === 'camera';
+    if (track || (lasting && this.#published.has(source))) {
+      this.#published.add(source);
+      await this.#stage.publish({ source, track, muted: source === 'microphone' ? !microphoneOn : track === null });
+    } else if (!lasting) await this.#stage.unpublish(source);
+  }
+
+  #become(change: Partial<LocalState>): void {
+    this.#state = { ...this.#state, ...change };
+    this.emit('change', this.#state);
+  }
+}

@@ -1,0 +1,219 @@
+import { Backoff } from './backoff.ts';
+import { Emitter } from './emitter.ts';
+import { AlthingError, isAlthingError } from './errors.ts';
+import type { Publisher, Ask } from './publisher.ts';
+import type { SlotBoard } from './slots.ts';
+import { ConnectionWatch } from './watch.ts';
+import type { TrackInfo } from './wire.ts';
+
+/** The media connection as a person would put it. */
+export type MediaState = 'new' | 'connecting' | 'connected' | 'recovering';
+
+export interface PeerEvents {
+  state: MediaState;
+  /** Which m-lines belong to which pair may have changed. */
+  bound: void;
+  /** What the server holds of us after an offer. */
+  published: TrackInfo[];
+  /** The server refused an offer of a new connection because it still holds the old one: the session must be begun anew. */
+  stale: void;
+  /** Something was refused. */
+  problem: AlthingError;
+}
+
+/**
+ * The one RTCPeerConnection, both directions. One pass after another compares what is wanted (slot pairs,
+ * publications, a restart) with what there is, and negotiates the difference; so offers never overlap.
+ */
+export class Peer extends Emitter<PeerEvents> {
+  readonly #ask: Ask;
+  readonly #publisher: Publisher;
+  readonly #board: SlotBoard;
+  readonly #watch: ConnectionWatch;
+  readonly #backoff = new Backoff({ first: 500, most: 10_000 });
+  #connection: RTCPeerConnection | undefined;
+  #pairs = 0;
+  #restart = false;
+  /** Whether there is something that only an offer can bring about. */
+  #due = false;
+  #stale = false;
+  #closed = false;
+  #state: MediaState = 'new';
+  #wasConnected = false;
+  #dirty: Promise<void> | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** Offers sent and connections made so far: what churn must not raise. */
+  readonly counters = { offers: 0, connections: 0 };
+
+  constructor(ask: Ask, publisher: Publisher, board: SlotBoard) {
+    super();
+    this.#ask = ask;
+    this.#publisher = publisher;
+    this.#board = board;
+    this.#watch = new ConnectionWatch({ restartIce: () => this.#restartIce(), renew: () => this.#renewLater() });
+  }
+
+  get state(): MediaState {
+    return this.#state;
+  }
+
+  /** The connection as it is now: for statistics. */
+  get connection(): RTCPeerConnection | undefined {
+    return this.#connection;
+  }
+
+  /** Wants at least so many receiving pairs. */
+  need(pairs: number): void {
+    if (pairs <= this.#pairs) return;
+    this.#pairs = pairs;
+    void this.#schedule();
+  }
+
+  /** Something that is wanted has changed. Resolves when a pass that knows of it has succeeded. */
+  touch(): Promise<void> {
+    return this.#closed ? Promise.reject(new AlthingError('closed', 'the call is over')) : this.#schedule();
+  }
+
+  #schedule(): Promise<void> {
+    if (!this.#dirty) {
+      const run = this.#running.then(() => {
+        this.#dirty = undefined;
+        return this.#pass();
+      });
+      this.#dirty = run;
+      this.#running = run.catch((error: unknown) => this.#fail(error));
+    }
+    return this.#dirty;
+  }
+
+  /** Begins a new connection; everything is published again. `pairs` replaces how many are wanted. */
+  renew(pairs = this.#pairs): void {
+    this.#pairs = pairs;
+    this.#stale = true;
+    void this.#schedule();
+  }
+
+  /** The server says that it hears nothing of us (or does again). */
+  heard(connected: boolean): void {
+    if (!connected && this.#connection?.connectionState === 'connected') this.#watch.unheard();
+  }
+
+  /** The network has changed: a new path is looked for without waiting for the old one to time out. */
+  networkChanged(): void {
+    const state = this.#connection?.connectionState;
+    if (state === 'disconnected' || state === 'failed') this.#watch.unheard();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#watch.stop();
+    clearTimeout(this.#retry);
+    this.#discard();
+    this.#become('new');
+  }
+
+  async #pass(): Promise<void> {
+    if (this.#closed) return;
+    if (this.#stale) this.#discard();
+    this.#stale = false;
+    const connection = (this.#connection ??= this.#create());
+    // Sending lines come first: they are then the first m-lines, whatever the number of pairs.
+    const added = await this.#publisher.attach(connection);
+    const grown = this.#board.grow(connection, this.#pairs);
+    this.#due ||= added || grown || this.#restart;
+    if (this.#due) await this.#offer(connection);
+    if (connection === this.#connection && !this.#stale) await this.#publisher.settle(this.#ask);
+  }
+
+  async #offer(connection: RTCPeerConnection): Promise<void> {
+    if (connection.signalingState === 'have-local-offer') await connection.setLocalDescription({ type: 'rollback' });
+    const restart = this.#restart;
+    await connection.setLocalDescription(await connection.createOffer({ iceRestart: restart }));
+    this.counters.offers += 1;
+    const result = await this.#ask({ type: 'offer', sdp: connection.localDescription?.sdp ?? '', publish: this.#publisher.lines() });
+    if (connection !== this.#connection || this.#stale) return;
+    if (result?.of !== 'answer') throw new AlthingError('protocol', 'an offer was not answered');
+    await connection.setRemoteDescription({ type: 'answer', sdp: result.sdp });
+    this.#due = false;
+    if (restart) {
+      this.#restart = false;
+      this.#watch.answered();
+    }
+    this.#board.bind(connection, result.pairs);
+    const published = result.published.map(([, track]) => track);
+    this.#publisher.learn(published);
+    this.emit('published', published);
+    this.emit('bound', undefined);
+  }
+
+  #create(): RTCPeerConnection {
+    const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    this.counters.connections += 1;
+    const look = () => {
+      if (connection !== this.#connection) return;
+      this.#watch.update(connection.connectionState, connection.iceConnectionState);
+      this.#look(connection.connectionState);
+    };
+    connection.onconnectionstatechange = connection.oniceconnectionstatechange = look;
+    this.#restart = this.#due = false;
+    return connection;
+  }
+
+  #look(state: RTCPeerConnectionState): void {
+    if (state === 'connected') {
+      this.#wasConnected = true;
+      this.#backoff.reset();
+      this.#become('connected');
+    } else if (state === 'disconnected' || state === 'failed') this.#become('recovering');
+    else if (state === 'connecting') this.#become(this.#wasConnected ? 'recovering' : 'connecting');
+  }
+
+  #become(state: MediaState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit('state', state);
+  }
+
+  #restartIce(): void {
+    this.#restart = true;
+    void this.#schedule();
+  }
+
+  /** A new connection after a wait: one that cannot be made is not tried in a tight loop. */
+  #renewLater(): void {
+    this.#become('recovering');
+    this.#again(() => this.renew());
+  }
+
+  #again(act: () => void): void {
+    if (this.#closed) return;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(act, this.#backoff.next());
+  }
+
+  #discard(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#watch.stop();
+    this.#publisher.reset();
+    this.#board.reset();
+    if (connection) {
+      connection.onconnectionstatechange = connection.oniceconnectionstatechange = null;
+      connection.close();
+      this.emit('bound', undefined);
+    }
+  }
+
+  #fail(error: unknown): void {
+    // A session that is over or lost is someone else's to mend: what follows it renews the connection.
+    if (this.#closed || isAlthingError(error, 'closed') || isAlthingError(error, 'session_lost')) return;
+    const problem = error instanceof AlthingError ? error : new AlthingError('media_failed', String(error));
+    if (problem.code === 'sdp_changed') this.emit('stale', undefined);
+    else if (problem.retryable) this.#again(() => void this.#schedule());
+    else {
+      if (this.#publisher.dropRefused()) void this.#schedule();
+      this.emit('problem', problem);
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import type { Joined } from './signaling.ts';
+import type { ChatMessage, Event, Grants, MemberId, MemberInfo, SlotPair, TrackInfo } from './wire.ts';
+
+/** How many chat messages are kept in memory. */
+const CHAT_KEPT = 1000;
+
+/** A room as one of its members knows it. A value: each change makes a new one. */
+export interface RoomState {
+  readonly room: string;
+  readonly me: MemberInfo;
+  readonly grants: Grants;
+  /** The others, in the order in which they came. */
+  readonly members: readonly MemberInfo[];
+  /** Who speaks, loudest first. */
+  readonly speakers: readonly MemberId[];
+  /** Who is in which slot pair. */
+  readonly slots: readonly SlotPair[];
+  /** How many slot pairs the server needs. */
+  readonly pairs: number;
+  /** Oldest first. */
+  readonly chat: readonly ChatMessage[];
+  readonly locked: boolean;
+}
+
+/** The room as `join` or `resume` returned it; chat that is known already is kept. */
+export function enter(joined: Joined, before?: RoomState): RoomState {
+  const kept = before?.room === joined.room ? before.chat : [];
+  return {
+    room: joined.room,
+    me: joined.me,
+    grants: joined.grants,
+    members: joined.members,
+    speakers: joined.speakers,
+    slots: joined.slots,
+    pairs: joined.pairs,
+    chat: mergeChat(kept, joined.chat),
+    locked: joined.locked,
+  };
+}
+
+/** The room after an event. Events that say nothing about the room return it as it was. */
+export function reduce(state: RoomState, event: Event): RoomState {
+  switch (event.type) {
+    case 'member_joined':
+      return { ...state, members: [...without(state.members, event.member.member), event.member] };
+    case 'member_left':
+      return {
+        ...state,
+        members: without(state.members, event.member),
+        speakers: state.speakers.filter((member) => member !== event.member),
+        slots: state.slots.filter((slot) => slot.member !== event.member),
+      };
+    case 'member_away':
+      return change(state, event.member, (member) => ({ ...member, away: event.away }));
+    case 'track':
+      return change(state, event.member, (member) => ({ ...member, tracks: withTrack(member.tracks, event.track) }));
+    case 'track_ended':
+      return change(state, event.member, (member) => ({ ...member, tracks: member.tracks.filter((track) => track.track !== event.track) }));
+    case 'need':
+      return { ...state, pairs: Math.max(state.pairs, event.pairs) };
+    case 'slots':
+      return { ...state, slots: event.slots };
+    case 'speakers':
+      return { ...state, speakers: event.members };
+    case 'chat':
+      return { ...state, chat: mergeChat(state.chat, [event.message]) };
+    case 'locked':
+      return { ...state, locked: event.locked };
+    case 'media':
+    case 'restart':
+    case 'bye':
+      return state;
+  }
+}
+
+/** Both, by number, each once; the newest are kept. */
+export function mergeChat(known: readonly ChatMessage[], more: readonly ChatMessage[]): readonly ChatMessage[] {
+  if (more.length === 0) return known;
+  const byNumber = new Map<number, ChatMessage>();
+  for (const message of known) byNumber.set(message.number, message);
+  for (const message of more) byNumber.set(message.number, message);
+  return [...byNumber.values()].sort((a, b) => a.number - b.number).slice(-CHAT_KEPT);
+}
+
+function without(members: readonly MemberInfo[], gone: MemberId): MemberInfo[] {
+  return members.filter((member) => member.member !== gone);
+}
+
+function withTrack(tracks: readonly TrackInfo[], track: TrackInfo): TrackInfo[] {
+  const found = tracks.some((other) => other.track === track.track);
+  return found ? tracks.map((other) => (other.track === track.track ? track : other)) : [...tracks, track];
+}
+
+function change(state: RoomState, who: MemberId, how: (member: MemberInfo) => MemberInfo): RoomState {
+  if (state.me.member === who) return { ...state, me: how(state.me) };
+  return { ...state, members: state.members.map((member) => (member.member === who ? how(member) : member)) };
+}

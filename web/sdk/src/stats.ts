@@ -1,0 +1,144 @@
+import type { MemberId } from './wire.ts';
+
+/** What is received on one m-line. Counters are cumulative over the connection's life. */
+export interface InboundStats {
+  mid: string;
+  kind: 'audio' | 'video';
+  codec: string | undefined;
+  packetsReceived: number;
+  packetsLost: number;
+  bytesReceived: number;
+  /** Seconds. */
+  jitter: number;
+  nackCount: number;
+  pliCount: number;
+  framesDecoded: number;
+  framesPerSecond: number;
+  frameWidth: number;
+  frameHeight: number;
+  freezeCount: number;
+  /** Energy of the sound, as RTCInboundRtpStreamStats counts it. */
+  totalAudioEnergy: number;
+  concealedSamples: number;
+  totalSamplesReceived: number;
+}
+
+/** What is sent on one m-line. */
+export interface OutboundStats {
+  mid: string;
+  kind: 'audio' | 'video';
+  codec: string | undefined;
+  packetsSent: number;
+  bytesSent: number;
+  retransmittedPacketsSent: number;
+  framesEncoded: number;
+  frameWidth: number;
+  frameHeight: number;
+  /** bit/s. */
+  targetBitrate: number;
+}
+
+/** The connection under it all. */
+export interface TransportStats {
+  dtlsState: string | undefined;
+  dtlsCipher: string | undefined;
+  srtpCipher: string | undefined;
+  /** Seconds. */
+  roundTripTime: number | undefined;
+  /** bit/s, as the browser estimates it. */
+  availableOutgoingBitrate: number | undefined;
+}
+
+export interface ConnectionStats {
+  transport: TransportStats | undefined;
+  inbound: InboundStats[];
+  outbound: OutboundStats[];
+}
+
+/** What is received of a member, m-line by m-line. */
+export interface MemberStats extends InboundStats {
+  member: MemberId;
+  screen: boolean;
+}
+
+type Entry = Record<string, unknown> & { id: string; type: string };
+
+/** The figures of a report that a call needs, by m-line. */
+export function digest(report: Iterable<[string, unknown]>): ConnectionStats {
+  const entries = new Map([...report].map(([id, entry]) => [id, entry as Entry]));
+  const stats: ConnectionStats = { transport: undefined, inbound: [], outbound: [] };
+  const codecOf = (entry: Entry) => optionalText(entries.get(text(entry, 'codecId'))?.['mimeType']);
+  for (const entry of entries.values()) {
+    if (entry.type === 'inbound-rtp') stats.inbound.push(inbound(entry, codecOf(entry)));
+    else if (entry.type === 'outbound-rtp') stats.outbound.push(outbound(entry, codecOf(entry)));
+    else if (entry.type === 'transport') stats.transport = transport(entry, entries.get(text(entry, 'selectedCandidatePairId')));
+  }
+  return stats;
+}
+
+function inbound(entry: Entry, codec: string | undefined): InboundStats {
+  return {
+    mid: text(entry, 'mid'),
+    kind: kind(entry),
+    codec,
+    packetsReceived: number(entry, 'packetsReceived'),
+    packetsLost: number(entry, 'packetsLost'),
+    bytesReceived: number(entry, 'bytesReceived'),
+    jitter: number(entry, 'jitter'),
+    nackCount: number(entry, 'nackCount'),
+    pliCount: number(entry, 'pliCount'),
+    framesDecoded: number(entry, 'framesDecoded'),
+    framesPerSecond: number(entry, 'framesPerSecond'),
+    frameWidth: number(entry, 'frameWidth'),
+    frameHeight: number(entry, 'frameHeight'),
+    freezeCount: number(entry, 'freezeCount'),
+    totalAudioEnergy: number(entry, 'totalAudioEnergy'),
+    concealedSamples: number(entry, 'concealedSamples'),
+    totalSamplesReceived: number(entry, 'totalSamplesReceived'),
+  };
+}
+
+function outbound(entry: Entry, codec: string | undefined): OutboundStats {
+  return {
+    mid: text(entry, 'mid'),
+    kind: kind(entry),
+    codec,
+    packetsSent: number(entry, 'packetsSent'),
+    bytesSent: number(entry, 'bytesSent'),
+    retransmittedPacketsSent: number(entry, 'retransmittedPacketsSent'),
+    framesEncoded: number(entry, 'framesEncoded'),
+    frameWidth: number(entry, 'frameWidth'),
+    frameHeight: number(entry, 'frameHeight'),
+    targetBitrate: number(entry, 'targetBitrate'),
+  };
+}
+
+function transport(entry: Entry, pair: Entry | undefined): TransportStats {
+  return {
+    dtlsState: optionalText(entry['dtlsState']),
+    dtlsCipher: optionalText(entry['dtlsCipher']),
+    srtpCipher: optionalText(entry['srtpCipher']),
+    roundTripTime: optionalNumber(pair?.['currentRoundTripTime']),
+    availableOutgoingBitrate: optionalNumber(pair?.['availableOutgoingBitrate']),
+  };
+}
+
+function kind(entry: Entry): 'audio' | 'video' {
+  return entry['kind'] === 'audio' ? 'audio' : 'video';
+}
+
+function number(entry: Entry, key: string): number {
+  return optionalNumber(entry[key]) ?? 0;
+}
+
+function text(entry: Entry, key: string): string {
+  return optionalText(entry[key]) ?? '';
+}
+
+function optionalNumber(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined;
+}
+
+function optionalText(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}

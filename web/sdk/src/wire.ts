@@ -1,0 +1,329 @@
+// The signaling messages. Generated from src/wire by `UPDATE_TYPES=1 cargo test`; do not edit.
+
+export const VERSION = 1;
+export const SUBPROTOCOL = "althing.v1";
+
+/** One message from a client. */
+export type ClientMessage = {
+    /** Chosen by the client; the answer carries it. */
+    id: number, } & Request;
+
+/** What a client asks for. */
+export type Request = { "type": "hello",
+    /** Protocol versions that it speaks. */
+    versions: Array<number>,
+    /** Optional features that it knows; unknown ones are ignored. */
+    features?: Array<string>, }
+  | { "type": "join",
+    /** The room's name: 1–64 characters, letters, digits, `.`, `_`, `-`. */
+    room: string,
+    /** The name to show; the token's name wins when it has one. */
+    name?: string,
+    /** A join token (JWT). */
+    token?: string, }
+  | { "type": "resume",
+    /** The secret that `join` returned. */
+    resume: string,
+    /** The `seq` of the last event received, 0 for none. A number that was never sent is refused. */
+    seq: number, }
+  | { "type": "leave", }
+  | { "type": "offer",
+    /** The session description. */
+    sdp: string,
+    /** What is published on which m-line: all of it, not only what is new. */
+    publish?: Array<PublishLine>, }
+  | { "type": "candidate",
+    /** The candidate attribute's value; empty for the end of candidates. */
+    candidate: string,
+    /** The m-line's mid. */
+    mid?: string, }
+  | { "type": "publish",
+    /** The m-line's mid. */
+    mid: string,
+    /** Where the track comes from. */
+    source: Source,
+    /** Whether it begins muted. */
+    muted?: boolean, }
+  | { "type": "unpublish",
+    /** Which track. */
+    track: TrackNumber, }
+  | { "type": "mute",
+    /** Which track. */
+    track: TrackNumber,
+    /** Whether it is muted. */
+    muted: boolean, }
+  | { "type": "subscribe",
+    /** Which tracks. */
+    tracks: Array<TrackNumber>, }
+  | { "type": "unsubscribe",
+    /** Which tracks. */
+    tracks: Array<TrackNumber>, }
+  | { "type": "chat",
+    /** What (1 byte to 4 KiB). */
+    text: string,
+    /** A key of the sender's (at most 64 bytes): a repeated key is answered like the first, and sent to nobody. */
+    key?: string,
+    /** Whether the sender wants the message as an event too. */
+    echo?: boolean, }
+  | { "type": "history",
+    /** Only messages with a smaller number. */
+    before?: number,
+    /** At most so many (1–200), the newest of them. */
+    limit: number, }
+  | { "type": "kick",
+    /** Whom. */
+    member: MemberId, }
+  | { "type": "mute_member",
+    /** Which track. */
+    track: TrackNumber,
+    /** Whether it is muted. */
+    muted: boolean, }
+  | { "type": "lock",
+    /** Whether the room is locked. */
+    locked: boolean, }
+  | { "type": "ping", };
+
+/** What a sending m-line carries. */
+export type PublishLine = {
+    /** The m-line's mid. */
+    mid: string,
+    /** Where the track comes from. */
+    source: Source,
+    /** Whether it begins muted. */
+    muted?: boolean, };
+
+/** One message from the server. */
+export type ServerMessage = { "type": "ok",
+    /** The request's id. */
+    id: number,
+    /** What it returns, if anything. */
+    result?: OkResult, }
+  | { "type": "error",
+    /** The request's id; absent when the message was too broken to have one. */
+    id?: number,
+    /** What is wrong, for programs. */
+    code: ErrorCode,
+    /** What is wrong and what to do about it, for people (English). */
+    message: string,
+    /** Whether the same request may succeed later. */
+    retryable: boolean, }
+  | { "type": "event",
+    /** Rises by one from event to event of a session. */
+    seq: number,
+    /** What. */
+    event: Event, };
+
+/** What a request returns. */
+export type OkResult = { "of": "welcome",
+    /** The version that both speak from now on. */
+    version: number,
+    /** The server's name and version. */
+    server: string,
+    /** What the server holds to. */
+    limits: Limits,
+    /** The server pings about so often (milliseconds), and closes a socket that is silent for twice that. */
+    heartbeat_ms: number,
+    /** A lost session may be resumed for so long (milliseconds). */
+    resume_ms: number,
+    /** Features of this server. */
+    features: WelcomeFeatures, }
+  | { "of": "joined",
+    /** The room's name. */
+    room: string,
+    /** The member's own identity and name. */
+    me: MemberInfo,
+    /** What it may do. */
+    grants: Grants,
+    /** The secret that `resume` takes. */
+    resume: string,
+    /** How many receiving slot pairs its next offer should have. */
+    pairs: number,
+    /** The others. */
+    members: Array<MemberInfo>,
+    /** Who speaks, loudest first. */
+    speakers: Array<MemberId>,
+    /** The latest chat, oldest first; numbers tell a client that resumes which messages it has already. */
+    chat: Array<ChatMessage>,
+    /** Whether the room is locked. */
+    locked: boolean,
+    /** The `seq` up to which this is the state: the next event has the number after it. */
+    seq: number,
+    /** Who is in which slot pair (empty after `join`). */
+    slots: Array<SlotPair>,
+    /** Whether the server still holds this session's media connection; if not, make a new peer connection and offer. */
+    connection: boolean, }
+  | { "of": "answer",
+    /** The session description. */
+    sdp: string,
+    /** The m-lines of each receiving slot pair. */
+    pairs: Array<PairMids>,
+    /** The member's own tracks after this offer, each with the mid it is sent on. */
+    published: Array<[string, TrackInfo]>, }
+  | { "of": "published",
+    /** The track. */
+    track: TrackInfo, }
+  | { "of": "said",
+    /** The message's number. */
+    number: number,
+    /** When the server took it: milliseconds since the Unix epoch. */
+    at: number, }
+  | { "of": "history",
+    /** The messages. */
+    messages: Array<ChatMessage>, };
+
+/** What a server can do, beyond the version. */
+export type WelcomeFeatures = {
+    /** No keys are configured: anybody may join any room. */
+    development: boolean, };
+
+/** Limits that a client should know. */
+export type Limits = {
+    /** Bytes of a message, `offer` excepted. */
+    message_bytes: number,
+    /** Bytes of an `offer`. */
+    offer_bytes: number,
+    /** m-lines of an offer. */
+    mlines: number,
+    /** Messages a second. */
+    messages_per_second: number,
+    /** Bytes of a chat text. */
+    chat_bytes: number,
+    /** Bytes of a name to show. */
+    name_bytes: number, };
+
+/** The m-lines of a receiving slot pair. */
+export type PairMids = {
+    /** The pair's number, from 0. */
+    pair: number,
+    /** The mid of its audio m-line. */
+    audio?: string,
+    /** The mid of its video m-line. */
+    video?: string, };
+
+/** Who is in a slot pair. A pair that is empty is not listed. */
+export type SlotPair = {
+    /** The pair's number. */
+    pair: number,
+    /** Whose tracks. */
+    member: MemberId,
+    /** Whether they are of a shared screen (else of camera and microphone). */
+    screen: boolean,
+    /** The audio track in it. */
+    audio?: TrackNumber,
+    /** The video track in it. */
+    video?: TrackNumber, };
+
+/** Why a request was refused. */
+export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "internal";
+
+/** Something that happened. */
+export type Event = { "type": "member_joined",
+    /** Who. */
+    member: MemberInfo, }
+  | { "type": "member_left",
+    /** Who. */
+    member: MemberId,
+    /** Why. */
+    reason: LeaveReason, }
+  | { "type": "member_away",
+    /** Who. */
+    member: MemberId,
+    /** Whether the socket is lost. */
+    away: boolean, }
+  | { "type": "track",
+    /** Whose. */
+    member: MemberId,
+    /** The track as it is now. */
+    track: TrackInfo, }
+  | { "type": "track_ended",
+    /** Whose. */
+    member: MemberId,
+    /** Which. */
+    track: TrackNumber, }
+  | { "type": "need",
+    /** How many. */
+    pairs: number, }
+  | { "type": "slots",
+    /** The pairs that are filled. */
+    slots: Array<SlotPair>, }
+  | { "type": "speakers",
+    /** The members. */
+    members: Array<MemberId>, }
+  | { "type": "chat",
+    /** What. */
+    message: ChatMessage, }
+  | { "type": "locked",
+    /** Whether it is locked. */
+    locked: boolean, }
+  | { "type": "media",
+    /** Whether it is up. */
+    connected: boolean, }
+  | { "type": "restart", }
+  | { "type": "bye",
+    /** Why. */
+    reason: ByeReason, };
+
+/** Why somebody has gone. */
+export type LeaveReason = "left" | "lost" | "kicked" | "replaced";
+
+/** Why a session is over. */
+export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down" | "failed";
+
+/** A member's identity in its room: from the token's `sub`, or drawn by the server in development mode. */
+export type MemberId = string;
+
+/** A track's number, unique within the node. */
+export type TrackNumber = number;
+
+/** Where a track comes from. A member publishes at most one track of each source. */
+export type Source = "microphone" | "camera" | "screen_audio" | "screen";
+
+/** What a member may do. */
+export type Grants = {
+    /** The sources it may publish. */
+    publish: Array<Source>,
+    /** Whether it may receive the others' tracks. */
+    subscribe: boolean,
+    /** Whether it may chat. */
+    chat: boolean,
+    /** Whether it may kick, mute others and lock the room. */
+    moderate: boolean, };
+
+/** A published track, as others see it. */
+export type TrackInfo = {
+    /** Its number. */
+    track: TrackNumber,
+    /** Where it comes from. */
+    source: Source,
+    /** Whether its publisher has muted it. */
+    muted: boolean,
+    /** Whether a moderator has muted it: nothing of it is forwarded until a moderator takes that back. */
+    muted_by_moderator: boolean, };
+
+/** A member, as others see it. */
+export type MemberInfo = {
+    /** Its identity. */
+    member: MemberId,
+    /** The name to show (at most 128 bytes). */
+    name: string,
+    /** Whether it may moderate. */
+    moderator: boolean,
+    /** Whether its socket is lost at the moment (its media may go on). */
+    away: boolean,
+    /** Its tracks. */
+    tracks: Array<TrackInfo>, };
+
+/** One line of chat. */
+export type ChatMessage = {
+    /** Its number in the room, from 1, without gaps. */
+    number: number,
+    /** Who said it. */
+    member: MemberId,
+    /** Their name at that time. */
+    name: string,
+    /** When the server took it: milliseconds since the Unix epoch. */
+    at: number,
+    /** What they said (at most 4 KiB). */
+    text: string,
+    /** The sender's own key for it, which makes sending it twice the same as once. */
+    key?: string, };

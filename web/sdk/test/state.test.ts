@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import { enter, mergeChat, reduce } from '../src/state.ts';
+import type { RoomState } from '../src/state.ts';
+import type { ChatMessage, Event, MemberInfo } from '../src/wire.ts';
+import { joined } from './server.ts';
+
+function member(id: string, more: Partial<MemberInfo> = {}): MemberInfo {
+  return { member: id, name: id.toUpperCase(), moderator: false, away: false, tracks: [], ...more };
+}
+
+function line(number: number): ChatMessage {
+  return { number, member: 'a', name: 'A', at: number, text: `line ${number}` };
+}
+
+function after(state: RoomState, ...events: Event[]): RoomState {
+  return events.reduce(reduce, state);
+}
+
+const camera = { track: 3, source: 'camera', muted: false, muted_by_moderator: false } as const;
+
+test('members come and go, in the order in which they came', () => {
+  const state = after(
+    enter(joined({ members: [member('a')] })),
+    { type: 'member_joined', member: member('b') },
+    { type: 'member_joined', member: member('c') },
+    { type: 'member_left', member: 'b', reason: 'left' },
+  );
+  expect(state.members.map((other) => other.member)).toEqual(['a', 'c']);
+});
+
+test('a member that is told twice is there once', () => {
+  const state = after(enter(joined()), { type: 'member_joined', member: member('a') }, { type: 'member_joined', member: member('a', { name: 'New' }) });
+  expect(state.members).toEqual([member('a', { name: 'New' })]);
+});
+
+test('whoever leaves is neither heard nor seen any more', () => {
+  const state = after(
+    enter(joined({ members: [member('a')], speakers: ['a', 'me'], slots: [{ pair: 0, member: 'a', screen: false, video: 3 }] })),
+    { type: 'member_left', member: 'a', reason: 'lost' },
+  );
+  expect(state.speakers).toEqual(['me']);
+  expect(state.slots).toEqual([]);
+});
+
+test('tracks are added, changed and removed', () => {
+  const begin = enter(joined({ members: [member('a')] }));
+  const added = after(begin, { type: 'track', member: 'a', track: camera });
+  expect(added.members[0]?.tracks).toEqual([camera]);
+  const muted = after(added, { type: 'track', member: 'a', track: { ...camera, muted: true } });
+  expect(muted.members[0]?.tracks).toEqual([{ ...camera, muted: true }]);
+  expect(after(muted, { type: 'track_ended', member: 'a', track: 3 }).members[0]?.tracks).toEqual([]);
+  expect(begin.members[0]?.tracks).toEqual([]);
+});
+
+test('what a moderator does to my own track is known', () => {
+  const state = after(enter(joined()), { type: 'track', member: 'me', track: { ...camera, muted_by_moderator: true } });
+  expect(state.me.tracks[0]?.muted_by_moderator).toBe(true);
+});
+
+test('a slots message replaces all slots, and need never lowers what is needed', () => {
+  const state = after(
+    enter(joined({ pairs: 4, slots: [{ pair: 0, member: 'a', screen: false }] })),
+    { type: 'slots', slots: [{ pair: 1, member: 'b', screen: true }] },
+    { type: 'need', pairs: 8 },
+    { type: 'need', pairs: 6 },
+  );
+  expect(state.slots).toEqual([{ pair: 1, member: 'b', screen: true }]);
+  expect(state.pairs).toBe(8);
+});
+
+test('resuming replaces the room but keeps chat that the server no longer lists', () => {
+  const before = enter(joined({ members: [member('a')], chat: [line(1), line(2)] }));
+  const state = enter(joined({ members: [member('b')], chat: [line(2), line(3)] }), before);
+  expect(state.members.map((other) => other.member)).toEqual(['b']);
+  expect(state.chat.map((message) => message.number)).toEqual([1, 2, 3]);
+});
+
+test('chat is in order and each line is there once, in whatever order it came', () => {
+  expect(mergeChat([line(2), line(4)], [line(3), line(4), line(1)]).map((message) => message.number)).toEqual([1, 2, 3, 4]);
+});
+
+test('events about the connection leave the room as it was', () => {
+  const state = enter(joined());
+  expect(after(state, { type: 'media', connected: false }, { type: 'restart' })).toBe(state);
+});
