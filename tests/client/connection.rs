@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
 use althing::wire::{PublishLine, Source};
+use rtc::ice::mdns::MulticastDnsMode;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MIME_TYPE_VP8};
 use rtc::rtp_transceiver::rtp_sender::{
@@ -16,7 +17,7 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCPeerConnectionState, RTCSessionDescription, Registry,
-    SettingEngineBuilder, Slot, register_default_interceptors,
+    SettingEngine, SettingEngineBuilder, Slot, register_default_interceptors,
 };
 use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 
@@ -68,7 +69,7 @@ impl Connection {
         let peer = PeerConnectionBuilder::new()
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
-            .with_setting_engine(SettingEngineBuilder::new().with_include_loopback_candidate(address.is_loopback()).build())
+            .with_setting_engine(settings(address))
             .with_handler(Arc::new(Handler { tally: Arc::clone(&tally), state: state_tx }))
             .with_runtime(Arc::new(WideSockets))
             .with_udp_addrs(vec![std::net::SocketAddr::from((address, 0))])
@@ -137,6 +138,16 @@ impl Outgoing {
         let track = MediaStreamTrack::new("me".to_owned(), format!("{kind}"), format!("{kind}"), kind, vec![encoding]);
         Self { ssrc, track: Arc::new(TrackLocalStaticRTP::new(track)) }
     }
+}
+
+fn settings(address: IpAddr) -> SettingEngine {
+    SettingEngineBuilder::new()
+        .with_include_loopback_candidate(address.is_loopback())
+        // A namespace without a default route has no multicast, and the crate takes that for a failure.
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        // Browsers' window: what is repaired late is not a replay.
+        .with_srtp_replay_protection_window(1024)
+        .build()
 }
 
 struct Handler {
