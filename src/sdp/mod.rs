@@ -1,0 +1,23 @@
+//! Session descriptions: an offer's text in, a plan and the answer's text out. Pure: no clock, no socket, no randomness of its own.
+//!
+//! The way of an offer: [`Offer::parse`] reads and checks it alone (the expensive half, done off the room's actor), then
+//! [`Session::answer`] holds it against what the connection has agreed before and writes the answer (the cheap half). `rtc-sdp` knows the
+//! grammar of lines and sections, both ways; what they mean is decided here:
+//! - `offer`: the whole description: limits, BUNDLE, the transport (ICE, DTLS), duplicates;
+//! - `section`: one m-line with its attributes, read whole and then bound by payload type;
+//! - `codec`: which payload types Althing forwards, and what the answer says about each;
+//! - `session`: what may not change from offer to offer, slots and their SSRCs;
+//! - `line`: what is common to an m-line of the offer and us;
+//! - `answer`: the text.
+
+mod answer;
+mod codec;
+mod error;
+mod line;
+mod offer;
+mod section;
+mod session;
+
+pub use error::{Change, OfferError};
+pub use offer::{Offer, OfferLimits};
+pub use session::{Answer, Fresh, Local, MlineRef, Pair, Session};
