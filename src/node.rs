@@ -85,7 +85,8 @@ impl Node {
         let epoch = Instant::now();
         let access = Access::new(config.auth.clone(), config.limits.name_bytes);
         let development = access.development();
-        let addresses = addresses::of_media(&config.media, development).map_err(|advice| StartError { what: "no address for media".into(), advice })?;
+        let addresses =
+            addresses::of_media(&config.media, development).map_err(|advice| StartError { what: "no address for media".into(), advice })?;
         let (event_sender, event_receiver) = events();
         let fleet = workers::start(&config.media, &addresses, &event_sender, epoch)?;
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();

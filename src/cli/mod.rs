@@ -87,7 +87,8 @@ impl Common {
         let mut overrides: Overrides = self.set.iter().cloned().collect();
         let flags = [("http.listen", &self.listen), ("media.announce", &self.announce), ("log.level", &self.log)];
         overrides.extend(flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
-        let environment: BTreeMap<String, String> = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        let environment: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
         config::load(self.config.as_deref(), environment, &overrides).map_err(|e| e.to_string())
     }
 

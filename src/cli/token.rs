@@ -51,7 +51,10 @@ pub fn run(verb: Verb, config: &Config) -> Result<(), String> {
 fn token(create: &Create, config: &Config) -> Result<String, String> {
     let key = match &create.key {
         Some(id) => config.auth.secret(id).map(|secret| (id.as_str(), secret)).ok_or(format!("there is no key `{id}` in auth.keys"))?,
-        None => config.auth.first().ok_or("no keys are set, so that anybody may join without a token; set one in auth.keys, or name the file with --config")?,
+        None => config
+            .auth
+            .first()
+            .ok_or("no keys are set, so that anybody may join without a token; set one in auth.keys, or name the file with --config")?,
     };
     RoomName::new(&create.room).map_err(|e| e.to_string())?;
     identity(&create.identity).ok_or("an identity has 1 to 64 letters, digits, dots, underscores or hyphens")?;

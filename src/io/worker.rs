@@ -4,7 +4,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
@@ -34,7 +33,7 @@ const INBOX: u64 = u64::MAX;
 pub struct WorkerConfig {
     /// Its number.
     pub id: WorkerId,
-    /// The addresses to bind, one socket each.
+    /// The addresses to bind, one socket each. Port 0 takes a free port, the same for all.
     pub addresses: Vec<SocketAddr>,
     /// The core to stay on.
     pub core: Option<usize>,
@@ -46,9 +45,9 @@ pub struct WorkerConfig {
     pub seed: u64,
 }
 
-/// Binds the sockets, then starts the thread. The thread ends when every handle to its inbox is gone.
-pub fn spawn(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<JoinHandle<()>> {
-    let sockets = config.addresses.iter().map(|a| udp::bind(*a)).collect::<io::Result<Vec<_>>>()?;
+/// Binds the sockets, then starts the thread; returns the port. The thread ends when every handle to its inbox is gone.
+pub fn spawn(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<u16> {
+    let (sockets, port) = bind_all(&config.addresses)?;
     let wakes = wakes(&sockets, &inbox)?;
     let clock = Clock::new(config.epoch);
     std::thread::Builder::new().name(format!("media-{}", config.id)).spawn(move || {
@@ -74,7 +73,8 @@ pub fn spawn(config: WorkerConfig, inbox: Inbox, events: EventSender, report: Re
             reported_at: None,
         }
         .run();
-    })
+    })?;
+    Ok(port)
 }
 
 struct Worker {
@@ -197,6 +197,17 @@ impl Worker {
         self.report.publish(WorkerReport { busy_micros, ..self.engine.report() });
         (self.unreported, self.reported_at) = (false, Some(now));
     }
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> io::Result<(Vec<OwnedFd>, u16)> {
+    let mut port = addresses.first().map_or(0, SocketAddr::port);
+    let mut sockets = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let socket = udp::bind(SocketAddr::new(address.ip(), port))?;
+        port = SocketAddr::try_from(rustix::net::getsockname(&socket)?).map_or(port, |bound| bound.port());
+        sockets.push(socket);
+    }
+    Ok((sockets, port))
 }
 
 /// An epoll set with the sockets, numbered as they are, and the inbox.

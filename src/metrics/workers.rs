@@ -38,7 +38,8 @@ impl Workers {
     pub fn new(workers: Vec<(WorkerId, ReadReport)>) -> prometheus::Result<Self> {
         let mut names: BTreeMap<&str, &str> = Counter::ALL.iter().map(|c| (c.metric().0, help(c.metric().0))).collect();
         names.extend(GAUGES.iter().chain([&BUSY]).map(|(name, help, _)| (*name, *help)));
-        let describe = |(name, help): (&str, &str)| Desc::new(format!("{PREFIX}{name}"), help.to_owned(), vec!["worker".to_owned()], Default::default());
+        let describe =
+            |(name, help): (&str, &str)| Desc::new(format!("{PREFIX}{name}"), help.to_owned(), vec!["worker".to_owned()], Default::default());
         Ok(Self { workers, descriptions: names.into_iter().map(describe).collect::<Result<_, _>>()? })
     }
 }

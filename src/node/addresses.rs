@@ -20,7 +20,8 @@ pub fn of_media(config: &MediaConfig, development: bool) -> Result<Addresses, St
 }
 
 fn interfaces() -> Result<Vec<IpAddr>, String> {
-    let all = if_addrs::get_if_addrs().map_err(|e| format!("the interfaces cannot be listed ({e}); name an address with `--set media.bind=ADDRESS`"))?;
+    let all =
+        if_addrs::get_if_addrs().map_err(|e| format!("the interfaces cannot be listed ({e}); name an address with `--set media.bind=ADDRESS`"))?;
     Ok(all.into_iter().filter(|i| i.is_oper_up()).map(|i| i.ip()).collect())
 }
 

@@ -1,16 +1,17 @@
 //! Starting the media workers.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
-
-use rustix::event::{PollFd, PollFlags, poll};
 
 use super::StartError;
 use super::addresses::Addresses;
 use crate::base::WorkerId;
 use crate::config::MediaConfig;
-use crate::port::{EventSender, Inbox, ReportSlot, WorkerHandle, inbox};
+use crate::control::draw;
+use crate::io::{WorkerConfig, spawn};
+use crate::media::transport::DtlsIdentity;
+use crate::port::{EventSender, ReportSlot, WorkerHandle, inbox};
 
 /// The workers, and the certificate that all of them show.
 pub struct Fleet {
@@ -30,16 +31,29 @@ pub struct Worker {
 
 /// Starts all workers.
 pub fn start(config: &MediaConfig, addresses: &Addresses, events: &EventSender, epoch: Instant) -> Result<Fleet, StartError> {
-    let fingerprint = certificate();
+    let identity = DtlsIdentity::generate().map_err(|e| StartError {
+        what: format!("cannot make a certificate for media: {e:?}"),
+        advice: "this is a fault of the program; please report it".into(),
+    })?;
+    let fingerprint = identity.fingerprint_sha256();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut workers = Vec::new();
     for number in 0..config.workers {
         let id = WorkerId(number);
         let port = if config.port == 0 { 0 } else { config.port.saturating_add(number) };
-        let at = |ips: &[IpAddr]| ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect::<Vec<_>>();
         let (handle, mailbox) = inbox().map_err(|e| failed(port, &e))?;
         let report = ReportSlot::default();
-        spawn(id, at(&addresses.bound), epoch, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
-        workers.push(Worker { id, inbox: handle, report, candidates: at(&addresses.announced) });
+        let worker = WorkerConfig {
+            id,
+            addresses: addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+            core: Some(usize::from(number) % cores),
+            identity: identity.clone(),
+            epoch,
+            seed: seed(),
+        };
+        let port = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
+        let candidates = addresses.announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        workers.push(Worker { id, inbox: handle, report, candidates });
     }
     Ok(Fleet { workers, fingerprint })
 }
@@ -51,26 +65,7 @@ fn failed(port: u16, error: &io::Error) -> StartError {
     }
 }
 
-/// The SHA-256 of the certificate that the workers show.
-fn certificate() -> String {
-    let bytes = crate::control::draw::bytes::<32>();
-    bytes.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":")
-}
-
-/// The seam to the media plane: a thread that takes its commands and forwards nothing.
-fn spawn(id: WorkerId, _addresses: Vec<SocketAddr>, _epoch: Instant, inbox: Inbox, _events: EventSender, _report: ReportSlot) -> io::Result<()> {
-    let take = move || {
-        loop {
-            let _ = poll(&mut [PollFd::from_borrowed_fd(inbox.wake_fd(), PollFlags::IN)], None);
-            inbox.clear_wake();
-            loop {
-                match inbox.next() {
-                    Ok(Some(_)) => {}
-                    Ok(None) => break,
-                    Err(_) => return,
-                }
-            }
-        }
-    };
-    std::thread::Builder::new().name(format!("media-{id}")).spawn(take).map(|_| ())
+/// The seed of a worker's hashing: drawn anew at each start, so that nobody outside can aim at a bucket.
+fn seed() -> u64 {
+    u64::from_ne_bytes(draw::bytes())
 }

@@ -43,7 +43,7 @@ pub struct TokenGrants {
     /// Whether it may receive the others' tracks.
     #[serde(default)]
     pub subscribe: bool,
-    /// Whether it may chat.
+    /// Whether it may read and write chat.
     #[serde(default)]
     pub chat: bool,
     /// Whether it may kick, mute others and lock the room.
@@ -81,7 +81,9 @@ impl From<TokenError> for Refusal {
             TokenError::NotHs256 => (ErrorCode::TokenInvalid, "the token is not a JWT signed with HS256"),
             TokenError::UnknownKey => (ErrorCode::TokenInvalid, "the token's header names no key (kid) of this server"),
             TokenError::Signature => (ErrorCode::TokenInvalid, "the token's signature is wrong"),
-            TokenError::Claims => (ErrorCode::TokenInvalid, "the token lacks a claim, or has one of a wrong form: sub, exp and grants.room are needed"),
+            TokenError::Claims => {
+                (ErrorCode::TokenInvalid, "the token lacks a claim, or has one of a wrong form: sub, exp and grants.room are needed")
+            }
             TokenError::Expired => (ErrorCode::TokenExpired, "the token has expired: ask for a new one"),
             TokenError::NotYet => (ErrorCode::TokenExpired, "the token is not valid yet"),
             TokenError::WrongRoom => (ErrorCode::TokenWrongRoom, "the token is for another room"),

@@ -28,7 +28,9 @@ mod tests {
         for origin in [None, Some("http://sfu.example.org:8080"), Some("HTTPS://SFU.example.org:8080"), Some("https://meet.example.org")] {
             assert!(allowed(origin, host, &setting), "{origin:?}");
         }
-        for origin in ["http://sfu.example.org", "https://evil.example", "null", "", "https://meet.example.org.evil.example", "http://meet.example.org"] {
+        for origin in
+            ["http://sfu.example.org", "https://evil.example", "null", "", "https://meet.example.org.evil.example", "http://meet.example.org"]
+        {
             assert!(!allowed(Some(origin), host, &setting), "{origin}");
             assert!(allowed(Some(origin), host, &AllowedOrigins::Any));
         }

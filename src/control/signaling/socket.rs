@@ -11,10 +11,10 @@ use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 
+use super::encode;
 use super::message::{self, Rejected};
 use super::outbox::{End, Outbox, Waiting, outbox};
 use super::session::{Phase, Session, Step};
-use super::encode;
 use crate::config::LimitSettings;
 use crate::control::auth::{Access, unix_time};
 use crate::control::rooms::actor::Letter;
@@ -57,7 +57,8 @@ pub async fn serve(socket: WebSocket, front: Arc<Front>) {
     let writer = tokio::spawn(write(sink, waiting, front.heartbeat));
     let rate = NonZeroU32::new(front.limits.messages_per_second).unwrap_or(NonZeroU32::MIN);
     let id = front.rooms.numbers().socket();
-    let mut reader = Reader { id, rate: DefaultDirectRateLimiter::direct(Quota::per_second(rate)), session: Session::default(), room: None, outbox, front };
+    let mut reader =
+        Reader { id, rate: DefaultDirectRateLimiter::direct(Quota::per_second(rate)), session: Session::default(), room: None, outbox, front };
     let mut stream = stream;
     let closed = reader.read(&mut stream, end).await;
     reader.close(closed).await;
@@ -238,7 +239,12 @@ impl Reader {
             Request::MuteMember { track, muted } => MemberRequest::MuteMember { track, muted },
             Request::Lock { locked } => MemberRequest::Lock { locked },
             // The session keeps these for itself.
-            Request::Leave {} | Request::Hello { .. } | Request::Join { .. } | Request::Resume { .. } | Request::Candidate { .. } | Request::Ping {} => {
+            Request::Leave {}
+            | Request::Hello { .. }
+            | Request::Join { .. }
+            | Request::Resume { .. }
+            | Request::Candidate { .. }
+            | Request::Ping {} => {
                 return Err(Refusal::new(ErrorCode::WrongState, "not a request to a room"));
             }
         })

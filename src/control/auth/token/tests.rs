@@ -56,7 +56,10 @@ fn each_bad_token_gets_its_own_error() {
     assert_eq!(outcome(&Claims { exp: 1, ..claims() }), Err(TokenError::Expired));
     assert_eq!(outcome(&Claims { nbf: Some(unix_time().as_secs() + 60), ..claims() }), Err(TokenError::NotYet));
     assert_eq!(outcome(&Claims { sub: "a b".into(), ..claims() }), Err(TokenError::Claims));
-    assert_eq!(outcome(&Claims { grants: TokenGrants { room: "other".into(), join: true, ..TokenGrants::default() }, ..claims() }), Err(TokenError::WrongRoom));
+    assert_eq!(
+        outcome(&Claims { grants: TokenGrants { room: "other".into(), join: true, ..TokenGrants::default() }, ..claims() }),
+        Err(TokenError::WrongRoom)
+    );
     assert_eq!(outcome(&Claims { grants: TokenGrants { join: false, ..claims().grants }, ..claims() }), Err(TokenError::NotToJoin));
 }
 

@@ -54,7 +54,14 @@ fn the_same_identity_joining_again_takes_the_place_of_the_first() {
     assert_eq!(scene.byes.get(&first.socket), Some(&ByeReason::Replaced));
     assert!(scene.commands.iter().any(is_remove_peer));
     let told = scene.told(&watcher);
-    assert!(matches!(&told[..], [Event::MemberLeft { reason: LeaveReason::Replaced, .. }, Event::Slots { .. }, Event::MemberJoined { .. }] | [Event::MemberLeft { reason: LeaveReason::Replaced, .. }, Event::MemberJoined { .. }]), "{told:?}");
+    assert!(
+        matches!(
+            &told[..],
+            [Event::MemberLeft { reason: LeaveReason::Replaced, .. }, Event::Slots { .. }, Event::MemberJoined { .. }]
+                | [Event::MemberLeft { reason: LeaveReason::Replaced, .. }, Event::MemberJoined { .. }]
+        ),
+        "{told:?}"
+    );
     assert_eq!(scene.request(&first, MemberRequest::Lock { locked: true }), Err(ErrorCode::WrongState));
     assert_eq!(scene.room.len(), 2);
     scene.leave(&second);

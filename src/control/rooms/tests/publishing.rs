@@ -135,10 +135,15 @@ fn a_new_peer_connection_takes_the_place_of_the_old_one() {
     let published = scene.offer(&alice, &[("0", Source::Camera)]).expect("answered");
     assert_eq!(published.len(), 1);
     let peers: Vec<_> = scene.commands.iter().filter_map(|c| if let RoomCommand::AddPeer { peer, .. } = c { Some(*peer) } else { None }).collect();
-    assert!(matches!(&scene.commands[..], [RoomCommand::RemovePeer { peer }, RoomCommand::AddPeer { .. }, RoomCommand::Negotiate { .. }, RoomCommand::Publish { .. }]
-        if !peers.contains(peer)));
+    assert!(
+        matches!(&scene.commands[..], [RoomCommand::RemovePeer { peer }, RoomCommand::AddPeer { .. }, RoomCommand::Negotiate { .. }, RoomCommand::Publish { .. }]
+        if !peers.contains(peer))
+    );
     let told = scene.told(&watcher);
-    assert!(matches!(&told[..], [Event::TrackEnded { .. }, Event::TrackEnded { .. }, Event::Track { member, .. }] if *member == id("alice")), "{told:?}");
+    assert!(
+        matches!(&told[..], [Event::TrackEnded { .. }, Event::TrackEnded { .. }, Event::Track { member, .. }] if *member == id("alice")),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -43,7 +43,8 @@ impl Scene {
     pub fn with(change: impl FnOnce(&mut Rules)) -> Self {
         let mut rules = Rules { members: 500, grace: GRACE, resume: RESUME, history: 200, chat_bytes: 4_096, mlines: 64 };
         change(&mut rules);
-        let ground = Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), candidates: vec!["192.0.2.1:40000".parse().expect("an address")] };
+        let ground =
+            Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), candidates: vec!["192.0.2.1:40000".parse().expect("an address")] };
         let room = Room::new(RoomName::new("room").expect("a name"), rules, ground, Time::ZERO);
         let (commands, events, byes, replies) = Default::default();
         Self { room, now: Time::from_millis(1_000), commands, closed: false, events, byes, replies, drawn: 0 }
@@ -53,7 +54,9 @@ impl Scene {
         for effect in self.room.apply(command, self.now) {
             match effect {
                 Effect::Reply { socket, id, result } => self.replies.push((socket, id, result)),
-                Effect::Tell { to, event } => to.into_iter().for_each(|(socket, seq)| self.events.entry(socket).or_default().push((seq, event.clone()))),
+                Effect::Tell { to, event } => {
+                    to.into_iter().for_each(|(socket, seq)| self.events.entry(socket).or_default().push((seq, event.clone())))
+                }
                 Effect::Bye { socket, seq, reason } => {
                     self.events.entry(socket).or_default().push((seq, Event::Bye { reason }));
                     self.byes.insert(socket, reason);

@@ -80,7 +80,8 @@ fn a_leaver_empties_one_pair_and_points_nothing_else() {
     let members = ["alice", "bob", "carol"].map(|name| scene.join_with_media(name));
     scene.forget();
     scene.leave(&members[0]);
-    let pointed: Vec<_> = scene.commands.iter().filter_map(|c| if let RoomCommand::Point { source, .. } = c { Some(*source) } else { None }).collect();
+    let pointed: Vec<_> =
+        scene.commands.iter().filter_map(|c| if let RoomCommand::Point { source, .. } = c { Some(*source) } else { None }).collect();
     assert_eq!(pointed, [None; 4], "both halves of one pair, for each of two");
 }
 
