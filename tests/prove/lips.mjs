@@ -121,7 +121,8 @@ async function tryWithoutServer() {
 function say(what, measured) {
   const sorted = measured.offsets.toSorted((a, b) => a - b);
   const at = (share) => round(sorted[Math.floor(share * (sorted.length - 1))]);
-  console.log(`${what}: ${sorted.length} flashes, the beep comes ${at(0.5)} ms after (${at(0)} … ${at(1)})`);
+  const reckoned = measured.skews.length > 0 ? `; the browser reckons ${round(median(measured.skews))} ms` : '';
+  console.log(`${what}: ${sorted.length} flashes, the beep comes ${at(0.5)} ms after (${at(0)} … ${at(1)})${reckoned}`);
   return measured;
 }
 

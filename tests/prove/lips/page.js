@@ -72,8 +72,8 @@ function startTone(ears) {
   return { stream: destination.stream, beep, stop };
 }
 
-/** By how many milliseconds each beep comes after its flash, as a viewer of `stream` has it. */
-async function measure(stream, flashes) {
+/** By how many milliseconds each beep comes after its flash, as a viewer of `stream` has it; `connection` received it. */
+async function measure(connection, stream, flashes) {
   const ears = await audio();
   const video = document.createElement('video');
   Object.assign(video, { srcObject: stream, autoplay: true, playsInline: true });
@@ -86,11 +86,23 @@ async function measure(stream, flashes) {
   const begin = performance.now();
   const deadline = begin + (flashes + 15) * PERIOD;
   const offsets = () => pair(seen.filter((at) => at >= begin), heard);
-  while (offsets().length < flashes && performance.now() < deadline) await sleep(100);
+  const skews = [];
+  while (offsets().length < flashes && performance.now() < deadline) {
+    await sleep(500);
+    skews.push(...(await skewOf(connection)));
+  }
   eyes.stop();
   listener.stop();
   video.remove();
-  return offsets();
+  return { offsets: offsets(), skews };
+}
+
+/** By how many milliseconds the sound that is played now was captured after the picture that is shown now, as the browser reckons. */
+async function skewOf(connection) {
+  const reports = [...(await connection.getStats()).values()].filter(({ type }) => type === 'inbound-rtp');
+  const playout = (kind) => Math.max(0, ...reports.filter((report) => report.kind === kind).map((report) => report.estimatedPlayoutTimestamp ?? 0));
+  const [sound, picture] = [playout('audio'), playout('video')];
+  return sound && picture ? [sound - picture] : [];
 }
 
 /** Notes when the picture turns white: the time at which the frame is to be shown. */
@@ -161,11 +173,11 @@ async function direct(flashes) {
   await other.setLocalDescription();
   await one.setRemoteDescription(other.localDescription);
   await connected(other);
-  const offsets = await measure(await received, flashes);
+  const measured = await measure(other, await received, flashes);
   source.stop();
   one.close();
   other.close();
-  return { offsets };
+  return measured;
 }
 
 /** A signaling socket: requests, and the slots as they are. */
@@ -248,12 +260,12 @@ async function through(url, room, flashes) {
   const source = await startSource();
   const publisher = await join(url, room, 'flash', source.stream);
   const viewer = await join(url, room, 'eye', null);
-  const offsets = await measure(await pairStream(viewer, publisher.member), flashes);
+  const measured = await measure(viewer.connection, await pairStream(viewer, publisher.member), flashes);
   const ciphers = [await cipherOf(publisher.connection), await cipherOf(viewer.connection)];
   await viewer.leave();
   await publisher.leave();
   source.stop();
-  return { offsets, ciphers };
+  return { ...measured, ciphers };
 }
 
 /** The ciphers of a publisher's and a viewer's connection with the server at `url`. */
