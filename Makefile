@@ -64,7 +64,7 @@ web-test: $(WEB_STAMP)
 
 e2e: web
 	@scripts/need.sh build browsers lab
-	@cargo build --locked --bins
+	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
 	@cd web && npm run --silent e2e
 
 bench:

@@ -114,6 +114,4 @@ pub enum ByeReason {
     TooSlow,
     /// The server is shutting down.
     ShuttingDown,
-    /// The server has lost the room: join again.
-    Failed,
 }

@@ -1,1 +1,191 @@
+//! Every message as it is written, kept as snapshots: a change of the protocol shows in review.
 
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::*;
+
+fn member(name: &str) -> MemberInfo {
+    MemberInfo { member: MemberId(name.into()), name: name.to_uppercase(), moderator: false, away: false, tracks: vec![track()] }
+}
+
+fn track() -> TrackInfo {
+    TrackInfo { track: TrackNumber(7), source: Source::Camera, muted: false, muted_by_moderator: false }
+}
+
+fn chat(key: Option<&str>) -> ChatMessage {
+    ChatMessage {
+        number: 3,
+        member: MemberId("bob".into()),
+        name: "BOB".into(),
+        at: 1_700_000_000_000,
+        text: "hello".into(),
+        key: key.map(Into::into),
+    }
+}
+
+fn slot() -> SlotPair {
+    SlotPair { pair: 0, member: MemberId("bob".into()), screen: false, audio: Some(TrackNumber(6)), video: None }
+}
+
+fn line() -> PublishLine {
+    PublishLine { mid: "0".into(), source: Source::Microphone, muted: false }
+}
+
+fn requests() -> Vec<Request> {
+    let tracks = || vec![TrackNumber(7)];
+    vec![
+        Request::Hello { versions: vec![1], features: vec![] },
+        Request::Join { room: "room".into(), name: "Alice".into(), token: Some("a.b.c".into()) },
+        Request::Resume { resume: "1.secret".into(), seq: 12 },
+        Request::Leave {},
+        Request::Offer { sdp: "v=0\r\n".into(), publish: vec![line()] },
+        Request::Candidate { candidate: "candidate:1 1 udp 1 192.0.2.1 1 typ host".into(), mid: "0".into() },
+        Request::Publish { line: line() },
+        Request::Unpublish { track: TrackNumber(7) },
+        Request::Mute { track: TrackNumber(7), muted: true },
+        Request::Subscribe { tracks: tracks() },
+        Request::Unsubscribe { tracks: tracks() },
+        Request::Chat { text: "hello".into(), key: Some("k1".into()), echo: true },
+        Request::History { before: Some(3), limit: 50 },
+        Request::Kick { member: MemberId("bob".into()) },
+        Request::MuteMember { track: TrackNumber(7), muted: true },
+        Request::Lock { locked: true },
+        Request::Ping {},
+    ]
+}
+
+fn results() -> Vec<OkResult> {
+    let limits = Limits { message_bytes: 65_536, offer_bytes: 524_288, mlines: 64, messages_per_second: 50, chat_bytes: 4_096, name_bytes: 128 };
+    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: false };
+    vec![
+        OkResult::Welcome {
+            version: 1,
+            server: "althing/0".into(),
+            limits,
+            heartbeat_ms: 15_000,
+            resume_ms: 60_000,
+            features: WelcomeFeatures { development: false },
+        },
+        OkResult::Joined {
+            room: "room".into(),
+            me: member("alice"),
+            grants,
+            resume: "1.secret".into(),
+            pairs: 4,
+            members: vec![member("bob")],
+            speakers: vec![MemberId("bob".into())],
+            chat: vec![chat(None)],
+            locked: false,
+            seq: 0,
+            slots: vec![slot()],
+            connection: false,
+        },
+        OkResult::Answer {
+            sdp: "v=0\r\n".into(),
+            pairs: vec![
+                PairMids { pair: 0, audio: Some("2".into()), video: Some("3".into()) },
+                PairMids { pair: 1, audio: None, video: Some("4".into()) },
+            ],
+            published: vec![("1".into(), track())],
+        },
+        OkResult::Published { track: track() },
+        OkResult::Said { number: 3, at: 1_700_000_000_000 },
+        OkResult::History { messages: vec![chat(Some("k1"))] },
+    ]
+}
+
+fn events() -> Vec<Event> {
+    let bob = || MemberId("bob".into());
+    vec![
+        Event::MemberJoined { member: member("bob") },
+        Event::MemberLeft { member: bob(), reason: LeaveReason::Kicked },
+        Event::MemberAway { member: bob(), away: true },
+        Event::Track { member: bob(), track: track() },
+        Event::TrackEnded { member: bob(), track: TrackNumber(7) },
+        Event::Need { pairs: 8 },
+        Event::Slots { slots: vec![slot()] },
+        Event::Speakers { members: vec![bob()] },
+        Event::Chat { message: chat(None) },
+        Event::Locked { locked: true },
+        Event::Media { connected: true },
+        Event::Restart {},
+        Event::Bye { reason: ByeReason::TooSlow },
+    ]
+}
+
+/// A line a message, each read back as what it was.
+fn written<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(messages: impl IntoIterator<Item = T>) -> String {
+    let line = |message: T| {
+        let text = serde_json::to_string(&message).expect("can be written");
+        assert_eq!(serde_json::from_str::<T>(&text).expect("can be read"), message);
+        text
+    };
+    messages.into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn name<T: Serialize>(value: T) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).expect("a name")
+}
+
+#[test]
+fn requests_are_written_so() {
+    insta::assert_snapshot!(written((1..).zip(requests()).map(|(id, request)| ClientMessage { id, request })));
+}
+
+#[test]
+fn answers_are_written_so() {
+    let answers = (1..).zip(results()).map(|(id, result)| ServerMessage::Ok { id, result: Some(result) });
+    let error = |id, code: ErrorCode| ServerMessage::Error { id, code, message: "why".into(), retryable: code.retryable() };
+    let others = [ServerMessage::Ok { id: 9, result: None }, error(Some(10), ErrorCode::Locked), error(None, ErrorCode::Malformed)];
+    insta::assert_snapshot!(written(answers.chain(others)));
+}
+
+#[test]
+fn events_are_written_so() {
+    insta::assert_snapshot!(written((1..).zip(events()).map(|(seq, event)| ServerMessage::Event { seq, event })));
+}
+
+#[test]
+fn every_request_has_its_type_in_the_list_and_its_name() {
+    let types: Vec<String> = requests().iter().map(|r| serde_json::to_value(r).expect("JSON")["type"].as_str().expect("a type").to_owned()).collect();
+    assert_eq!(types, REQUEST_TYPES);
+    assert_eq!(requests().iter().map(Request::name).collect::<Vec<_>>(), REQUEST_TYPES);
+}
+
+#[test]
+fn every_kind_of_answer_and_event_has_a_snapshot() {
+    // One more variant breaks these matches; whoever adds it adds it to the lists above too.
+    let of = |r: &OkResult| match r {
+        OkResult::Welcome { .. } | OkResult::Joined { .. } | OkResult::Answer { .. } => (),
+        OkResult::Published { .. } | OkResult::Said { .. } | OkResult::History { .. } => (),
+    };
+    results().iter().for_each(of);
+    let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
+    assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 6);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 13);
+}
+
+#[test]
+fn an_error_codes_name_is_the_one_that_is_written() {
+    for code in [ErrorCode::Malformed, ErrorCode::TokenWrongRoom, ErrorCode::SdpTooManyMlines, ErrorCode::SdpIce, ErrorCode::Internal] {
+        assert_eq!(name(code), code.name());
+    }
+}
+
+#[test]
+fn what_may_be_left_out_may_be_left_out() {
+    for text in [
+        r#"{"id":1,"type":"hello","versions":[1]}"#,
+        r#"{"id":1,"type":"join","room":"r"}"#,
+        r#"{"id":1,"type":"offer","sdp":""}"#,
+        r#"{"id":1,"type":"candidate","candidate":""}"#,
+        r#"{"id":1,"type":"publish","mid":"0","source":"camera"}"#,
+        r#"{"id":1,"type":"chat","text":"x"}"#,
+        r#"{"id":1,"type":"history","limit":1}"#,
+    ] {
+        assert!(serde_json::from_str::<ClientMessage>(text).is_ok(), "{text}");
+    }
+}

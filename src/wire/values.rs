@@ -50,7 +50,7 @@ pub struct Grants {
     pub publish: Vec<Source>,
     /// Whether it may receive the others' tracks.
     pub subscribe: bool,
-    /// Whether it may chat.
+    /// Whether it may read and write chat.
     pub chat: bool,
     /// Whether it may kick, mute others and lock the room.
     pub moderate: bool,

@@ -43,7 +43,7 @@ pub struct TokenGrants {
     /// Whether it may receive the others' tracks.
     #[serde(default)]
     pub subscribe: bool,
-    /// Whether it may chat.
+    /// Whether it may read and write chat.
     #[serde(default)]
     pub chat: bool,
     /// Whether it may kick, mute others and lock the room.

@@ -47,19 +47,19 @@ pub struct Slots {
 
 impl Slots {
     /// Gives each wanted group a pair: its old one, else the lowest free one that can hold all of it, else one that can
-    /// hold some of it. Returns what has changed, and how many groups found no pair.
+    /// hold some of it. Returns what has changed, and how many groups found no pair. `wanted` is in the order of groups.
     pub fn fill(&mut self, wanted: &[Shown], pairs: &[Pair]) -> (Vec<Change>, usize) {
         let before = std::mem::take(&mut self.pairs);
-        self.pairs.resize(pairs.len(), None);
-        let mut waiting = Vec::new();
-        for shown in wanted {
-            let old = before.iter().position(|p| p.is_some_and(|p| p.group == shown.group)).filter(|i| fits(pairs.get(*i), shown).any());
-            match old.and_then(|i| self.pairs.get_mut(i)) {
-                Some(pair) => *pair = Some(*shown),
-                None => waiting.push(*shown),
-            }
+        self.pairs = pairs.iter().enumerate().map(|(i, pair)| kept(before.get(i).copied().flatten(), wanted, pair)).collect();
+        let mut staying: Vec<Group> = self.pairs.iter().flatten().map(|shown| shown.group).collect();
+        staying.sort_unstable();
+        let waiting = wanted.iter().filter(|shown| staying.binary_search(&shown.group).is_err());
+        let mut unplaced = 0;
+        for shown in waiting {
+            // In a big room most find no place: once there is none left, nobody looks for one.
+            let placed = unplaced == 0 || self.pairs.iter().any(Option::is_none);
+            unplaced += usize::from(!(placed && self.place(*shown, pairs)));
         }
-        let unplaced = waiting.into_iter().filter(|shown| !self.place(*shown, pairs)).count();
         for (pair, shown) in pairs.iter().zip(&mut self.pairs) {
             if let Some(shown) = shown {
                 shown.audio = shown.audio.filter(|_| pair.audio.is_some());
@@ -104,6 +104,13 @@ impl Slots {
         }
         changes
     }
+}
+
+/// What a pair goes on holding: its group as it is wanted now, if it is, and if the pair can hold any of it.
+fn kept(old: Option<Shown>, wanted: &[Shown], pair: &Pair) -> Option<Shown> {
+    let group = old?.group;
+    let shown = wanted.get(wanted.binary_search_by_key(&group, |w| w.group).ok()?)?;
+    fits(Some(pair), shown).any().then_some(*shown)
 }
 
 /// Which of a group's tracks a pair can hold.

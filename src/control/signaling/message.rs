@@ -32,6 +32,10 @@ pub fn read(text: &str, limits: &LimitSettings) -> Result<ClientMessage, Rejecte
     if text.len() > limits.offer_bytes as usize {
         return Err(too_large(None, limits.offer_bytes));
     }
+    // Serde would take an array for an object, by position.
+    if !text.trim_start().starts_with('{') {
+        return Err(rejected(None, ErrorCode::Malformed, "a message is a JSON object".into()));
+    }
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
         Ok(envelope) => envelope,
         Err(e) => return Err(rejected(None, ErrorCode::Malformed, format!("not a JSON object: {}", place(&e)))),
@@ -97,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_malformed_with_its_id_when_there_is_one() {
-        for text in ["", "x", "[]", "7", "null", "{", r#"{"id":1,"type":"ping""#, r#"{"id":1,"type":"ping"}x"#] {
+        for text in ["", "x", "[]", "[1,\"ping\"]", "7", "null", "{", r#"{"id":1,"type":"ping""#, r#"{"id":1,"type":"ping"}x"#] {
             assert_eq!(refused(text), (None, ErrorCode::Malformed), "{text}");
         }
         assert_eq!(refused(r#"{"type":"ping"}"#), (None, ErrorCode::Malformed));

@@ -114,12 +114,11 @@ impl End {
             ByeReason::Resumed => (close_code::NORMAL, "resumed"),
             ByeReason::TooSlow => (close_code::POLICY, "too slow"),
             ByeReason::ShuttingDown => (close_code::AWAY, "shutting down"),
-            ByeReason::Failed => (close_code::ERROR, "the room is lost"),
         };
         Self { last: Some(last), code, reason: text, at_once: reason == ByeReason::TooSlow }
     }
 
-    /// The room is lost.
+    /// The room is lost, and with it the number of the next event: the close code alone says so.
     pub fn failed() -> Self {
         Self::close(close_code::ERROR, "the room is lost")
     }

@@ -267,7 +267,7 @@ export type Event = { "type": "member_joined",
 export type LeaveReason = "left" | "lost" | "kicked" | "replaced";
 
 /** Why a session is over. */
-export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down" | "failed";
+export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down";
 
 /** A member's identity in its room: from the token's `sub`, or drawn by the server in development mode. */
 export type MemberId = string;
@@ -284,7 +284,7 @@ export type Grants = {
     publish: Array<Source>,
     /** Whether it may receive the others' tracks. */
     subscribe: boolean,
-    /** Whether it may chat. */
+    /** Whether it may read and write chat. */
     chat: boolean,
     /** Whether it may kick, mute others and lock the room. */
     moderate: boolean, };

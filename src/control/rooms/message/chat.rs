@@ -1,5 +1,7 @@
 //! `chat` and `history`.
 
+use std::collections::BTreeSet;
+
 use crate::control::Refusal;
 use crate::control::rooms::member::Seat;
 use crate::control::rooms::room::{Outcome, Room};
@@ -20,7 +22,8 @@ impl Room {
         let (member, name) = (member.identity.clone(), member.name.clone());
         let message = self.chat.add(ChatMessage { number: 0, member, name, at, text, key });
         let number = message.number;
-        self.tell(|s| echo || s != seat, Event::Chat { message });
+        let readers: BTreeSet<Seat> = self.members.iter().filter(|(_, m)| m.grants.chat).map(|(seat, _)| *seat).collect();
+        self.tell(|s| readers.contains(&s) && (echo || s != seat), Event::Chat { message });
         Ok(Some(OkResult::Said { number, at }))
     }
 

@@ -72,7 +72,7 @@ impl Room {
             pairs: member.asked as u32,
             members: self.members.iter().filter(|(s, _)| **s != seat).map(|(_, m)| m.info()).collect(),
             speakers: self.speaker_ids(),
-            chat: self.chat.newest(None, self.rules.history),
+            chat: if member.grants.chat { self.chat.newest(None, self.rules.history) } else { Vec::new() },
             locked: self.locked,
             seq: member.seq,
             slots: self.slot_list(seat),

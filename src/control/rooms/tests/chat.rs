@@ -64,9 +64,13 @@ fn texts_and_keys_have_their_sizes() {
 }
 
 #[test]
-fn nobody_chats_without_the_grant() {
+fn nobody_reads_or_writes_chat_without_the_grant() {
     let mut scene = Scene::new();
-    let mute = scene.try_join("mute", |g| g.chat = false).expect("admitted");
+    let alice = scene.join("alice");
+    let mut mute = scene.try_join("mute", |g| g.chat = false).expect("admitted");
+    say(&mut scene, &alice, "for readers", None, false).expect("said");
+    let Ok(OkResult::Joined { chat, .. }) = scene.resume(&mut mute, 0) else { panic!("not resumed") };
+    assert_eq!((scene.told(&mute), chat), (vec![], vec![]));
     assert_eq!(say(&mut scene, &mute, "x", None, true), Err(ErrorCode::Forbidden));
     assert_eq!(scene.request(&mute, MemberRequest::History { before: None, limit: 1 }), Err(ErrorCode::Forbidden));
     assert_eq!(scene.told(&mute), []);

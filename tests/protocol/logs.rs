@@ -1,0 +1,64 @@
+//! What the log may not say.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, Once};
+
+use althing::config::{LogFormat, LogSettings};
+use althing::control::auth::{Claims, TokenGrants, sign, unix_time};
+use althing::node::logs::subscriber;
+use althing::wire::{Request, Source};
+
+use crate::client::{Client, SECRET, guarded_node, secret};
+
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+#[derive(Clone)]
+struct Into;
+
+impl Write for Into {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().expect("the log").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Logs of all tests of this process go to one place, at info, as JSON.
+pub fn begin() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let settings = LogSettings { format: LogFormat::Json, level: "info".into() };
+        let log = subscriber(&settings, || Into).expect("a level");
+        tracing::subscriber::set_global_default(Arc::new(log)).expect("the first log");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_no_secret_no_address_of_a_client_and_no_session_description() {
+    let node = guarded_node().await;
+    let mut client = Client::greet(&node).await;
+    let grants = TokenGrants { room: "logged".into(), join: true, publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: true };
+    let claims = Claims { sub: "alice".into(), name: Some("Private Name".into()), exp: unix_time().as_secs() + 60, nbf: None, grants };
+    let token = sign("main", &secret(), &claims).expect("a token");
+    let join = Request::Join { room: "logged".into(), name: String::new(), token: Some(token.clone()) };
+    let joined = client.enter(join).await.expect("joined");
+    client.ask(Request::Offer { sdp: crate::calls::offer(&[("audio", "sendonly")], 0xC7), publish: vec![] }).await.expect("answered");
+    client.ask(Request::Offer { sdp: "v=0 broken description".into(), publish: vec![] }).await.expect_err("refused");
+    client.say("a private word", None).await.expect("said");
+    client.send("{broken message").await;
+    client.error().await;
+    let address = client.address.to_string();
+    client.cut();
+    node.shut_down().await;
+    let log = String::from_utf8_lossy(&LOG.lock().expect("the log")).into_owned();
+    assert!(log.contains("room opened") && log.contains("\"logged\""), "the log does not work:\n{log}");
+    for secret in [SECRET, &token, &joined.resume, &address, "m=audio", "C7:C7", "a=ice", "a private word", "Private Name", "broken"] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect("each line is JSON");
+    }
+}
