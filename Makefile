@@ -11,6 +11,7 @@ SHELL := bash
 WEB_STAMP := web/node_modules/.installed
 PAGE := web/app/dist/index.html
 WEB_SOURCES := $(shell find web/sdk/src web/app -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print 2>/dev/null)
+comma := ,
 say = @echo "==> [$$(date +%H:%M:%S)] $(1)"
 
 run: web
@@ -46,8 +47,6 @@ test:
 	@$(MAKE) --no-print-directory e2e
 	$(call say,all passed)
 
-comma := ,
-
 check:
 	@cargo fmt --check
 	@cargo clippy --locked --all-targets -- -D warnings 2>&1 | scripts/progress.sh
@@ -71,6 +70,17 @@ bench:
 	@cargo bench --locked --bench forward
 
 prove: prove-call
+
+# Ten participants of the webrtc crate for a minute, clean and with loss; lips and ciphers with real browsers.
+prove-call: web
+	@scripts/need.sh build browsers lab
+	$(call say,building the server and the clients)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@cargo bench --locked --bench prove_call --no-run 2>&1 | scripts/progress.sh
+	$(call say,ten participants: 60 s clean$(comma) 60 s with 2 % loss each way)
+	@cargo bench --quiet --locked --bench prove_call
+	$(call say,lips and ciphers in browsers)
+	@node tests/prove/lips.mjs
 
 doc:
 	@cargo doc --locked --no-deps --document-private-items

@@ -9,7 +9,7 @@ pub mod report;
 pub use command::{Command, RoomCommand};
 pub use event::{DisconnectReason, Event};
 pub use plan::{
-    Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, HashFunction, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan,
-    Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan,
+    CNAME, Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, HashFunction, IceCredentials, MediaKind, MediaPlan, Mid,
+    ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan,
 };
 pub use report::{Counter, Counters, WorkerReport};

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The CNAME of everything that the node sends, in SDP and in RTCP: one sender, one clock (RFC 3550 section 6.5.1).
+pub const CNAME: &str = "althing";
+
 /// How a participant's connection is reached and secured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransportPlan {

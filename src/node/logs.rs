@@ -8,7 +8,7 @@
 //!
 //! Secrets and tokens are in no level; addresses of clients and session descriptions in none above debug.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
@@ -39,7 +39,7 @@ where
         name: "log.level".to_owned(),
         why: format!("{e}: choose error, warn, info, debug or trace, or directives like info,althing::control=debug"),
     })?;
-    let builder = fmt().with_env_filter(filter).with_writer(writer);
+    let builder = fmt().with_env_filter(filter).with_writer(writer).with_ansi(io::stderr().is_terminal());
     Ok(match settings.format {
         LogFormat::Text => Box::new(builder.finish()),
         LogFormat::Json => Box::new(builder.json().finish()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Room;
 use crate::base::{Bitrate, Ntp, Time};
-use crate::contract::{Counter, DisconnectReason, Event, MediaKind};
+use crate::contract::{CNAME, Counter, DisconnectReason, Event, MediaKind};
 use crate::media::engine::Shared;
 use crate::media::outgoing::MAX_DATAGRAM;
 use crate::media::packet::rtcp::{Compound, MAX_COUNT, ReportBlock};
@@ -26,8 +26,6 @@ const REMB: Bitrate = Bitrate::kbps(5_000);
 const RETRY_UNKNOWN: Duration = Duration::from_millis(80);
 /// Speakers named at most.
 const MOST_SPEAKERS: usize = 8;
-/// The CNAME of everything we send: one sender, one clock (RFC 3550 section 6.5.1).
-pub const CNAME: &str = "althing";
 
 impl Room {
     /// Does what is due and sets the next deadline.

@@ -216,6 +216,7 @@ export class Signaling extends Emitter<SignalingEvents> {
   }
 
   #bye(reason: Extract<Event, { type: 'bye' }>['reason']): void {
+    // Resuming finds out whether there still is a session, and joins anew where there is none.
     if (reason === 'too_slow' || reason === 'shutting_down') this.#drop(new AlthingError('connection_lost', `the server said bye: ${reason}`, true));
     else this.#end(new AlthingError(reason === 'kicked' ? 'kicked' : 'closed', reason));
   }

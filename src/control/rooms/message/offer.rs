@@ -2,7 +2,7 @@
 
 use super::publish::Desired;
 use crate::base::TrackId;
-use crate::contract::{Fingerprint, MediaPlan, RoomCommand, SecurityPlan};
+use crate::contract::{CNAME, Fingerprint, MediaPlan, RoomCommand, SecurityPlan};
 use crate::control::Refusal;
 use crate::control::rooms::command::OfferDraws;
 use crate::control::rooms::member::{Connection, Seat};
@@ -62,7 +62,7 @@ impl Room {
             let mut session = Session::new(Local {
                 fingerprint_sha256: self.ground.fingerprint.clone(),
                 candidates: self.ground.candidates.clone(),
-                cname: format!("{:016x}", draws.session),
+                cname: CNAME.to_owned(),
                 session_id: draws.session,
             });
             session.answer(offer, fresh()).map(|answer| Negotiated { session, answer, fresh: true })

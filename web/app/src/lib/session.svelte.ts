@@ -21,6 +21,12 @@ export interface Notice {
   alarm: boolean;
 }
 
+/** A call that was going on when a page was reloaded. */
+export interface Interrupted {
+  room: string;
+  name: string;
+}
+
 /** A call that was going on when the page was reloaded is taken up again within this time (ms). */
 const RELOAD_WITHIN = 30_000;
 const RELOAD_KEY = 'althing.call';
@@ -46,6 +52,8 @@ class Session {
   /** Times that everyone was asked to play, so that blocked sound is tried again. */
   playAttempt = $state(0);
   #noticeCount = 0;
+  /** Read when the page loads: the lobby is also there for a moment while a page goes away. */
+  #interrupted = readInterrupted();
 
   constructor() {
     const remembered = preferences.read();
@@ -134,15 +142,11 @@ class Session {
     setTimeout(() => (this.notices = this.notices.filter((other) => other.id !== notice.id)), alarm ? 8000 : 4000);
   }
 
-  /** The room and name of a call that a reload has interrupted. */
-  interrupted(): { room: string; name: string } | undefined {
-    try {
-      const found = JSON.parse(sessionStorage.getItem(RELOAD_KEY) ?? 'null') as { room: string; name: string; at: number } | null;
-      sessionStorage.removeItem(RELOAD_KEY);
-      return found && found.room === this.address.room && Date.now() - found.at < RELOAD_WITHIN ? found : undefined;
-    } catch {
-      return undefined;
-    }
+  /** The call that a reload has interrupted, told once. */
+  takeInterrupted(): Interrupted | undefined {
+    const found = this.#interrupted;
+    this.#interrupted = undefined;
+    return found?.room === this.address.room ? found : undefined;
   }
 
   #follow(call: Call): void {
@@ -203,6 +207,16 @@ class Session {
       // Then the lobby asks again.
     }
     this.call?.leaveNow();
+  }
+}
+
+function readInterrupted(): Interrupted | undefined {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(RELOAD_KEY) ?? 'null') as (Interrupted & { at: number }) | null;
+    sessionStorage.removeItem(RELOAD_KEY);
+    return found && Date.now() - found.at < RELOAD_WITHIN ? found : undefined;
+  } catch {
+    return undefined;
   }
 }
 

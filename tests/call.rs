@@ -1,0 +1,89 @@
+//! A real call through a real node: sockets, ICE, DTLS, SRTP, signaling, with clients of the `webrtc` crate.
+
+mod client;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use althing::config::Config;
+use althing::node::Node;
+use client::{Kind, Participant, Phase, Settings};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+async fn node(address: IpAddr, workers: u16) -> Node {
+    let mut config = Config::default();
+    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.media.port = 0;
+    config.media.bind = vec![address];
+    config.media.workers = workers;
+    Node::start(config).await.expect("the node starts")
+}
+
+async fn join(node: &Node, room: &str, number: u16, address: IpAddr, phase: &watch::Receiver<Phase>) -> Participant {
+    let settings = Settings { url: format!("ws://{}/ws", node.http), room: room.into(), number, token: None, address, pairs: 2 };
+    Participant::join(&settings, phase.clone()).await.expect("joined and connected")
+}
+
+/// Everybody receives everybody else's sound and pictures.
+async fn all_meet(people: &[Participant]) {
+    let everybody = || {
+        people.iter().all(|me| {
+            let others = people.iter().filter(|other| other.number != me.number);
+            others.flat_map(|o| [(o, Kind::Audio), (o, Kind::Video)]).all(|(o, kind)| me.count(o.number, kind).unique > 20)
+        })
+    };
+    let waited = timeout(Duration::from_secs(20), async {
+        while !everybody() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    waited.await.expect("everybody receives everybody within 20 s");
+}
+
+async fn three_meet_at(address: IpAddr) {
+    let node = node(address, 1).await;
+    let (phase, phases) = watch::channel(Phase::Count);
+    let mut people = Vec::new();
+    for number in 1..=3 {
+        people.push(join(&node, "call", number, address, &phases).await);
+    }
+    all_meet(&people).await;
+    phase.send(Phase::Stop).expect("they listen");
+    for person in people {
+        person.leave().await;
+    }
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_people_meet_over_ipv4() {
+    three_meet_at(Ipv4Addr::LOCALHOST.into()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_people_meet_over_ipv6() {
+    if std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        eprintln!("*** SKIPPED: this machine has no IPv6 loopback. Nothing was shown about IPv6. ***");
+        return;
+    }
+    three_meet_at(Ipv6Addr::LOCALHOST.into()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_on_two_workers_know_nothing_of_each_other() {
+    let address = Ipv4Addr::LOCALHOST.into();
+    let node = node(address, 2).await;
+    let (phase, phases) = watch::channel(Phase::Count);
+    let here = [join(&node, "here", 1, address, &phases).await, join(&node, "here", 2, address, &phases).await];
+    let there = [join(&node, "there", 3, address, &phases).await, join(&node, "there", 4, address, &phases).await];
+    all_meet(&here).await;
+    all_meet(&there).await;
+    assert_eq!((here[0].count(3, Kind::Audio).unique, there[0].count(1, Kind::Video).unique), (0, 0));
+    phase.send(Phase::Stop).expect("they listen");
+    for person in here.into_iter().chain(there) {
+        person.leave().await;
+    }
+    node.shut_down().await;
+}
