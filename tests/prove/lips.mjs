@@ -18,7 +18,7 @@ const REACH = 40;
 
 const { values: options } = parseArgs({
   options: {
-    flashes: { type: 'string', default: '26' },
+    flashes: { type: 'string', default: '40' },
     out: { type: 'string', default: fileURLToPath(new URL('../../docs/proof/call.jsonl', import.meta.url)) },
     'without-server': { type: 'boolean', default: false },
   },
