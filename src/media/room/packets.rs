@@ -123,17 +123,22 @@ impl Room {
             track.fed_by(stream.ssrc);
             self.deadline = now;
         }
+        if received.gap_too_large {
+            // Its jump is not its subscribers' jump: one that misses the packet after a few such could no longer tell the rollover counter.
+            track.generation = track.generation.wrapping_add(1);
+            if track.kind == MediaKind::Video {
+                track.keys.want();
+                self.deadline = now;
+            }
+        }
+        let generation = track.generation;
         let Some((codec_index, codec)) = received.codec else {
             // Nothing to forward, and nobody shall ask for it: subscribers close the gap.
-            self.tick.push(TickItem { track: track_index, sequence: received.sequence, skipped: true }, &track.subscribers);
+            self.tick.push(TickItem { track: track_index, sequence: received.sequence, generation, skipped: true }, &track.subscribers);
             return Err(Counter::DropPadding);
         };
         if track.muted {
             return Err(Counter::DropUnpublished);
-        }
-        if received.gap_too_large && track.kind == MediaKind::Video {
-            track.keys.want();
-            self.deadline = now;
         }
         if !std::mem::replace(&mut track.started, true) {
             shared.events.push_back(Event::TrackStarted { room: self.id, track: track.id });
@@ -148,6 +153,7 @@ impl Room {
         }
         let meta = PacketMeta {
             sequence: received.sequence,
+            generation,
             arrived: now,
             timestamp: received.header.timestamp,
             marker: received.header.marker,
@@ -158,7 +164,7 @@ impl Room {
             vp8: if codec == Codec::Vp8 { vp8::Descriptor::parse(payload) } else { None },
         };
         track.cache.insert(meta, packet);
-        self.tick.push(TickItem { track: track_index, sequence: received.sequence, skipped: false }, &track.subscribers);
+        self.tick.push(TickItem { track: track_index, sequence: received.sequence, generation, skipped: false }, &track.subscribers);
         Ok(())
     }
 

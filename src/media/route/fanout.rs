@@ -22,6 +22,8 @@ pub struct TickItem {
     pub track: usize,
     /// Extended sequence number of the source.
     pub sequence: u64,
+    /// The track's generation when it arrived.
+    pub generation: u32,
     /// Whether it was padding only: nothing to forward, a number to skip.
     pub skipped: bool,
 }
@@ -82,9 +84,10 @@ fn forward(now: Time, wall: Ntp, peer: &mut Peer, tracks: &Slab<Track>, item: Ti
     let Some(track) = tracks.get(item.track) else { return };
     let Some((leg, way)) = peer.leg_and_way(leg) else { return };
     if item.skipped {
-        return leg.skip(track, item.sequence);
+        return leg.skip(item.generation, item.sequence);
     }
-    let Some(packet) = track.cache.get(item.sequence) else { return };
+    // Another stream may have taken the number since: that packet has an item of its own.
+    let Some(packet) = track.cache.get(item.sequence).filter(|p| p.meta.generation == item.generation) else { return };
     match leg.forward(now, wall, track, packet, way, out) {
         Ok(()) => counters.add(Counter::RtpForwarded),
         Err(reason) => counters.add(reason),
