@@ -55,8 +55,6 @@ pub struct Peer {
     pub rtt: Option<u32>,
     /// Our wall clock minus its NTP clock, in microseconds, from its first sender report.
     pub clock_offset: Option<i64>,
-    /// Whether control has been told that it is down.
-    pub down: bool,
     waiting_dtls: VecDeque<Vec<u8>>,
     fir_number: u8,
 }
@@ -115,7 +113,6 @@ impl Peer {
             fir_number: 0,
             rtt: None,
             clock_offset: None,
-            down: false,
             waiting_dtls: VecDeque::new(),
         }
     }

@@ -18,6 +18,7 @@ impl Room {
     pub fn handle_stun(&mut self, now: Time, index: usize, path: Path, datagram: &[u8], shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let mut response = [0; 256];
+        let generations = peer.ice.local_ufrags().count();
         let answer = match peer.ice.handle_request(now, path, datagram, &mut response) {
             Ok(answer) => answer,
             Err(reason) => return shared.counters.add(stun_drop(reason)),
@@ -25,17 +26,35 @@ impl Room {
         shared.counters.add(if answer.role_conflict { Counter::StunRoleConflict } else { Counter::StunAnswered });
         shared.reply(path, &response[..answer.len]);
         let at = PeerAt { room: self.key, peer: index };
-        if answer.validated {
+        if peer.ice.local_ufrags().count() < generations {
+            shared.demux.retain_users(at, |user| peer.ice.local_ufrags().any(|known| known == user));
+        }
+        // Also when it is known: another peer may have been reached on this path meanwhile.
+        if peer.ice.is_validated(path) && shared.demux.path(&path) != Some(at) {
             shared.demux.add_path(path, at);
+        }
+        if answer.validated {
             shared.demux.retain_paths(at, |p| peer.ice.is_validated(*p));
             self.begin_handshake(now, index, shared);
         }
-        if let Some(peer) = self.peers.get_mut(index)
-            && std::mem::take(&mut peer.down)
-        {
-            shared.events.push_back(Event::Reconnected { room: self.id, peer: peer.id });
+        if answer.reconnected {
+            self.reconnected(index, shared);
         }
         self.due(now);
+    }
+
+    /// Consent is back. What was not sent meanwhile took no numbers and is not asked for: every subscription begins anew.
+    fn reconnected(&mut self, index: usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        shared.events.push_back(Event::Reconnected { room: self.id, peer: peer.id });
+        for leg in &mut peer.legs {
+            if let Some(track) = leg.source().and_then(|t| self.tracks.get_mut(t)) {
+                leg.begin_anew(track.kind);
+                if track.kind == MediaKind::Video {
+                    track.keys.want();
+                }
+            }
+        }
     }
 
     /// There is a way to the peer: a handshake that has not begun begins (or waits for the peer to begin it).
