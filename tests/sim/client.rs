@@ -16,13 +16,13 @@ use althing::media::packet::rtcp::{self, Rtcp};
 use althing::media::packet::rtp::RtpHeader;
 use althing::media::peer::Srtp;
 use althing::media::transport::{DtlsEvent, DtlsIdentity, DtlsTransport, ReceiveStream, SrtpError};
-use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_USE_CANDIDATE, ATTR_USERNAME};
+use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_USE_CANDIDATE, ATTR_USERNAME, AttrType};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 
 pub use heard::{Heard, Stamp};
-pub use sending::Published;
+pub use sending::{Published, written};
 
 pub const VP8: u8 = 96;
 pub const VP8_RTX: u8 = 97;
@@ -223,13 +223,18 @@ impl Client {
         }
     }
 
-    /// An ICE check with the present credentials.
+    /// An ICE check with the present credentials that nominates its path.
     pub fn check(&self) -> Vec<u8> {
-        self.check_with(&format!("{}:{}", self.ice.local_ufrag, self.ice.remote_ufrag), Some(&self.ice.local_pwd))
+        self.check_with(&self.username(), Some(&self.ice.local_pwd), &[(ATTR_ICE_CONTROLLING, &[7; 8]), (ATTR_USE_CANDIDATE, &[])])
     }
 
-    /// An ICE check with any user name, with or without integrity.
-    pub fn check_with(&self, username: &str, password: Option<&str>) -> Vec<u8> {
+    /// The user name of its checks.
+    pub fn username(&self) -> String {
+        format!("{}:{}", self.ice.local_ufrag, self.ice.remote_ufrag)
+    }
+
+    /// An ICE check with any user name and attributes, with or without integrity.
+    pub fn check_with(&self, username: &str, password: Option<&str>, attributes: &[(AttrType, &[u8])]) -> Vec<u8> {
         let provider = rtc_crypto::default_provider().expect("a provider");
         let mut message = Message::new();
         let mut id = [0; 12];
@@ -238,8 +243,7 @@ impl Client {
         message.set_type(BINDING_REQUEST);
         message.write_header();
         message.add(ATTR_USERNAME, username.as_bytes());
-        message.add(ATTR_ICE_CONTROLLING, &7u64.to_be_bytes());
-        message.add(ATTR_USE_CANDIDATE, &[]);
+        attributes.iter().for_each(|(kind, value)| message.add(*kind, value));
         if let Some(password) = password {
             MessageIntegrity::new_short_term_integrity_with_provider(password.to_owned(), provider.crypto())
                 .add_to(&mut message)

@@ -3,6 +3,7 @@
 //! `ALTHING_SIM_SEED=n` adds a seed; the others are constants, so that a failure can be repeated.
 
 mod client;
+mod edges;
 mod network;
 mod stories;
 mod world;
