@@ -181,6 +181,7 @@ impl Client {
             if self.checks {
                 out.push(self.check());
             }
+            self.after_dtls(out);
         }
         if let Some(dtls) = &mut self.dtls
             && dtls.poll_timeout().is_some_and(|at| at <= now)
@@ -251,6 +252,15 @@ impl Client {
         }
         FINGERPRINT.add_to(&mut message).expect("fingerprint");
         message.raw
+    }
+
+    /// Ends the connection as a browser does: with DTLS. It goes out with the next tick.
+    pub fn close(&mut self, now: Time) {
+        if let Some(dtls) = &mut self.dtls {
+            dtls.close(now);
+            self.next_check = now;
+            self.checks = false;
+        }
     }
 
     fn after_dtls(&mut self, out: &mut Vec<Vec<u8>>) {
