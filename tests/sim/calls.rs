@@ -219,10 +219,16 @@ fn two_rooms(workers: u64) -> Vec<String> {
         assert_all_see_all(&house, &members.iter().copied().skip(room).step_by(2).collect::<Vec<_>>(), 200);
     }
     let outcome = |m: &crate::member::Member| {
-        let received: Vec<_> = m.shown().iter().map(|(who, audio, video)| {
-            let heard = |ssrc: &Option<u32>| house.world.clients[m.client].heard[&ssrc.expect("both halves")].packets.values().copied().collect::<Vec<_>>();
-            (who.clone(), heard(audio), heard(video))
-        }).collect();
+        let received: Vec<_> = m
+            .shown()
+            .iter()
+            .map(|(who, audio, video)| {
+                let heard = |ssrc: &Option<u32>| {
+                    house.world.clients[m.client].heard[&ssrc.expect("both halves")].packets.values().copied().collect::<Vec<_>>()
+                };
+                (who.clone(), heard(audio), heard(video))
+            })
+            .collect();
         format!("{} {:?} {received:?}", m.name, m.events)
     };
     house.members.iter().map(outcome).collect()

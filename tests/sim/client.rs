@@ -21,6 +21,7 @@ use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 
+#[allow(unused_imports, reason = "some of those who share this file need no name for it")]
 pub use heard::{Heard, Stamp};
 pub use sending::{Published, written};
 
@@ -246,9 +247,7 @@ impl Client {
         message.add(ATTR_USERNAME, username.as_bytes());
         attributes.iter().for_each(|(kind, value)| message.add(*kind, value));
         if let Some(password) = password {
-            MessageIntegrity::new_short_term_integrity_with_provider(password.to_owned(), provider.crypto())
-                .add_to(&mut message)
-                .expect("integrity");
+            MessageIntegrity::new_short_term_integrity_with_provider(password.to_owned(), provider.crypto()).add_to(&mut message).expect("integrity");
         }
         FINGERPRINT.add_to(&mut message).expect("fingerprint");
         message.raw
@@ -287,7 +286,10 @@ impl Client {
             let opened = receiver.open(stream, &mut bytes, header.header_len, header.sequence, header.ssrc).expect("authentic RTX");
             let payload = &bytes[header.header_len..header.header_len + opened.payload_len];
             let original = heard.stream.index(u16::from_be_bytes([payload[0], payload[1]]));
-            return heard.note(now, original, heard::stamp(header.payload_type, &payload[2..]));
+            if let Some(stamp) = heard::stamp(header.payload_type, &payload[2..]) {
+                heard.note(now, original, stamp);
+            }
+            return;
         }
         let sealed = bytes.clone();
         let opened = match receiver.open(&mut heard.stream, &mut bytes, header.header_len, header.sequence, header.ssrc) {
@@ -308,7 +310,9 @@ impl Client {
         if heard.packets.last_key_value().is_none_or(|(highest, _)| opened.index > *highest) {
             heard.last_out_timestamp = header.timestamp;
         }
-        heard.note(now, opened.index, stamp);
+        if let Some(stamp) = stamp {
+            heard.note(now, opened.index, stamp);
+        }
     }
 
     fn take_rtcp(&mut self, now: Time, compound: &[u8], out: &mut Vec<Vec<u8>>) {

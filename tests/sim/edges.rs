@@ -144,7 +144,8 @@ fn a_role_conflict_does_not_bring_consent_back() {
     world.run(Duration::from_secs(1));
     world.clients[0].checks = false;
     world.run(Duration::from_secs(33));
-    let controlled = world.clients[0].check_with(&world.clients[0].username(), Some(&world.clients[0].ice.local_pwd), &[(ATTR_ICE_CONTROLLED, &[1; 8])]);
+    let controlled =
+        world.clients[0].check_with(&world.clients[0].username(), Some(&world.clients[0].ice.local_pwd), &[(ATTR_ICE_CONTROLLED, &[1; 8])]);
     world.inject(path(0), controlled);
     assert_eq!(world.count(Counter::StunRoleConflict), 1);
     let back = |world: &World| world.events.iter().filter(|e| matches!(e, Event::Reconnected { .. })).count();

@@ -57,15 +57,15 @@ impl Heard {
     }
 }
 
-/// Reads the stamp that `sending` put into a payload.
-pub(super) fn stamp(payload_type: u8, payload: &[u8]) -> Stamp {
-    let at = if payload_type == OPUS { 1 } else { 5 };
-    let word = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("stamped"));
-    Stamp {
-        client: word(at),
-        kind: payload[at + 4],
-        number: u64::from(word(at + 5)) << 32 | u64::from(word(at + 9)),
-        timestamp: word(at + 13),
-        key: payload[at + 17] == 1,
-    }
+/// Reads the stamp that `sending` put into a payload; none in what was cut short or changed on purpose.
+pub(super) fn stamp(payload_type: u8, payload: &[u8]) -> Option<Stamp> {
+    let stamp = payload.get(if payload_type == OPUS { 1 } else { 5 }..)?;
+    let word = |at: usize| Some(u32::from_be_bytes(stamp.get(at..at + 4)?.try_into().ok()?));
+    Some(Stamp {
+        client: word(0)?,
+        kind: *stamp.get(4)?,
+        number: u64::from(word(5)?) << 32 | u64::from(word(9)?),
+        timestamp: word(13)?,
+        key: *stamp.get(17)? == 1,
+    })
 }

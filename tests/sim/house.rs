@@ -41,14 +41,8 @@ impl House {
 
     /// Opens a room on a worker; returns its number.
     pub fn open(&mut self, worker: usize) -> usize {
-        let rules = Rules {
-            members: 100,
-            grace: Duration::from_secs(30),
-            resume: Duration::from_secs(60),
-            history: 200,
-            chat_bytes: 4_096,
-            mlines: 64,
-        };
+        let rules =
+            Rules { members: 100, grace: Duration::from_secs(30), resume: Duration::from_secs(60), history: 200, chat_bytes: 4_096, mlines: 64 };
         let fingerprint = self.world.identity.fingerprint().value.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":");
         let ground = Ground { worker: WorkerId(worker as u16), fingerprint, candidates: vec!["192.0.2.1:40000".parse().expect("an address")] };
         let name = RoomName::new(&format!("room{}", self.rooms.len())).expect("a name");

@@ -74,7 +74,12 @@ impl Member {
             OkResult::Joined { resume, pairs, seq, slots, chat, .. } => {
                 (self.secret, self.pairs, self.seq) = (resume.clone(), *pairs, *seq);
                 self.slots.clone_from(slots);
-                chat.iter().filter(|m| !self.chat.contains_key(&m.number)).cloned().collect::<Vec<_>>().iter().for_each(|m| self.heard(m.number, &m.text));
+                chat.iter()
+                    .filter(|m| !self.chat.contains_key(&m.number))
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .for_each(|m| self.heard(m.number, &m.text));
             }
             OkResult::Answer { sdp, pairs, published } => {
                 self.ssrcs = announced(sdp);

@@ -37,7 +37,9 @@ pub fn offer(client: &Client, pairs: u32) -> String {
 
 fn media(kind: MediaKind) -> String {
     let own = match kind {
-        MediaKind::Audio => format!("m=audio 9 UDP/TLS/RTP/SAVPF {OPUS}\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:{OPUS} opus/48000/2\r\na=rtcp-fb:{OPUS} transport-cc\r\n"),
+        MediaKind::Audio => {
+            format!("m=audio 9 UDP/TLS/RTP/SAVPF {OPUS}\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:{OPUS} opus/48000/2\r\na=rtcp-fb:{OPUS} transport-cc\r\n")
+        }
         MediaKind::Video => format!(
             "m=video 9 UDP/TLS/RTP/SAVPF {VP8} {VP8_RTX}\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:{VP8} VP8/90000\r\na=rtcp-fb:{VP8} nack\r\n\
              a=rtcp-fb:{VP8} nack pli\r\na=rtcp-fb:{VP8} transport-cc\r\na=rtpmap:{VP8_RTX} rtx/90000\r\na=fmtp:{VP8_RTX} apt={VP8}\r\n"

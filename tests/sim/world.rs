@@ -142,7 +142,8 @@ impl World {
     /// Goes on to the next thing that happens until `end`; false when nothing does.
     pub fn step(&mut self, end: Time) -> bool {
         let clients = self.clients.iter().filter(|c| c.online).map(Client::next_at).min();
-        let next = [clients, self.network.next_at()].into_iter().chain(self.engines.iter().map(Engine::poll_timeout)).flatten().min().unwrap_or(Time::NEVER);
+        let next =
+            [clients, self.network.next_at()].into_iter().chain(self.engines.iter().map(Engine::poll_timeout)).flatten().min().unwrap_or(Time::NEVER);
         if next > end {
             return false;
         }
