@@ -147,7 +147,7 @@ fn figures(run: &Run, name: &str, outcome: &Outcome) -> Vec<Row> {
     let counter = |metric: &str| outcome.metrics.iter().filter(|(name, _)| name.starts_with(metric)).map(|(_, value)| value).sum();
     let figures = [
         ("offered", total.offered as f64, "packets"),
-        ("forwarded", total.expected as f64, "packets"),
+        ("expected", total.expected as f64, "packets"),
         ("duplicates", total.duplicates as f64, "packets"),
         ("reordered", total.reordered as f64, "packets"),
         ("retransmitted", counter("althing_rtp_packets_retransmitted_total"), "packets"),

@@ -28,27 +28,35 @@ if (!options['without-server'] && !inNamespace() && canEnter()) process.exit(awa
 
 const page = await servePage();
 const rows = [];
-try {
-  if (options['without-server']) await tryWithoutServer();
-  else await prove();
-} finally {
-  page.close();
-}
+let failed = false;
+if (options['without-server']) await tryWithoutServer();
+else await prove();
+page.close();
 if (rows.length > 0) writeRows(options.out, rows);
-process.exit(rows.some(({ pass }) => pass === false) ? 1 : 0);
+process.exit(failed || rows.some(({ pass }) => pass === false) ? 1 : 0);
 
 async function prove() {
   // The page is not the server's own.
   const server = await startServer({ ALTHING_HTTP__ORIGINS: '*', ALTHING_LOG__LEVEL: 'warn' });
   const url = `ws://127.0.0.1:${server.port}/ws`;
   try {
-    if (installed.chromium) await chromium(url);
+    if (installed.chromium) await attempt('Chromium', () => chromium(url));
     else console.log('*** SKIPPED: Chromium is not installed. Nothing was shown about lips. ***');
     if (!installed.firefox) console.log('*** SKIPPED: Firefox is not installed. ***');
     else if (!inNamespace()) console.log('*** SKIPPED: Firefox needs a network namespace, and that needs root. ***');
-    else await firefox(url);
+    else await attempt('Firefox', () => firefox(url));
   } finally {
     await server.stop();
+  }
+}
+
+/** What one browser shows is kept when the other fails. */
+async function attempt(browser, work) {
+  try {
+    await work();
+  } catch (error) {
+    failed = true;
+    console.error(`${browser} failed:`, error);
   }
 }
 
