@@ -276,7 +276,7 @@ impl Leg {
         Some(SenderInfo { ntp: wall, rtp_timestamp, packets: self.packets, octets: self.octets })
     }
 
-    /// The first packet of a source: its numbers continue those of the one before (see DESIGN of slots in docs/adr).
+    /// The first packet of a source: its numbers continue those of the one before (docs/adr/0005-timestamps-and-lips.md).
     fn begin(&mut self, now: Time, wall_now: Ntp, track: &Track, packet: &CachedPacket<'_>) {
         let meta = packet.meta;
         let wall = self.wall.at(track.captured_at(now, wall_now, meta.timestamp));
