@@ -75,7 +75,6 @@ prove: prove-call
 prove-call: web
 	@scripts/need.sh build browsers lab
 	$(call say,building the server and the clients)
-	@cargo build --release --locked 2>&1 | scripts/progress.sh
 	@cargo bench --locked --bench prove_call --no-run 2>&1 | scripts/progress.sh
 	$(call say,ten participants: 60 s clean$(comma) 60 s with 2 % loss each way)
 	@cargo bench --quiet --locked --bench prove_call

@@ -63,6 +63,11 @@ impl Demux {
         self.users.remove(ufrag);
     }
 
+    /// Forgets all user name fragments of a peer but those that `keep` names.
+    pub fn retain_users(&mut self, at: PeerAt, keep: impl Fn(&str) -> bool) {
+        self.users.retain(|ufrag, owner| *owner != at || keep(ufrag));
+    }
+
     /// Whom a user name fragment belongs to.
     pub fn user(&self, ufrag: &str) -> Option<PeerAt> {
         self.users.get(ufrag).copied()

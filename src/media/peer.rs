@@ -55,8 +55,6 @@ pub struct Peer {
     pub rtt: Option<u32>,
     /// Our wall clock minus its NTP clock, in microseconds, from its first sender report.
     pub clock_offset: Option<i64>,
-    /// Whether control has been told that it is down.
-    pub down: bool,
     waiting_dtls: VecDeque<Vec<u8>>,
     fir_number: u8,
 }
@@ -115,7 +113,6 @@ impl Peer {
             fir_number: 0,
             rtt: None,
             clock_offset: None,
-            down: false,
             waiting_dtls: VecDeque::new(),
         }
     }
@@ -125,11 +122,13 @@ impl Peer {
         if self.ice.may_send() { self.ice.selected() } else { None }
     }
 
-    /// Takes a negotiated plan. m-lines keep their index; legs keep their state.
+    /// Takes a negotiated plan. m-lines keep their index; legs keep their state, unless their m-line was taken for another one.
     pub fn negotiate(&mut self, now: Time, plan: MediaPlan, random: &mut Random) {
         for line in plan.send.iter().filter(|l| usize::from(l.mline) < MOST_MLINES) {
             match self.legs.iter_mut().find(|l| l.mline() == line.mline) {
-                Some(leg) => leg.renegotiate(line.clone()),
+                Some(leg) if leg.ssrc() == line.ssrc => leg.renegotiate(line.clone()),
+                // Another SSRC begins with a rollover counter of 0: its numbers cannot be those of the one before.
+                Some(leg) => *leg = Leg::new(now, line.clone(), random),
                 None => self.legs.push(Leg::new(now, line.clone(), random)),
             }
         }

@@ -18,7 +18,7 @@ use super::publish::track::Track;
 use super::route::fanout::Tick;
 use super::transport::DtlsTransport;
 use crate::base::{PeerId, RoomId, Time, TrackId};
-use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, RoomCommand, SecurityPlan, TransportPlan};
+use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan};
 
 /// A room on a worker.
 pub struct Room {
@@ -131,6 +131,13 @@ impl Room {
     fn negotiate(&mut self, now: Time, id: PeerId, plan: MediaPlan, shared: &mut Shared) -> Option<()> {
         let index = self.peer_index(id)?;
         let changed = self.peers[index].plan.receive != plan.receive;
+        for leg in 0..self.peers[index].legs.len() {
+            // A slot's m-line is gone, or has been taken for another one: what went there does no longer.
+            let (mline, ssrc) = (self.peers[index].legs[leg].mline(), self.peers[index].legs[leg].ssrc());
+            if !plan.send.iter().any(|l| (l.mline, l.ssrc) == (mline, ssrc)) {
+                self.detach(now, index, leg);
+            }
+        }
         self.peers[index].negotiate(now, plan, &mut shared.random);
         if changed {
             self.recompile_subscribers_of(index);
@@ -234,41 +241,44 @@ impl Room {
 
     fn point(&mut self, now: Time, id: PeerId, mline: u8, source: Option<TrackId>) -> Option<()> {
         let subscriber = self.peer_index(id)?;
-        let source = match source {
-            Some(track) => Some(self.track_index(track)?),
-            None => None,
-        };
         let leg = self.peers[subscriber].legs.iter().position(|l| l.mline() == mline)?;
-        if let Some(before) = self.peers[subscriber].legs[leg].source() {
-            if Some(before) == source {
-                return Some(());
-            }
-            self.peers[subscriber].route(before, None);
-            self.tracks[before].subscribers.remove(subscriber);
-        }
-        let Some(index) = source else {
-            self.peers[subscriber].legs[leg].point(now, None);
+        let Some(source) = source else {
+            self.detach(now, subscriber, leg);
             return Some(());
         };
+        let index = self.track_index(source)?;
+        if self.peers[subscriber].legs[leg].source() == Some(index) {
+            return Some(());
+        }
+        let plan = self.peers.get(self.tracks[index].publisher)?.receive_plan(self.tracks[index].mline)?.clone();
+        self.detach(now, subscriber, leg);
         // One subscriber gets a track once: it moves here from wherever it was.
         if let Some(other) = self.peers[subscriber].leg_of(index) {
-            self.peers[subscriber].legs[other].point(now, None);
+            self.detach(now, subscriber, other);
         }
-        self.attach(now, subscriber, leg, index)
+        self.attach(now, (subscriber, leg), index, &plan);
+        Some(())
     }
 
-    fn attach(&mut self, now: Time, subscriber: usize, leg: usize, index: usize) -> Option<()> {
+    fn attach(&mut self, now: Time, (subscriber, leg): (usize, usize), index: usize, plan: &ReceivePlan) {
         let track = &mut self.tracks[index];
         track.subscribers.insert(subscriber);
         if track.kind == MediaKind::Video {
             track.keys.want();
         }
-        let plan = self.peers.get(track.publisher)?.receive_plan(track.mline)?.clone();
         let peer = &mut self.peers[subscriber];
         peer.route(index, Some(leg));
-        peer.legs[leg].point(now, Some((index, track, &plan)));
+        peer.legs[leg].point(now, Some((index, track, plan)));
         self.due(now);
-        Some(())
+    }
+
+    /// A leg shows and plays nothing any more.
+    fn detach(&mut self, now: Time, subscriber: usize, leg: usize) {
+        let peer = &mut self.peers[subscriber];
+        let Some(before) = peer.legs[leg].source() else { return };
+        peer.route(before, None);
+        peer.legs[leg].point(now, None);
+        self.tracks[before].subscribers.remove(subscriber);
     }
 
     fn recompile_subscribers_of(&mut self, publisher: usize) {

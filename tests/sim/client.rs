@@ -1,82 +1,60 @@
-//! A simulated participant: real ICE checks, real SRTP with injected keys, streams whose every packet is stamped, so that
-//! what arrives can be told exactly.
+//! A simulated participant: real ICE checks, SRTP with injected keys or from a real handshake, streams whose every packet
+//! is stamped, so that what arrives can be told exactly.
+
+#[path = "heard.rs"]
+mod heard;
+#[path = "sending.rs"]
+mod sending;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use althing::base::random::Random;
-use althing::base::{Ntp, PeerId, Time};
+use althing::base::{PeerId, Time};
 use althing::contract::*;
-use althing::media::packet::rtcp::{self, Compound, Rtcp, SenderInfo};
+use althing::media::packet::rtcp::{self, Rtcp};
 use althing::media::packet::rtp::RtpHeader;
-use althing::media::transport::{ReceiveStream, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
-use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_USE_CANDIDATE, ATTR_USERNAME};
+use althing::media::peer::Srtp;
+use althing::media::transport::{DtlsEvent, DtlsIdentity, DtlsTransport, ReceiveStream, SrtpError};
+use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_USE_CANDIDATE, ATTR_USERNAME, AttrType};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 
+#[allow(unused_imports, reason = "some of those who share this file need no name for it")]
+pub use heard::{Heard, Stamp};
+pub use sending::{Published, written};
+
 pub const VP8: u8 = 96;
 pub const VP8_RTX: u8 = 97;
 pub const OPUS: u8 = 111;
-const MID_ID: u8 = 4;
-const LEVEL_ID: u8 = 1;
-const TWCC_ID: u8 = 3;
-
-/// A stream that the client sends.
-pub struct Published {
-    pub mline: u8,
-    pub kind: MediaKind,
-    pub ssrc: u32,
-    /// Extended number of the next packet: its stamp.
-    pub next: u64,
-    timestamp: u32,
-    next_at: Time,
-    pub active: bool,
-    key_frame_due: bool,
-    pub key_frame_requests: u64,
-    sent: BTreeMap<u16, (Vec<u8>, u64)>,
-    nacked: u64,
-}
-
-/// What has come on one slot's SSRC.
-#[derive(Default)]
-pub struct Heard {
-    stream: ReceiveStream,
-    /// Extended outgoing number → stamp.
-    pub packets: BTreeMap<u64, Stamp>,
-    pub duplicates: u64,
-    /// The very same packet, again: asked for twice.
-    pub repeats: u64,
-    missing: BTreeMap<u64, Time>,
-    pub sender_reports: Vec<(Ntp, u32, Time)>,
-    /// The outgoing RTP timestamp of the packet with the highest number.
-    pub last_out_timestamp: u32,
-}
-
-/// What a packet says about itself.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Stamp {
-    pub client: u32,
-    pub kind: u8,
-    pub number: u64,
-    pub timestamp: u32,
-    pub key: bool,
-}
+pub const MID_ID: u8 = 4;
+pub const LEVEL_ID: u8 = 1;
+pub const TWCC_ID: u8 = 3;
 
 pub struct Client {
     pub index: usize,
+    /// The worker that it sends to.
+    pub worker: usize,
     pub peer: PeerId,
     pub ice: IceCredentials,
-    keys: SrtpKeys,
-    sender: SrtpSender,
-    receiver: SrtpReceiver,
-    rtcp_sender: SrtcpSender,
-    rtcp_receiver: SrtcpReceiver,
+    /// As the server has them; replaced when a handshake agrees on others.
+    pub keys: SrtpKeys,
+    /// None until a handshake is done.
+    pub srtp: Option<Srtp>,
+    /// A real handshake instead of injected keys: our half of it, and what the server is to expect.
+    dtls: Option<Box<DtlsTransport>>,
+    handshake: Option<(DtlsRole, Fingerprint)>,
     pub published: Vec<Published>,
     /// By SSRC.
     pub heard: BTreeMap<u32, Heard>,
     rtx_streams: BTreeMap<u32, ReceiveStream>,
+    /// RTX SSRCs that an answer has announced, each with its media SSRC; without one, an RTX SSRC is its media SSRC and one.
+    pub rtx_of: BTreeMap<u32, u32>,
     pub has_rtx: bool,
+    /// Whether it answers NACK with RTX (as browsers do) or with the very same packet.
+    pub repeats_as_rtx: bool,
+    rtx_next: u64,
     pub online: bool,
     /// Whether it sends ICE checks.
     pub checks: bool,
@@ -108,17 +86,20 @@ impl Client {
         };
         Self {
             index,
+            worker: 0,
             peer: PeerId(index as u64 + 1),
             ice,
-            sender: SrtpSender::new(profile, &keys.receive_key, &keys.receive_salt).expect("keys"),
-            receiver: SrtpReceiver::new(profile, &keys.send_key, &keys.send_salt).expect("keys"),
-            rtcp_sender: SrtcpSender::new(profile, &keys.receive_key, &keys.receive_salt).expect("keys"),
-            rtcp_receiver: SrtcpReceiver::new(profile, &keys.send_key, &keys.send_salt).expect("keys"),
+            srtp: Some(Srtp::new(&mirrored(&keys)).expect("keys")),
+            dtls: None,
+            handshake: None,
             keys,
             published: Vec::new(),
             heard: BTreeMap::new(),
             rtx_streams: BTreeMap::new(),
+            rtx_of: BTreeMap::new(),
             has_rtx: true,
+            repeats_as_rtx: false,
+            rtx_next: 1,
             online: true,
             checks: true,
             reports_about_us: 0,
@@ -131,8 +112,22 @@ impl Client {
         }
     }
 
+    /// Agrees on keys by DTLS, the server taking `server_role`; `announced` is the certificate that the server is told of.
+    pub fn with_handshake(mut self, server_role: DtlsRole, server: Fingerprint, epoch: Instant, announced: Option<Fingerprint>) -> Self {
+        let identity = DtlsIdentity::generate().expect("a certificate");
+        let role = if server_role == DtlsRole::Server { DtlsRole::Client } else { DtlsRole::Server };
+        self.handshake = Some((server_role, announced.unwrap_or_else(|| identity.fingerprint())));
+        self.dtls = Some(Box::new(DtlsTransport::new(&identity, role, server, epoch)));
+        self.srtp = None;
+        self
+    }
+
     pub fn transport(&self) -> TransportPlan {
-        TransportPlan { ice: self.ice.clone(), security: SecurityPlan::Keys(self.keys.clone()) }
+        let security = match &self.handshake {
+            Some((role, fingerprint)) => SecurityPlan::Dtls { role: *role, fingerprint: fingerprint.clone() },
+            None => SecurityPlan::Keys(self.keys.clone()),
+        };
+        TransportPlan { ice: self.ice.clone(), security }
     }
 
     /// m-lines 0 (audio) and 1 (video) publish, then pairs of slots.
@@ -174,30 +169,10 @@ impl Client {
         }
     }
 
-    pub fn publish(&mut self, now: Time, kind: MediaKind) {
-        let mline = if kind == MediaKind::Audio { 0 } else { 1 };
-        // Near the wrap, so that every story crosses it.
-        let next = 65_500 + u64::from(self.random.next_u32() % 30);
-        let ssrc = 0x2000_0000 + (self.index as u32) * 16 + u32::from(mline);
-        let timestamp = u32::MAX - 90_000;
-        self.published.push(Published {
-            mline,
-            kind,
-            ssrc,
-            next,
-            timestamp,
-            next_at: now,
-            active: true,
-            key_frame_due: true,
-            key_frame_requests: 0,
-            sent: BTreeMap::new(),
-            nacked: 0,
-        });
-    }
-
     pub fn next_at(&self) -> Time {
         let media = self.published.iter().filter(|p| p.active).map(|p| p.next_at).min().unwrap_or(Time::NEVER);
-        media.min(self.next_check).min(self.next_report)
+        let dtls = self.dtls.as_ref().and_then(|d| d.poll_timeout()).unwrap_or(Time::NEVER);
+        media.min(self.next_check).min(self.next_report).min(dtls)
     }
 
     /// Everything that the client sends by itself.
@@ -207,6 +182,13 @@ impl Client {
             if self.checks {
                 out.push(self.check());
             }
+            self.after_dtls(out);
+        }
+        if let Some(dtls) = &mut self.dtls
+            && dtls.poll_timeout().is_some_and(|at| at <= now)
+        {
+            dtls.handle_timeout(now);
+            self.after_dtls(out);
         }
         for index in 0..self.published.len() {
             if self.published[index].active && self.published[index].next_at <= now {
@@ -221,141 +203,116 @@ impl Client {
 
     pub fn take(&mut self, now: Time, mut bytes: Vec<u8>, out: &mut Vec<Vec<u8>>) {
         match bytes.as_slice() {
-            [0..=3, ..] => {}
+            // The first answer to a check: there is a way to the server.
+            [0..=3, ..] => {
+                if let Some(dtls) = &mut self.dtls {
+                    dtls.start(now);
+                    self.after_dtls(out);
+                }
+            }
+            [20..=63, ..] => {
+                if let Some(dtls) = &mut self.dtls {
+                    let _ = dtls.handle_datagram(now, &bytes);
+                    self.after_dtls(out);
+                }
+            }
             [128..=191, 192..=223, ..] => {
-                let len = self.rtcp_receiver.open_rtcp(&mut bytes).expect("the server's RTCP is authentic");
+                let Some(srtp) = &mut self.srtp else { return };
+                let len = srtp.rtcp_receiver.open_rtcp(&mut bytes).expect("the server's RTCP is authentic");
                 self.take_rtcp(now, &bytes[..len], out);
             }
             _ => self.take_rtp(now, bytes),
         }
     }
 
-    fn check(&self) -> Vec<u8> {
+    /// An ICE check with the present credentials that nominates its path.
+    pub fn check(&self) -> Vec<u8> {
+        self.check_with(&self.username(), Some(&self.ice.local_pwd), &[(ATTR_ICE_CONTROLLING, &[7; 8]), (ATTR_USE_CANDIDATE, &[])])
+    }
+
+    /// The user name of its checks.
+    pub fn username(&self) -> String {
+        format!("{}:{}", self.ice.local_ufrag, self.ice.remote_ufrag)
+    }
+
+    /// An ICE check with any user name and attributes, with or without integrity.
+    pub fn check_with(&self, username: &str, password: Option<&str>, attributes: &[(AttrType, &[u8])]) -> Vec<u8> {
         let provider = rtc_crypto::default_provider().expect("a provider");
         let mut message = Message::new();
         let mut id = [0; 12];
         id[..8].copy_from_slice(&(self.index as u64).to_be_bytes());
-        let username = format!("{}:{}", self.ice.local_ufrag, self.ice.remote_ufrag);
         TransactionId(id).add_to(&mut message).expect("id");
         message.set_type(BINDING_REQUEST);
         message.write_header();
         message.add(ATTR_USERNAME, username.as_bytes());
-        message.add(ATTR_ICE_CONTROLLING, &7u64.to_be_bytes());
-        message.add(ATTR_USE_CANDIDATE, &[]);
-        MessageIntegrity::new_short_term_integrity_with_provider(self.ice.local_pwd.clone(), provider.crypto())
-            .add_to(&mut message)
-            .expect("integrity");
+        attributes.iter().for_each(|(kind, value)| message.add(*kind, value));
+        if let Some(password) = password {
+            MessageIntegrity::new_short_term_integrity_with_provider(password.to_owned(), provider.crypto()).add_to(&mut message).expect("integrity");
+        }
         FINGERPRINT.add_to(&mut message).expect("fingerprint");
         message.raw
     }
 
-    fn send_frame(&mut self, index: usize, out: &mut Vec<Vec<u8>>) {
-        let stream = &mut self.published[index];
-        let (packets, step, every) = match stream.kind {
-            MediaKind::Audio => (1, 960, Duration::from_millis(20)),
-            MediaKind::Video => (if stream.key_frame_due { 8 } else { 3 }, 3_000, Duration::from_micros(33_333)),
-        };
-        let key = std::mem::take(&mut stream.key_frame_due) && stream.kind == MediaKind::Video;
-        stream.timestamp = stream.timestamp.wrapping_add(step);
-        stream.next_at = stream.next_at + every;
-        for n in 0..packets {
-            let bytes = self.packet(index, key, n == 0, n + 1 == packets);
-            out.push(bytes);
+    /// Ends the connection as a browser does: with DTLS. It goes out with the next tick.
+    pub fn close(&mut self, now: Time) {
+        if let Some(dtls) = &mut self.dtls {
+            dtls.close(now);
+            self.next_check = now;
+            self.checks = false;
         }
     }
 
-    fn packet(&mut self, index: usize, key: bool, first: bool, last: bool) -> Vec<u8> {
-        let twcc = self.twcc;
-        self.twcc = self.twcc.wrapping_add(1);
-        let stream = &mut self.published[index];
-        let number = stream.next;
-        stream.next += 1;
-        let payload_type = if stream.kind == MediaKind::Audio { OPUS } else { VP8 };
-        let mut packet = vec![0x90, payload_type | if last { 0x80 } else { 0 }];
-        packet.extend((number as u16).to_be_bytes());
-        packet.extend(stream.timestamp.to_be_bytes());
-        packet.extend(stream.ssrc.to_be_bytes());
-        packet.extend([0xBE, 0xDE, 0, 2, MID_ID << 4, b'0' + stream.mline, LEVEL_ID << 4, 20, TWCC_ID << 4 | 1, (twcc >> 8) as u8, twcc as u8, 0]);
-        let header_len = packet.len();
-        if stream.kind == MediaKind::Audio {
-            packet.push(0xF8);
-        } else {
-            // A VP8 descriptor with a 15-bit picture id; the frame header's lowest bit is 0 in a key frame.
-            packet.extend([0x80 | if first { 0x10 } else { 0 }, 0x80, 0x80 | (number >> 8 & 0x7F) as u8, number as u8, u8::from(!key)]);
+    fn after_dtls(&mut self, out: &mut Vec<Vec<u8>>) {
+        let Some(dtls) = &mut self.dtls else { return };
+        while let Some(datagram) = dtls.poll_transmit() {
+            out.push(datagram.to_vec());
         }
-        packet.extend((self.index as u32).to_be_bytes());
-        packet.push(u8::from(stream.kind == MediaKind::Video));
-        packet.extend(number.to_be_bytes());
-        packet.extend(stream.timestamp.to_be_bytes());
-        packet.push(u8::from(key && first));
-        packet.resize(packet.len() + if stream.kind == MediaKind::Video { 900 } else { 80 }, 0xAB);
-        let len = packet.len();
-        packet.resize(len + 16, 0);
-        let sealed = self.sender.seal_in_place(&mut packet, header_len, len - header_len, stream.ssrc, number).expect("room for the tag");
-        packet.truncate(sealed);
-        stream.sent.insert(number as u16, (packet.clone(), number));
-        if stream.sent.len() > 600 {
-            stream.sent.pop_first();
-        }
-        packet
-    }
-
-    /// Receiver reports by RTCP: NACK for holes, sender reports for what is published.
-    fn send_feedback(&mut self, now: Time, out: &mut Vec<Vec<u8>>) {
-        let own = self.published.first().map_or(7, |p| p.ssrc);
-        for (ssrc, heard) in &mut self.heard {
-            let due: Vec<u16> =
-                heard.missing.iter().filter(|(_, since)| now.since(**since) >= Duration::from_millis(20)).map(|(n, _)| *n as u16).collect();
-            if due.is_empty() {
-                continue;
+        while let Some(event) = dtls.poll_event() {
+            if let DtlsEvent::Established(keys) = event {
+                self.srtp = Some(Srtp::new(&keys).expect("keys"));
+                self.keys = mirrored(&keys);
             }
-            let mut buffer = [0; 1_400];
-            let mut compound = Compound::new(&mut buffer[..1_300]);
-            assert!(compound.nack(own, *ssrc, &mut due.into_iter()));
-            let len = compound.len();
-            let sealed = self.rtcp_sender.seal_rtcp(&mut buffer, len).expect("room");
-            out.push(buffer[..sealed].to_vec());
-        }
-        let wall = Ntp::from_unix(Duration::from_secs(1_700_000_000)).plus_micros(now.as_micros() as i64 + self.wall_offset);
-        for stream in self.published.iter().filter(|p| p.active && p.next > 65_540) {
-            let mut buffer = [0; 1_400];
-            let mut compound = Compound::new(&mut buffer[..1_300]);
-            let age = now.micros_since(stream.next_at) as i64 - if stream.kind == MediaKind::Audio { 20_000 } else { 33_333 };
-            let rate = if stream.kind == MediaKind::Audio { 48 } else { 90 };
-            let info =
-                SenderInfo { ntp: wall, rtp_timestamp: stream.timestamp.wrapping_add((age.max(0) * rate / 1_000) as u32), packets: 1, octets: 1 };
-            assert!(compound.sender_report(stream.ssrc, info, &[]));
-            let len = compound.len();
-            let sealed = self.rtcp_sender.seal_rtcp(&mut buffer, len).expect("room");
-            out.push(buffer[..sealed].to_vec());
         }
     }
 
     fn take_rtp(&mut self, now: Time, mut bytes: Vec<u8>) {
+        let Some(receiver) = self.srtp.as_ref().map(|s| &s.receiver) else { return };
         let header = RtpHeader::parse(&bytes).expect("well-formed");
         let is_rtx = header.payload_type == VP8_RTX;
-        let media_ssrc = if is_rtx { header.ssrc - 1 } else { header.ssrc };
+        let media_ssrc = if is_rtx { self.rtx_of.get(&header.ssrc).copied().unwrap_or(header.ssrc.wrapping_sub(1)) } else { header.ssrc };
         let heard = self.heard.entry(media_ssrc).or_default();
         if is_rtx {
             let stream = self.rtx_streams.entry(header.ssrc).or_default();
-            let opened = self.receiver.open(stream, &mut bytes, header.header_len, header.sequence, header.ssrc).expect("authentic RTX");
+            let opened = receiver.open(stream, &mut bytes, header.header_len, header.sequence, header.ssrc).expect("authentic RTX");
             let payload = &bytes[header.header_len..header.header_len + opened.payload_len];
             let original = heard.stream.index(u16::from_be_bytes([payload[0], payload[1]]));
-            return heard.note(now, original, stamp(header.payload_type, &payload[2..]));
+            if let Some(stamp) = heard::stamp(header.payload_type, &payload[2..]) {
+                heard.note(now, original, stamp);
+            }
+            return;
         }
-        let opened = match self.receiver.open(&mut heard.stream, &mut bytes, header.header_len, header.sequence, header.ssrc) {
+        let sealed = bytes.clone();
+        let opened = match receiver.open(&mut heard.stream, &mut bytes, header.header_len, header.sequence, header.ssrc) {
             Ok(opened) => opened,
             Err(error) => {
                 assert_eq!(error, SrtpError::Replay, "authentic");
+                let index = heard.stream.index(header.sequence);
+                assert!(heard.sealed.get(&index).is_none_or(|first| *first == sealed), "one SRTP index protects two packets: {index}");
                 heard.repeats += 1;
                 return;
             }
         };
-        let stamp = stamp(header.payload_type, &bytes[header.header_len..header.header_len + opened.payload_len]);
+        heard.sealed.insert(opened.index, sealed);
+        if heard.sealed.len() > 2_000 {
+            heard.sealed.pop_first();
+        }
+        let stamp = heard::stamp(header.payload_type, &bytes[header.header_len..header.header_len + opened.payload_len]);
         if heard.packets.last_key_value().is_none_or(|(highest, _)| opened.index > *highest) {
             heard.last_out_timestamp = header.timestamp;
         }
-        heard.note(now, opened.index, stamp);
+        if let Some(stamp) = stamp {
+            heard.note(now, opened.index, stamp);
+        }
     }
 
     fn take_rtcp(&mut self, now: Time, compound: &[u8], out: &mut Vec<Vec<u8>>) {
@@ -366,10 +323,8 @@ impl Client {
                 }
                 Rtcp::ReceiverReport { blocks, .. } => self.reports_about_us += blocks.into_iter().count() as u64,
                 Rtcp::Nack { media, lost, .. } => {
-                    let Some(stream) = self.published.iter_mut().find(|p| p.ssrc == media) else { continue };
                     for sequence in lost.into_iter() {
-                        stream.nacked += 1;
-                        out.extend(stream.sent.get(&sequence).map(|(bytes, _)| bytes.clone()));
+                        self.send_again(media, sequence, out);
                     }
                 }
                 Rtcp::PictureLoss { media, .. } => {
@@ -385,42 +340,18 @@ impl Client {
     }
 }
 
-impl Heard {
-    fn note(&mut self, now: Time, number: u64, stamp: Stamp) {
-        if let Some((highest, _)) = self.packets.last_key_value() {
-            for missing in highest + 1..number {
-                self.missing.insert(missing, now);
-            }
-        }
-        self.missing.remove(&number);
-        if self.packets.insert(number, stamp).is_some() {
-            self.duplicates += 1;
-        }
-    }
-
-    /// Stamps of one sender, by outgoing number.
-    pub fn from(&self, client: usize) -> Vec<Stamp> {
-        self.packets.values().filter(|s| s.client == client as u32).copied().collect()
-    }
-
-    pub fn still_missing(&self) -> usize {
-        self.missing.len()
+/// The other side's view of the same keys.
+pub fn mirrored(keys: &SrtpKeys) -> SrtpKeys {
+    SrtpKeys {
+        profile: keys.profile,
+        receive_key: keys.send_key.clone(),
+        receive_salt: keys.send_salt.clone(),
+        send_key: keys.receive_key.clone(),
+        send_salt: keys.receive_salt.clone(),
     }
 }
 
-fn stamp(payload_type: u8, payload: &[u8]) -> Stamp {
-    let at = if payload_type == OPUS { 1 } else { 5 };
-    let word = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("stamped"));
-    Stamp {
-        client: word(at),
-        kind: payload[at + 4],
-        number: u64::from(word(at + 5)) << 32 | u64::from(word(at + 9)),
-        timestamp: word(at + 13),
-        key: payload[at + 17] == 1,
-    }
-}
-
-fn mid(mline: u8) -> Mid {
+pub fn mid(mline: u8) -> Mid {
     Mid::new(&mline.to_string()).expect("short")
 }
 

@@ -2,8 +2,14 @@
 //!
 //! `ALTHING_SIM_SEED=n` adds a seed; the others are constants, so that a failure can be repeated.
 
+mod calls;
 mod client;
+mod edges;
+mod handshakes;
+mod house;
+mod member;
 mod network;
+mod offer;
 mod stories;
 mod world;
 

@@ -138,7 +138,7 @@ fn those_who_stay_notice_nothing_of_ten_who_come_and_go() {
         let slot = &world.clients[0].heard[&world.clients[0].slot_ssrc(5)];
         let numbers: Vec<u64> = slot.packets.keys().copied().collect();
         assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1), "a slot's numbers have no gap across its guests");
-        assert_eq!(world.engine.report().peers, 2);
+        assert_eq!(world.engines[0].report().peers, 2);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A world: one engine, its clients, the network between them, and a virtual clock. One seed is one run.
+//! A world: engines, their clients, the network between them, and a virtual clock. One seed is one run.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,19 @@ use crate::network::{Datagram, Host, Link, Network};
 
 pub struct World {
     pub now: Time,
-    pub engine: Engine,
+    /// One for each worker.
+    pub engines: Vec<Engine>,
+    pub identity: DtlsIdentity,
+    pub epoch: Instant,
     pub clients: Vec<Client>,
     pub network: Network,
     pub link: Link,
     pub events: Vec<Event>,
     room: RoomId,
     out: Outgoing,
-    seed: u64,
+    pub seed: u64,
+    /// Datagrams that the engines have sent.
+    pub sent_back: u64,
     /// Says how many allocations this thread has made so far; the test that counts sets it.
     pub allocations: fn() -> u64,
     /// Allocations made by the engine, by what it was doing: datagrams in, packets out, timers.
@@ -28,13 +33,21 @@ pub struct World {
 }
 
 impl World {
+    /// One worker.
     pub fn new(seed: u64) -> Self {
+        Self::with_workers(seed, 1)
+    }
+
+    pub fn with_workers(seed: u64, workers: u64) -> Self {
         let identity = DtlsIdentity::generate().expect("a certificate");
+        let epoch = Instant::now();
         let wall_at_zero = Ntp::from_unix(Duration::from_secs(1_700_000_000));
-        let engine = Engine::new(EngineConfig { identity, epoch: Instant::now(), wall_at_zero, seed });
+        let engine = |n| Engine::new(EngineConfig { identity: identity.clone(), epoch, wall_at_zero, seed: seed + n * 1_000 });
         Self {
             now: Time::ZERO,
-            engine,
+            engines: (0..workers).map(engine).collect(),
+            identity,
+            epoch,
             clients: Vec::new(),
             network: Network::new(seed),
             link: Link::GOOD,
@@ -44,6 +57,7 @@ impl World {
             allocations: || 0,
             allocated: [0; 3],
             seed,
+            sent_back: 0,
         }
     }
 
@@ -90,7 +104,11 @@ impl World {
     }
 
     pub fn command(&mut self, what: RoomCommand) {
-        self.engine.handle_command(self.now, Command { room: self.room, what });
+        self.command_in(0, self.room, what);
+    }
+
+    pub fn command_in(&mut self, worker: usize, room: RoomId, what: RoomCommand) {
+        self.engines[worker].handle_command(self.now, Command { room, what });
         self.drain();
     }
 
@@ -101,7 +119,7 @@ impl World {
     }
 
     pub fn count(&self, counter: Counter) -> u64 {
-        self.engine.report().counters.get(counter)
+        self.engines.iter().map(|e| e.report().counters.get(counter)).sum()
     }
 
     /// A digest of what has happened, to compare runs.
@@ -111,18 +129,21 @@ impl World {
             .iter()
             .map(|c| c.heard.iter().map(|(s, h)| (*s, h.packets.len(), h.packets.last_key_value().map(|(n, s)| (*n, *s)))).collect::<Vec<_>>())
             .collect();
-        format!("{heard:?} {:?} {:?}", self.engine.report(), self.events)
+        let reports: Vec<_> = self.engines.iter().map(Engine::report).collect();
+        format!("{heard:?} {reports:?} {:?}", self.events)
     }
 
     /// The server receives bytes as if from a client's address (or any other).
     pub fn inject(&mut self, from: Path, mut bytes: Vec<u8>) {
-        self.engine.handle_read(self.now, from, &mut bytes);
+        self.engines[0].handle_read(self.now, from, &mut bytes);
         self.drain();
     }
 
-    fn step(&mut self, end: Time) -> bool {
+    /// Goes on to the next thing that happens until `end`; false when nothing does.
+    pub fn step(&mut self, end: Time) -> bool {
         let clients = self.clients.iter().filter(|c| c.online).map(Client::next_at).min();
-        let next = [clients, self.network.next_at(), self.engine.poll_timeout()].into_iter().flatten().min().unwrap_or(Time::NEVER);
+        let next =
+            [clients, self.network.next_at()].into_iter().chain(self.engines.iter().map(Engine::poll_timeout)).flatten().min().unwrap_or(Time::NEVER);
         if next > end {
             return false;
         }
@@ -137,9 +158,9 @@ impl World {
                 self.send_from(index, out);
             }
         }
-        if self.engine.poll_timeout().is_some_and(|at| at <= self.now) {
+        for engine in self.engines.iter_mut().filter(|e| e.poll_timeout().is_some_and(|at| at <= self.now)) {
             let before = (self.allocations)();
-            self.engine.handle_timeout(self.now);
+            engine.handle_timeout(self.now);
             self.allocated[2] += (self.allocations)() - before;
         }
         self.drain();
@@ -151,10 +172,11 @@ impl World {
             Host::Server => {
                 let mut bytes = datagram.bytes;
                 let before = (self.allocations)();
-                self.engine.handle_read(self.now, path(datagram.client), &mut bytes);
+                let engine = &mut self.engines[self.clients[datagram.client].worker];
+                engine.handle_read(self.now, path(datagram.client), &mut bytes);
                 self.allocated[0] += (self.allocations)() - before;
             }
-            Host::Client(index) if self.clients[index].online => {
+            Host::Client(index) if self.clients.get(index).is_some_and(|c| c.online) => {
                 let mut out = Vec::new();
                 self.clients[index].take(self.now, datagram.bytes, &mut out);
                 self.send_from(index, out);
@@ -170,21 +192,30 @@ impl World {
     }
 
     fn drain(&mut self) {
+        for worker in 0..self.engines.len() {
+            self.give_out(worker);
+            while self.engines[worker].has_deferred() {
+                self.engines[worker].handle_deferred(self.now);
+                self.give_out(worker);
+            }
+            self.events.extend(std::iter::from_fn(|| self.engines[worker].poll_event()));
+        }
+    }
+
+    fn give_out(&mut self, worker: usize) {
         loop {
             let before = (self.allocations)();
-            self.engine.poll_transmit(self.now, &mut self.out);
+            self.engines[worker].poll_transmit(self.now, &mut self.out);
             self.allocated[1] += (self.allocations)() - before;
             if self.out.is_empty() {
-                break;
+                return;
             }
             for datagram in self.out.datagrams() {
                 let client = usize::from(datagram.path.remote.port() - 10_000);
+                self.sent_back += 1;
                 self.network.send(self.now, self.link, Datagram { to: Host::Client(client), client, bytes: self.out.payload(datagram).to_vec() });
             }
             self.out.clear();
-        }
-        while let Some(event) = self.engine.poll_event() {
-            self.events.push(event);
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::media::rewrite::SourceExtensions;
 pub struct PacketMeta {
     /// Extended sequence number of the source.
     pub sequence: u64,
+    /// The track's generation when it arrived: numbers of different generations have nothing to do with each other.
+    pub generation: u32,
     /// When it arrived.
     pub arrived: Time,
     /// RTP timestamp of the source.
@@ -197,6 +199,7 @@ mod tests {
     fn meta(sequence: u64, arrived: Time) -> PacketMeta {
         PacketMeta {
             sequence,
+            generation: 0,
             arrived,
             timestamp: 0,
             marker: false,

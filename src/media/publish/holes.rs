@@ -87,6 +87,11 @@ impl Holes {
         self.holes.iter().map(|h| h.ask_at).min()
     }
 
+    /// Whether a sequence number is missing.
+    pub fn has(&self, sequence: u64) -> bool {
+        self.holes.binary_search_by_key(&sequence, |h| h.sequence).is_ok()
+    }
+
     /// Forgets all holes.
     pub fn clear(&mut self) {
         self.holes.clear();

@@ -116,12 +116,16 @@ fn repair<'a>(
     let codec = plan.codecs.iter().position(|c| c.rtx == Some(header.payload_type)).ok_or(Counter::DropPayloadType)?;
     let original = packet.get(header.header_len..header.header_len + OSN).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes);
     let original = original.filter(|_| packet.len() > header.header_len + OSN).ok_or(Counter::DropPadding)?;
-    let media = peer.streams.iter().position(|s| s.mline == mline && s.kind == StreamKind::Media).ok_or(Counter::DropPadding)?;
+    // An m-line whose SSRC has changed has several media streams: the one that misses it.
+    let misses = |s: &Stream| s.mline == mline && s.kind == StreamKind::Media && s.holes.has(s.srtp.index(original));
+    let media = peer.streams.iter().position(misses).ok_or(Counter::DropPadding)?;
     let state = &mut peer.streams[media];
     let original = state.srtp.index(original);
     if state.holes.arrived(now, state.reception.highest().map(|h| h.max(original)), original) != Arrival::Filled {
         return Err(Counter::DropPadding);
     }
+    // The original may still come late: it is a repeat then.
+    state.srtp.accept(original);
     counters.add(Counter::RtpRepaired);
     header.ssrc = state.ssrc;
     header.sequence = original as u16;

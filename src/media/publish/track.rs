@@ -23,7 +23,7 @@ pub struct Track {
     pub started: bool,
     /// The SSRC that feeds it.
     pub ssrc: Option<u32>,
-    /// Rises when another SSRC feeds it: sequence numbers and timestamps begin anew.
+    /// Rises when another SSRC feeds it, after a gap too large to repair, and when it is muted or not: subscribers begin anew.
     pub generation: u32,
     /// Its recent packets.
     pub cache: Cache,

@@ -18,6 +18,7 @@ impl Room {
     pub fn handle_stun(&mut self, now: Time, index: usize, path: Path, datagram: &[u8], shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let mut response = [0; 256];
+        let generations = peer.ice.local_ufrags().count();
         let answer = match peer.ice.handle_request(now, path, datagram, &mut response) {
             Ok(answer) => answer,
             Err(reason) => return shared.counters.add(stun_drop(reason)),
@@ -25,17 +26,35 @@ impl Room {
         shared.counters.add(if answer.role_conflict { Counter::StunRoleConflict } else { Counter::StunAnswered });
         shared.reply(path, &response[..answer.len]);
         let at = PeerAt { room: self.key, peer: index };
-        if answer.validated {
+        if peer.ice.local_ufrags().count() < generations {
+            shared.demux.retain_users(at, |user| peer.ice.local_ufrags().any(|known| known == user));
+        }
+        // Also when it is known: another peer may have been reached on this path meanwhile.
+        if peer.ice.is_validated(path) && shared.demux.path(&path) != Some(at) {
             shared.demux.add_path(path, at);
+        }
+        if answer.validated {
             shared.demux.retain_paths(at, |p| peer.ice.is_validated(*p));
             self.begin_handshake(now, index, shared);
         }
-        if let Some(peer) = self.peers.get_mut(index)
-            && std::mem::take(&mut peer.down)
-        {
-            shared.events.push_back(Event::Reconnected { room: self.id, peer: peer.id });
+        if answer.reconnected {
+            self.reconnected(index, shared);
         }
         self.due(now);
+    }
+
+    /// Consent is back. What was not sent meanwhile took no numbers and is not asked for: every subscription begins anew.
+    fn reconnected(&mut self, index: usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        shared.events.push_back(Event::Reconnected { room: self.id, peer: peer.id });
+        for leg in &mut peer.legs {
+            if let Some(track) = leg.source().and_then(|t| self.tracks.get_mut(t)) {
+                leg.begin_anew(track.kind);
+                if track.kind == MediaKind::Video {
+                    track.keys.want();
+                }
+            }
+        }
     }
 
     /// There is a way to the peer: a handshake that has not begun begins (or waits for the peer to begin it).
@@ -123,17 +142,22 @@ impl Room {
             track.fed_by(stream.ssrc);
             self.deadline = now;
         }
+        if received.gap_too_large {
+            // Its jump is not its subscribers' jump: one that misses the packet after a few such could no longer tell the rollover counter.
+            track.generation = track.generation.wrapping_add(1);
+            if track.kind == MediaKind::Video {
+                track.keys.want();
+                self.deadline = now;
+            }
+        }
+        let generation = track.generation;
         let Some((codec_index, codec)) = received.codec else {
             // Nothing to forward, and nobody shall ask for it: subscribers close the gap.
-            self.tick.push(TickItem { track: track_index, sequence: received.sequence, skipped: true }, &track.subscribers);
+            self.tick.push(TickItem { track: track_index, sequence: received.sequence, generation, skipped: true }, &track.subscribers);
             return Err(Counter::DropPadding);
         };
         if track.muted {
             return Err(Counter::DropUnpublished);
-        }
-        if received.gap_too_large && track.kind == MediaKind::Video {
-            track.keys.want();
-            self.deadline = now;
         }
         if !std::mem::replace(&mut track.started, true) {
             shared.events.push_back(Event::TrackStarted { room: self.id, track: track.id });
@@ -148,6 +172,7 @@ impl Room {
         }
         let meta = PacketMeta {
             sequence: received.sequence,
+            generation,
             arrived: now,
             timestamp: received.header.timestamp,
             marker: received.header.marker,
@@ -158,7 +183,7 @@ impl Room {
             vp8: if codec == Codec::Vp8 { vp8::Descriptor::parse(payload) } else { None },
         };
         track.cache.insert(meta, packet);
-        self.tick.push(TickItem { track: track_index, sequence: received.sequence, skipped: false }, &track.subscribers);
+        self.tick.push(TickItem { track: track_index, sequence: received.sequence, generation, skipped: false }, &track.subscribers);
         Ok(())
     }
 

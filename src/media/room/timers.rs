@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Room;
 use crate::base::{Bitrate, Ntp, Time};
 use crate::contract::{CNAME, Counter, DisconnectReason, Event, MediaKind};
+use crate::media::demux::PeerAt;
 use crate::media::engine::Shared;
 use crate::media::outgoing::MAX_DATAGRAM;
 use crate::media::packet::rtcp::{Compound, MAX_COUNT, ReportBlock};
@@ -53,7 +54,7 @@ impl Room {
     fn secure(&mut self, now: Time, index: usize, shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         if peer.ice.handle_timeout(now).is_some() {
-            peer.down = true;
+            shared.demux.retain_paths(PeerAt { room: self.key, peer: index }, |_| false);
             shared.events.push_back(Event::Disconnected { room: self.id, peer: peer.id, reason: DisconnectReason::ConsentLost });
         }
         if let Some(dtls) = &mut peer.dtls

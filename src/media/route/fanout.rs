@@ -22,6 +22,8 @@ pub struct TickItem {
     pub track: usize,
     /// Extended sequence number of the source.
     pub sequence: u64,
+    /// The track's generation when it arrived.
+    pub generation: u32,
     /// Whether it was padding only: nothing to forward, a number to skip.
     pub skipped: bool,
 }
@@ -50,11 +52,17 @@ impl Tick {
 
     /// A peer is gone: its index must not be served.
     pub fn forget(&mut self, peer: usize) {
+        if self.ready.first() == Some(peer) {
+            // How far it was served says nothing about the next one.
+            self.next = 0;
+        }
         self.ready.remove(peer);
     }
 
     /// A track is gone: its index may soon be another's.
     pub fn forget_track(&mut self, track: usize) {
+        // A cursor in the middle stays on its item.
+        self.next -= self.items.iter().take(self.next).filter(|item| item.track == track).count();
         self.items.retain(|item| item.track != track);
     }
 
@@ -82,11 +90,45 @@ fn forward(now: Time, wall: Ntp, peer: &mut Peer, tracks: &Slab<Track>, item: Ti
     let Some(track) = tracks.get(item.track) else { return };
     let Some((leg, way)) = peer.leg_and_way(leg) else { return };
     if item.skipped {
-        return leg.skip(track, item.sequence);
+        return leg.skip(item.generation, item.sequence);
     }
-    let Some(packet) = track.cache.get(item.sequence) else { return };
+    // Another stream may have taken the number since: that packet has an item of its own.
+    let Some(packet) = track.cache.get(item.sequence).filter(|p| p.meta.generation == item.generation) else { return };
     match leg.forward(now, wall, track, packet, way, out) {
         Ok(()) => counters.add(Counter::RtpForwarded),
         Err(reason) => counters.add(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tick() -> Tick {
+        let mut tick = Tick::default();
+        let mut all = BitSet::default();
+        [0, 3, 5].into_iter().for_each(|peer| all.insert(peer));
+        for (track, sequence) in [(1, 10), (2, 20), (1, 11), (2, 21)] {
+            tick.push(TickItem { track, sequence, generation: 0, skipped: false }, &all);
+        }
+        tick
+    }
+
+    #[test]
+    fn whoever_comes_after_a_peer_that_leaves_while_it_is_served_is_served_from_the_beginning() {
+        let mut tick = tick();
+        tick.next = 2;
+        tick.forget(3);
+        assert_eq!((tick.next, tick.ready.first()), (2, Some(0)), "another peer's leaving does not disturb it");
+        tick.forget(0);
+        assert_eq!((tick.next, tick.ready.first()), (0, Some(5)));
+    }
+
+    #[test]
+    fn a_track_that_ends_while_a_peer_is_served_takes_nothing_else_from_it() {
+        let mut tick = tick();
+        tick.next = 3;
+        tick.forget_track(1);
+        assert_eq!(tick.items.get(tick.next).map(|i| i.sequence), Some(21));
     }
 }

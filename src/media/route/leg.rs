@@ -152,6 +152,12 @@ impl Leg {
         self.outlets = outlets;
     }
 
+    /// What comes next has nothing to do with what went out: it takes the next number, and a picture begins with a key frame.
+    pub const fn begin_anew(&mut self, kind: MediaKind) {
+        self.begun = false;
+        self.awaiting_key_frame = matches!(kind, MediaKind::Video);
+    }
+
     /// The index of the track it is pointed at.
     pub const fn source(&self) -> Option<usize> {
         self.source
@@ -183,8 +189,8 @@ impl Leg {
     }
 
     /// A number of its source that will never come as media (padding): what follows closes the gap.
-    pub fn skip(&mut self, track: &Track, sequence: u64) {
-        if self.begun && self.generation == track.generation {
+    pub fn skip(&mut self, generation: u32, sequence: u64) {
+        if self.begun && self.generation == generation {
             self.sequence.skip(sequence);
         }
     }
@@ -194,8 +200,9 @@ impl Leg {
         &mut self, now: Time, wall: Ntp, track: &Track, packet: CachedPacket<'_>, way: Way<'_>, out: &mut Outgoing,
     ) -> Result<(), Counter> {
         let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten().ok_or(Counter::DropUndecodable)?;
-        if self.generation != track.generation {
-            self.source_changed(track);
+        if self.generation != packet.meta.generation {
+            self.generation = packet.meta.generation;
+            self.begin_anew(track.kind);
         }
         if self.awaiting_key_frame && !packet.meta.starts_key_frame {
             return Err(Counter::DropAwaitingKeyFrame);
@@ -222,6 +229,10 @@ impl Leg {
 
     /// Sends a packet again: as RTX where negotiated (RFC 4588), else the very same packet.
     pub fn retransmit(&mut self, now: Time, packet: CachedPacket<'_>, way: Way<'_>, out: &mut Outgoing) -> Option<()> {
+        // Before the present source has begun, numbers lead to the one before; its packets may be in the cache under the same numbers.
+        if !self.begun || self.generation != packet.meta.generation {
+            return None;
+        }
         let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten()?;
         let sequence = self.sequence.map(packet.meta.sequence)?;
         let slot = out.slot()?;
@@ -234,7 +245,7 @@ impl Leg {
                 self.rtx_next += 1;
                 way.sender.seal_in_place(slot, header_len, OSN + payload_len, ssrc, index)?
             }
-            _ if sequence < self.repeats_from => return None,
+            _ if sequence < self.repeats_from || !repeats_exactly(&self.plan) => return None,
             _ => {
                 let header_len = self.write_header(now, &packet, outlet.payload_type, self.plan.ssrc, sequence, way.transport_cc, slot)?;
                 self.seal(&packet, outlet.form, way.sender, sequence, header_len, slot)?.0
@@ -265,14 +276,7 @@ impl Leg {
         Some(SenderInfo { ntp: wall, rtp_timestamp, packets: self.packets, octets: self.octets })
     }
 
-    /// Another stream feeds the same track: its numbers have nothing to do with those before.
-    fn source_changed(&mut self, track: &Track) {
-        self.generation = track.generation;
-        self.begun = false;
-        self.awaiting_key_frame = track.kind == MediaKind::Video;
-    }
-
-    /// The first packet of a source: its numbers continue those of the one before (see DESIGN of slots in docs/adr).
+    /// The first packet of a source: its numbers continue those of the one before (docs/adr/0005-timestamps-and-lips.md).
     fn begin(&mut self, now: Time, wall_now: Ntp, track: &Track, packet: &CachedPacket<'_>) {
         let meta = packet.meta;
         let wall = self.wall.at(track.captured_at(now, wall_now, meta.timestamp));
@@ -381,9 +385,7 @@ impl Leg {
 
     /// What went out so far had another header: sent again, it would not be the same to the bit.
     fn forget_repeats(&mut self) {
-        if repeats_exactly(&self.plan) {
-            self.repeats_from = self.sequence.highest_out().map_or(0, |h| h + 1);
-        }
+        self.repeats_from = self.sequence.highest_out().map_or(0, |h| h + 1);
     }
 }
 
