@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use slotmap::{DefaultKey, SlotMap};
@@ -118,10 +119,9 @@ impl Engine {
         let Some(key) = self.room_for(&command) else {
             return self.shared.counters.add(Counter::CommandUnknown);
         };
-        let Some(room) = self.rooms.get_mut(key) else { return };
         let close = command.what == RoomCommand::Close;
-        room.handle_command(now, command.what, &mut self.shared);
-        if close || room.is_empty() {
+        self.guarded(key, |room, shared| room.handle_command(now, command.what, shared));
+        if close || self.rooms.get(key).is_some_and(Room::is_empty) {
             return self.remove_room(key);
         }
         self.settle(key);
@@ -135,13 +135,12 @@ impl Engine {
             Ok(found) => found,
             Err(reason) => return self.shared.counters.add(reason),
         };
-        let Some(room) = self.rooms.get_mut(at.room) else { return };
-        match protocol {
-            Protocol::Stun => room.handle_stun(now, at.peer, path, datagram, &mut self.shared),
-            Protocol::Dtls => room.handle_dtls(at.peer, path, datagram, &mut self.shared),
-            Protocol::Rtp => room.handle_rtp(now, at.peer, datagram, &mut self.shared),
-            Protocol::Rtcp => room.handle_rtcp(now, at.peer, datagram, &mut self.shared),
-        }
+        self.guarded(at.room, |room, shared| match protocol {
+            Protocol::Stun => room.handle_stun(now, at.peer, path, datagram, shared),
+            Protocol::Dtls => room.handle_dtls(at.peer, path, datagram, shared),
+            Protocol::Rtp => room.handle_rtp(now, at.peer, datagram, shared),
+            Protocol::Rtcp => room.handle_rtcp(now, at.peer, datagram, shared),
+        });
         self.settle(at.room);
     }
 
@@ -157,7 +156,7 @@ impl Engine {
                 room.scheduled = Time::NEVER;
             }
             if room.deadline() <= now {
-                room.handle_timeout(now, &mut self.shared);
+                self.guarded(key, |room, shared| room.handle_timeout(now, shared));
             }
             self.settle(key);
         }
@@ -166,10 +165,8 @@ impl Engine {
     /// Carries one waiting handshake a step further: handshakes are dear, packets go before them.
     pub fn handle_deferred(&mut self, now: Time) {
         let Some(at) = self.shared.deferred.pop_front() else { return };
-        if let Some(room) = self.rooms.get_mut(at.room) {
-            room.handle_deferred(now, at.peer, &mut self.shared);
-            self.settle(at.room);
-        }
+        self.guarded(at.room, |room, shared| room.handle_deferred(now, at.peer, shared));
+        self.settle(at.room);
     }
 
     /// Whether a handshake waits for [`Self::handle_deferred`].
@@ -183,10 +180,10 @@ impl Engine {
             return std::mem::swap(&mut self.shared.replies, out);
         }
         while let Some(key) = self.busy.front().copied() {
+            if self.guarded(key, |room, shared| room.poll_transmit(now, out, shared)) == Some(false) {
+                return;
+            }
             if let Some(room) = self.rooms.get_mut(key) {
-                if !room.poll_transmit(now, out, &mut self.shared) {
-                    return;
-                }
                 room.busy = false;
             }
             self.busy.pop_front();
@@ -245,6 +242,20 @@ impl Engine {
         Some(key)
     }
 
+    /// Lets a room do something. A fault in it takes down this room and no other: its members are told to begin again.
+    fn guarded<T>(&mut self, key: DefaultKey, act: impl FnOnce(&mut Room, &mut Shared) -> T) -> Option<T> {
+        let (room, shared) = (self.rooms.get_mut(key)?, &mut self.shared);
+        let id = room.id();
+        // What rooms share is consistent at every call into it, and the room itself is dropped.
+        let done = catch_unwind(AssertUnwindSafe(|| act(room, shared)));
+        if done.is_err() {
+            self.shared.counters.add(Counter::RoomPanic);
+            self.shared.events.push_back(Event::RoomFailed { room: id });
+            self.remove_room(key);
+        }
+        done.ok()
+    }
+
     fn remove_room(&mut self, key: DefaultKey) {
         if let Some(room) = self.rooms.remove(key) {
             self.keys.remove(&room.id());
@@ -274,3 +285,6 @@ pub(super) const fn stun_drop(reason: StunDrop) -> Counter {
         StunDrop::Malformed => Counter::StunMalformed,
     }
 }
+
+#[cfg(test)]
+mod tests;

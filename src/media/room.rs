@@ -301,6 +301,15 @@ impl Room {
         }
     }
 
+    /// Breaks the state as no command can: the first slot of the first peer shows a track that is not there.
+    #[cfg(test)]
+    pub(super) fn corrupt(&mut self) {
+        let track = Track::new(TrackId(0), 0, 0, MediaKind::Video);
+        let peer = &mut self.peers[0];
+        let plan = peer.plan.receive[0].clone();
+        peer.legs[0].point(Time::ZERO, Some((999, &track, &plan)));
+    }
+
     fn peer_index(&self, id: PeerId) -> Option<usize> {
         self.peers.iter().find(|(_, p)| p.id == id).map(|(index, _)| index)
     }

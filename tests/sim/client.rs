@@ -23,6 +23,7 @@ use rtc_stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 
 #[allow(unused_imports, reason = "some of those who share this file need no name for it")]
 pub use heard::{Heard, Stamp};
+#[allow(unused_imports, reason = "likewise")]
 pub use sending::{Published, written};
 
 pub const VP8: u8 = 96;

@@ -1,0 +1,100 @@
+#![allow(clippy::disallowed_methods, reason = "an epoch has to come from somewhere")]
+
+use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_USE_CANDIDATE, ATTR_USERNAME};
+use rtc_stun::fingerprint::FINGERPRINT;
+use rtc_stun::integrity::MessageIntegrity;
+use rtc_stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
+
+use super::*;
+use crate::base::{PeerId, TrackId};
+use crate::contract::{
+    Codec, CodecPlan, ExtensionMap, Feedback, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile,
+    TransportPlan,
+};
+
+const ROOM: RoomId = RoomId(1);
+
+fn engine() -> Engine {
+    let identity = DtlsIdentity::generate().expect("a certificate");
+    Engine::new(EngineConfig { identity, epoch: Instant::now(), wall_at_zero: Ntp::default(), seed: 1 })
+}
+
+fn ice(name: &str) -> IceCredentials {
+    let [local_pwd, remote_pwd] = ["p".repeat(24), "q".repeat(24)];
+    IceCredentials { local_ufrag: name.into(), local_pwd, remote_ufrag: "theirs".into(), remote_pwd }
+}
+
+fn tell(engine: &mut Engine, room: RoomId, what: RoomCommand) {
+    engine.handle_command(Time::ZERO, Command { room, what });
+}
+
+fn add(engine: &mut Engine, room: RoomId, peer: PeerId, name: &str) {
+    let profile = SrtpProfile::AeadAes128Gcm;
+    let (key, salt) = (vec![1; 16], vec![2; 12]);
+    let keys = SrtpKeys { profile, receive_key: key.clone(), receive_salt: salt.clone(), send_key: key, send_salt: salt };
+    let transport = Box::new(TransportPlan { ice: ice(name), security: SecurityPlan::Keys(keys) });
+    tell(engine, room, RoomCommand::AddPeer { peer, transport });
+    let mid = |n: &str| Mid::new(n).expect("a mid");
+    let codecs = vec![CodecPlan { payload_type: 96, codec: Codec::Vp8, clock_rate: 90_000, rtx: None, feedback: Feedback::default() }];
+    let extensions = ExtensionMap::default();
+    let receive = ReceivePlan { mline: 0, mid: mid("0"), kind: MediaKind::Video, codecs: codecs.clone(), extensions, ssrcs: Vec::new(), rid: None };
+    let send = SendPlan { mline: 1, mid: mid("1"), kind: MediaKind::Video, ssrc: 7, rtx_ssrc: None, codecs, extensions };
+    tell(engine, room, RoomCommand::Negotiate { peer, media: Box::new(MediaPlan { receive: vec![receive], send: vec![send] }) });
+    tell(engine, room, RoomCommand::Publish { peer, mline: 0, track: TrackId(peer.0) });
+}
+
+fn check(name: &str, port: u16) -> (Path, Vec<u8>) {
+    let provider = rtc_crypto::default_provider().expect("a provider");
+    let mut message = Message::new();
+    TransactionId([1; 12]).add_to(&mut message).expect("id");
+    message.set_type(BINDING_REQUEST);
+    message.write_header();
+    message.add(ATTR_USERNAME, format!("{name}:theirs").as_bytes());
+    message.add(ATTR_ICE_CONTROLLING, &[7; 8]);
+    message.add(ATTR_USE_CANDIDATE, &[]);
+    let integrity = MessageIntegrity::new_short_term_integrity_with_provider("p".repeat(24), provider.crypto());
+    integrity.add_to(&mut message).expect("integrity");
+    FINGERPRINT.add_to(&mut message).expect("fingerprint");
+    (Path { local: 0, remote: ([127, 0, 0, 1], port).into() }, message.raw)
+}
+
+fn read(engine: &mut Engine, (path, mut datagram): (Path, Vec<u8>)) {
+    engine.handle_read(Time::ZERO, path, &mut datagram);
+}
+
+#[test]
+fn user_names_of_generations_that_have_ended_are_forgotten() {
+    let mut engine = engine();
+    add(&mut engine, ROOM, PeerId(1), "first");
+    read(&mut engine, check("first", 1_000));
+    for name in ["second", "third", "fourth"] {
+        tell(&mut engine, ROOM, RoomCommand::RestartIce { peer: PeerId(1), ice: ice(name) });
+        assert_eq!(engine.shared.demux.len(), (2, 1), "both answer until the new one has nominated");
+        read(&mut engine, check(name, 1_000));
+        assert_eq!(engine.shared.demux.len(), (1, 1), "{name}");
+    }
+    add(&mut engine, ROOM, PeerId(2), "other");
+    tell(&mut engine, ROOM, RoomCommand::RemovePeer { peer: PeerId(1) });
+    assert_eq!(engine.shared.demux.len(), (1, 0));
+}
+
+#[test]
+fn a_fault_takes_down_its_room_and_no_other() {
+    let mut engine = engine();
+    for (room, peer, name) in [(ROOM, 1, "one"), (ROOM, 2, "two"), (RoomId(2), 3, "three")] {
+        add(&mut engine, room, PeerId(peer), name);
+        read(&mut engine, check(name, 1_000 + peer as u16));
+    }
+    let key = *engine.keys.get(&ROOM).expect("the room");
+    engine.rooms.get_mut(key).expect("the room").corrupt();
+    tell(&mut engine, ROOM, RoomCommand::RemovePeer { peer: PeerId(1) });
+    assert_eq!(engine.report().counters.get(Counter::RoomPanic), 1);
+    let events: Vec<Event> = std::iter::from_fn(|| engine.poll_event()).collect();
+    assert_eq!(events, [Event::RoomFailed { room: ROOM }]);
+    let report = engine.report();
+    assert_eq!((report.rooms, report.peers, engine.shared.demux.len()), (1, 1, (1, 1)));
+    read(&mut engine, check("three", 1_003));
+    assert_eq!(engine.report().counters.get(Counter::StunAnswered), 4, "the other room goes on");
+    add(&mut engine, ROOM, PeerId(4), "again");
+    assert_eq!(engine.report().rooms, 2, "and this one may begin again");
+}
