@@ -79,7 +79,7 @@ prove-call: web
 	$(call say,ten participants: 60 s clean$(comma) 60 s with 2 % loss each way)
 	@cargo bench --quiet --locked --bench prove_call
 	$(call say,lips and ciphers in browsers)
-	@node tests/prove/lips.mjs
+	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/lips.mjs
 
 doc:
 	@cargo doc --locked --no-deps --document-private-items
