@@ -11,7 +11,7 @@ use std::time::Instant;
 use slotmap::{DefaultKey, SlotMap};
 
 use super::demux::{Demux, PeerAt, Protocol};
-use super::outgoing::{MAX_DATAGRAM, Outgoing};
+use super::outgoing::Outgoing;
 use super::room::Room;
 use super::transport::ice::{self, StunDrop};
 use super::transport::{DtlsIdentity, Path};
@@ -49,8 +49,6 @@ pub struct Shared {
     pub identity: DtlsIdentity,
     /// What [`Time::ZERO`] is.
     pub epoch: Instant,
-    /// Space for one datagram that is being written.
-    pub scratch: [u8; MAX_DATAGRAM],
     /// Replies of this tick.
     pub replies: Outgoing,
     wall_at_zero: Ntp,
@@ -106,7 +104,6 @@ impl Engine {
                 demux: Demux::new(seed),
                 identity: config.identity,
                 epoch: config.epoch,
-                scratch: [0; MAX_DATAGRAM],
                 replies: Outgoing::for_a_tick(),
                 wall_at_zero: config.wall_at_zero,
                 deferred: VecDeque::new(),

@@ -15,6 +15,8 @@ use crate::media::publish::stream::StreamKind;
 
 /// Sender and receiver reports go out so often (RFC 3550 section 6.2 allows less with feedback profiles).
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Nothing is worth a turn sooner than this after the last one.
+const SHORTEST_TURN: Duration = Duration::from_millis(1);
 /// Who speaks is looked at so often. Less flickers, more lags behind the voice.
 const SPEAKERS_EVERY: Duration = Duration::from_millis(200);
 /// Bytes of an RTCP compound before it is sealed: fits the smallest path.
@@ -47,7 +49,8 @@ impl Room {
         for (_, peer) in &self.peers {
             next = next.min(peer.next_due());
         }
-        self.deadline = next;
+        // Whatever is due now has been done: the next turn is later, or one mistake here would be an endless loop.
+        self.deadline = next.max(now + SHORTEST_TURN);
     }
 
     /// Consent and DTLS timers.
