@@ -105,7 +105,8 @@ impl Client {
         };
         stream.next_at = stream.next_at + every;
         stream.timestamp = stream.timestamp.wrapping_add(step);
-        if self.srtp.is_none() {
+        // As in a browser, nothing is sent before there is a way, and keys.
+        if self.srtp.is_none() || !self.reachable {
             return;
         }
         let key = std::mem::take(&mut stream.key_frame_due) && stream.kind == MediaKind::Video;
