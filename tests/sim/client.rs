@@ -57,6 +57,8 @@ pub struct Client {
     pub repeats_as_rtx: bool,
     rtx_next: u64,
     pub online: bool,
+    /// A check of its own has been answered.
+    reachable: bool,
     /// Whether it sends ICE checks.
     pub checks: bool,
     pub reports_about_us: u64,
@@ -102,6 +104,7 @@ impl Client {
             repeats_as_rtx: false,
             rtx_next: 1,
             online: true,
+            reachable: false,
             checks: true,
             reports_about_us: 0,
             feedback_packets: 0,
@@ -204,8 +207,8 @@ impl Client {
 
     pub fn take(&mut self, now: Time, mut bytes: Vec<u8>, out: &mut Vec<Vec<u8>>) {
         match bytes.as_slice() {
-            // The first answer to a check: there is a way to the server.
             [0..=3, ..] => {
+                self.reachable = true;
                 if let Some(dtls) = &mut self.dtls {
                     dtls.start(now);
                     self.after_dtls(out);

@@ -28,8 +28,10 @@ pub struct Published {
 impl Client {
     pub fn publish(&mut self, now: Time, kind: MediaKind) {
         let mline = if kind == MediaKind::Audio { 0 } else { 1 };
-        // Near the wrap, so that every story crosses it.
-        let next = 65_500 + u64::from(self.random.next_u32() % 30);
+        // Near the wrap, so that every story crosses it; where the first packets may be lost, a sender begins below 2^15, since
+        // the receiver takes the rollover counter for 0 (RFC 3711 section 3.3.1).
+        let first = if self.handshake.is_some() { 500 } else { 65_500 };
+        let next = first + u64::from(self.random.next_u32() % 30);
         let ssrc = self.media_ssrc(kind);
         let timestamp = u32::MAX - 90_000;
         self.published.push(Published {
@@ -103,7 +105,8 @@ impl Client {
         };
         stream.next_at = stream.next_at + every;
         stream.timestamp = stream.timestamp.wrapping_add(step);
-        if self.srtp.is_none() {
+        // As in a browser, nothing is sent before there is a way, and keys.
+        if self.srtp.is_none() || !self.reachable {
             return;
         }
         let key = std::mem::take(&mut stream.key_frame_due) && stream.kind == MediaKind::Video;
@@ -161,7 +164,7 @@ impl Client {
             }
         }
         let wall = Ntp::from_unix(Duration::from_secs(1_700_000_000)).plus_micros(now.as_micros() as i64 + self.wall_offset);
-        for stream in self.published.iter().filter(|p| p.active && p.next > 65_540) {
+        for stream in self.published.iter().filter(|p| p.active && p.sent.len() > 20) {
             let age = now.micros_since(stream.next_at) as i64 - if stream.kind == MediaKind::Audio { 20_000 } else { 33_333 };
             let rate = if stream.kind == MediaKind::Audio { 48 } else { 90 };
             let info =
