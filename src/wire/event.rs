@@ -54,7 +54,7 @@ pub enum Event {
         /// The pairs that are filled.
         slots: Vec<SlotPair>,
     },
-    /// Who speaks, loudest first: all of it.
+    /// Who speaks, the loudest of that moment first: all of it, whenever somebody begins or ends.
     Speakers {
         /// The members.
         members: Vec<MemberId>,

@@ -161,7 +161,7 @@ impl Room {
         speaking.extend(self.tracks.iter().filter_map(|(_, t)| Some((t.id, t.level.speaking(now)?))));
         speaking.sort_unstable_by_key(|(id, level)| (*level, *id));
         speaking.truncate(MOST_SPEAKERS);
-        // The level moves all the time: only who speaks, and who is loudest, is news.
+        // Levels, and so the order, move all the time: only who speaks is news.
         let same = speaking.len() == self.speakers.len() && speaking.iter().all(|(id, _)| self.speakers.iter().any(|(known, _)| known == id));
         if !same {
             self.speakers.clone_from(&speaking);
