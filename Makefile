@@ -10,7 +10,7 @@ SHELL := bash
 
 WEB_STAMP := web/node_modules/.installed
 PAGE := web/app/dist/index.html
-WEB_SOURCES := $(shell find web/sdk/src web/app -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print 2>/dev/null)
+WEB_SOURCES := $(shell find web/sdk/src web/app -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/paraglide' -prune -o -type f -print 2>/dev/null)
 comma := ,
 say = @echo "==> [$$(date +%H:%M:%S)] $(1)"
 
