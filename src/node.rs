@@ -183,8 +183,8 @@ fn serve(listener: TcpListener, router: Router, mut closing: watch::Receiver<boo
 }
 
 fn announce(http: SocketAddr, admin: SocketAddr, media: &[std::net::IpAddr], development: bool) {
-    let host = if http.ip().is_unspecified() { "localhost".to_owned() } else { http.ip().to_string() };
-    tracing::info!(%http, %admin, ?media, "ready: http://{host}:{}", http.port());
+    let host = if http.ip().is_unspecified() { format!("localhost:{}", http.port()) } else { http.to_string() };
+    tracing::info!(%http, %admin, ?media, "ready: http://{host}");
     if development {
         tracing::warn!("DEVELOPMENT MODE: no auth.keys are set, so ANYBODY may join, listen to and moderate ANY room, from any page");
     }

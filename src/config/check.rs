@@ -168,6 +168,15 @@ impl Settings {
         self.check_media()?;
         self.check_limits()?;
         at_least("http.heartbeat_seconds", self.http.heartbeat_seconds, 1)?;
+        for (name, seconds) in [
+            ("http.heartbeat_seconds", self.http.heartbeat_seconds),
+            ("rooms.grace_seconds", self.rooms.grace_seconds),
+            ("rooms.resume_seconds", self.rooms.resume_seconds),
+        ] {
+            if seconds > 86_400 * 365 {
+                return invalid(name, format!("it is {seconds}: choose at most a year"));
+            }
+        }
         at_least("rooms.max", self.rooms.max as u64, 1)?;
         at_least("rooms.members", self.rooms.members as u64, 1)?;
         for origin in self.http.origins.iter().filter(|o| *o != "*") {

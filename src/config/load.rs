@@ -68,6 +68,10 @@ pub fn load(file: Option<&Path>, environment: BTreeMap<String, String>, override
         check_names(&known, &source, &path.display().to_string())?;
         builder = builder.add_source(source);
     }
+    let empty = |(name, value): &(&String, &String)| value.is_empty() && name.to_lowercase().starts_with("althing_auth__keys__");
+    if let Some((name, _)) = environment.iter().find(empty) {
+        return Err(LoadError::Value(format!("environment: {name} is empty: give it a secret, or unset it")));
+    }
     let source = variables(environment);
     check_names(&known, &source, "environment")?;
     builder = builder.add_source(source);
@@ -217,5 +221,11 @@ mod tests {
         let (path, _remove) = file("[auth.keys]\nmain = 'a secret'\nold = { secret_file = '/etc/althing/old' }\n");
         let settings = load(Some(&path), BTreeMap::new(), &Overrides::new()).expect("settings");
         assert_eq!(settings.auth.keys.len(), 2);
+    }
+
+    #[test]
+    fn an_empty_key_in_the_environment_is_refused_and_does_not_open_the_server() {
+        let text = load(None, pairs(&[("ALTHING_AUTH__KEYS__MAIN", "")]), &Overrides::new()).expect_err("refused").to_string();
+        assert!(text.contains("ALTHING_AUTH__KEYS__MAIN"), "{text}");
     }
 }

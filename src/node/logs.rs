@@ -11,6 +11,7 @@
 use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -35,6 +36,12 @@ pub fn subscriber<W>(settings: &LogSettings, writer: W) -> Result<Box<dyn Subscr
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    // A word alone would be taken for a module, and silence all others: `inof` has to be refused.
+    let odd = |d: &&str| !d.is_empty() && !d.contains(['=', ':', '[']) && d.parse::<LevelFilter>().is_err();
+    if let Some(odd) = settings.level.split(',').map(str::trim).find(odd) {
+        let why = format!("`{odd}` is no level: choose error, warn, info, debug or trace, or directives like info,althing::control=debug");
+        return Err(InvalidSetting { name: "log.level".to_owned(), why });
+    }
     let filter = EnvFilter::try_new(&settings.level).map_err(|e| InvalidSetting {
         name: "log.level".to_owned(),
         why: format!("{e}: choose error, warn, info, debug or trace, or directives like info,althing::control=debug"),
@@ -52,7 +59,9 @@ mod tests {
 
     #[test]
     fn a_level_that_is_none_is_refused_by_name() {
-        let settings = LogSettings { level: "info,althing=loud".into(), ..LogSettings::default() };
-        assert_eq!(subscriber(&settings, io::sink).err().map(|e| e.name), Some("log.level".to_owned()));
+        for level in ["info,althing=loud", "inof"] {
+            let settings = LogSettings { level: level.into(), ..LogSettings::default() };
+            assert_eq!(subscriber(&settings, io::sink).err().map(|e| e.name), Some("log.level".to_owned()), "{level}");
+        }
     }
 }

@@ -55,6 +55,8 @@ pub struct Room {
     pub(super) speakers: Vec<Seat>,
     pub(super) chat: ChatLog,
     pub(super) locked: bool,
+    /// Who was inside when it was locked: they may come again, by a reload too.
+    pub(super) insiders: BTreeSet<MemberId>,
     /// Identities that a moderator has removed.
     pub(super) kicked: BTreeSet<MemberId>,
     /// What a moderator has muted: it stays so when it is published again, or its member comes again.
@@ -82,6 +84,7 @@ impl Room {
             tracks: BTreeMap::new(),
             speakers: Vec::new(),
             locked: false,
+            insiders: BTreeSet::new(),
             kicked: BTreeSet::new(),
             silenced: BTreeSet::new(),
             empty_since: Some(now),

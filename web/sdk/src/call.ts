@@ -203,7 +203,8 @@ export class Call extends Emitter<CallEvents> {
   }
 
   #enter(joined: Joined, resumed: boolean): void {
-    this.#set(enter(joined, this.#room));
+    // A room entered anew may be another one: its chat is numbered from 1 again.
+    this.#set(enter(joined, resumed ? this.#room : undefined));
     for (const { source } of this.publications.filter((publication) => !joined.grants.publish.includes(publication.source))) {
       this.#publisher.unwant(source);
       this.emit('problem', notGranted(source));

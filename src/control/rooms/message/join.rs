@@ -52,7 +52,7 @@ impl Room {
         if before.is_some() {
             return Ok(());
         }
-        if self.locked {
+        if self.locked && !self.insiders.contains(identity) {
             return Err(Refusal::new(ErrorCode::Locked, "the room is locked: ask somebody inside to unlock it"));
         }
         if self.len() >= self.rules.members {

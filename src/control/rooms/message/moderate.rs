@@ -1,5 +1,7 @@
 //! `kick`, `mute_member`, `lock`.
 
+use std::collections::BTreeSet;
+
 use crate::base::TrackId;
 use crate::contract::RoomCommand;
 use crate::control::Refusal;
@@ -57,6 +59,7 @@ impl Room {
         self.may_moderate(seat)?;
         if self.locked != locked {
             self.locked = locked;
+            self.insiders = if locked { self.identities.keys().cloned().collect() } else { BTreeSet::new() };
             self.tell(|_| true, Event::Locked { locked });
         }
         Ok(None)

@@ -39,6 +39,18 @@ fn a_locked_room_takes_nobody_new_but_lets_its_members_come_again() {
 }
 
 #[test]
+fn who_was_inside_when_the_room_was_locked_may_leave_and_come_again() {
+    let mut scene = Scene::new();
+    let moderator = scene.moderator("mod");
+    let bob = scene.join("bob");
+    scene.request(&moderator, MemberRequest::Lock { locked: true }).expect("locked");
+    // A tab that reloads leaves, and joins anew.
+    scene.request(&bob, MemberRequest::Leave).expect("left");
+    scene.join("bob");
+    assert_eq!(scene.try_join("carol", |_| ()).err(), Some(ErrorCode::Locked));
+}
+
+#[test]
 fn a_track_that_a_moderator_mutes_is_not_forwarded_and_everybody_is_told() {
     let mut scene = Scene::new();
     let moderator = scene.moderator("mod");

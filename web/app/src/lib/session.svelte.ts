@@ -84,7 +84,10 @@ class Session {
     this.#follow(call);
     try {
       await this.local.enter(call);
-      await call.join({ room, name, token: this.address.token });
+      const { grants } = await call.join({ room, name, token: this.address.token });
+      // What may not be published is not held either: its light would say that others see it.
+      if (!grants.publish.includes('camera')) await this.local.setCamera(false).catch(() => undefined);
+      if (!grants.publish.includes('microphone')) await this.local.setMicrophone(false).catch(() => undefined);
       preferences.write({ name });
       this.development = call.server?.features.development ?? false;
       history.replaceState(null, '', roomAddress(room, this.address.token));
@@ -161,7 +164,7 @@ class Session {
       const say = reason === 'kicked' ? m.kicked_event : reason === 'lost' ? m.lost_event : m.left_event;
       this.notify(say({ name: member.name }));
     });
-    call.on('problem', (error) => this.notify(m.error_other({ message: error.message }), true));
+    call.on('problem', (error) => error.code === 'forbidden' || this.notify(m.error_other({ message: error.message }), true));
     call.on('ended', (error) => this.#ended(call, error));
   }
 
