@@ -78,6 +78,8 @@ prove-call: web
 	@cargo bench --locked --bench prove_call --no-run 2>&1 | scripts/progress.sh
 	$(call say,ten participants: 60 s clean$(comma) 60 s with 2 % loss each way)
 	@cargo bench --quiet --locked --bench prove_call
+	$(call say,allocations per forwarded packet)
+	@node tests/prove/allocations.mjs
 	$(call say,lips and ciphers in browsers)
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/lips.mjs
 
