@@ -3,7 +3,7 @@
 /**
  * Gives the page a camera that shows a colour, a microphone that sounds a tone, and a screen of another colour, all within
  * 640×360×15; counts the offers that leave it.
- * @param {{ camera: string, screen: string, tone: number } | null} media none: the browser's own devices, limited in size
+ * @param {{ camera: string, screen: string, tone: number, prefer?: string } | null} media none: the browser's own devices, limited in size; `prefer`: the codec to send
  */
 export function prepare(media) {
   const own = /** @type {any} */ (window);
@@ -17,6 +17,21 @@ export function prepare(media) {
     if (typeof data === 'string' && JSON.parse(data).type === 'offer') own.seen.offers += 1;
     return send.call(this, data);
   };
+
+  const preferred = media?.prefer?.toLowerCase();
+  if (preferred) {
+    const kind = preferred.startsWith('audio') ? 'audio' : 'video';
+    const first = (/** @type {RTCRtpCodec} */ codec) => codec.mimeType.toLowerCase() === preferred && !/profile-id=[123]|packetization-mode=0|profile-level-id=(?!42e0)/.test(codec.sdpFmtpLine ?? '');
+    const add = RTCPeerConnection.prototype.addTransceiver;
+    RTCPeerConnection.prototype.addTransceiver = function (/** @type {string | MediaStreamTrack} */ track, /** @type {RTCRtpTransceiverInit | undefined} */ init) {
+      const transceiver = add.call(this, track, init);
+      if (init?.direction === 'sendonly' && transceiver.receiver.track.kind === kind) {
+        const codecs = RTCRtpSender.getCapabilities(kind)?.codecs ?? [];
+        transceiver.setCodecPreferences([...codecs.filter(first), ...codecs.filter((codec) => !first(codec))]);
+      }
+      return transceiver;
+    };
+  }
 
   if (!navigator.mediaDevices) return;
   const devices = navigator.mediaDevices;

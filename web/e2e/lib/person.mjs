@@ -30,11 +30,12 @@ export class Person {
 
   /**
    * @param {Name} name
-   * @param {{ browser?: 'chromium' | 'firefox', ownDevices?: boolean, width?: number, height?: number, locale?: string }} [options]
+   * @param {{ browser?: 'chromium' | 'firefox', ownDevices?: boolean, prefer?: string, width?: number, height?: number, locale?: string }} [options]
+   *   `prefer`: the MIME type of the codec to send
    */
-  static async open(name, { browser = 'chromium', ownDevices = false, ...options } = {}) {
+  static async open(name, { browser = 'chromium', ownDevices = false, prefer, ...options } = {}) {
     const open = browser === 'chromium' ? openChromium : openFirefox;
-    return new Person(name, await open({ prepare, argument: ownDevices ? null : PEOPLE[name], ...options }));
+    return new Person(name, await open({ prepare, argument: ownDevices ? null : { ...PEOPLE[name], prefer }, ...options }));
   }
 
   /**
@@ -155,6 +156,19 @@ export class Person {
   /** The lines of chat that are known, oldest first. */
   chat() {
     return this.tab.evaluate(() => /** @type {any} */ (window).althing.room.chat.map((/** @type {any} */ line) => `${line.name}: ${line.text}`));
+  }
+
+  /**
+   * What the browser says of the line on which somebody's camera or microphone arrives; nothing before anything has.
+   * @param {Name} name
+   * @param {'audio' | 'video'} kind
+   * @returns {Promise<{ codec: string, bytes: number, packets: number } | undefined>}
+   */
+  async line(name, kind) {
+    const member = await this.idOf(name);
+    const { members } = await this.stats();
+    const line = members.find((/** @type {any} */ found) => found.member === member && !found.screen && found.kind === kind);
+    return line?.codec && { codec: line.codec, bytes: line.bytesReceived, packets: line.packetsReceived };
   }
 
   /** The SRTP profile of the connection. */
