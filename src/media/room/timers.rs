@@ -27,6 +27,8 @@ const SENDER_REPORT: usize = 28 + 20;
 const REMB: Bitrate = Bitrate::kbps(5_000);
 /// A missing packet is asked for again after this while no round trip has been measured.
 const RETRY_UNKNOWN: Duration = Duration::from_millis(80);
+/// While so many events wait for control, nobody is told who speaks.
+const MOST_WAITING_EVENTS: usize = 1_024;
 /// Speakers named at most.
 const MOST_SPEAKERS: usize = 8;
 
@@ -163,7 +165,8 @@ impl Room {
         speaking.truncate(MOST_SPEAKERS);
         // Levels, and so the order, move all the time: only who speaks is news.
         let same = speaking.len() == self.speakers.len() && speaking.iter().all(|(id, _)| self.speakers.iter().any(|(known, _)| known == id));
-        if !same {
+        // Control that does not listen is told when it does: the list of speakers is kept back, never queued without end.
+        if !same && shared.events.len() < MOST_WAITING_EVENTS {
             self.speakers.clone_from(&speaking);
             shared.events.push_back(Event::Speakers { room: self.id, speaking: speaking.clone() });
         }
