@@ -1,4 +1,4 @@
-//! The settings: what there is ([`Settings`]), where it comes from ([`mod@load`]), and what it means once checked ([`Config`]).
+//! The settings: what there is ([`Settings`]), where it comes from ([`load()`]), and what it means once checked ([`Config`]).
 //!
 //! A file, then the environment (`ALTHING_SECTION__KEY`), then the command line: the later wins. A name that does
 //! not exist is refused with the nearest one that does, wherever it was written.
