@@ -268,3 +268,23 @@ async fn packets_that_are_dropped_are_repaired_when_they_are_asked_for_again() {
     assert!(outcome.video.repaired > 5, "{outcome}");
     assert_eq!((outcome.audio.lost, outcome.video.lost), (0, 0), "{outcome}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whip_publishers_are_played_by_whep_players() {
+    let node = node(|_| ()).await;
+    let base = format!("http://{}", node.http);
+    let probe = reqwest::Client::new().post(format!("{base}/whip/probe/p")).send().await.expect("an answer").status();
+    if matches!(probe.as_u16(), 404 | 405) {
+        eprintln!("*** SKIPPED: this node has no WHIP front. Nothing was shown about WHIP and WHEP. ***");
+        return;
+    }
+    let door = Door::Http { whip: Some(format!("{base}/whip/{{room}}/{{member}}")), whep: Some(format!("{base}/whep/{{room}}/{{members}}")) };
+    for kind in [Kind::Light, Kind::Full] {
+        let outcome = carried_out(Plan { door: door.clone(), kind, room_prefix: kind.name().to_owned(), ..plan(&node) }).await;
+        assert_eq!((outcome.participants.joined, &outcome.participants.failed), (8, &[].into()), "{outcome}");
+        // Each publisher's streams are played by the two subscribers of its room.
+        assert_eq!((outcome.total.expected, outcome.total.lost, outcome.total.duplicated), (outcome.total.offered * 2, 0, 0), "{outcome}");
+        assert!(outcome.total.offered > 500, "{outcome}");
+    }
+    node.shut_down().await;
+}

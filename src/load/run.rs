@@ -78,6 +78,8 @@ pub async fn run(plan: Plan, quiet: bool, stop: watch::Receiver<bool>) -> Result
         }
     };
     let _ = timeout(Duration::from_secs(15), goodbye).await;
+    // Where there was nothing to count, the threads have not ended yet.
+    run.crew.threads.iter().for_each(|thread| drop(thread.finish()));
     run.progress.end();
     outcome
 }
@@ -301,9 +303,9 @@ impl Run {
         for (receiver, streams) in &window.expected {
             for stream in streams {
                 let delivery: &mut Delivery = if kind_of(*stream) == MediaKind::Audio { &mut outcome.audio } else { &mut outcome.video };
-                let count = counts.get(&(*receiver, *stream)).copied();
-                outcome.participants.silent += u64::from(count.is_none());
-                delivery.add(self.crew.board.offered(*stream), count.unwrap_or_default());
+                let (count, offered) = (counts.get(&(*receiver, *stream)).copied(), self.crew.board.offered(*stream));
+                outcome.participants.silent += u64::from(count.is_none() && offered > 0);
+                delivery.add(offered, count.unwrap_or_default());
             }
         }
         outcome.total = outcome.audio.plus(outcome.video);
