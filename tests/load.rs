@@ -143,13 +143,17 @@ async fn wire(server: SocketAddr, drop_one_in: u64) -> Wire {
         let mut inside = std::collections::BTreeMap::<SocketAddr, Arc<UdpSocket>>::new();
         let mut buffer = vec![0; 65_536];
         while let Ok((len, from)) = outside.recv_from(&mut buffer).await {
-            if !inside.contains_key(&from) {
-                let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
-                socket.connect(server).await.expect("connected");
-                tokio::spawn(backwards(socket.clone(), outside.clone(), from, drop_one_in, dropped.clone()));
-                inside.insert(from, socket);
-            }
-            let _ = inside[&from].send(&buffer[..len]).await;
+            let socket = match inside.get(&from) {
+                Some(socket) => socket.clone(),
+                None => {
+                    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
+                    socket.connect(server).await.expect("connected");
+                    tokio::spawn(backwards(socket.clone(), outside.clone(), from, drop_one_in, dropped.clone()));
+                    inside.insert(from, socket.clone());
+                    socket
+                }
+            };
+            let _ = socket.send(&buffer[..len]).await;
         }
     });
     wire
@@ -200,6 +204,7 @@ async fn signaling_that_names(node: &Node, wire: SocketAddr) -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             let url = url.clone();
             tokio::spawn(async move {
+                #[allow(clippy::result_large_err, reason = "the type that the library takes")]
                 let protocol = |_: &Request, mut response: Response| {
                     response.headers_mut().insert("Sec-WebSocket-Protocol", althing::wire::SUBPROTOCOL.parse().expect("a header"));
                     Ok(response)

@@ -30,6 +30,10 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_secs(1);
 /// Between the last packet that counts and the count: what is repaired late still comes.
 const TAIL: Duration = Duration::from_secs(2);
+/// When nothing has come for so long after that, nothing will.
+const QUIET: Duration = Duration::from_millis(500);
+/// Nobody waits longer for that.
+const LONGEST_TAIL: Duration = Duration::from_secs(20);
 /// How often somebody looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -207,7 +211,7 @@ impl Run {
         let after = self.reading().await;
         sleep(TAIL).await;
         self.crew.board.set_phase(Phase::Stop);
-        sleep(LOOK).await;
+        self.wait_until_quiet().await;
         self.progress.end();
         let window = Window { before, after, seconds, expected, unplaced };
         Outcome { interrupted, ..self.report(&window).await }
@@ -224,6 +228,19 @@ impl Run {
                 return;
             }
             sleep(LOOK).await;
+        }
+    }
+
+    /// A server that has fallen behind still holds packets that are not lost.
+    async fn wait_until_quiet(&mut self) {
+        let began = Instant::now();
+        let (mut last, mut since) = (self.received(), Instant::now());
+        while since.elapsed() < QUIET && began.elapsed() < LONGEST_TAIL {
+            sleep(LOOK).await;
+            let received = self.received();
+            if received != last {
+                (last, since) = (received, Instant::now());
+            }
         }
     }
 

@@ -201,7 +201,7 @@ impl Incoming {
         }
         let count = &mut self.counts[at].1;
         match arrival {
-            Arrival::TooOld => return,
+            Arrival::TooOld => {}
             Arrival::Duplicate => count.duplicates += 1,
             Arrival::Next => count.unique += 1,
             Arrival::Late => {
@@ -237,7 +237,7 @@ impl Incoming {
         let (expected_now, received_now) = (expected - expected_before.min(expected), self.received - received_before);
         self.reported = (expected, self.received);
         let lost = expected_now.saturating_sub(received_now);
-        let fraction = if expected_now == 0 { 0 } else { (lost * 256 / expected_now).min(255) };
+        let fraction = (lost * 256).checked_div(expected_now).unwrap_or(0).min(255);
         let cumulative = i64::try_from(expected).unwrap_or(i64::MAX) - i64::try_from(self.received).unwrap_or(0);
         Reception {
             fraction_lost: fraction as u8,
@@ -248,7 +248,7 @@ impl Incoming {
     }
 
     /// Sequence numbers to ask for now, in rising order.
-    pub fn to_ask(&mut self, micros: u64) -> Vec<u16> {
+    pub fn take_due(&mut self, micros: u64) -> Vec<u16> {
         let mut asked = Vec::new();
         for hole in self.holes.iter_mut().filter(|h| h.next_ask <= micros && h.asked < MOST_ASKS) {
             hole.asked += 1;
@@ -260,7 +260,7 @@ impl Incoming {
         asked
     }
 
-    /// When [`Self::to_ask`] has something to say, in microseconds.
+    /// When [`Self::take_due`] has something to say, in microseconds.
     pub fn next_ask(&self) -> Option<u64> {
         self.holes.iter().filter(|h| h.asked < MOST_ASKS).map(|h| h.next_ask).min()
     }

@@ -26,6 +26,10 @@ const SOCKETS_BETWEEN_TIMERS: usize = 16;
 const BATCHES_A_SOCKET: usize = 4;
 /// Orders taken in one turn: each is a handshake that begins.
 const ORDERS_A_TURN: usize = 8;
+/// From so many clients on, packets are left to gather,
+const MANY: usize = 32;
+/// for so long.
+const GATHER: Duration = Duration::from_millis(1);
 /// The number of the order book among the wakes; clients have theirs from 0.
 const ORDERS: u64 = u64::MAX;
 
@@ -122,12 +126,25 @@ impl Floor {
             if ordered && self.take_orders() {
                 return;
             }
+            self.let_packets_gather();
         }
     }
 
-    fn until_next_turn(&self) -> Option<Timespec> {
+    /// Waits a moment, when there are many clients and no timer is due: a server that serves one subscriber after the other would wake us
+    /// for every packet (2.7 µs a packet at 109,000 a second, of which a third was falling asleep). When a packet arrived the kernel has noted.
+    fn let_packets_gather(&self) {
+        if self.clients.len() >= MANY {
+            std::thread::sleep(self.until_next_timer().unwrap_or(GATHER).min(GATHER));
+        }
+    }
+
+    fn until_next_timer(&self) -> Option<Duration> {
         let Reverse((next, _)) = self.timers.peek()?;
-        let span = next.since(self.now().time);
+        Some(next.since(self.now().time))
+    }
+
+    fn until_next_turn(&self) -> Option<Timespec> {
+        let span = self.until_next_timer()?;
         Some(Timespec { tv_sec: span.as_secs() as i64, tv_nsec: i64::from(span.subsec_nanos()) })
     }
 

@@ -114,7 +114,7 @@ impl Light {
     pub(super) fn ask_again(&mut self, now: Now, desk: &mut Desk) {
         for at in 0..self.incoming.len() {
             let Some(incoming) = self.incoming.get_mut(at) else { return };
-            let lost = incoming.to_ask(now.time.as_micros());
+            let lost = incoming.take_due(now.time.as_micros());
             if !lost.is_empty() {
                 let (own, ssrc) = (self.own_ssrc, incoming.ssrc);
                 self.send_rtcp(desk, |compound| _ = compound.nack(own, ssrc, &mut lost.into_iter()));

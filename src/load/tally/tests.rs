@@ -114,11 +114,11 @@ fn what_is_missing_is_asked_for_after_a_while_and_again_and_told_as_repaired() {
     let mut incoming = Incoming::new(1, 0);
     take(&mut incoming, &board(), &[0, 1, 5]);
     assert_eq!(incoming.next_ask(), Some(FIRST_ASK));
-    assert_eq!(incoming.to_ask(FIRST_ASK - 1), [0u16; 0]);
-    assert_eq!(incoming.to_ask(FIRST_ASK), [2, 3, 4]);
-    assert_eq!(incoming.to_ask(FIRST_ASK + 1), [0u16; 0]);
+    assert_eq!(incoming.take_due(FIRST_ASK - 1), [0u16; 0]);
+    assert_eq!(incoming.take_due(FIRST_ASK), [2, 3, 4]);
+    assert_eq!(incoming.take_due(FIRST_ASK + 1), [0u16; 0]);
     assert_eq!(take(&mut incoming, &board(), &[3]), [Arrival::Repaired]);
-    assert_eq!(incoming.to_ask(FIRST_ASK + ASK_AGAIN), [2, 4]);
+    assert_eq!(incoming.take_due(FIRST_ASK + ASK_AGAIN), [2, 4]);
     assert_eq!(count(&incoming), Count { unique: 4, reordered: 0, repaired: 1, duplicates: 0 });
 }
 
