@@ -42,6 +42,7 @@ fn plan(node: &Node) -> Plan {
         threads: None,
         open_one_in: None,
         nack: true,
+        transport_cc: false,
         merged: true,
         server_pid: Some(std::process::id()),
         metrics: Some(format!("http://{}/metrics", node.admin)),
@@ -78,7 +79,7 @@ async fn light_clients_in_two_rooms_receive_everything_of_their_own_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn light_clients_that_open_few_packets_count_the_same() {
     let node = node(|config| config.media.workers = 2).await;
-    let outcome = carried_out(Plan { open_one_in: Some(16), threads: Some(2), merged: false, nack: false, ..plan(&node) }).await;
+    let outcome = carried_out(Plan { open_one_in: Some(16), threads: Some(2), merged: false, transport_cc: true, ..plan(&node) }).await;
     all_came(&outcome);
     assert!(outcome.latency_ms.count < outcome.total.delivered / 4, "{outcome}");
     node.shut_down().await;
@@ -181,10 +182,10 @@ async fn node_behind_a_wire(drop_one_in: u64) -> (Node, Wire) {
     (node, wire)
 }
 
-async fn lossy(nack: bool) -> (Outcome, u64) {
+async fn lossy(nack: bool, transport_cc: bool) -> (Outcome, u64) {
     let (node, wire) = node_behind_a_wire(50).await;
     let signaling = signaling_that_names(&node, wire.address).await;
-    let plan = Plan { door: Door::Socket { url: format!("ws://{signaling}/ws") }, rooms: 1, publishers: 1, nack, ..plan(&node) };
+    let plan = Plan { door: Door::Socket { url: format!("ws://{signaling}/ws") }, rooms: 1, publishers: 1, nack, transport_cc, ..plan(&node) };
     let outcome = carried_out(plan).await;
     node.shut_down().await;
     (outcome, wire.dropped.load(Ordering::Relaxed))
@@ -256,7 +257,7 @@ fn renamed(text: &str, wire: SocketAddr) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_are_dropped_on_purpose_are_counted_as_lost_and_no_others() {
-    let (outcome, dropped) = lossy(false).await;
+    let (outcome, dropped) = lossy(false, false).await;
     assert_eq!(outcome.participants.joined, 3, "{outcome}");
     // Some of the dropped ones were sent before or after those that count.
     let lost = outcome.video.lost;
@@ -269,9 +270,12 @@ async fn packets_that_are_dropped_on_purpose_are_counted_as_lost_and_no_others()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_are_dropped_are_repaired_when_they_are_asked_for_again() {
-    let (outcome, _) = lossy(true).await;
-    assert!(outcome.video.repaired > 5, "{outcome}");
-    assert_eq!((outcome.audio.lost, outcome.video.lost), (0, 0), "{outcome}");
+    // As they were, and by RTX.
+    for transport_cc in [false, true] {
+        let (outcome, _) = lossy(true, transport_cc).await;
+        assert!(outcome.video.repaired > 5, "{outcome}");
+        assert_eq!((outcome.audio.lost, outcome.video.lost, outcome.load.foreign), (0, 0, 0), "{outcome}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

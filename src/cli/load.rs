@@ -101,6 +101,9 @@ pub struct Load {
     /// Do not ask for lost packets again
     #[arg(long, help_heading = "How light clients work")]
     no_nack: bool,
+    /// Report what comes transport-wide and be repaired by RTX, as browsers do; dearer for both sides
+    #[arg(long, help_heading = "How light clients work")]
+    transport_cc: bool,
     /// Receive every packet by itself (no UDP_GRO)
     #[arg(long, help_heading = "How light clients work")]
     no_gro: bool,
@@ -235,6 +238,7 @@ impl Load {
             threads: self.threads.map(usize::from),
             open_one_in: self.open_one_in,
             nack: !self.no_nack,
+            transport_cc: self.transport_cc,
             merged: !self.no_gro,
             server_pid: self.server_pid,
             metrics: self.metrics.clone(),

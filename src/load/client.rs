@@ -26,6 +26,7 @@ use crate::base::Time;
 use crate::base::random::Random;
 use crate::contract::SrtpKeys;
 use crate::media::packet::rtp::is_rtcp;
+use crate::media::packet::twcc::Arrivals;
 use crate::media::transport::{DtlsEvent, DtlsIdentity, DtlsTransport, SrtcpReceiver, SrtcpSender, SrtpReceiver, SrtpSender};
 use publish::Outgoing;
 
@@ -96,6 +97,8 @@ pub struct Joining {
     pub sends: Vec<(u32, u32, Source)>,
     /// Whether the kernel may hand over trains of packets.
     pub merged: bool,
+    /// Whether what comes is reported transport-wide.
+    pub transport_cc: bool,
     /// Numbers that need no secrecy.
     pub seed: u64,
 }
@@ -116,6 +119,11 @@ pub struct Light {
     sends: Vec<(u32, u32, Source)>,
     outgoing: Vec<Outgoing>,
     report_due: Time,
+    /// Streams of repairs.
+    repairs: Vec<Incoming>,
+    /// What is to be reported transport-wide.
+    arrivals: Option<Arrivals>,
+    feedback_due: Time,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,7 +158,7 @@ impl Light {
     /// # Errors
     /// When there is no socket left, or no way to any candidate.
     pub fn new(now: Time, joining: Joining, identity: &DtlsIdentity, epoch: Instant) -> Result<Self, Failure> {
-        let Joining { presence, answer, ice, server, sends, merged, seed } = joining;
+        let Joining { presence, answer, ice, server, sends, merged, transport_cc, seed } = joining;
         let checks = Checks::new(now, &answer, &ice.0, &ice.1, server);
         let candidate = checks.candidate().ok_or_else(|| Failure::new("no candidate", ""))?;
         let socket = batch::open(candidate, merged).map_err(|e| Failure::new("no UDP socket", format!("{candidate}: {e}")))?;
@@ -169,6 +177,9 @@ impl Light {
             sends,
             outgoing: Vec::new(),
             report_due: Time::NEVER,
+            repairs: Vec::new(),
+            arrivals: transport_cc.then(Arrivals::new),
+            feedback_due: Time::NEVER,
         })
     }
 
@@ -218,7 +229,7 @@ impl Light {
             State::Up => {
                 let sends = self.outgoing.iter().map(Outgoing::due).min().unwrap_or(Time::NEVER);
                 let asks = self.incoming.iter().filter(|_| nack).filter_map(Incoming::next_ask).min().map_or(Time::NEVER, Time::from_micros);
-                self.report_due.min(sends).min(asks)
+                self.report_due.min(sends).min(asks).min(self.feedback_due)
             }
         };
         self.checks.due().min(timers)
@@ -245,6 +256,10 @@ impl Light {
             self.publish(now, desk);
             if desk.nack {
                 self.ask_again(now, desk);
+            }
+            if self.feedback_due <= now.time {
+                self.feedback_due = Time::NEVER;
+                self.give_feedback(desk);
             }
             if self.report_due <= now.time {
                 self.report_due = now.time + REPORT_EVERY;

@@ -18,6 +18,10 @@ use crate::media::packet::rtp::ExtensionForm;
 pub const VP8: u8 = 96;
 /// Payload type of Opus in our offers.
 pub const OPUS: u8 = 111;
+/// Payload type of VP8's repairs in our offers (RFC 4588).
+pub const VP8_RTX: u8 = 97;
+/// Id of the transport-wide sequence number's header extension in our offers.
+pub const TRANSPORT_CC_ID: u8 = 3;
 /// Id of the audio level's header extension in our offers.
 pub const LEVEL_ID: u8 = 1;
 /// The longest packet before it is sealed, in bytes.

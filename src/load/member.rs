@@ -181,6 +181,7 @@ impl Connection {
             kinds: crew.plan.kinds(),
             pairs,
             nack: crew.plan.nack,
+            transport_cc: crew.plan.transport_cc,
         };
         Ok(Self::Light { offer: Box::new(offer), version: 0, sends: Some(sends), seed: random.next_u64() })
     }
@@ -222,6 +223,7 @@ impl Connection {
                     server,
                     sends,
                     merged: crew.plan.merged,
+                    transport_cc: crew.plan.transport_cc,
                     seed: *seed,
                 };
                 let client = Light::new(crew.now(), joining, &crew.identity, crew.epoch)?;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::media::{LEVEL_ID, OPUS, VP8};
-use crate::contract::{DtlsRole, Fingerprint, HashFunction, MediaKind};
+use super::media::{LEVEL_ID, OPUS, TRANSPORT_CC_ID, VP8, VP8_RTX};
+use crate::contract::{DtlsRole, Extension, Fingerprint, HashFunction, MediaKind};
 use crate::wire::{PublishLine, Source};
 
 /// What a client offers.
@@ -24,6 +24,8 @@ pub struct Offer {
     pub pairs: u32,
     /// Whether lost packets are asked for again.
     pub nack: bool,
+    /// Whether what is received is reported transport-wide, and repaired by RTX.
+    pub transport_cc: bool,
 }
 
 impl Offer {
@@ -59,11 +61,14 @@ impl Offer {
             MediaKind::Video => ("video", VP8, "VP8/90000"),
         };
         let Self { ufrag, pwd, fingerprint, .. } = self;
+        let reports = self.transport_cc && ssrc.is_none();
+        let repairs = reports && self.nack && kind == MediaKind::Video;
         let mut write = |line: std::fmt::Arguments<'_>| {
             // Writing to a string does not fail.
             let _ = sdp.write_fmt(format_args!("{line}\r\n"));
         };
-        write(format_args!("m={name} 9 UDP/TLS/RTP/SAVPF {payload_type}"));
+        let rtx = if repairs { format!(" {VP8_RTX}") } else { String::new() };
+        write(format_args!("m={name} 9 UDP/TLS/RTP/SAVPF {payload_type}{rtx}"));
         write(format_args!("c=IN IP4 0.0.0.0"));
         write(format_args!("a=mid:{mid}"));
         write(format_args!("a=ice-ufrag:{ufrag}"));
@@ -83,6 +88,15 @@ impl Offer {
         // What we send we send again when asked.
         if self.nack || ssrc.is_some() {
             write(format_args!("a=rtcp-fb:{payload_type} nack"));
+        }
+        if repairs {
+            write(format_args!("a=rtpmap:{VP8_RTX} rtx/90000"));
+            write(format_args!("a=fmtp:{VP8_RTX} apt={payload_type}"));
+        }
+        if reports {
+            write(format_args!("a=rtcp-fb:{payload_type} transport-cc"));
+            let uri = Extension::TransportCc.uri();
+            write(format_args!("a=extmap:{TRANSPORT_CC_ID} {uri}"));
         }
         match ssrc {
             None => write(format_args!("a=recvonly")),
@@ -171,6 +185,7 @@ mod tests {
             kinds: vec![MediaKind::Audio, MediaKind::Video],
             pairs,
             nack: true,
+            transport_cc: false,
         }
     }
 
@@ -198,6 +213,15 @@ mod tests {
         assert_eq!(read.fingerprint.value, [0xcd; 32]);
         let candidates: Vec<String> = read.candidates.iter().map(ToString::to_string).collect();
         assert_eq!(candidates, ["192.0.2.1:40000", "[2001:db8::1]:40000"]);
+    }
+
+    #[test]
+    fn browsers_feedback_is_offered_on_what_is_received() {
+        let answer = answered(&mut session(), &Offer { transport_cc: true, ..offer(1) }, 1);
+        let video = answer.media.send.iter().find(|s| s.kind == MediaKind::Video).expect("a slot");
+        assert_eq!((video.codecs[0].rtx, video.codecs[0].feedback.transport_cc), (Some(VP8_RTX), true));
+        assert_eq!(video.extensions.id(Extension::TransportCc), Some(TRANSPORT_CC_ID));
+        assert!(video.rtx_ssrc.is_some() && answer.media.receive.iter().all(|r| !r.codecs[0].feedback.transport_cc));
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub struct Plan {
     pub open_one_in: Option<u32>,
     /// Whether light clients ask for lost packets again.
     pub nack: bool,
+    /// Whether light clients report what they receive transport-wide and are repaired by RTX, as browsers are.
+    pub transport_cc: bool,
     /// Whether the kernel may hand over trains of packets.
     pub merged: bool,
     /// The server's process, when it runs on this machine.
@@ -250,6 +252,7 @@ pub mod tests {
             threads: None,
             open_one_in: None,
             nack: true,
+            transport_cc: false,
             merged: true,
             server_pid: None,
             metrics: None,

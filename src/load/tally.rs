@@ -176,6 +176,11 @@ impl Incoming {
         self.anchor.is_none() || self.unopened >= every
     }
 
+    /// Whether its packets are of a publisher's stream, as far as is known.
+    pub fn is_of(&self, stream: u32) -> bool {
+        self.anchor.is_some_and(|anchor| anchor.stream == stream)
+    }
+
     /// What an opened packet says. Returns whether the stream was not known before.
     pub fn learn(&mut self, extended: u64, stamp: &Stamp) -> bool {
         self.unopened = 0;

@@ -1,16 +1,21 @@
 //! What a client does with what comes: count it, open some of it, report, ask again.
 
+use std::time::Duration;
+
 use super::{Crypto, Desk, Light, Now, send};
 use crate::base::Time;
-use crate::load::media::VP8;
+use crate::load::media::{TRANSPORT_CC_ID, VP8, VP8_RTX};
 use crate::load::stamp::Stamp;
 use crate::load::tally::{Arrival, Incoming};
 use crate::media::packet::rtcp::{self, Compound, MAX_COUNT, ReportBlock, Rtcp};
 use crate::media::packet::rtp::{RtpHeader, padding_len};
-use crate::media::packet::vp8;
+use crate::media::packet::twcc::Arrivals;
+use crate::media::packet::{ext, vp8};
 
 /// Streams that a client follows; what comes under more SSRCs is foreign.
 const MOST_STREAMS: usize = 256;
+/// Transport-wide feedback is given so often.
+const FEEDBACK_EVERY: Duration = Duration::from_millis(100);
 /// Bytes of a compound before it is sealed.
 const COMPOUND: usize = 1_150;
 
@@ -22,6 +27,11 @@ impl Light {
             desk.foreign += 1;
             return;
         };
+        let came = Time::from_micros(now.time.as_micros().saturating_sub(waited(now, arrived) / 1_000));
+        note_arrival(&mut self.arrivals, &mut self.feedback_due, came, &header, packet);
+        if header.payload_type == VP8_RTX {
+            return self.handle_repair(now, &header, packet, desk);
+        }
         let at = match self.incoming.iter().position(|i| i.ssrc == header.ssrc) {
             Some(at) => at,
             None => {
@@ -39,7 +49,7 @@ impl Light {
         let extended = incoming.extended(header.sequence);
         let arrival = incoming.note(extended, now.time.as_micros());
         let rate = if header.payload_type == VP8 { 90 } else { 48 };
-        incoming.time(header.timestamp, (now.time.as_micros() * rate / 1_000) as u32);
+        incoming.time(header.timestamp, (came.as_micros() * rate / 1_000) as u32);
         let mut picture_lost = None;
         if incoming.wants_opening(desk.open_one_in) && arrival != Arrival::TooOld {
             match open(crypto, &header, extended, packet).map(|payload| (Stamp::read(desk.run, payload), vp8::starts_key_frame(payload))) {
@@ -61,6 +71,46 @@ impl Light {
             let own = self.own_ssrc;
             self.send_rtcp(desk, |compound| _ = compound.picture_loss(own, ssrc));
         }
+    }
+
+    /// A packet that repairs another (RFC 4588): the number of that one, then its payload. Its stamp says of which stream it is.
+    fn handle_repair(&mut self, now: Now, header: &RtpHeader, packet: &mut [u8], desk: &mut Desk) {
+        let Some(crypto) = &self.crypto else { return };
+        let at = match self.repairs.iter().position(|r| r.ssrc == header.ssrc) {
+            Some(at) => at,
+            None if self.repairs.len() < MOST_STREAMS => {
+                self.repairs.push(Incoming::new(header.ssrc, header.sequence));
+                self.repairs.len() - 1
+            }
+            None => return,
+        };
+        let Some(repairs) = self.repairs.get_mut(at) else { return };
+        let extended = repairs.extended(header.sequence);
+        let repaired = open(crypto, header, extended, packet).and_then(|payload| {
+            let (number, payload) = payload.split_first_chunk()?;
+            Some((u16::from_be_bytes(*number), Stamp::read(desk.run, payload)?))
+        });
+        let Some((sequence, stamp)) = repaired else {
+            desk.foreign += 1;
+            return;
+        };
+        repairs.note(extended, now.time.as_micros());
+        if let Some(incoming) = self.incoming.iter_mut().find(|i| i.is_of(stamp.stream)) {
+            let extended = incoming.extended(sequence);
+            let arrival = incoming.note(extended, now.time.as_micros());
+            incoming.count(&desk.board, extended, arrival);
+        }
+    }
+
+    /// Says when packets with transport-wide numbers came.
+    pub(super) fn give_feedback(&mut self, desk: &mut Desk) {
+        let Some(mut arrivals) = self.arrivals.take() else { return };
+        let (own, media) = (self.own_ssrc, self.incoming.first().map_or(0, |i| i.ssrc));
+        let mut fci = [0; COMPOUND - 64];
+        while let Some(len) = arrivals.write_fci(&mut fci) {
+            self.send_rtcp(desk, |compound| _ = compound.transport_feedback(own, media, &fci[..len]));
+        }
+        self.arrivals = Some(arrivals);
     }
 
     /// Reports of the server: what it sends and what it wants.
@@ -155,6 +205,17 @@ impl Light {
     }
 }
 
+/// Notes a packet's transport-wide number, where there is one and somebody wants to know.
+fn note_arrival(arrivals: &mut Option<Arrivals>, due: &mut Time, came: Time, header: &RtpHeader, packet: &[u8]) {
+    let (Some(arrivals), Some(block)) = (arrivals, header.extension) else { return };
+    let Some(bytes) = packet.get(block.start..block.end) else { return };
+    let element = ext::elements(block.form, bytes).find(|e| e.id == TRANSPORT_CC_ID);
+    if let Some(sequence) = element.and_then(|e| ext::transport_cc(bytes.get(e.start..e.end)?)) {
+        arrivals.record(sequence, came);
+        *due = (*due).min(came + FEEDBACK_EVERY);
+    }
+}
+
 /// Opens a packet in place; its payload without padding.
 fn open<'a>(crypto: &Crypto, header: &RtpHeader, extended: u64, packet: &'a mut [u8]) -> Option<&'a [u8]> {
     let rollover = Incoming::rollover(extended)?;
@@ -171,8 +232,12 @@ fn is_authentic(crypto: &Crypto, header: &RtpHeader, incoming: &Incoming, packet
 
 /// From sending to the arrival at our socket, in nanoseconds; to now where the kernel does not say when that was.
 fn latency(now: Now, arrived: u64, sent: u64) -> u64 {
-    let waited = if arrived == 0 { 0 } else { now.wall.saturating_sub(arrived) };
-    now.monotonic.saturating_sub(waited).saturating_sub(sent)
+    now.monotonic.saturating_sub(waited(now, arrived)).saturating_sub(sent)
+}
+
+/// How long a packet has lain in our socket, in nanoseconds; 0 where the kernel does not say when it came.
+fn waited(now: Now, arrived: u64) -> u64 {
+    if arrived == 0 { 0 } else { now.wall.saturating_sub(arrived) }
 }
 
 #[cfg(test)]
