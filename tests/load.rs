@@ -1,5 +1,8 @@
 //! The load tester against a real node, in one process: what it counts is what was sent, and what is lost it notices.
 
+#[path = "load/foreign.rs"]
+mod foreign;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -295,5 +298,25 @@ async fn whip_publishers_are_played_by_whep_players() {
         assert_eq!((outcome.total.expected, outcome.total.lost, outcome.total.duplicated), (outcome.total.offered * 2, 0, 0), "{outcome}");
         assert!(outcome.total.offered > 500, "{outcome}");
     }
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_whip_server_is_published_to_with_its_token() {
+    let node = node(|_| ()).await;
+    let (address, foreign) = foreign::serve().await;
+    let door = Door::Http { whip: Some(format!("http://{address}/publish/{{room}}/{{member}}")), whep: None };
+    let plan = Plan { door, subscribers: 0, duration: Duration::from_secs(2), ..plan(&node) };
+    let (_stop, stopped) = watch::channel(false);
+    let trouble = run(plan.clone(), true, stopped).await.expect_err("without a token nobody comes in");
+    assert!(matches!(&trouble, Trouble::Unavailable(text) if text.contains("HTTP 401") && text.contains("who are you?")), "{trouble}");
+
+    let outcome = carried_out(Plan { tokens: vec!["open sesame".to_owned(); 4], ..plan }).await;
+    assert_eq!((outcome.participants.joined, &outcome.participants.failed), (4, &[].into()), "{outcome}");
+    assert!(outcome.total.offered > 400 && outcome.total.expected == 0, "{outcome}");
+    let (came, ended) = (foreign.packets.load(Ordering::Relaxed), foreign.ended.load(Ordering::Relaxed));
+    // What was sent before and after the counted packets came too.
+    assert!(came >= outcome.total.offered, "{came} came\n{outcome}");
+    assert_eq!(ended, 4);
     node.shut_down().await;
 }
