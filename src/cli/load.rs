@@ -60,7 +60,7 @@ pub struct Load {
     #[arg(long, value_enum, default_value_t = ClientKind::Light, help_heading = "Who")]
     kind: ClientKind,
     /// Receiving slot pairs of each client, instead of what the server asks for
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=120), help_heading = "Who")]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=120), help_heading = "Who")]
     pairs: Option<u32>,
     /// What the rooms' names begin with
     #[arg(long, default_value = "load-", value_name = "NAME", help_heading = "Who")]

@@ -78,7 +78,7 @@ pub async fn run(plan: Plan, quiet: bool, stop: watch::Receiver<bool>) -> Result
     let goodbye = async {
         for (at, task) in run.tasks.drain(..).enumerate() {
             let _ = task.await;
-            run.progress.at(at as u64, String::new);
+            run.progress.at(at as u64 + 1, String::new);
         }
     };
     let _ = timeout(Duration::from_secs(15), goodbye).await;
