@@ -32,6 +32,14 @@ counters! {
     DatagramsOut => "datagrams_sent_total", "";
     /// Bytes of datagrams sent.
     BytesOut => "sent_bytes_total", "";
+    /// Messages sent: a datagram alone, or a run of equal ones to one address (UDP_SEGMENT).
+    MessagesOut => "send_messages_total", "";
+    /// System calls that send.
+    SendCalls => "send_calls_total", "";
+    /// System calls that receive, those that found nothing included.
+    ReceiveCalls => "receive_calls_total", "";
+    /// Runs that the kernel refused; their datagrams were sent one by one.
+    RunRefused => "send_runs_refused_total", "";
     /// RTP packets accepted from publishers.
     RtpIn => "rtp_packets_received_total", "";
     /// RTP packets forwarded to subscribers, retransmissions excluded.
@@ -102,10 +110,14 @@ counters! {
     DropAwaitingKeyFrame => "forwards_dropped_total", "reason=awaiting_key_frame";
     /// Forwards dropped: too old for the rewriting to place.
     DropTooOld => "forwards_dropped_total", "reason=too_old";
-    /// Datagrams that the socket refused because its buffer was full.
+    /// Forwarded media that the socket refused because its buffer was full.
     DropSocketFull => "socket_drops_total", "reason=full";
+    /// Replies (STUN, DTLS, RTCP, retransmissions) dropped because too many waited.
+    DropReply => "socket_drops_total", "reason=replies_full";
     /// Datagrams that the socket refused for another reason.
     DropSocketError => "socket_drops_total", "reason=error";
+    /// Replies that a full socket refused and that were kept to be offered again.
+    HeldSocketFull => "socket_held_total", "";
     /// Commands that named something unknown.
     CommandUnknown => "commands_ignored_total", "";
     /// Panics caught in a room's dispatch.

@@ -64,7 +64,7 @@ impl Shared {
     /// Sends a datagram with this tick's replies; a tick that has no room for it drops and counts it.
     pub fn reply(&mut self, path: Path, datagram: &[u8]) {
         if !self.replies.push(path, datagram) {
-            self.counters.add(Counter::DropSocketFull);
+            self.counters.add(Counter::DropReply);
         }
     }
 
@@ -104,7 +104,7 @@ impl Engine {
                 demux: Demux::new(seed),
                 identity: config.identity,
                 epoch: config.epoch,
-                replies: Outgoing::for_a_tick(),
+                replies: Outgoing::for_replies(),
                 wall_at_zero: config.wall_at_zero,
                 deferred: VecDeque::new(),
             },
@@ -171,10 +171,11 @@ impl Engine {
         !self.shared.deferred.is_empty()
     }
 
-    /// Writes into an empty arena what is to be sent. Call again until nothing is written.
+    /// Writes into an empty arena what is to be sent: replies first, then forwards, never both at once. Call again until nothing is written.
     pub fn poll_transmit(&mut self, now: Time, out: &mut Outgoing) {
+        out.set_droppable(self.shared.replies.is_empty());
         if !self.shared.replies.is_empty() {
-            return std::mem::swap(&mut self.shared.replies, out);
+            return out.take_from(&mut self.shared.replies);
         }
         while let Some(key) = self.busy.front().copied() {
             if self.guarded(key, |room, shared| room.poll_transmit(now, out, shared)) == Some(false) {
