@@ -86,6 +86,26 @@ impl Srtp {
     }
 }
 
+/// A peer's legs, and what they need of its connection to send.
+pub struct Downlink<'a> {
+    legs: &'a mut [Leg],
+    by_track: &'a [Option<u8>],
+    way: Way<'a>,
+}
+
+impl<'a> Downlink<'a> {
+    /// The leg that a track of the room goes to.
+    pub fn leg_of(&mut self, track: usize) -> Option<(&mut Leg, &mut Way<'a>)> {
+        let leg = self.by_track.get(track).copied().flatten()?;
+        self.leg(leg.into())
+    }
+
+    /// A leg by its place.
+    pub fn leg(&mut self, leg: usize) -> Option<(&mut Leg, &mut Way<'a>)> {
+        Some((self.legs.get_mut(leg)?, &mut self.way))
+    }
+}
+
 impl Peer {
     /// A connection that nothing has come from yet. `dtls` is what the plan's security asks for.
     pub fn new(now: Time, id: PeerId, transport: TransportPlan, dtls: Option<Box<DtlsTransport>>) -> Self {
@@ -161,12 +181,10 @@ impl Peer {
         self.by_track[track] = leg.and_then(|l| u8::try_from(l).ok());
     }
 
-    /// A leg, and what it needs of its connection to send; `None` while the connection cannot be sent to.
-    pub fn leg_and_way(&mut self, leg: usize) -> Option<(&mut Leg, Way<'_>)> {
-        let path = self.path()?;
-        let leg = self.legs.get_mut(leg)?;
-        let sender = &self.srtp.as_ref()?.sender;
-        Some((leg, Way { sender, path, transport_cc: &mut self.transport_cc }))
+    /// What it takes to send to it; `None` while it cannot be sent to.
+    pub fn downlink(&mut self) -> Option<Downlink<'_>> {
+        let way = Way { path: self.path()?, sender: &self.srtp.as_ref()?.sender, transport_cc: &mut self.transport_cc };
+        Some(Downlink { legs: &mut self.legs, by_track: &self.by_track, way })
     }
 
     /// The m-line and kind of an SSRC that has just authenticated for the first time: by declaration, by MID (with

@@ -16,6 +16,7 @@ use super::outgoing::Outgoing;
 use super::peer::{MOST_MLINES, Peer};
 use super::publish::track::Track;
 use super::route::fanout::Tick;
+use super::route::leg::Moment;
 use super::transport::DtlsTransport;
 use crate::base::{PeerId, RoomId, Time, TrackId};
 use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan};
@@ -105,7 +106,7 @@ impl Room {
 
     /// Writes what waits to be sent into the arena; true when all of it is written.
     pub fn poll_transmit(&mut self, now: Time, out: &mut Outgoing, shared: &mut Shared) -> bool {
-        self.tick.give_out(now, shared.wall(now), &mut self.peers, &self.tracks, out, &mut shared.counters);
+        self.tick.give_out(&Moment::new(now, shared.wall(now)), &mut self.peers, &self.tracks, out, &mut shared.counters);
         self.tick.is_done()
     }
 

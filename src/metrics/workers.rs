@@ -114,6 +114,11 @@ fn help(name: &'static str) -> &'static str {
         "received_bytes_total" => "Bytes of datagrams received.",
         "datagrams_sent_total" => "Datagrams sent.",
         "sent_bytes_total" => "Bytes of datagrams sent.",
+        "send_messages_total" => "Messages sent: a datagram alone, or a run of equal ones to one address.",
+        "send_calls_total" => "System calls that send.",
+        "receive_calls_total" => "System calls that receive, those that found nothing included.",
+        "send_runs_refused_total" => "Runs of datagrams that the kernel refused; they were sent one by one.",
+        "socket_held_total" => "Replies that a full socket refused and that were kept to be offered again.",
         "rtp_packets_received_total" => "RTP packets accepted from publishers.",
         "rtp_packets_forwarded_total" => "RTP packets forwarded to subscribers, retransmissions excluded.",
         "rtp_packets_retransmitted_total" => "RTP packets sent again on request.",
@@ -130,7 +135,7 @@ fn help(name: &'static str) -> &'static str {
         "socket_drops_total" => "Datagrams that the socket did not take, by reason.",
         "commands_ignored_total" => "Commands that named something unknown.",
         "room_panics_total" => "Rooms dropped after a fault in their dispatch.",
-        "worker_ticks_total" => "Turns of the worker's loop that did something.",
+        "worker_ticks_total" => "Turns of the worker's loop.",
         _ => name,
     }
 }

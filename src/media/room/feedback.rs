@@ -11,6 +11,7 @@ use crate::media::peer::Peer;
 use crate::media::publish::receive::srtp_drop;
 use crate::media::publish::stream::StreamKind;
 use crate::media::publish::track::{ClockLine, Track};
+use crate::media::route::leg::Moment;
 
 /// Packets that one RTCP compound may make us send again: 1,500 bytes of NACK could ask for 6,000.
 const MOST_RETRANSMISSIONS: usize = 128;
@@ -114,10 +115,11 @@ impl Room {
 }
 
 fn send_one_again(now: Time, peer: &mut Peer, leg: usize, sequence: u16, tracks: &Slab<Track>, shared: &mut Shared) -> Option<()> {
-    let (leg, way) = peer.leg_and_way(leg)?;
+    let mut downlink = peer.downlink()?;
+    let (leg, way) = downlink.leg(leg)?;
     let track = tracks.get(leg.source()?)?;
     let packet = track.cache.get(leg.source_of(sequence)?)?;
-    leg.retransmit(now, packet, way, &mut shared.replies)?;
+    leg.retransmit(&Moment::new(now, shared.wall(now)), packet, way, &mut shared.replies)?;
     shared.counters.add(Counter::RtpRetransmitted);
     Some(())
 }

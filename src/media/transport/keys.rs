@@ -92,12 +92,11 @@ impl GcmKeys {
 
     /// RFC 7714 sections 8.1 and 9.1: two zero bytes, the SSRC and the index in 48 bits, under the salt.
     fn nonce(&self, ssrc: u32, index: u64) -> Nonce {
-        let mut bytes = self.salt;
-        let counter = u128::from(ssrc) << 48 | u128::from(index);
-        for (byte, mask) in bytes.iter_mut().zip(counter.to_be_bytes().into_iter().skip(4)) {
-            *byte ^= mask;
-        }
-        Nonce::assume_unique_for_key(bytes)
+        let [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11] = self.salt;
+        let high = u32::from_be_bytes([s0, s1, s2, s3]) ^ ssrc >> 16;
+        let low = u64::from_be_bytes([s4, s5, s6, s7, s8, s9, s10, s11]) ^ (u64::from(ssrc) << 48 | index);
+        let ([h0, h1, h2, h3], [l0, l1, l2, l3, l4, l5, l6, l7]) = (high.to_be_bytes(), low.to_be_bytes());
+        Nonce::assume_unique_for_key([h0, h1, h2, h3, l0, l1, l2, l3, l4, l5, l6, l7])
     }
 }
 
