@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test e2e bench prove prove-call doc clean
+.PHONY: run test check unit sim web web-test e2e bench prove prove-call prove-forward doc clean
 
 WEB_STAMP := web/node_modules/.installed
 PAGE := web/app/dist/index.html
@@ -67,9 +67,20 @@ e2e: web
 	@cd web && npm run --silent e2e
 
 bench:
-	@cargo bench --locked --bench forward
+	@scripts/need.sh build
+	$(call say,building the benches (the first time takes about ten minutes))
+	@cargo bench --locked --benches --no-run 2>&1 | scripts/progress.sh
+	@node scripts/bench.mjs
 
-prove: prove-call
+prove: prove-call prove-forward
+
+# Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
+prove-forward:
+	@scripts/need.sh build lab
+	$(call say,building the forwarders)
+	@cargo bench --locked --bench prove_forward --no-run 2>&1 | scripts/progress.sh
+	$(call say,beside the limit (about five minutes))
+	@cargo bench --quiet --locked --bench prove_forward
 
 # Ten participants of the webrtc crate for a minute, clean and with loss; lips and ciphers with real browsers.
 prove-call: web

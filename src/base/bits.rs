@@ -61,6 +61,17 @@ impl BitSet {
         self.words.iter().enumerate().find(|(_, bits)| **bits != 0).map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
     }
 
+    /// The smallest index from `from` on, if any.
+    pub fn first_from(&self, from: usize) -> Option<usize> {
+        let word = from / 64;
+        let bits = self.words.get(word)? >> (from % 64);
+        if bits != 0 {
+            return Some(from + bits.trailing_zeros() as usize);
+        }
+        let later = self.words.iter().enumerate().skip(word + 1).find(|(_, bits)| **bits != 0);
+        later.map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
+    }
+
     /// All indices, rising.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(word, bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
@@ -84,6 +95,9 @@ mod tests {
             for (add, index) in steps {
                 if add { bits.insert(index); model.insert(index); } else { bits.remove(index); model.remove(&index); }
                 prop_assert_eq!(bits.first(), model.first().copied());
+            }
+            for from in (0..320).step_by(7) {
+                prop_assert_eq!(bits.first_from(from), model.range(from..).next().copied());
             }
             prop_assert_eq!(bits.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(bits.is_empty(), model.is_empty());

@@ -38,6 +38,8 @@ counters! {
     SendCalls => "send_calls_total", "";
     /// System calls that receive, those that found nothing included.
     ReceiveCalls => "receive_calls_total", "";
+    /// Datagrams sent in pieces, because the path to their destination is narrower than they are long.
+    Fragmented => "datagrams_fragmented_total", "";
     /// Runs that the kernel refused; their datagrams were sent one by one.
     RunRefused => "send_runs_refused_total", "";
     /// RTP packets accepted from publishers.

@@ -27,6 +27,7 @@ pub fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
     }
     socket.set_nonblocking(true)?;
     options::large_buffers(&socket, KERNEL_BUFFER);
+    options::never_fragment(&socket, address.is_ipv6(), true);
     socket.bind(&address.into())?;
     Ok(socket.into())
 }

@@ -198,6 +198,11 @@ impl Engine {
         self.timers.peek().map(|Reverse((at, _))| *at)
     }
 
+    /// The counters.
+    pub const fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
     /// The counters, for what the hands of the engine count.
     pub fn counters_mut(&mut self) -> &mut Counters {
         &mut self.shared.counters

@@ -28,10 +28,10 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// The arena that a worker sends from. It is filled and sent several times in a large tick: smaller sends batches that are too
-    /// small, larger pushes subscribers' keys out of the second-level cache (1.25 MiB).
+    /// The arena that a worker sends from. It is filled and sent several times in a large tick: smaller makes batches of too few
+    /// messages, larger is no longer in the first levels of the cache when the kernel copies it.
     pub fn for_a_tick() -> Self {
-        Self::new(192 * 1_024, 256)
+        Self::new(96 * 1_024, 128)
     }
 
     /// The arena that replies wait in (STUN, DTLS, RTCP, retransmissions): it holds those to any one batch.

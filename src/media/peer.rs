@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::base::prefetch::prefetch;
 use crate::base::random::Random;
 use crate::base::{PeerId, Time};
 use crate::contract::{Extension, Feedback, MediaPlan, ReceivePlan, Rid, SecurityPlan, SrtpKeys, TransportPlan};
@@ -12,35 +13,38 @@ use crate::media::rewrite::SourceExtensions;
 use crate::media::route::leg::{Leg, Way};
 use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
 
+/// Lines of a leg's memory that a forward touches, its first ones.
+const LEG_LINES: usize = 7;
 /// m-lines of a peer at most: indices are below this.
 pub const MOST_MLINES: usize = 64;
 /// DTLS datagrams that wait for their turn at most; a whole flight of a browser is five.
 const MOST_WAITING_DTLS: usize = 16;
 
-/// A connection.
+/// A connection. What a forward touches comes first and lies together.
+#[repr(C)]
 pub struct Peer {
-    /// Its identity.
-    pub id: PeerId,
-    /// How it is reached.
-    pub ice: IceLite,
-    /// How it is secured, until keys are known and after (retransmitted flights, close).
-    pub dtls: Option<Box<DtlsTransport>>,
-    /// Whether the handshake has begun.
-    pub handshake_started: bool,
     /// Its keys.
     pub srtp: Option<Box<Srtp>>,
-    /// What negotiation settled.
-    pub plan: MediaPlan,
-    /// The SSRCs it sends, sorted.
-    pub streams: Vec<Stream>,
-    /// The track on each of its sending m-lines: index in the room.
-    pub published: [Option<u16>; MOST_MLINES],
     /// Its subscriptions.
     pub legs: Vec<Leg>,
     /// For each track of the room: the leg that it goes to.
     by_track: Vec<Option<u8>>,
     /// The next transport-wide sequence number towards it.
     pub transport_cc: u16,
+    /// How it is reached.
+    pub ice: IceLite,
+    /// Its identity.
+    pub id: PeerId,
+    /// How it is secured, until keys are known and after (retransmitted flights, close).
+    pub dtls: Option<Box<DtlsTransport>>,
+    /// Whether the handshake has begun.
+    pub handshake_started: bool,
+    /// What negotiation settled.
+    pub plan: MediaPlan,
+    /// The SSRCs it sends, sorted.
+    pub streams: Vec<Stream>,
+    /// The track on each of its sending m-lines: index in the room.
+    pub published: [Option<u16>; MOST_MLINES],
     /// Transport-wide arrivals from it, not reported yet.
     pub arrivals: Option<Box<Arrivals>>,
     /// When feedback about them is due.
@@ -185,6 +189,29 @@ impl Peer {
     pub fn downlink(&mut self) -> Option<Downlink<'_>> {
         let way = Way { path: self.path()?, sender: &self.srtp.as_ref()?.sender, transport_cc: &mut self.transport_cc };
         Some(Downlink { legs: &mut self.legs, by_track: &self.by_track, way })
+    }
+
+    /// Asks for the memory that [`Self::fetch_routes`] and [`Self::downlink`] read.
+    pub fn fetch(&self) {
+        prefetch(self, 2);
+        prefetch(&self.ice, 4);
+    }
+
+    /// Asks for the memory that [`Self::fetch_downlink`] reads; best after [`Self::fetch`].
+    pub fn fetch_routes(&self, track: usize) {
+        if let Some(route) = self.by_track.get(track) {
+            prefetch(route, 1);
+        }
+        if let Some(srtp) = &self.srtp {
+            prefetch(&srtp.sender, 2);
+        }
+    }
+
+    /// Asks for the leg that a track of the room goes to; best after [`Self::fetch_routes`].
+    pub fn fetch_downlink(&self, track: usize) {
+        if let Some(leg) = self.leg_of(track).and_then(|leg| self.legs.get(leg)) {
+            prefetch(leg, LEG_LINES);
+        }
     }
 
     /// The m-line and kind of an SSRC that has just authenticated for the first time: by declaration, by MID (with

@@ -118,6 +118,7 @@ fn help(name: &'static str) -> &'static str {
         "send_calls_total" => "System calls that send.",
         "receive_calls_total" => "System calls that receive, those that found nothing included.",
         "send_runs_refused_total" => "Runs of datagrams that the kernel refused; they were sent one by one.",
+        "datagrams_fragmented_total" => "Datagrams sent in pieces: the path to their destination is narrow.",
         "socket_held_total" => "Replies that a full socket refused and that were kept to be offered again.",
         "rtp_packets_received_total" => "RTP packets accepted from publishers.",
         "rtp_packets_forwarded_total" => "RTP packets forwarded to subscribers, retransmissions excluded.",

@@ -64,6 +64,11 @@ impl Receiver {
         self
     }
 
+    /// Messages of a full batch.
+    pub const fn batch(&self) -> usize {
+        self.batch
+    }
+
     /// Receives what waits, up to a batch, without waiting; returns how many datagrams.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use super::address;
+use super::{address, options};
 use crate::contract::{Counter, Counters};
 use crate::media::outgoing::{Datagram, Outgoing};
 
@@ -40,6 +40,8 @@ enum Fate {
     Refused {
         for_good: bool,
     },
+    /// Longer than the path to its destination allows.
+    TooLong,
     /// This destination cannot be reached.
     Failed,
 }
@@ -73,7 +75,7 @@ impl Sender {
             let (batch, after) = rest.split_at(same);
             let number = usize::from(local);
             if let (Some(socket), Some(way)) = (sockets.get(number), self.ways.get_mut(number)) {
-                let done = send_all(socket.as_raw_fd(), way, batch, out, counters);
+                let done = send_all(socket, way, batch, out, counters);
                 keep_or_drop(&batch[done..], out, held, counters);
             }
             rest = after;
@@ -82,7 +84,7 @@ impl Sender {
 }
 
 /// Sends until the socket is full; how many datagrams it has taken (or can never take).
-fn send_all(socket: RawFd, way: &mut Way, datagrams: &[Datagram], out: &Outgoing, counters: &mut Counters) -> usize {
+fn send_all(socket: &OwnedFd, way: &mut Way, datagrams: &[Datagram], out: &Outgoing, counters: &mut Counters) -> usize {
     let mut batch = Batch::new();
     let mut done = 0;
     // While a refused run is sent one by one: where it ends.
@@ -92,7 +94,7 @@ fn send_all(socket: RawFd, way: &mut Way, datagrams: &[Datagram], out: &Outgoing
         let mut message = 0;
         while message < batch.len {
             counters.add(Counter::SendCalls);
-            match batch.send(socket, message) {
+            match batch.send(socket.as_raw_fd(), message) {
                 Fate::Sent(sent) => {
                     let (datagrams_sent, bytes) = batch.count(message, sent, &datagrams[done..]);
                     counters.add_many(Counter::DatagramsOut, datagrams_sent);
@@ -107,6 +109,23 @@ fn send_all(socket: RawFd, way: &mut Way, datagrams: &[Datagram], out: &Outgoing
                     way.segments &= !for_good && way.refusals < MOST_REFUSALS;
                     singly_until = done + batch.begins(message + 1);
                     break;
+                }
+                // The way there is narrower than usual (a tunnel): the kernel shall cut it in pieces.
+                Fate::TooLong => {
+                    let ipv6 = datagrams[done + batch.begins(message)].path.remote.is_ipv6();
+                    options::never_fragment(socket, ipv6, false);
+                    let again = batch.send_one(socket.as_raw_fd(), message);
+                    options::never_fragment(socket, ipv6, true);
+                    let one = &datagrams[done + batch.begins(message)];
+                    if again {
+                        counters.add(Counter::Fragmented);
+                        counters.add(Counter::DatagramsOut);
+                        counters.add(Counter::MessagesOut);
+                        counters.add_many(Counter::BytesOut, one.len as u64);
+                    } else {
+                        counters.add(Counter::DropSocketError);
+                    }
+                    message += 1;
                 }
                 // One destination that cannot be reached must not stop the others.
                 Fate::Failed => {
@@ -244,7 +263,14 @@ impl Batch {
             // No checksum offload on the way out, or a kernel without it: never again. Too long for the path: this one singly.
             Some(libc::EIO | libc::ENOPROTOOPT | libc::EOPNOTSUPP) if run => Fate::Refused { for_good: true },
             Some(libc::EINVAL | libc::EMSGSIZE) if run => Fate::Refused { for_good: false },
+            Some(libc::EMSGSIZE) => Fate::TooLong,
             _ => Fate::Failed,
         }
+    }
+
+    /// Sends one message alone; whether it was taken.
+    fn send_one(&mut self, socket: RawFd, message: usize) -> bool {
+        // SAFETY: as in `send`.
+        unsafe { libc::sendmmsg(socket, self.headers[message..self.len].as_mut_ptr().cast(), 1, libc::MSG_DONTWAIT) == 1 }
     }
 }

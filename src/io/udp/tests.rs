@@ -155,3 +155,27 @@ fn a_datagram_longer_than_its_slot_is_said_to_be() {
     assert_eq!(receiver.receive(&b).expect("received"), 1);
     assert!(receiver.datagram(0).is_none());
 }
+
+#[test]
+fn what_is_too_long_for_its_path_goes_in_pieces_and_the_rest_as_it_is() {
+    let run = |line: &str| {
+        let mut words = line.split(' ');
+        std::process::Command::new(words.next().expect("a program")).args(words).status().is_ok_and(|s| s.success())
+    };
+    // SAFETY: it takes no pointers, and moves this test's thread alone.
+    let entered = unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0;
+    if !entered || !run("ip link set lo up") || !run("ip link set lo mtu 800") {
+        return eprintln!("*** SKIPPED: making a network namespace needs root. Nothing was shown about narrow paths. ***");
+    }
+    let (a, b) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+    let mut out = Outgoing::new(64 * 1_500, 100);
+    let lengths = [100, 1_200, 1_200, 1_200, 100, 900];
+    for (n, len) in lengths.iter().enumerate() {
+        assert!(out.push(Path { local: 0, remote: local_address(&b) }, &vec![n as u8; *len]));
+    }
+    let counters = send(a, &out);
+    assert_eq!((counters.get(Counter::DatagramsOut), counters.get(Counter::DropSocketError)), (6, 0));
+    assert_eq!(counters.get(Counter::Fragmented), 4);
+    let received = receive_all(&mut Receiver::new(false), &b);
+    assert_eq!(received.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(), lengths);
+}

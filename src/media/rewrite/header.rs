@@ -68,6 +68,7 @@ impl SourceExtensions {
 
 /// How headers are written for one slot: compiled at negotiation, the same for every source.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct HeaderRewrite {
     /// The slot's own elements as bytes, without and with its mid.
     own: [OwnBlock; 2],

@@ -11,9 +11,8 @@ pub const EPOCHS: usize = 64;
 /// **Invariant:** each epoch continues the output exactly where the one before it ends. So outputs are unique, keep the order of a
 /// source's inputs, and have no gap where an input was skipped; and an output leads back to its input.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct SequenceMap {
-    /// A ring: the newest epoch is at `newest`, older ones are below it.
-    epochs: [Epoch; EPOCHS],
     newest: usize,
     len: usize,
     /// The highest input that was mapped since the last switch.
@@ -21,6 +20,8 @@ pub struct SequenceMap {
     /// The highest output ever given out.
     highest_out: Option<u64>,
     first_out: u64,
+    /// A ring: the newest epoch is at `newest`, older ones are below it.
+    epochs: [Epoch; EPOCHS],
 }
 
 /// A run of inputs with one offset: from `first_in` to where the next epoch's skipped numbers begin.

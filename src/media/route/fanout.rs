@@ -91,7 +91,9 @@ impl Tick {
             // Looked up once for all subscribers.
             let window: [Option<Source<'_>>; WINDOW] = std::array::from_fn(|i| self.items.get(self.from + i).and_then(|item| item.find(tracks)));
             let len = self.until - self.from;
+            let track = self.items.get(self.from).map_or(NO_TRACK, |item| item.track);
             while let Some(subscriber) = self.unserved.first() {
+                self.fetch_ahead(subscriber, track, peers);
                 if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink) {
                     while self.next < len {
                         if !out.has_room() {
@@ -111,6 +113,21 @@ impl Tick {
         (self.from, self.until) = (0, 0);
         self.ready.clear();
         self.items.clear();
+    }
+}
+
+impl Tick {
+    /// Asks for the memory of the next three subscribers while this one is served, each a pointer further: with a thousand of them
+    /// it has left the first two levels of the cache since the last packet.
+    fn fetch_ahead(&self, subscriber: usize, track: usize, peers: &Slab<Peer>) {
+        let mut after = subscriber;
+        for fetch in [Peer::fetch_downlink, Peer::fetch_routes, |peer: &Peer, _: usize| peer.fetch()] {
+            let Some(next) = self.unserved.first_from(after + 1) else { return };
+            if let Some(peer) = peers.get(next) {
+                fetch(peer, track);
+            }
+            after = next;
+        }
     }
 }
 

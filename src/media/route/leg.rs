@@ -45,35 +45,36 @@ enum Form {
     RedPrimary,
 }
 
-/// One subscription.
+/// One subscription. The fields are in the order in which forwarding needs them, by how often they are touched.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Leg {
     // touched by every packet
     source: Option<usize>,
     generation: u32,
+    ssrc: u32,
     awaiting_key_frame: bool,
     begun: bool,
-    outlets: [Option<Outlet>; MOST_CODECS],
-    header: HeaderRewrite,
     counts_transport: bool,
     /// What [`repeats_exactly`] says of the plan.
     repeats_exactly: bool,
     acknowledged: bool,
-    ssrc: u32,
-    sequence: SequenceMap,
     timestamp: TimestampMap,
     picture: PictureMap,
     last_timestamp: u32,
     last_source_timestamp: u32,
     frame: u32,
+    packets: u32,
+    octets: u32,
+    header: HeaderRewrite,
+    outlets: [Option<Outlet>; MOST_CODECS],
+    sequence: SequenceMap,
     // touched by retransmission
     rtx_next: u64,
     /// Numbers before this went out with another header and are not sent again.
     repeats_from: u64,
     // touched by reports
     wall: WallMap,
-    packets: u32,
-    octets: u32,
     pointed_at: Time,
     // touched by negotiation
     plan: SendPlan,
