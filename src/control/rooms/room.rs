@@ -103,9 +103,18 @@ impl Room {
             }
             Command::Resume { socket, id, secret, seq } => self.resume(socket, id, &secret, seq),
             Command::Request { socket, id, what } => self.request(socket, id, what),
+            Command::Attach(attach) => self.attach(*attach, now),
+            Command::Detach { socket, secret } => self.detach(socket, &secret),
             Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
-            Command::Media(event) => self.media(event),
-            Command::Timeout => self.remove_lost(now),
+            Command::Media(event) => {
+                self.follow_connection(&event, now);
+                self.media(event);
+                self.end_unconnected();
+            }
+            Command::Timeout => {
+                self.remove_lost(now);
+                self.end_overdue(now);
+            }
             Command::ShutDown => self.shut_down(),
         }
         self.note_emptiness(now);
@@ -119,7 +128,8 @@ impl Room {
             Presence::Here(_) => None,
         });
         let empty = self.empty_since.map(|since| since + self.rules.grace);
-        lost.chain(empty).min().unwrap_or(Time::NEVER)
+        let http = self.members.values().filter_map(|m| m.http.as_ref()?.deadline());
+        lost.chain(empty).chain(http).min().unwrap_or(Time::NEVER)
     }
 
     /// Whether a socket is a member's.
@@ -165,7 +175,7 @@ impl Room {
     /// Tells all members that are here and for whom `whom` holds.
     pub(super) fn tell(&mut self, whom: impl Fn(Seat) -> bool, event: Event) {
         let here = self.members.iter_mut().filter(|(seat, _)| whom(**seat));
-        let to: Vec<_> = here.filter_map(|(_, m)| Some((m.socket()?, m.next_seq()))).collect();
+        let to: Vec<_> = here.filter_map(|(_, m)| Some((m.ear()?, m.next_seq()))).collect();
         if !to.is_empty() {
             self.effects.push(Effect::Tell { to, event });
         }
@@ -272,6 +282,7 @@ impl Room {
     }
 
     fn fill(&mut self, seat: Seat, groups: &[Shown]) {
+        let pinned = self.pinned(seat, groups);
         let Some(member) = self.members.get_mut(&seat) else { return };
         let wanted = wanted(seat, member, groups);
         let Some(Connection { peer, worker, pairs, .. }) = &member.connection else {
@@ -279,7 +290,10 @@ impl Room {
             return self.ask(seat, wanted.len());
         };
         let before = member.slots.clone();
-        let (changes, unplaced) = member.slots.fill(&wanted, pairs);
+        let (changes, unplaced) = match pinned {
+            Some(pinned) => (member.slots.pin(&pinned, pairs), 0),
+            None => member.slots.fill(&wanted, pairs),
+        };
         let (peer, worker) = (*peer, *worker);
         for change in changes {
             let pair = pairs.get(change.pair);
