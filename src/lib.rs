@@ -13,7 +13,7 @@
 //! - [`contract`] has the values (commands and plans down, events and counters up), [`port`] the mailboxes.
 //!
 //! **Under all:** [`base`] has ids, units, time as a value; [`wire`] the signaling messages; [`config`] the settings.
-//! [`node`] puts everything together, [`cli`] is the front of the program.
+//! [`node`] puts everything together, [`cli`] is the front of the program. [`load`] is the load tester: a client of any node.
 //!
 //! A packet's way: [`io::udp`] → [`media::engine`] → [`media::publish`] (the track's cache), then once a tick
 //! [`media::route`] (every subscriber's leg) → [`media::outgoing`] → [`io::udp`].
@@ -29,6 +29,7 @@ pub mod config;
 pub mod contract;
 pub mod control;
 pub mod io;
+pub mod load;
 pub mod media;
 pub mod metrics;
 pub mod node;

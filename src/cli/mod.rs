@@ -1,5 +1,6 @@
 //! The command line.
 
+mod load;
 mod settings;
 mod token;
 
@@ -46,6 +47,8 @@ struct Common {
 enum Verb {
     /// Run the server (what happens without a command, too)
     Run,
+    /// Test a server with participants by the thousand, and count what comes
+    Load(Box<load::Load>),
     /// Join tokens
     Token {
         #[command(subcommand)]
@@ -62,6 +65,10 @@ enum Verb {
 pub fn main() -> ExitCode {
     let Arguments { common, verb } = Arguments::parse();
     let done = match verb {
+        Some(Verb::Load(load)) => match common.checked() {
+            Ok(config) => return load::run(&load, &config),
+            Err(error) => Err(error),
+        },
         None | Some(Verb::Run) => common.checked().and_then(run),
         Some(Verb::Token { verb }) => common.checked().and_then(|config| token::run(verb, &config)),
         Some(Verb::Config { verb }) => settings::run(&verb, &common),

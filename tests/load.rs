@@ -1,0 +1,322 @@
+//! The load tester against a real node, in one process: what it counts is what was sent, and what is lost it notices.
+
+#[path = "load/foreign.rs"]
+mod foreign;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use althing::config::{Config, Secret};
+use althing::load::{Door, Kind, Outcome, Plan, Trace, Trouble, run};
+use althing::node::Node;
+use tokio::net::UdpSocket;
+use tokio::sync::watch;
+
+async fn node(change: impl FnOnce(&mut Config)) -> Node {
+    let mut config = Config::default();
+    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.media.port = 0;
+    config.media.bind = vec![Ipv4Addr::LOCALHOST.into()];
+    change(&mut config);
+    Node::start(config).await.expect("the node starts")
+}
+
+/// Two rooms with two publishers and two subscribers each.
+fn plan(node: &Node) -> Plan {
+    Plan {
+        door: Door::Socket { url: format!("ws://{}/ws", node.http) },
+        tokens: Vec::new(),
+        rooms: 2,
+        room_prefix: "load-".into(),
+        publishers: 2,
+        subscribers: 2,
+        publishers_receive: true,
+        video: "500k@30".parse().ok(),
+        audio: "1/1".parse().ok(),
+        trace: None,
+        kind: Kind::Light,
+        join_rate: 50.0,
+        duration: Duration::from_secs(3),
+        patience: Duration::from_secs(20),
+        pairs: None,
+        threads: None,
+        open_one_in: None,
+        nack: true,
+        transport_cc: false,
+        merged: true,
+        server_pid: Some(std::process::id()),
+        metrics: Some(format!("http://{}/metrics", node.admin)),
+    }
+}
+
+async fn carried_out(plan: Plan) -> Outcome {
+    let (_stop, stopped) = watch::channel(false);
+    run(plan, true, stopped).await.expect("a run")
+}
+
+/// Everybody came, and everything came once. Each publisher's streams have three receivers: two subscribers and the other publisher.
+fn all_came(outcome: &Outcome) {
+    assert_eq!((outcome.participants.joined, &outcome.participants.failed), (8, &[].into()), "{outcome}");
+    assert_eq!((outcome.participants.unplaced, outcome.participants.silent), (0, 0), "{outcome}");
+    for delivery in [outcome.audio, outcome.video] {
+        assert!(delivery.offered > 100, "{outcome}");
+        assert_eq!((delivery.expected, delivery.delivered, delivery.lost), (delivery.offered * 3, delivery.offered * 3, 0), "{outcome}");
+        assert_eq!(delivery.duplicated, 0, "{outcome}");
+    }
+    assert!(outcome.latency_ms.count > 0 && outcome.latency_ms.p50 > 0.0, "{outcome}");
+    assert_eq!((outcome.join_ms.count, outcome.first_media_ms.count), (8, 8), "{outcome}");
+    assert!(outcome.server.cpu_seconds_per_million.is_some() && outcome.server.memory_bytes.is_some_and(|b| b > 0), "{outcome}");
+    assert!(outcome.server.forwarded.is_some_and(|f| f > 0), "{outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn light_clients_in_two_rooms_receive_everything_of_their_own_room() {
+    let node = node(|_| ()).await;
+    all_came(&carried_out(plan(&node)).await);
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn light_clients_that_open_few_packets_count_the_same() {
+    let node = node(|config| config.media.workers = 2).await;
+    let outcome = carried_out(Plan { open_one_in: Some(16), threads: Some(2), merged: false, transport_cc: true, ..plan(&node) }).await;
+    all_came(&outcome);
+    assert!(outcome.latency_ms.count < outcome.total.delivered / 4, "{outcome}");
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_clients_receive_everything() {
+    let node = node(|_| ()).await;
+    all_came(&carried_out(Plan { kind: Kind::Full, ..plan(&node) }).await);
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_is_sent_as_it_was_recorded() {
+    let node = node(|_| ()).await;
+    let trace = "0 1000 0 video\n200 400 1 video\n33000 900 1 video\n40000 100 0 audio\n60000 90 0 audio\n";
+    let trace = Some(Arc::new(Trace::read(trace).expect("a trace")));
+    let outcome = carried_out(Plan { trace, rooms: 1, publishers: 1, ..plan(&node) }).await;
+    assert_eq!((outcome.audio.lost, outcome.video.lost), (0, 0), "{outcome}");
+    // Each turn of the trace has three packets of video and two of audio.
+    let (audio, video) = (outcome.audio.offered as f64, outcome.video.offered as f64);
+    assert!(audio > 20.0 && (video / audio - 1.5).abs() < 0.2, "{outcome}");
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_keys_lets_in_who_has_a_token_and_others_are_counted_as_refused() {
+    let key = "0123456789abcdef0123456789abcdef";
+    let node = node(|config| config.auth = [("main".to_owned(), Secret::new(key).expect("long enough"))].into_iter().collect()).await;
+    let (_stop, stopped) = watch::channel(false);
+    let trouble = run(plan(&node), true, stopped).await.expect_err("nobody has a token");
+    assert!(matches!(&trouble, Trouble::Unavailable(text) if text.contains("token_missing")), "{trouble}");
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_ends_in_order_with_what_it_has() {
+    let node = node(|_| ()).await;
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(run(Plan { duration: Duration::from_secs(600), ..plan(&node) }, true, stopped));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    stop.send_replace(true);
+    let outcome = running.await.expect("no panic").expect("a run");
+    assert!(outcome.interrupted && outcome.total.lost == 0, "{outcome}");
+    node.shut_down().await;
+}
+
+/// Between clients and server: every datagram passes but each `drop_one_in`th media packet towards the clients.
+struct Wire {
+    address: SocketAddr,
+    dropped: Arc<AtomicU64>,
+}
+
+/// Bytes from which a datagram towards a client counts as video: sound and reports are smaller.
+const VIDEO_FROM: usize = 500;
+
+async fn wire(server: SocketAddr, drop_one_in: u64) -> Wire {
+    let outside = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
+    let wire = Wire { address: outside.local_addr().expect("bound"), dropped: Arc::default() };
+    let dropped = wire.dropped.clone();
+    tokio::spawn(async move {
+        let mut inside = std::collections::BTreeMap::<SocketAddr, Arc<UdpSocket>>::new();
+        let mut buffer = vec![0; 65_536];
+        while let Ok((len, from)) = outside.recv_from(&mut buffer).await {
+            let socket = match inside.get(&from) {
+                Some(socket) => socket.clone(),
+                None => {
+                    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
+                    socket.connect(server).await.expect("connected");
+                    tokio::spawn(backwards(socket.clone(), outside.clone(), from, drop_one_in, dropped.clone()));
+                    inside.insert(from, socket.clone());
+                    socket
+                }
+            };
+            let _ = socket.send(&buffer[..len]).await;
+        }
+    });
+    wire
+}
+
+async fn backwards(inside: Arc<UdpSocket>, outside: Arc<UdpSocket>, to: SocketAddr, drop_one_in: u64, dropped: Arc<AtomicU64>) {
+    let (mut buffer, mut seen) = (vec![0; 65_536], 0u64);
+    while let Ok(len) = inside.recv(&mut buffer).await {
+        let is_video = len >= VIDEO_FROM && (128..192).contains(&buffer[0]) && !(192..=223).contains(&buffer[1]);
+        seen += u64::from(is_video);
+        if is_video && seen.is_multiple_of(drop_one_in) {
+            dropped.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let _ = outside.send_to(&buffer[..len], to).await;
+        }
+    }
+}
+
+/// A node and a wire in front of its media.
+async fn node_behind_a_wire(drop_one_in: u64) -> (Node, Wire) {
+    // Free a moment ago: the node does not say which port it took by itself.
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+    let node = node(|config| config.media.port = port).await;
+    let wire = wire(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), drop_one_in).await;
+    (node, wire)
+}
+
+async fn lossy(nack: bool, transport_cc: bool) -> (Outcome, u64) {
+    let (node, wire) = node_behind_a_wire(50).await;
+    let signaling = signaling_that_names(&node, wire.address).await;
+    let plan = Plan { door: Door::Socket { url: format!("ws://{signaling}/ws") }, rooms: 1, publishers: 1, nack, transport_cc, ..plan(&node) };
+    let outcome = carried_out(plan).await;
+    node.shut_down().await;
+    (outcome, wire.dropped.load(Ordering::Relaxed))
+}
+
+/// A signaling front that passes everything on, and writes the wire's address into the answers in place of the node's.
+async fn signaling_that_names(node: &Node, wire: SocketAddr) -> SocketAddr {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let url = format!("ws://{}/ws", node.http);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let url = url.clone();
+            tokio::spawn(async move {
+                #[allow(clippy::result_large_err, reason = "the type that the library takes")]
+                let protocol = |_: &Request, mut response: Response| {
+                    response.headers_mut().insert("Sec-WebSocket-Protocol", althing::wire::SUBPROTOCOL.parse().expect("a header"));
+                    Ok(response)
+                };
+                let client = tokio_tungstenite::accept_hdr_async(stream, protocol).await.expect("a WebSocket");
+                let mut request = url.into_client_request().expect("an address");
+                request.headers_mut().insert("Sec-WebSocket-Protocol", althing::wire::SUBPROTOCOL.parse().expect("a header"));
+                let (server, _) = tokio_tungstenite::connect_async(request).await.expect("the node");
+                let ((mut to_client, mut from_client), (mut to_server, mut from_server)) = (client.split(), server.split());
+                let there = async {
+                    while let Some(Ok(message)) = from_client.next().await {
+                        if to_server.send(message).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                let back = async {
+                    while let Some(Ok(message)) = from_server.next().await {
+                        let message = match message {
+                            Message::Text(text) => Message::text(renamed(text.as_str(), wire)),
+                            other => other,
+                        };
+                        if to_client.send(message).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = there => {}
+                    () = back => {}
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The candidate lines of an answer, at the wire.
+fn renamed(text: &str, wire: SocketAddr) -> String {
+    let mut parts = text.split("a=candidate:");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut fields: Vec<String> = part.splitn(7, ' ').map(str::to_owned).collect();
+        (fields[4], fields[5]) = (wire.ip().to_string(), wire.port().to_string());
+        out += &format!("a=candidate:{}", fields.join(" "));
+    }
+    out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_that_are_dropped_on_purpose_are_counted_as_lost_and_no_others() {
+    let (outcome, dropped) = lossy(false, false).await;
+    assert_eq!(outcome.participants.joined, 3, "{outcome}");
+    // Some of the dropped ones were sent before or after those that count.
+    let lost = outcome.video.lost;
+    assert!(lost > 5 && lost <= dropped, "{lost} of {dropped}\n{outcome}");
+    // Every 50th at each of two receivers, wherever in fifty the counting began and ended.
+    assert!(lost.abs_diff(outcome.video.expected / 50) <= 2, "{outcome}");
+    assert_eq!((outcome.audio.lost, outcome.video.duplicated, outcome.video.repaired), (0, 0, 0), "{outcome}");
+    assert_eq!(outcome.video.delivered + lost, outcome.video.expected, "{outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_that_are_dropped_are_repaired_when_they_are_asked_for_again() {
+    // As they were, and by RTX.
+    for transport_cc in [false, true] {
+        let (outcome, _) = lossy(true, transport_cc).await;
+        assert!(outcome.video.repaired > 5, "{outcome}");
+        assert_eq!((outcome.audio.lost, outcome.video.lost, outcome.load.foreign), (0, 0, 0), "{outcome}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whip_publishers_are_played_by_whep_players() {
+    let node = node(|_| ()).await;
+    let base = format!("http://{}", node.http);
+    let probe = reqwest::Client::new().post(format!("{base}/whip/probe/p")).send().await.expect("an answer").status();
+    if matches!(probe.as_u16(), 404 | 405) {
+        eprintln!("*** SKIPPED: this node has no WHIP front. Nothing was shown about WHIP and WHEP. ***");
+        return;
+    }
+    let door = Door::Http { whip: Some(format!("{base}/whip/{{room}}/{{member}}")), whep: Some(format!("{base}/whep/{{room}}/{{members}}")) };
+    for kind in [Kind::Light, Kind::Full] {
+        let outcome = carried_out(Plan { door: door.clone(), kind, room_prefix: kind.name().to_owned(), ..plan(&node) }).await;
+        assert_eq!((outcome.participants.joined, &outcome.participants.failed), (8, &[].into()), "{outcome}");
+        // Each publisher's streams are played by the two subscribers of its room.
+        assert_eq!((outcome.total.expected, outcome.total.lost, outcome.total.duplicated), (outcome.total.offered * 2, 0, 0), "{outcome}");
+        assert!(outcome.total.offered > 500, "{outcome}");
+    }
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_whip_server_is_published_to_with_its_token() {
+    let node = node(|_| ()).await;
+    let (address, foreign) = foreign::serve().await;
+    let door = Door::Http { whip: Some(format!("http://{address}/publish/{{room}}/{{member}}")), whep: None };
+    let plan = Plan { door, subscribers: 0, duration: Duration::from_secs(2), ..plan(&node) };
+    let (_stop, stopped) = watch::channel(false);
+    let trouble = run(plan.clone(), true, stopped).await.expect_err("without a token nobody comes in");
+    assert!(matches!(&trouble, Trouble::Unavailable(text) if text.contains("HTTP 401") && text.contains("who are you?")), "{trouble}");
+
+    let outcome = carried_out(Plan { tokens: vec!["open sesame".to_owned(); 4], ..plan }).await;
+    assert_eq!((outcome.participants.joined, &outcome.participants.failed), (4, &[].into()), "{outcome}");
+    assert!(outcome.total.offered > 400 && outcome.total.expected == 0, "{outcome}");
+    let (came, ended) = (foreign.packets.load(Ordering::Relaxed), foreign.ended.load(Ordering::Relaxed));
+    // What was sent before and after the counted packets came too.
+    assert!(came >= outcome.total.offered, "{came} came\n{outcome}");
+    assert_eq!(ended, 4);
+    node.shut_down().await;
+}
