@@ -5,21 +5,22 @@
 
 #![allow(dead_code, reason = "the bench of the limit uses other parts of what they share")]
 
-#[path = "../../benches/limit/althing.rs"]
+#[path = "../../../benches/limit/althing.rs"]
 mod althing_side;
-#[path = "../../benches/limit/bare.rs"]
+#[path = "../../../benches/limit/bare.rs"]
 mod bare;
-#[path = "../../benches/cpu.rs"]
+#[path = "../../../benches/cpu.rs"]
 mod cpu;
-#[path = "../../benches/forward/engine.rs"]
+#[path = "../../../benches/forward/engine.rs"]
 mod engine;
-#[path = "../../benches/limit/feed.rs"]
+#[path = "../../../benches/limit/feed.rs"]
 mod feed;
-#[path = "../../benches/limit/measure.rs"]
+#[path = "../../../benches/limit/measure.rs"]
 mod measure;
-#[path = "row.rs"]
+mod processes;
+#[path = "../row.rs"]
 mod row;
-#[path = "../../benches/limit/sink.rs"]
+#[path = "../../../benches/limit/sink.rs"]
 mod sink;
 
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use bare::{Bare, Without};
 use engine::What;
 use feed::{Feed, Recorded, TRACES, read_trace};
 use measure::{Case, Forwarder, Network, Outcome, median, run, run_watched};
+use processes::Server;
 use row::{Row, Run};
 use sink::{Sink, Watch, percentile};
 
@@ -53,6 +55,12 @@ fn main() {
     }
     if wanted("latency") {
         proof.latency();
+    }
+    if wanted("loopback_us_f100") {
+        proof.loopback();
+    }
+    if wanted("unharmed") {
+        proof.unharmed();
     }
     if !Network::enter_discarding() {
         eprintln!("*** SKIPPED: the rows beside the limit need root, for a network namespace with a device that drops everything. ***");
@@ -177,6 +185,59 @@ impl Proof {
         }
     }
 
+    /// A server as it is run, beside the bare forwarder with the same stream at the same pace, both over loopback.
+    fn loopback(&mut self) {
+        let stream = usual_call(true);
+        let file = std::env::temp_dir().join(format!("althing-usual-call-{}.txt", std::process::id()));
+        let line = |r: &Recorded| format!("{} {} {} {}\n", r.at.as_micros(), r.bytes, u8::from(r.marker), if r.audio { "audio" } else { "video" });
+        std::fs::write(&file, stream.iter().map(line).collect::<String>()).expect("a file");
+        let feed = Feed::Trace(Arc::new(stream));
+        let case = Case { network: Network::Loopback, publishers: 1, subscribers: 100, batch: 32, feed, time: Duration::from_secs(5) };
+        let arguments = ["--subscribers", "100", "--no-subscribe", "--duration", "10", "--trace", file.to_str().expect("a name")];
+        let (mut limits, mut ours, mut delivered) = (Vec::new(), Vec::new(), f64::INFINITY);
+        for _ in 0..5 {
+            {
+                let _sink = Sink::begin();
+                limits.push(run(&case, |case, sources| Bare::new(case, sources, Without::Nothing)).ns / 1e3);
+            }
+            let report = Server::start(&[]).load(&arguments);
+            ours.push(report["server"]["cpu_seconds_per_million"].as_f64().expect("the server's CPU time"));
+            delivered = delivered.min(percent(&report));
+        }
+        let _ = std::fs::remove_file(file);
+        let ratio = median(ours.iter().zip(&limits).map(|(ours, limit)| ours / limit).collect());
+        self.verdict("loopback_us_f100", ratio, "times the limit's", "<= 1.45", ratio <= 1.45);
+        self.figure("loopback_us_f100.limit", median(limits), "µs of CPU per forward");
+        self.figure("loopback_us_f100.althing", median(ours), "µs of CPU per forward, the whole process");
+        self.figure("loopback_us_f100.delivered", delivered, "%");
+    }
+
+    /// Who does not read, and who sends a hundred times as much as usual, costs the others nothing.
+    fn unharmed(&mut self) {
+        let usual = ["--publishers", "2", "--subscribers", "10", "--duration", "15"];
+        let quiet = percent(&Server::start(&[]).load(&usual));
+        self.verdict("unharmed.quiet", quiet, "% delivered", "= 100", quiet >= 100.0);
+        let server = Server::start(&[]);
+        let (frozen, _) = server.begin_load(&["--publishers", "0", "--subscribers", "5", "--duration", "120", "--patience", "120"]);
+        while server.metric("althing_worker_peers") < 5.0 {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        frozen.freeze();
+        let beside = percent(&server.load(&usual));
+        self.verdict("unharmed.subscribers_that_never_read", beside, "% delivered", "= 100", beside >= 100.0);
+        drop((frozen, server));
+        let server = Server::start(&[]);
+        let flood = ["--room-prefix", "flood-", "--publishers", "1", "--no-subscribe", "--no-audio", "--video", "150000k@30", "--duration", "120"];
+        let (flooding, _) = server.begin_load(&flood);
+        let before = server.metric("althing_rtp_packets_received_total");
+        while server.metric("althing_rtp_packets_received_total") < before + 20_000.0 {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let beside = percent(&server.load(&usual));
+        self.verdict("unharmed.publisher_at_100_times_its_rate", beside, "% delivered", "= 100", beside >= 100.0);
+        drop((flooding, server));
+    }
+
     /// One-way latency at half load, over loopback, of the fiftieth of a hundred subscribers.
     fn latency(&mut self) {
         let _sink = Sink::begin();
@@ -228,6 +289,12 @@ fn latencies<F: Forwarder>(case: &Case, watched: usize, make: impl FnOnce(&Case,
         arrived.iter().filter_map(|(sequence, at)| Some(at.saturating_sub(*sent.get(usize::from(sequence.wrapping_sub(first)) + 1)?))).collect();
     assert!(ages.len() > 100, "too few packets have come to the watched subscriber");
     percentile(&mut ages, 0.99)
+}
+
+/// What a load tester says was delivered of what was expected.
+fn percent(report: &serde_json::Value) -> f64 {
+    let of = |name: &str| report["total"][name].as_f64().unwrap_or(f64::NAN);
+    100.0 * of("delivered") / of("expected")
 }
 
 fn round(value: f64) -> f64 {
