@@ -16,6 +16,8 @@ use crate::client::{Client, get, guarded_node, node, node_with, secret};
 
 const SEND: [(&str, &str); 2] = [("audio", "sendonly"), ("video", "sendonly")];
 const PAIR: [(&str, &str); 2] = [("audio", "recvonly"), ("video", "recvonly")];
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 const SDP: (&str, &str) = ("Content-Type", "application/sdp");
 
 /// An answer: its status, its header fields with names in lower case, its body.
@@ -47,7 +49,7 @@ impl Answer {
     }
 }
 
-async fn request(at: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+async fn request(at: SocketAddr, method: &str, path: &str, headers: Headers<'_>, body: &str) -> Answer {
     let mut stream = TcpStream::connect(at).await.expect("a connection");
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
@@ -154,7 +156,7 @@ async fn a_second_post_of_the_same_member_replaces_the_first() {
 async fn each_mistake_gets_its_status_and_says_what_to_do() {
     let node = node_with(|config| config.limits.offer_bytes = 64 * 1024).await;
     let good = offer(&SEND, 7);
-    let cases: &[(&str, &[(&str, &str)], String, u16, &str)] = &[
+    let cases: &[(&str, Headers, String, u16, &str)] = &[
         ("/whip/r/alice", &[], good.clone(), 415, "malformed"),
         ("/whip/r/alice", &[("Content-Type", "application/json")], good.clone(), 415, "malformed"),
         ("/whip/r/alice", &[SDP], String::new(), 400, "sdp_malformed"),

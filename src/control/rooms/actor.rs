@@ -29,6 +29,9 @@ pub const MEDIA: usize = 1_024;
 /// A worker whose inbox stays full for so long is taken for stuck, and the room is given up.
 const WORKER_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Where the answer to an HTTP handler goes.
+pub type Answered = oneshot::Sender<Result<Option<OkResult>, Refusal>>;
+
 /// What a room is sent.
 pub enum Letter {
     /// From a socket that wants to become a member's.
@@ -53,7 +56,7 @@ pub enum Letter {
         /// The session's place, kept as long as the session.
         place: Option<Place>,
         /// Where the answer goes; dropped when the room has ended meanwhile.
-        answered: oneshot::Sender<Result<Option<OkResult>, Refusal>>,
+        answered: Answered,
     },
     /// From a member's socket, with the request's name.
     Command(Command, &'static str),
@@ -70,7 +73,7 @@ pub(super) struct Actor {
     /// Of sessions by HTTP.
     places: HashMap<SocketId, Place>,
     /// Who waits for the answer to the command that is carried out.
-    asking: Option<(SocketId, oneshot::Sender<Result<Option<OkResult>, Refusal>>)>,
+    asking: Option<(SocketId, Answered)>,
 }
 
 /// The room is over, or its worker does not take its commands.

@@ -284,7 +284,7 @@ impl Room {
     fn fill(&mut self, seat: Seat, groups: &[Shown]) {
         let pinned = self.pinned(seat, groups);
         let Some(member) = self.members.get_mut(&seat) else { return };
-        let wanted = wanted(seat, member, groups);
+        let wanted = if pinned.is_some() { Vec::new() } else { wanted(seat, member, groups) };
         let Some(Connection { peer, worker, pairs, .. }) = &member.connection else {
             // Without a connection there is nothing to fill; the first offer should have enough pairs.
             return self.ask(seat, wanted.len());
