@@ -45,6 +45,14 @@ impl BitSet {
         self.words.iter().enumerate().find(|(_, bits)| **bits != 0).map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
     }
 
+    /// The smallest index that is not below `from`, if any.
+    pub fn next_from(&self, from: usize) -> Option<usize> {
+        let mask = u64::MAX << (from % 64);
+        let words = self.words.iter().enumerate().skip(from / 64);
+        let mut bits = words.map(|(word, bits)| (word, if word == from / 64 { bits & mask } else { *bits }));
+        bits.find(|(_, bits)| *bits != 0).map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
+    }
+
     /// All indices, rising.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(word, bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
@@ -71,6 +79,9 @@ mod tests {
             }
             prop_assert_eq!(bits.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(bits.is_empty(), model.is_empty());
+            for from in (0..400).step_by(17) {
+                prop_assert_eq!(bits.next_from(from), model.range(from..).next().copied());
+            }
         }
     }
 }

@@ -110,7 +110,7 @@ counters! {
     CommandUnknown => "commands_ignored_total", "";
     /// Panics caught in a room's dispatch.
     RoomPanic => "room_panics_total", "";
-    /// Turns of the worker's loop that did something.
+    /// Turns of the worker's loop: each wake-up is one.
     Ticks => "worker_ticks_total", "";
 }
 

@@ -110,6 +110,7 @@ impl Worker {
                     socket => self.take_packets(socket as u8),
                 }
             }
+            self.engine.counters_mut().add(Counter::Ticks);
             if self.take_commands().is_err() {
                 return;
             }

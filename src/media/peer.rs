@@ -220,7 +220,13 @@ impl Peer {
     pub fn next_due(&self) -> Time {
         let dtls = self.dtls.as_ref().and_then(|d| d.poll_timeout());
         let wish = (self.srtp.is_some() && self.legs.iter().any(|l| l.awaits_key_frame())).then_some(self.wish_due);
-        [self.next_feedback(), dtls, wish, self.ice.consent_deadline(), Some(self.report_due)].into_iter().flatten().min().unwrap_or(Time::NEVER)
+        let report = self.may_report().then_some(self.report_due);
+        [self.next_feedback(), dtls, wish, self.ice.consent_deadline(), report].into_iter().flatten().min().unwrap_or(Time::NEVER)
+    }
+
+    /// Whether it can be sent reports at all.
+    pub fn may_report(&self) -> bool {
+        self.srtp.is_some() && self.path().is_some()
     }
 
     /// Keeps a DTLS datagram for its turn; false when too many wait.

@@ -130,7 +130,7 @@ fn help(name: &'static str) -> &'static str {
         "socket_drops_total" => "Datagrams that the socket did not take, by reason.",
         "commands_ignored_total" => "Commands that named something unknown.",
         "room_panics_total" => "Rooms dropped after a fault in their dispatch.",
-        "worker_ticks_total" => "Turns of the worker's loop that did something.",
+        "worker_ticks_total" => "Turns of the worker's loop; an idle worker makes none.",
         _ => name,
     }
 }

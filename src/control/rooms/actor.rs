@@ -109,7 +109,10 @@ impl Actor {
         }
         self.around.metrics.members.add(self.room.len() as i64 - before as i64);
         let room = &self.room;
-        self.outboxes.retain(|socket, _| room.has_socket(*socket));
+        // Every member's socket has its outbox: as many of both, and there is none to drop.
+        if self.outboxes.len() != room.sockets() {
+            self.outboxes.retain(|socket, _| room.has_socket(*socket));
+        }
         Ok(())
     }
 
