@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test e2e bench prove prove-call doc clean
+.PHONY: run test check unit sim web web-test e2e bench prove prove-call prove-joins doc clean
 
 WEB_STAMP := web/node_modules/.installed
 PAGE := web/app/dist/index.html
@@ -68,8 +68,9 @@ e2e: web
 
 bench:
 	@cargo bench --locked --bench forward
+	@cargo bench --locked --bench join
 
-prove: prove-call
+prove: prove-call prove-joins
 
 # Ten participants of the webrtc crate for a minute, clean and with loss; lips and ciphers with real browsers.
 prove-call: web
@@ -82,6 +83,14 @@ prove-call: web
 	@node tests/prove/allocations.mjs
 	$(call say,lips and ciphers in browsers)
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/lips.mjs
+
+# What a join costs beside a bare handshake, 500 who come at once, what a participant holds.
+prove-joins:
+	@scripts/need.sh build
+	$(call say,building the server and the clients)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@cargo bench --locked --bench prove_joins --no-run 2>&1 | scripts/progress.sh
+	@cargo bench --quiet --locked --bench prove_joins
 
 doc:
 	@cargo doc --locked --no-deps --document-private-items

@@ -53,6 +53,11 @@ impl BitSet {
         bits.find(|(_, bits)| *bits != 0).map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.words.iter().map(|bits| bits.count_ones() as usize).sum()
+    }
+
     /// All indices, rising.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(word, bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
@@ -78,7 +83,7 @@ mod tests {
                 prop_assert_eq!(bits.first(), model.first().copied());
             }
             prop_assert_eq!(bits.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
-            prop_assert_eq!(bits.is_empty(), model.is_empty());
+            prop_assert_eq!((bits.is_empty(), bits.len()), (model.is_empty(), model.len()));
             for from in (0..400).step_by(17) {
                 prop_assert_eq!(bits.next_from(from), model.range(from..).next().copied());
             }

@@ -45,6 +45,11 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// Memory held, in bytes.
+    pub fn memory(&self) -> usize {
+        size_of_val(&*self.slots) + size_of_val(&*self.addresses)
+    }
+
     /// Slots for one batch.
     pub fn new() -> Self {
         // SAFETY: an all-zero sockaddr_storage is a valid value of that plain C struct.

@@ -208,14 +208,11 @@ impl Engine {
 
     /// What the worker reports about itself.
     pub fn report(&self) -> WorkerReport {
-        let mut report = WorkerReport { counters: self.shared.counters.clone(), rooms: self.rooms.len() as u64, ..WorkerReport::default() };
+        let mut report = WorkerReport { counters: self.shared.counters.clone(), ..WorkerReport::default() };
         for (_, room) in &self.rooms {
-            let [peers, tracks, legs, cache_bytes] = room.size();
-            report.peers += peers;
-            report.tracks += tracks;
-            report.legs += legs;
-            report.cache_bytes += cache_bytes;
+            room.add_to(&mut report);
         }
+        report.memory.arenas = self.shared.replies.memory() as u64;
         report
     }
 

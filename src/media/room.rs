@@ -21,7 +21,7 @@ use super::route::fanout::Tick;
 use super::schedule::Schedule;
 use super::transport::DtlsTransport;
 use crate::base::{BitSet, PeerId, RoomId, Time, TrackId};
-use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan};
+use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan, WorkerReport};
 
 /// A room on a worker.
 pub struct Room {
@@ -95,11 +95,22 @@ impl Room {
         !self.tick.is_done()
     }
 
-    /// Peers, tracks, legs that have a source, bytes in caches.
-    pub fn size(&self) -> [u64; 4] {
-        let legs = self.peers.iter().map(|(_, p)| p.legs.iter().filter(|l| l.source().is_some()).count()).sum::<usize>();
-        let cached = self.tracks.iter().map(|(_, t)| t.cache.memory()).sum::<usize>();
-        [self.peers.len() as u64, self.tracks.len() as u64, legs as u64, cached as u64]
+    /// Adds what it holds: peers, tracks, legs that have a source, memory. Looks at each peer and track once, and at no leg.
+    pub fn add_to(&self, report: &mut WorkerReport) {
+        report.rooms += 1;
+        report.peers += self.peers.len() as u64;
+        report.tracks += self.tracks.len() as u64;
+        for (_, track) in &self.tracks {
+            // A subscriber gets a track once.
+            report.legs += track.subscribers.len() as u64;
+            report.memory.caches += track.cache.memory() as u64;
+        }
+        for (_, peer) in &self.peers {
+            let held = peer.memory();
+            report.memory.peers += u64::from(held.rest);
+            report.memory.legs += u64::from(held.legs);
+            report.memory.handshakes += u64::from(held.handshake);
+        }
     }
 
     /// Carries out a command. One that names something unknown is counted and changes nothing.
@@ -139,6 +150,7 @@ impl Room {
         let index = self.peers.insert(Peer::new(now, id, transport, dtls));
         self.peer_of.insert(id, index);
         self.peers[index].report_due = timers::first_report(now, id);
+        self.peers[index].measure();
         let at = PeerAt { room: self.key, peer: index };
         for ufrag in self.peers[index].ice.local_ufrags() {
             shared.demux.add_user(ufrag, at);
@@ -162,6 +174,7 @@ impl Room {
             self.recompile_subscribers_of(index);
         }
         self.recompile_legs_of(index);
+        self.peers[index].measure();
         Some(())
     }
 

@@ -62,6 +62,13 @@ impl Room {
 
     fn peer_turn(&mut self, now: Time, index: usize, shared: &mut Shared) {
         self.secure(now, index, shared);
+        if let Some(peer) = self.peers.get_mut(index)
+            && peer.report_due <= now
+            && peer.wish_due == Time::NEVER
+        {
+            // Its tracks may have begun meanwhile: looked at together with the reports, which wake it anyway.
+            peer.wish_due = now;
+        }
         self.ask_for_key_frames(now, index);
         let Some(peer) = self.peers.get_mut(index) else { return };
         nack(now, peer, shared);
@@ -96,12 +103,15 @@ impl Room {
         if peer.srtp.is_none() || peer.wish_due > now {
             return;
         }
-        peer.wish_due = now + KeyFrames::repeat();
+        let mut has_begun = false;
         for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
             if let Some(track) = self.tracks.get_mut(track) {
                 track.keys.want();
+                has_begun |= track.ssrc.is_some();
             }
         }
+        // A track from which nothing has ever come is asked when it begins: until then nobody need wake for it.
+        peer.wish_due = if has_begun { now + KeyFrames::repeat() } else { Time::NEVER };
         self.key_frames_due(index);
     }
 
@@ -131,6 +141,7 @@ impl Room {
         let Some(peer) = self.peers.get_mut(index) else { return };
         // The next one at the same phase; one that could not report for long goes on from now.
         peer.report_due = Some(peer.report_due + REPORT_EVERY).filter(|at| *at > now).unwrap_or(now + REPORT_EVERY);
+        peer.measure();
         if !peer.may_report() {
             return;
         }
