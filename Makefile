@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e bench prove prove-call prove-forward doc clean
+.PHONY: run test check unit sim web web-test whip e2e bench prove prove-call prove-forward prove-joins doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -89,7 +89,7 @@ bench:
 prove: prove-call prove-forward
 
 # Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
-prove-forward:
+prove-forward: prove-joins
 	@scripts/need.sh build lab
 	$(call say,building the forwarders)
 	@cargo bench --locked --bench prove_forward --no-run 2>&1 | scripts/progress.sh
@@ -107,6 +107,14 @@ prove-call: web
 	@node tests/prove/allocations.mjs
 	$(call say,lips and ciphers in browsers)
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/lips.mjs
+
+# What a join costs beside a bare handshake, 500 who come at once, what a participant holds.
+prove-joins:
+	@scripts/need.sh build
+	$(call say,building the server and the clients)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@cargo bench --locked --bench prove_joins --no-run 2>&1 | scripts/progress.sh
+	@cargo bench --quiet --locked --bench prove_joins
 
 doc:
 	@cargo doc --locked --no-deps --document-private-items

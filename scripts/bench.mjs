@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 
-const ALL = ['limit', 'forward', 'srtp', 'rewrite', 'signaling'];
+const ALL = ['limit', 'forward', 'srtp', 'rewrite', 'signaling', 'join'];
 const PAGE = 'docs/PERFORMANCE.md';
 const chosen = process.argv.slice(2);
 const names = chosen.length > 0 ? chosen : ALL;

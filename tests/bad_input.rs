@@ -223,7 +223,7 @@ fn srtp_that_is_forged_replayed_or_from_elsewhere_is_dropped() {
 #[test]
 fn ssrcs_that_nobody_announced_leave_nothing_behind() {
     let mut door = Door::new(GCM);
-    let size = |door: &Door| door.world.engines[0].report().cache_bytes;
+    let size = |door: &Door| door.world.engines[0].report().memory.caches;
     let before = size(&door);
     for n in 0..1_000u32 {
         let (header, payload, number) = door.stamped(AUDIO);

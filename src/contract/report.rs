@@ -124,7 +124,7 @@ counters! {
     CommandUnknown => "commands_ignored_total", "";
     /// Panics caught in a room's dispatch.
     RoomPanic => "room_panics_total", "";
-    /// Turns of the worker's loop.
+    /// Turns of the worker's loop: each wake-up is one.
     Ticks => "worker_ticks_total", "";
 }
 
@@ -158,6 +158,21 @@ impl Counters {
     }
 }
 
+/// Bytes that a worker holds, by what they are for. Of peers, as they were in their last turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Recent packets of published tracks.
+    pub caches: u64,
+    /// Connections, without what follows.
+    pub peers: u64,
+    /// Subscriptions.
+    pub legs: u64,
+    /// DTLS.
+    pub handshakes: u64,
+    /// Datagrams of the present tick, received and to be sent.
+    pub arenas: u64,
+}
+
 /// What a worker publishes about itself, about once a second.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkerReport {
@@ -171,8 +186,8 @@ pub struct WorkerReport {
     pub tracks: u64,
     /// Subscriptions (legs pointed at a track) it holds now.
     pub legs: u64,
-    /// Bytes in caches of recent packets.
-    pub cache_bytes: u64,
+    /// What it holds.
+    pub memory: Memory,
     /// CPU time that the worker's thread has used, in microseconds.
     pub busy_micros: u64,
 }

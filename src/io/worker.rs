@@ -266,7 +266,9 @@ impl Worker {
         }
         let cpu = clock_gettime(ClockId::ThreadCPUTime);
         let busy_micros = cpu.tv_sec as u64 * 1_000_000 + cpu.tv_nsec as u64 / 1_000;
-        self.report.publish(WorkerReport { busy_micros, ..self.engine.report() });
+        let mut report = self.engine.report();
+        report.memory.arenas += (self.out.memory() + self.held.memory() + self.receiver.memory()) as u64;
+        self.report.publish(WorkerReport { busy_micros, ..report });
         (self.unreported, self.reported_at) = (false, Some(now));
     }
 }

@@ -107,6 +107,11 @@ impl Outgoing {
         &self.bytes[datagram.start..datagram.start + datagram.len]
     }
 
+    /// Memory held, in bytes.
+    pub fn memory(&self) -> usize {
+        self.bytes.len() + self.datagrams.capacity() * size_of::<Datagram>()
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.datagrams.is_empty()

@@ -201,7 +201,7 @@ fn check_size(sdp: &str, limits: &OfferLimits) -> Result<(), OfferError> {
     }
     let limit = limits.max_mlines.min(usize::from(u8::MAX));
     // The grammar also takes a lone CR between lines.
-    let count = sdp.split(['\n', '\r']).filter(|line| line.starts_with("m=")).count();
+    let count = sdp.as_bytes().split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| line.starts_with(b"m=")).count();
     if count > limit {
         return Err(OfferError::TooManyMlines { count, limit });
     }

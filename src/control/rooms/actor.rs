@@ -136,8 +136,11 @@ impl Actor {
         }
         self.around.metrics.members.add(self.room.len() as i64 - before as i64);
         let room = &self.room;
-        self.outboxes.retain(|socket, _| room.has_socket(*socket));
-        self.places.retain(|socket, _| room.has_socket(*socket));
+        // Every member's socket has its outbox (or its place, for one that came by HTTP): as many of both, and there is none to drop.
+        if self.outboxes.len() + self.places.len() != room.sockets() {
+            self.outboxes.retain(|socket, _| room.has_socket(*socket));
+            self.places.retain(|socket, _| room.has_socket(*socket));
+        }
         Ok(())
     }
 

@@ -137,6 +137,11 @@ impl Room {
         self.sockets.contains_key(&socket)
     }
 
+    /// How many members' sockets are here.
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -216,7 +221,7 @@ impl Room {
         }
         self.tell(|_| true, Event::MemberLeft { member: member.identity, reason });
         self.retain_speakers();
-        self.fill_all();
+        self.fill_after(seat);
     }
 
     /// Ends a track that its member has no longer, and tells the others.
@@ -251,13 +256,28 @@ impl Room {
         self.speakers.iter().filter_map(|s| Some(self.members.get(s)?.identity.clone())).collect()
     }
 
-    /// Fills everybody's slots with what they want.
-    pub(super) fn fill_all(&mut self) {
+    /// Fills slots after something about one member has changed: its own, and those of everybody whom it concerns. In a
+    /// big room that is hardly anybody: their slots are full of others.
+    pub(super) fn fill_after(&mut self, changed: Seat) {
         let groups = self.groups();
-        let seats: Vec<Seat> = self.members.keys().copied().collect();
-        for seat in seats {
+        let concerned: Vec<Seat> = self.members.iter().filter(|(s, m)| self.concerns(changed, &groups, **s, m)).map(|(s, _)| *s).collect();
+        for seat in concerned {
             self.fill(seat, &groups);
         }
+    }
+
+    /// Whether a member's slots, or how many it has to have, may follow from what another one publishes now.
+    fn concerns(&self, changed: Seat, groups: &[Shown], seat: Seat, member: &Member) -> bool {
+        if seat == changed || member.slots.hold(changed) {
+            return true;
+        }
+        if let Some(http) = &member.http {
+            return self.members.get(&changed).is_some_and(|m| http.pins(&m.identity));
+        }
+        let publishes = groups.iter().rev().any(|g| g.group.seat == changed);
+        let may_ask = groups.len() > member.asked && member.asked < self.most_pairs();
+        let has_place = member.connection.as_ref().is_some_and(|c| member.slots.has_place(c.pairs.len()));
+        publishes && (may_ask || has_place)
     }
 
     /// Fills one member's slots with what it wants.

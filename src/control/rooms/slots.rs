@@ -85,6 +85,16 @@ impl Slots {
         self.pairs.iter().enumerate().filter_map(|(i, p)| Some((i, p.as_ref()?)))
     }
 
+    /// Whether a member is in one of them.
+    pub fn hold(&self, seat: Seat) -> bool {
+        self.pairs.iter().flatten().any(|shown| shown.group.seat == seat)
+    }
+
+    /// Whether one of so many pairs is free.
+    pub fn has_place(&self, pairs: usize) -> bool {
+        self.pairs.len() < pairs || self.pairs.iter().any(Option::is_none)
+    }
+
     fn place(&mut self, shown: Shown, pairs: &[Pair]) -> bool {
         let free = |i: &usize| self.pairs.get(*i).is_some_and(Option::is_none);
         let place = (0..pairs.len()).find(|i| free(i) && fits(pairs.get(*i), &shown).all());

@@ -63,6 +63,11 @@ enum Link {
 }
 
 impl HttpSession {
+    /// Whether a slot pair is this member's.
+    pub fn pins(&self, member: &MemberId) -> bool {
+        self.pins.contains(member)
+    }
+
     pub fn new(purpose: Purpose, now: Time) -> Self {
         let pins = match purpose {
             Purpose::Publish => Vec::new(),

@@ -64,6 +64,11 @@ impl Receiver {
         self
     }
 
+    /// Memory held, in bytes.
+    pub fn memory(&self) -> usize {
+        self.slots.len() + size_of_val(&self.sources) + self.datagrams.capacity() * size_of::<Received>()
+    }
+
     /// Messages of a full batch.
     pub const fn batch(&self) -> usize {
         self.batch

@@ -45,9 +45,9 @@ impl Room {
             }
             Rtcp::ReceiverReport { blocks, .. } => self.subscriber_reports(now, index, blocks.into_iter(), shared),
             Rtcp::Nack { media, lost, .. } => self.send_again(now, index, media, lost.into_iter(), budget, shared),
-            Rtcp::PictureLoss { media, .. } => self.picture_lost(now, index, media, &mut shared.counters),
+            Rtcp::PictureLoss { media, .. } => self.picture_lost(index, media, &mut shared.counters),
             Rtcp::FullIntraRequest { entries, .. } => {
-                entries.into_iter().for_each(|(media, _)| self.picture_lost(now, index, media, &mut shared.counters))
+                entries.into_iter().for_each(|(media, _)| self.picture_lost(index, media, &mut shared.counters))
             }
             Rtcp::TransportFeedback { .. } | Rtcp::Remb { .. } | Rtcp::SourceDescription | Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
         }
@@ -104,12 +104,12 @@ impl Room {
     }
 
     /// A subscriber has lost the picture, or never had one.
-    fn picture_lost(&mut self, now: Time, index: usize, media: u32, counters: &mut Counters) {
+    fn picture_lost(&mut self, index: usize, media: u32, counters: &mut Counters) {
         counters.add(Counter::KeyFrameRequestIn);
         let Some(source) = self.peers.get(index).and_then(|p| p.leg_by_ssrc(media).and_then(|leg| p.legs[leg].source())) else { return };
         if self.tracks[source].kind == MediaKind::Video {
             self.tracks[source].keys.want();
-            self.due(now);
+            self.key_frame_due(source);
         }
     }
 }

@@ -122,7 +122,7 @@ impl Tick {
     fn fetch_ahead(&self, subscriber: usize, track: usize, peers: &Slab<Peer>) {
         let mut after = subscriber;
         for fetch in [Peer::fetch_downlink, Peer::fetch_routes, |peer: &Peer, _: usize| peer.fetch()] {
-            let Some(next) = self.unserved.first_from(after + 1) else { return };
+            let Some(next) = self.unserved.next_from(after + 1) else { return };
             if let Some(peer) = peers.get(next) {
                 fetch(peer, track);
             }

@@ -243,6 +243,11 @@ impl Leg {
         Ok(())
     }
 
+    /// Memory held beside its own size, in bytes.
+    pub fn memory(&self) -> usize {
+        self.sequence.memory() + self.plan.codecs.capacity() * size_of::<CodecPlan>()
+    }
+
     /// The source's number of an outgoing sequence number, for a NACK.
     pub fn source_of(&self, sequence: u16) -> Option<u64> {
         self.sequence.source_of(sequence)

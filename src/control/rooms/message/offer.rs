@@ -30,7 +30,7 @@ impl Room {
                 let answer = self.commit(seat, negotiated);
                 let place = self.effects.len();
                 self.set_published(seat, &desired, first_track);
-                self.fill_all();
+                self.fill_after(seat);
                 // What was done for the publish list is in the answer, which comes before the events of it.
                 let reply = self.answered(seat, &answer);
                 self.reply(socket, id, reply);

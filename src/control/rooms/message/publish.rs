@@ -61,14 +61,14 @@ impl Room {
             None => {}
         }
         self.begin_track(seat, &desired, track);
-        self.fill_all();
+        self.fill_after(seat);
         Ok(self.published(seat, track))
     }
 
     pub(in crate::control::rooms) fn unpublish(&mut self, seat: Seat, track: TrackNumber) -> Outcome {
         let track = self.own_track(seat, track)?;
         self.finish_track(seat, track);
-        self.fill_all();
+        self.fill_after(seat);
         Ok(None)
     }
 

@@ -47,7 +47,7 @@ impl Room {
         self.announce_join(socket);
         let answer = self.commit(seat, NegotiatedFor { peer, negotiated });
         self.set_published(seat, &desired, first_track);
-        self.fill_all();
+        self.fill_after(seat);
         self.answered(seat, &answer)
     }
 
