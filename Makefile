@@ -6,9 +6,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test e2e bench prove prove-call doc clean
+.PHONY: run test check unit sim web web-test whip e2e bench prove prove-call prove-forward prove-joins doc clean
 
 WEB_STAMP := web/node_modules/.installed
+AIORTC := target/aiortc
 PAGE := web/app/dist/index.html
 WEB_SOURCES := $(shell find web/sdk/src web/app -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/paraglide' -prune -o -type f -print 2>/dev/null)
 comma := ,
@@ -34,16 +35,18 @@ $(PAGE): $(WEB_STAMP) $(WEB_SOURCES)
 	@touch $@
 
 test:
-	@scripts/need.sh build web browsers lab
-	$(call say,1/5 page: types$(comma) unit tests$(comma) build)
+	@scripts/need.sh build web browsers lab python
+	$(call say,1/6 page: types$(comma) unit tests$(comma) build)
 	@$(MAKE) --no-print-directory web web-test
-	$(call say,2/5 server: building with its tests (cold about ten minutes))
+	$(call say,2/6 server: building with its tests (cold about ten minutes))
 	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
-	$(call say,3/5 checks: format$(comma) lints$(comma) architecture)
+	$(call say,3/6 checks: format$(comma) lints$(comma) architecture)
 	@$(MAKE) --no-print-directory check
-	$(call say,4/5 unit tests and simulation)
+	$(call say,4/6 unit tests and simulation)
 	@$(MAKE) --no-print-directory unit
-	$(call say,5/5 browsers)
+	$(call say,5/6 WHIP and WHEP with aiortc and FFmpeg)
+	@$(MAKE) --no-print-directory whip
+	$(call say,6/6 browsers)
 	@$(MAKE) --no-print-directory e2e
 	$(call say,all passed)
 
@@ -61,15 +64,37 @@ sim:
 web-test: $(WEB_STAMP)
 	@cd web && npm run --silent check && npm run --silent test
 
+$(AIORTC)/.installed: tests/whip/requirements.txt
+	@scripts/need.sh python
+	$(call say,installing aiortc)
+	@python3 -m venv $(AIORTC)
+	@$(AIORTC)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+whip: $(AIORTC)/.installed
+	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
+	@$(AIORTC)/bin/python tests/whip/aiortc_calls.py target/debug/althing
+
 e2e: web
 	@scripts/need.sh build browsers lab
 	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
 	@cd web && npm run --silent e2e
 
 bench:
-	@cargo bench --locked --bench forward
+	@scripts/need.sh build
+	$(call say,building the benches (the first time takes about ten minutes))
+	@cargo bench --locked --benches --no-run 2>&1 | scripts/progress.sh
+	@node scripts/bench.mjs
 
-prove: prove-call
+prove: prove-call prove-forward
+
+# Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
+prove-forward: prove-joins
+	@scripts/need.sh build lab
+	$(call say,building the forwarders)
+	@cargo bench --locked --bench prove_forward --no-run 2>&1 | scripts/progress.sh
+	$(call say,beside the limit (about five minutes))
+	@cargo bench --quiet --locked --bench prove_forward
 
 # Ten participants of the webrtc crate for a minute, clean and with loss; lips and ciphers with real browsers.
 prove-call: web
@@ -82,6 +107,14 @@ prove-call: web
 	@node tests/prove/allocations.mjs
 	$(call say,lips and ciphers in browsers)
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/lips.mjs
+
+# What a join costs beside a bare handshake, 500 who come at once, what a participant holds.
+prove-joins:
+	@scripts/need.sh build
+	$(call say,building the server and the clients)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@cargo bench --locked --bench prove_joins --no-run 2>&1 | scripts/progress.sh
+	@cargo bench --quiet --locked --bench prove_joins
 
 doc:
 	@cargo doc --locked --no-deps --document-private-items

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # need.sh WHAT...: makes sure that what a verb needs is there. As root on Debian or Ubuntu it installs it; else it
-# names the exact command. WHAT is one of: build web browsers lab
+# names the exact command. WHAT is one of: build web browsers lab python
 set -euo pipefail
 
 missing=()
@@ -26,6 +26,10 @@ for what in "$@"; do
   browsers)
     want chromium chromium
     want firefox-esr firefox-esr
+    ;;
+  python)
+    want python3 python3
+    python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
     ;;
   lab)
     want ip iproute2

@@ -176,7 +176,7 @@ fn serve(listener: TcpListener, router: Router, mut closing: watch::Receiver<boo
         let end = async move {
             let _ = closing.wait_for(|c| *c).await;
         };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(end).await {
+        if let Err(error) = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(end).await {
             tracing::error!(%error, "a listener has failed");
         }
     });

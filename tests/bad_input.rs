@@ -23,6 +23,7 @@ use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_USE_CANDIDATE};
 use world::{World, path};
 
 const GCM: SrtpProfile = SrtpProfile::AeadAes128Gcm;
+const GCM_256: SrtpProfile = SrtpProfile::AeadAes256Gcm;
 const SHA1: SrtpProfile = SrtpProfile::AesCm128HmacSha1_80;
 /// Whoever misbehaves; 1 and 2 talk to each other meanwhile.
 const BAD: usize = 0;
@@ -196,7 +197,7 @@ fn dtls_where_none_is_due_is_dropped() {
 
 #[test]
 fn srtp_that_is_forged_replayed_or_from_elsewhere_is_dropped() {
-    for profile in [GCM, SHA1] {
+    for profile in [GCM, GCM_256, SHA1] {
         let mut door = Door::new(profile);
         for index in [AUDIO, VIDEO] {
             let good = door.packet(index);
@@ -222,7 +223,7 @@ fn srtp_that_is_forged_replayed_or_from_elsewhere_is_dropped() {
 #[test]
 fn ssrcs_that_nobody_announced_leave_nothing_behind() {
     let mut door = Door::new(GCM);
-    let size = |door: &Door| door.world.engines[0].report().cache_bytes;
+    let size = |door: &Door| door.world.engines[0].report().memory.caches;
     let before = size(&door);
     for n in 0..1_000u32 {
         let (header, payload, number) = door.stamped(AUDIO);
@@ -250,7 +251,7 @@ fn ssrcs_that_nobody_announced_leave_nothing_behind() {
 
 #[test]
 fn rtp_is_refused_at_each_cut() {
-    for (profile, tag) in [(GCM, 16), (SHA1, 10)] {
+    for (profile, tag) in [(GCM, 16), (GCM_256, 16), (SHA1, 10)] {
         let mut door = Door::new(profile);
         let (header, payload, number) = door.stamped(AUDIO);
         let good = door.bad().seal(&header, &payload, number);
@@ -270,7 +271,7 @@ fn rtp_is_refused_at_each_cut() {
 
 #[test]
 fn rtp_cut_at_each_length_before_it_was_sealed_is_authentic_and_does_no_harm() {
-    for profile in [GCM, SHA1] {
+    for profile in [GCM, GCM_256, SHA1] {
         let mut door = Door::new(profile);
         for index in [AUDIO, VIDEO] {
             for len in 0..60 {
@@ -321,7 +322,7 @@ fn rtp_cut_at_each_length_before_it_was_sealed_is_authentic_and_does_no_harm() {
 
 #[test]
 fn rtcp_is_refused_at_each_cut() {
-    for (profile, overhead) in [(GCM, 20), (SHA1, 14)] {
+    for (profile, overhead) in [(GCM, 20), (GCM_256, 20), (SHA1, 14)] {
         let mut door = Door::new(profile);
         let ssrc = door.bad().slot_ssrc(3);
         let good = door.bad().seal_rtcp(&written(|c| c.picture_loss(1, ssrc))).expect("keys");

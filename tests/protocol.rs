@@ -14,3 +14,5 @@ mod endurance;
 mod listeners;
 #[path = "protocol/logs.rs"]
 mod logs;
+#[path = "protocol/whip.rs"]
+mod whip;

@@ -32,7 +32,7 @@ static ALLOCATOR: Counting = Counting;
 
 const HEADER: usize = 12;
 const PAYLOAD: usize = 1_200;
-const PROFILES: [SrtpProfile; 2] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::AesCm128HmacSha1_80];
+const PROFILES: [SrtpProfile; 3] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm, SrtpProfile::AesCm128HmacSha1_80];
 
 fn allocations(work: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.with(Cell::get);
@@ -48,9 +48,9 @@ fn the_counter_counts() {
 #[test]
 fn rtp_is_sealed_and_opened_without_allocating() {
     for profile in PROFILES {
-        let salt = &[2; 14][..profile.salt_len()];
-        let sender = SrtpSender::new(profile, &[1; 16], salt).unwrap();
-        let receiver = SrtpReceiver::new(profile, &[1; 16], salt).unwrap();
+        let (key, salt) = (&[1; 32][..profile.key_len()], &[2; 14][..profile.salt_len()]);
+        let sender = SrtpSender::new(profile, key, salt).unwrap();
+        let receiver = SrtpReceiver::new(profile, key, salt).unwrap();
         let payload = [7; PAYLOAD];
         let mut packet = [0x80; HEADER + PAYLOAD + 16];
         let mut stream = ReceiveStream::new();
@@ -68,9 +68,9 @@ fn rtp_is_sealed_and_opened_without_allocating() {
 #[test]
 fn rtcp_is_sealed_and_opened_without_allocating_once_the_ssrc_is_known() {
     for profile in PROFILES {
-        let salt = &[2; 14][..profile.salt_len()];
-        let mut sender = SrtcpSender::new(profile, &[1; 16], salt).unwrap();
-        let mut receiver = SrtcpReceiver::new(profile, &[1; 16], salt).unwrap();
+        let (key, salt) = (&[1; 32][..profile.key_len()], &[2; 14][..profile.salt_len()]);
+        let mut sender = SrtcpSender::new(profile, key, salt).unwrap();
+        let mut receiver = SrtcpReceiver::new(profile, key, salt).unwrap();
         let mut exchange = || {
             let mut packet = [0x80; 100];
             let len = sender.seal_rtcp(&mut packet, 52).unwrap();

@@ -1,9 +1,20 @@
 //! A set of small numbers as bits, walked in rising order.
 
 /// A growable set of small indices.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct BitSet {
     words: Vec<u64>,
+}
+
+impl Clone for BitSet {
+    fn clone(&self) -> Self {
+        Self { words: self.words.clone() }
+    }
+
+    /// Allocates only when it has to grow.
+    fn clone_from(&mut self, source: &Self) {
+        self.words.clone_from(&source.words);
+    }
 }
 
 impl BitSet {
@@ -40,9 +51,27 @@ impl BitSet {
         }
     }
 
+    /// Takes all out, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.words.fill(0);
+    }
+
     /// The smallest index, if any.
     pub fn first(&self) -> Option<usize> {
         self.words.iter().enumerate().find(|(_, bits)| **bits != 0).map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
+    }
+
+    /// The smallest index that is not below `from`, if any.
+    pub fn next_from(&self, from: usize) -> Option<usize> {
+        let mask = u64::MAX << (from % 64);
+        let words = self.words.iter().enumerate().skip(from / 64);
+        let mut bits = words.map(|(word, bits)| (word, if word == from / 64 { bits & mask } else { *bits }));
+        bits.find(|(_, bits)| *bits != 0).map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.words.iter().map(|bits| bits.count_ones() as usize).sum()
     }
 
     /// All indices, rising.
@@ -70,7 +99,10 @@ mod tests {
                 prop_assert_eq!(bits.first(), model.first().copied());
             }
             prop_assert_eq!(bits.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
-            prop_assert_eq!(bits.is_empty(), model.is_empty());
+            prop_assert_eq!((bits.is_empty(), bits.len()), (model.is_empty(), model.len()));
+            for from in (0..400).step_by(17) {
+                prop_assert_eq!(bits.next_from(from), model.range(from..).next().copied());
+            }
         }
     }
 }

@@ -204,6 +204,8 @@ impl Settings {
     fn check_limits(&self) -> Result<(), InvalidSetting> {
         let limits = &self.limits;
         at_least("limits.sockets", limits.sockets as u64, 1)?;
+        at_least("limits.whip_sessions", limits.whip_sessions as u64, 1)?;
+        at_least("limits.whip_posts_per_second", limits.whip_posts_per_second.into(), 1)?;
         at_least("limits.message_bytes", limits.message_bytes.into(), 1_024)?;
         at_least("limits.offer_bytes", limits.offer_bytes.into(), limits.message_bytes.into())?;
         at_least("limits.messages_per_second", limits.messages_per_second.into(), 1)?;

@@ -127,9 +127,13 @@ impl Default for RoomSettings {
 pub struct LimitSettings {
     /// Signaling sockets at a time.
     pub sockets: usize,
+    /// WHIP and WHEP sessions at a time.
+    pub whip_sessions: usize,
+    /// WHIP and WHEP sessions that may begin each second from one source prefix (/24, /56).
+    pub whip_posts_per_second: u32,
     /// Bytes of a signaling message, `offer` excepted.
     pub message_bytes: u32,
-    /// Bytes of an `offer` message.
+    /// Bytes of an `offer` message, or of an offer by HTTP.
     pub offer_bytes: u32,
     /// Signaling messages a second; each 16 KiB begun counts as one.
     pub messages_per_second: u32,
@@ -145,6 +149,8 @@ impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             sockets: 20_000,
+            whip_sessions: 20_000,
+            whip_posts_per_second: 100,
             message_bytes: 64 * 1024,
             offer_bytes: 512 * 1024,
             messages_per_second: 50,

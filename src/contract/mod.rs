@@ -12,4 +12,4 @@ pub use plan::{
     CNAME, Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, HashFunction, IceCredentials, MediaKind, MediaPlan, Mid,
     ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan,
 };
-pub use report::{Counter, Counters, WorkerReport};
+pub use report::{Counter, Counters, Memory, WorkerReport};

@@ -32,6 +32,16 @@ counters! {
     DatagramsOut => "datagrams_sent_total", "";
     /// Bytes of datagrams sent.
     BytesOut => "sent_bytes_total", "";
+    /// Messages sent: a datagram alone, or a run of equal ones to one address (UDP_SEGMENT).
+    MessagesOut => "send_messages_total", "";
+    /// System calls that send.
+    SendCalls => "send_calls_total", "";
+    /// System calls that receive, those that found nothing included.
+    ReceiveCalls => "receive_calls_total", "";
+    /// Datagrams sent in pieces, because the path to their destination is narrower than they are long.
+    Fragmented => "datagrams_fragmented_total", "";
+    /// Runs that the kernel refused; their datagrams were sent one by one.
+    RunRefused => "send_runs_refused_total", "";
     /// RTP packets accepted from publishers.
     RtpIn => "rtp_packets_received_total", "";
     /// RTP packets forwarded to subscribers, retransmissions excluded.
@@ -102,15 +112,19 @@ counters! {
     DropAwaitingKeyFrame => "forwards_dropped_total", "reason=awaiting_key_frame";
     /// Forwards dropped: too old for the rewriting to place.
     DropTooOld => "forwards_dropped_total", "reason=too_old";
-    /// Datagrams that the socket refused because its buffer was full.
+    /// Forwarded media that the socket refused because its buffer was full.
     DropSocketFull => "socket_drops_total", "reason=full";
+    /// Replies (STUN, DTLS, RTCP, retransmissions) dropped because too many waited.
+    DropReply => "socket_drops_total", "reason=replies_full";
     /// Datagrams that the socket refused for another reason.
     DropSocketError => "socket_drops_total", "reason=error";
+    /// Replies that a full socket refused and that were kept to be offered again.
+    HeldSocketFull => "socket_held_total", "";
     /// Commands that named something unknown.
     CommandUnknown => "commands_ignored_total", "";
     /// Panics caught in a room's dispatch.
     RoomPanic => "room_panics_total", "";
-    /// Turns of the worker's loop that did something.
+    /// Turns of the worker's loop: each wake-up is one.
     Ticks => "worker_ticks_total", "";
 }
 
@@ -144,6 +158,21 @@ impl Counters {
     }
 }
 
+/// Bytes that a worker holds, by what they are for. Of peers, as they were in their last turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Recent packets of published tracks.
+    pub caches: u64,
+    /// Connections, without what follows.
+    pub peers: u64,
+    /// Subscriptions.
+    pub legs: u64,
+    /// DTLS.
+    pub handshakes: u64,
+    /// Datagrams of the present tick, received and to be sent.
+    pub arenas: u64,
+}
+
 /// What a worker publishes about itself, about once a second.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkerReport {
@@ -157,8 +186,8 @@ pub struct WorkerReport {
     pub tracks: u64,
     /// Subscriptions (legs pointed at a track) it holds now.
     pub legs: u64,
-    /// Bytes in caches of recent packets.
-    pub cache_bytes: u64,
+    /// What it holds.
+    pub memory: Memory,
     /// CPU time that the worker's thread has used, in microseconds.
     pub busy_micros: u64,
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_lc_rs::rand;
 
 use crate::base::{PeerId, RoomId, TrackId};
-use crate::control::rooms::SocketId;
+use crate::control::rooms::{JoinDraws, OfferDraws, SocketId};
 
 /// The node's counters of identities: none is ever given twice.
 #[derive(Default)]
@@ -41,6 +41,25 @@ impl Numbers {
 /// Numbers begin at 1.
 fn next(counter: &AtomicU64, n: u64) -> u64 {
     counter.fetch_add(n, Ordering::Relaxed) + 1
+}
+
+/// What a join into this room needs. The room's number makes the secret lead back to it.
+pub fn join(room: RoomId) -> JoinDraws {
+    JoinDraws { resume: format!("{:x}.{}", room.0, hex::<24>()) }
+}
+
+/// What an offer needs.
+pub fn offer(numbers: &Numbers) -> OfferDraws {
+    let peer = numbers.peer();
+    OfferDraws {
+        peer,
+        tracks: numbers.tracks(4),
+        // The number makes it unique within the node, the rest unguessable.
+        ufrag: format!("{:x}{}", peer.0, hex::<6>()),
+        pwd: hex::<16>(),
+        ssrc_seed: number(),
+        session: number() >> 2,
+    }
 }
 
 /// Random bytes from the system's generator.

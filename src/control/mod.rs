@@ -2,7 +2,7 @@
 //!
 //! The way of a message: `http` (listener) → `signaling` (socket → message → session) → the room's actor → the pure
 //! [`rooms::Room`] → effects: answers and events into members' outboxes, commands into a worker's inbox. Workers'
-//! events come back through [`dispatch`].
+//! events come back through [`dispatch`]. WHIP and WHEP (`whip`) come in by HTTP and end at the same rooms.
 
 pub mod auth;
 pub mod dispatch;
@@ -11,5 +11,6 @@ pub mod http;
 pub mod refusal;
 pub mod rooms;
 pub mod signaling;
+pub mod whip;
 
 pub use refusal::Refusal;

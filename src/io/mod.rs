@@ -7,4 +7,4 @@ pub mod clock;
 pub mod udp;
 pub mod worker;
 
-pub use worker::{WorkerConfig, spawn};
+pub use worker::{Worker, WorkerConfig, spawn};

@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::clock::Clock;
-use super::udp::{self, Receiver};
+use super::udp::{self, Receiver, Sender};
 use crate::base::{Time, WorkerId};
 use crate::contract::{Counter, Event, WorkerReport};
 use crate::media::engine::{Engine, EngineConfig};
@@ -22,10 +22,14 @@ use crate::port::{Closed, EventSender, Inbox, ReportSlot};
 
 /// Commands taken in one turn, so that a storm of joins leaves room for packets.
 const COMMANDS_A_TURN: usize = 64;
+/// Batches taken from one socket in one turn. More saves waits under load, less lets other sockets, joins and timers come sooner.
+const TICKS_A_TURN: usize = 4;
 /// How often the worker publishes its counters.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// An event that found its mailbox full is offered again after this.
 const EVENT_RETRY: Duration = Duration::from_millis(5);
+/// Replies that a full socket has refused are offered again after this.
+const HELD_RETRY: Duration = Duration::from_millis(1);
 /// The number of the inbox among the wakes; the sockets have theirs from 0.
 const INBOX: u64 = u64::MAX;
 
@@ -43,46 +47,37 @@ pub struct WorkerConfig {
     pub epoch: Instant,
     /// Seed for hashing and for numbers that need no secrecy.
     pub seed: u64,
+    /// Messages taken in one tick at most ([`udp::RECEIVE_BATCH`]).
+    pub batch: usize,
 }
 
 /// Binds the sockets, then starts the thread; returns the port. The thread ends when every handle to its inbox is gone.
+///
+/// # Errors
+/// When a port is taken, or the system gives no more descriptors or threads.
 pub fn spawn(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<u16> {
-    let (sockets, port) = bind_all(&config.addresses)?;
-    let wakes = wakes(&sockets, &inbox)?;
-    let clock = Clock::new(config.epoch);
-    std::thread::Builder::new().name(format!("media-{}", config.id)).spawn(move || {
-        if let Some(core) = config.core {
+    let core = config.core;
+    let name = format!("media-{}", config.id);
+    let (worker, port) = Worker::new(config, inbox, events, report)?;
+    std::thread::Builder::new().name(name).spawn(move || {
+        if let Some(core) = core {
             pin(core);
         }
-        let engine =
-            Engine::new(EngineConfig { identity: config.identity, epoch: config.epoch, wall_at_zero: clock.wall_at_zero(), seed: config.seed });
-        let out = Outgoing::for_a_tick();
-        Worker {
-            engine,
-            sockets,
-            wakes,
-            receiver: Receiver::new(),
-            out,
-            inbox,
-            events,
-            report,
-            clock,
-            unsent: None,
-            more_commands: false,
-            unreported: true,
-            reported_at: None,
-        }
-        .run();
+        worker.run();
     })?;
     Ok(port)
 }
 
-struct Worker {
+/// A worker: an engine, and the sockets and mailboxes that it is driven by.
+pub struct Worker {
     engine: Engine,
     sockets: Vec<OwnedFd>,
     wakes: OwnedFd,
     receiver: Receiver,
+    sender: Sender,
     out: Outgoing,
+    /// Replies that a full socket has refused.
+    held: Outgoing,
     inbox: Inbox,
     events: EventSender,
     report: ReportSlot,
@@ -97,32 +92,86 @@ struct Worker {
 }
 
 impl Worker {
-    /// The loop: wait; take in commands, packets and timers; give out forwards, then one handshake step; report.
-    fn run(mut self) {
+    /// Binds its sockets; the second value is their port.
+    ///
+    /// # Errors
+    /// As [`spawn`].
+    pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, u16)> {
+        let (sockets, port) = bind_all(&config.addresses)?;
+        let wakes = wakes(&sockets, &inbox)?;
+        let clock = Clock::new(config.epoch);
+        let engine =
+            Engine::new(EngineConfig { identity: config.identity, epoch: config.epoch, wall_at_zero: clock.wall_at_zero(), seed: config.seed });
+        let receives_runs = sockets.iter().map(udp::receive_runs).fold(false, |any, runs| any | runs);
+        let worker = Self {
+            engine,
+            receiver: Receiver::new(receives_runs).with_batch(config.batch),
+            sender: Sender::new(&sockets),
+            sockets,
+            wakes,
+            out: Outgoing::for_a_tick(),
+            held: Outgoing::for_a_tick(),
+            inbox,
+            events,
+            report,
+            clock,
+            unsent: None,
+            more_commands: false,
+            unreported: true,
+            reported_at: None,
+        };
+        Ok((worker, port))
+    }
+
+    /// The engine: benches put it into the state that they measure.
+    pub const fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The engine, to look at.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The clock that the engine is told.
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Turns until every handle to the inbox is gone.
+    pub fn run(mut self) {
+        while self.turn().is_ok() {}
+    }
+
+    /// One turn of the loop: wait; take in packets, commands and timers; give out forwards, then one handshake step; report.
+    ///
+    /// # Errors
+    /// [`Closed`] when every handle to the inbox is gone.
+    pub fn turn(&mut self) -> Result<(), Closed> {
         let mut ready = [const { MaybeUninit::uninit() }; 16];
-        loop {
-            let timeout = self.until_next_turn();
-            // A signal may interrupt the wait; the turn then simply finds nothing to do.
-            let (ready, _) = epoll::wait(&self.wakes, &mut ready, timeout.as_ref()).unwrap_or((&mut [], &mut []));
-            for wake in ready.iter() {
-                match wake.data.u64() {
-                    INBOX => self.inbox.clear_wake(),
-                    socket => self.take_packets(socket as u8),
-                }
+        let timeout = self.until_next_turn();
+        // A signal may interrupt the wait; the turn then simply finds nothing to do.
+        let (ready, _) = epoll::wait(&self.wakes, &mut ready, timeout.as_ref()).unwrap_or((&mut [], &mut []));
+        for wake in ready.iter() {
+            match wake.data.u64() {
+                INBOX => self.inbox.clear_wake(),
+                socket => self.serve(socket as u8),
             }
-            if self.take_commands().is_err() {
-                return;
-            }
-            let now = self.clock.now();
-            if self.engine.poll_timeout().is_some_and(|at| at <= now) {
-                self.engine.handle_timeout(now);
-            }
-            self.give_out(now);
+        }
+        let now = self.clock.now();
+        self.take_commands(now)?;
+        if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.engine.handle_timeout(now);
+        }
+        self.give_out(now);
+        if self.engine.has_deferred() {
             self.engine.handle_deferred(now);
             self.give_out(now);
-            self.give_events();
-            self.give_report(now);
         }
+        self.give_events();
+        self.give_report(now);
+        self.engine.counters_mut().add(Counter::Ticks);
+        Ok(())
     }
 
     /// How long nothing needs to be done; `None` for ever.
@@ -132,18 +181,32 @@ impl Worker {
             now
         } else {
             let event = self.unsent.as_ref().map(|_| now + EVENT_RETRY);
+            let held = (!self.held.is_empty()).then(|| now + HELD_RETRY);
             let report = self.unreported.then(|| self.reported_at.map_or(now, |at| at + REPORT_EVERY));
-            [self.engine.poll_timeout(), event, report].into_iter().flatten().min()?
+            [self.engine.poll_timeout(), event, held, report].into_iter().flatten().min()?
         };
         let span = next.since(now);
         Some(Timespec { tv_sec: span.as_secs() as i64, tv_nsec: i64::from(span.subsec_nanos()) })
     }
 
-    fn take_packets(&mut self, local: u8) {
-        let Some(socket) = self.sockets.get(usize::from(local)) else { return };
+    /// Takes what waits at a socket and forwards it. While it comes in full batches, a few more are taken before anything else is
+    /// looked at: so a busy worker waits less often, and a sparse packet goes out with its own turn.
+    fn serve(&mut self, local: u8) {
+        for tick in 1..=TICKS_A_TURN {
+            let now = self.clock.now();
+            if !self.take_packets(now, local) || tick == TICKS_A_TURN {
+                return;
+            }
+            self.give_out(now);
+        }
+    }
+
+    /// Takes one batch; whether it was a full one.
+    fn take_packets(&mut self, now: Time, local: u8) -> bool {
+        let Some(socket) = self.sockets.get(usize::from(local)) else { return false };
         // An error here is the answer to an earlier datagram (port unreachable); the socket itself goes on.
         let received = self.receiver.receive(socket).unwrap_or(0);
-        let now = self.clock.now();
+        self.engine.counters_mut().add(Counter::ReceiveCalls);
         for index in 0..received {
             match self.receiver.datagram(index) {
                 Some((remote, datagram)) => self.engine.handle_read(now, Path { local, remote }, datagram),
@@ -151,10 +214,10 @@ impl Worker {
             }
         }
         self.unreported |= received > 0;
+        received >= self.receiver.batch()
     }
 
-    fn take_commands(&mut self) -> Result<(), Closed> {
-        let now = self.clock.now();
+    fn take_commands(&mut self, now: Time) -> Result<(), Closed> {
         self.more_commands = true;
         for _ in 0..COMMANDS_A_TURN {
             let Some(command) = self.inbox.next()? else {
@@ -168,15 +231,24 @@ impl Worker {
     }
 
     fn give_out(&mut self, now: Time) {
+        if !self.held.is_empty() {
+            // What was refused goes first, and is refused again where the socket is still full.
+            std::mem::swap(&mut self.held, &mut self.out);
+            self.send();
+        }
         loop {
             self.engine.poll_transmit(now, &mut self.out);
             if self.out.is_empty() {
                 return;
             }
-            udp::send(&self.sockets, &self.out, self.engine.counters_mut());
-            self.out.clear();
+            self.send();
             self.unreported = true;
         }
+    }
+
+    fn send(&mut self) {
+        self.sender.send(&self.sockets, &self.out, &mut self.held, self.engine.counters_mut());
+        self.out.clear();
     }
 
     fn give_events(&mut self) {
@@ -194,7 +266,9 @@ impl Worker {
         }
         let cpu = clock_gettime(ClockId::ThreadCPUTime);
         let busy_micros = cpu.tv_sec as u64 * 1_000_000 + cpu.tv_nsec as u64 / 1_000;
-        self.report.publish(WorkerReport { busy_micros, ..self.engine.report() });
+        let mut report = self.engine.report();
+        report.memory.arenas += (self.out.memory() + self.held.memory() + self.receiver.memory()) as u64;
+        self.report.publish(WorkerReport { busy_micros, ..report });
         (self.unreported, self.reported_at) = (false, Some(now));
     }
 }

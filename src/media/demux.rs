@@ -63,11 +63,6 @@ impl Demux {
         self.users.remove(ufrag);
     }
 
-    /// Forgets all user name fragments of a peer but those that `keep` names.
-    pub fn retain_users(&mut self, at: PeerAt, keep: impl Fn(&str) -> bool) {
-        self.users.retain(|ufrag, owner| *owner != at || keep(ufrag));
-    }
-
     /// Whom a user name fragment belongs to.
     pub fn user(&self, ufrag: &str) -> Option<PeerAt> {
         self.users.get(ufrag).copied()
@@ -83,12 +78,14 @@ impl Demux {
         self.paths.get(path).copied()
     }
 
-    /// Forgets all paths of a peer but those that `keep` names.
-    pub fn retain_paths(&mut self, at: PeerAt, keep: impl Fn(&Path) -> bool) {
-        self.paths.retain(|path, owner| *owner != at || keep(path));
+    /// Forgets a path of a peer; one that is another's by now stays.
+    pub fn remove_path(&mut self, path: &Path, at: PeerAt) {
+        if self.paths.get(path) == Some(&at) {
+            self.paths.remove(path);
+        }
     }
 
-    /// Forgets everything about a room.
+    /// Forgets everything about a room whose own lists cannot be trusted any more: looks through the whole table.
     pub fn remove_room(&mut self, room: DefaultKey) {
         self.users.retain(|_, at| at.room != room);
         self.paths.retain(|_, at| at.room != room);

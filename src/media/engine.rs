@@ -3,16 +3,16 @@
 //! `handle_read`, `handle_command`, `handle_timeout` in; `poll_transmit`, `poll_event`, `poll_timeout` out.
 //! It is told the time and the bytes, and owns no socket and no clock.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use slotmap::{DefaultKey, SlotMap};
+use slotmap::{DefaultKey, Key, SlotMap};
 
 use super::demux::{Demux, PeerAt, Protocol};
 use super::outgoing::Outgoing;
 use super::room::Room;
+use super::schedule::Schedule;
 use super::transport::ice::{self, StunDrop};
 use super::transport::{DtlsIdentity, Path};
 use crate::base::map::{Seed, SeededMap};
@@ -20,6 +20,8 @@ use crate::base::random::Random;
 use crate::base::{Ntp, RoomId, Time};
 use crate::contract::{Command, Counter, Counters, Event, RoomCommand, WorkerReport};
 
+/// No room is worth a turn of the clock sooner than this after the last one.
+const SHORTEST_TURN: Duration = Duration::from_millis(1);
 /// Handshake datagrams that may wait for their turn, of all peers together.
 const MOST_DEFERRED: usize = 4_096;
 
@@ -64,7 +66,7 @@ impl Shared {
     /// Sends a datagram with this tick's replies; a tick that has no room for it drops and counts it.
     pub fn reply(&mut self, path: Path, datagram: &[u8]) {
         if !self.replies.push(path, datagram) {
-            self.counters.add(Counter::DropSocketFull);
+            self.counters.add(Counter::DropReply);
         }
     }
 
@@ -84,7 +86,10 @@ pub struct Engine {
     keys: SeededMap<RoomId, DefaultKey>,
     /// Rooms with something to give out.
     busy: VecDeque<DefaultKey>,
-    timers: BinaryHeap<Reverse<(Time, DefaultKey)>>,
+    /// When each room has something to do, by its slot.
+    timers: Schedule,
+    /// The room in each slot.
+    slots: Vec<DefaultKey>,
     shared: Shared,
 }
 
@@ -96,7 +101,8 @@ impl Engine {
             rooms: SlotMap::new(),
             keys: seed.map(),
             busy: VecDeque::new(),
-            timers: BinaryHeap::new(),
+            timers: Schedule::default(),
+            slots: Vec::new(),
             shared: Shared {
                 counters: Counters::default(),
                 events: VecDeque::new(),
@@ -104,7 +110,7 @@ impl Engine {
                 demux: Demux::new(seed),
                 identity: config.identity,
                 epoch: config.epoch,
-                replies: Outgoing::for_a_tick(),
+                replies: Outgoing::for_replies(),
                 wall_at_zero: config.wall_at_zero,
                 deferred: VecDeque::new(),
             },
@@ -118,6 +124,9 @@ impl Engine {
         };
         let close = command.what == RoomCommand::Close;
         self.guarded(key, |room, shared| room.handle_command(now, command.what, shared));
+        if close && let Some(room) = self.rooms.get(key) {
+            room.forget_addresses(&mut self.shared.demux);
+        }
         if close || self.rooms.get(key).is_some_and(Room::is_empty) {
             return self.remove_room(key);
         }
@@ -143,19 +152,14 @@ impl Engine {
 
     /// Does what is due by the clock.
     pub fn handle_timeout(&mut self, now: Time) {
-        while let Some(Reverse((at, key))) = self.timers.peek().copied() {
-            if at > now {
-                return;
-            }
-            self.timers.pop();
-            let Some(room) = self.rooms.get_mut(key) else { continue };
-            if room.scheduled == at {
-                room.scheduled = Time::NEVER;
-            }
-            if room.deadline() <= now {
-                self.guarded(key, |room, shared| room.handle_timeout(now, shared));
-            }
+        while let Some(slot) = self.timers.pop(now) {
+            let Some(key) = self.slots.get(slot).copied() else { continue };
+            self.guarded(key, |room, shared| room.handle_timeout(now, shared));
             self.settle(key);
+            if let Some(room) = self.rooms.get(key) {
+                // Whatever is due now has been done: the next turn is later, or one mistake here would be an endless loop.
+                self.timers.set(slot, room.deadline().max(now + SHORTEST_TURN));
+            }
         }
     }
 
@@ -171,10 +175,11 @@ impl Engine {
         !self.shared.deferred.is_empty()
     }
 
-    /// Writes into an empty arena what is to be sent. Call again until nothing is written.
+    /// Writes into an empty arena what is to be sent: replies first, then forwards, never both at once. Call again until nothing is written.
     pub fn poll_transmit(&mut self, now: Time, out: &mut Outgoing) {
+        out.set_droppable(self.shared.replies.is_empty());
         if !self.shared.replies.is_empty() {
-            return std::mem::swap(&mut self.shared.replies, out);
+            return out.take_from(&mut self.shared.replies);
         }
         while let Some(key) = self.busy.front().copied() {
             if self.guarded(key, |room, shared| room.poll_transmit(now, out, shared)) == Some(false) {
@@ -194,7 +199,12 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] is to be called.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        Some(self.timers.next()).filter(|at| *at != Time::NEVER)
+    }
+
+    /// The counters.
+    pub const fn counters(&self) -> &Counters {
+        &self.shared.counters
     }
 
     /// The counters, for what the hands of the engine count.
@@ -204,14 +214,11 @@ impl Engine {
 
     /// What the worker reports about itself.
     pub fn report(&self) -> WorkerReport {
-        let mut report = WorkerReport { counters: self.shared.counters.clone(), rooms: self.rooms.len() as u64, ..WorkerReport::default() };
+        let mut report = WorkerReport { counters: self.shared.counters.clone(), ..WorkerReport::default() };
         for (_, room) in &self.rooms {
-            let [peers, tracks, legs, cache_bytes] = room.size();
-            report.peers += peers;
-            report.tracks += tracks;
-            report.legs += legs;
-            report.cache_bytes += cache_bytes;
+            room.add_to(&mut report);
         }
+        report.memory.arenas = self.shared.replies.memory() as u64;
         report
     }
 
@@ -236,6 +243,11 @@ impl Engine {
         }
         let key = self.rooms.insert_with_key(|key| Room::new(command.room, key));
         self.keys.insert(command.room, key);
+        let slot = slot_of(key);
+        if self.slots.len() <= slot {
+            self.slots.resize(slot + 1, key);
+        }
+        self.slots[slot] = key;
         Some(key)
     }
 
@@ -249,6 +261,7 @@ impl Engine {
             self.shared.counters.add(Counter::RoomPanic);
             self.shared.events.push_back(Event::RoomFailed { room: id });
             self.remove_room(key);
+            self.shared.demux.remove_room(key);
         }
         done.ok()
     }
@@ -256,7 +269,7 @@ impl Engine {
     fn remove_room(&mut self, key: DefaultKey) {
         if let Some(room) = self.rooms.remove(key) {
             self.keys.remove(&room.id());
-            self.shared.demux.remove_room(key);
+            self.timers.remove(slot_of(key));
         }
     }
 
@@ -267,11 +280,13 @@ impl Engine {
             room.busy = true;
             self.busy.push_back(key);
         }
-        if room.deadline() < room.scheduled {
-            room.scheduled = room.deadline();
-            self.timers.push(Reverse((room.scheduled, key)));
-        }
+        self.timers.set(slot_of(key), room.deadline());
     }
+}
+
+/// A room's slot: small, and free for the next one when the room is gone.
+fn slot_of(key: DefaultKey) -> usize {
+    key.data().as_ffi() as u32 as usize
 }
 
 /// Which counter a STUN request that is not answered goes to.

@@ -14,4 +14,5 @@ pub mod publish;
 pub mod rewrite;
 pub mod room;
 pub mod route;
+pub mod schedule;
 pub mod transport;

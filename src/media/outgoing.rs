@@ -23,17 +23,45 @@ pub struct Outgoing {
     used: usize,
     datagrams: Vec<Datagram>,
     most: usize,
+    /// What is in it may be dropped when a socket is full: forwarded media, which the cache can repair.
+    droppable: bool,
 }
 
 impl Outgoing {
-    /// An arena as workers use it: it stays in the second-level cache and holds the replies to any one batch.
+    /// The arena that a worker sends from. It is filled and sent several times in a large tick: smaller makes batches of too few
+    /// messages, larger is no longer in the first levels of the cache when the kernel copies it.
     pub fn for_a_tick() -> Self {
+        Self::new(96 * 1_024, 128)
+    }
+
+    /// The arena that replies wait in (STUN, DTLS, RTCP, retransmissions): it holds those to any one batch.
+    pub fn for_replies() -> Self {
         Self::new(512 * 1_024, 1_024)
     }
 
     /// An arena for `datagrams` datagrams in `bytes` bytes.
     pub fn new(bytes: usize, datagrams: usize) -> Self {
-        Self { bytes: vec![0; bytes].into_boxed_slice(), used: 0, datagrams: Vec::with_capacity(datagrams), most: datagrams }
+        Self { bytes: vec![0; bytes].into_boxed_slice(), used: 0, datagrams: Vec::with_capacity(datagrams), most: datagrams, droppable: false }
+    }
+
+    /// Whether what is in it may be dropped when a socket is full.
+    pub const fn is_droppable(&self) -> bool {
+        self.droppable
+    }
+
+    /// Says whether what is written from now on may be dropped; only while it is empty.
+    pub fn set_droppable(&mut self, droppable: bool) {
+        debug_assert!(self.is_empty());
+        self.droppable = droppable;
+    }
+
+    /// Moves datagrams over from the front of `other`, in their order, as many as have room. The rest of `other` moves up.
+    pub fn take_from(&mut self, other: &mut Outgoing) {
+        let moved = other.datagrams.iter().take_while(|d| self.push(d.path, &other.bytes[d.start..d.start + d.len])).count();
+        other.datagrams.drain(..moved);
+        if other.datagrams.is_empty() {
+            other.used = 0;
+        }
     }
 
     /// Whether one more datagram of any size fits.
@@ -77,6 +105,11 @@ impl Outgoing {
     /// The bytes of one datagram.
     pub fn payload(&self, datagram: &Datagram) -> &[u8] {
         &self.bytes[datagram.start..datagram.start + datagram.len]
+    }
+
+    /// Memory held, in bytes.
+    pub fn memory(&self) -> usize {
+        self.bytes.len() + self.datagrams.capacity() * size_of::<Datagram>()
     }
 
     /// Whether nothing is in it.

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
+use crate::base::prefetch::prefetch;
 use crate::base::random::Random;
 use crate::base::{PeerId, Time};
-use crate::contract::{Extension, Feedback, MediaPlan, ReceivePlan, Rid, SecurityPlan, SrtpKeys, TransportPlan};
+use crate::contract::{CodecPlan, Extension, Feedback, MediaPlan, ReceivePlan, Rid, SecurityPlan, SrtpKeys, TransportPlan};
 use crate::media::packet::rtp::RtpHeader;
 use crate::media::packet::twcc::Arrivals;
 use crate::media::publish::stream::{Stream, StreamKind};
@@ -12,35 +13,42 @@ use crate::media::rewrite::SourceExtensions;
 use crate::media::route::leg::{Leg, Way};
 use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
 
+/// Lines of a leg's memory that a forward touches, its first ones.
+const LEG_LINES: usize = 7;
 /// m-lines of a peer at most: indices are below this.
 pub const MOST_MLINES: usize = 64;
+/// In `by_track`: the track goes to none.
+const NO_LEG: u8 = u8::MAX;
+/// What an association of the DTLS library's holds beside our own, in bytes; it does not say, this was measured.
+const ASSOCIATION: usize = 11 * 1_024;
 /// DTLS datagrams that wait for their turn at most; a whole flight of a browser is five.
 const MOST_WAITING_DTLS: usize = 16;
 
-/// A connection.
+/// A connection. What a forward touches comes first and lies together.
+#[repr(C)]
 pub struct Peer {
-    /// Its identity.
-    pub id: PeerId,
+    /// Its keys.
+    pub srtp: Option<Box<Srtp>>,
+    /// Its subscriptions.
+    pub legs: Vec<Leg>,
+    /// For each track of the room: the leg that it goes to, or [`NO_LEG`].
+    by_track: Vec<u8>,
+    /// The next transport-wide sequence number towards it.
+    pub transport_cc: u16,
     /// How it is reached.
     pub ice: IceLite,
+    /// Its identity.
+    pub id: PeerId,
     /// How it is secured, until keys are known and after (retransmitted flights, close).
     pub dtls: Option<Box<DtlsTransport>>,
     /// Whether the handshake has begun.
     pub handshake_started: bool,
-    /// Its keys.
-    pub srtp: Option<Box<Srtp>>,
-    /// What negotiation settled.
+    /// What negotiation settled about what it sends; what it is sent is each leg's own.
     pub plan: MediaPlan,
     /// The SSRCs it sends, sorted.
     pub streams: Vec<Stream>,
     /// The track on each of its sending m-lines: index in the room.
     pub published: [Option<u16>; MOST_MLINES],
-    /// Its subscriptions.
-    pub legs: Vec<Leg>,
-    /// For each track of the room: the leg that it goes to.
-    by_track: Vec<Option<u8>>,
-    /// The next transport-wide sequence number towards it.
-    pub transport_cc: u16,
     /// Transport-wide arrivals from it, not reported yet.
     pub arrivals: Option<Box<Arrivals>>,
     /// When feedback about them is due.
@@ -57,6 +65,18 @@ pub struct Peer {
     pub clock_offset: Option<i64>,
     waiting_dtls: VecDeque<Vec<u8>>,
     fir_number: u8,
+    memory: PeerMemory,
+}
+
+/// What a peer held when it was last looked at, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerMemory {
+    /// Its legs.
+    pub legs: u32,
+    /// Its DTLS.
+    pub handshake: u32,
+    /// All the rest.
+    pub rest: u32,
 }
 
 /// SRTP and SRTCP of a connection, both ways.
@@ -83,6 +103,26 @@ impl Srtp {
             rtcp_receiver: SrtcpReceiver::from_keys(keys)?,
             rtcp_sender: SrtcpSender::from_keys(keys)?,
         })
+    }
+}
+
+/// A peer's legs, and what they need of its connection to send.
+pub struct Downlink<'a> {
+    legs: &'a mut [Leg],
+    by_track: &'a [u8],
+    way: Way<'a>,
+}
+
+impl<'a> Downlink<'a> {
+    /// The leg that a track of the room goes to.
+    pub fn leg_of(&mut self, track: usize) -> Option<(&mut Leg, &mut Way<'a>)> {
+        let leg = self.by_track.get(track).copied().filter(|leg| *leg != NO_LEG)?;
+        self.leg(leg.into())
+    }
+
+    /// A leg by its place.
+    pub fn leg(&mut self, leg: usize) -> Option<(&mut Leg, &mut Way<'a>)> {
+        Some((self.legs.get_mut(leg)?, &mut self.way))
     }
 }
 
@@ -114,7 +154,30 @@ impl Peer {
             rtt: None,
             clock_offset: None,
             waiting_dtls: VecDeque::new(),
+            memory: PeerMemory::default(),
         }
+    }
+
+    /// What it held when it was last looked at.
+    pub const fn memory(&self) -> PeerMemory {
+        self.memory
+    }
+
+    /// Looks at what it holds. With many legs that is some microseconds: once a second, in its own turn.
+    pub fn measure(&mut self) {
+        let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let legs = self.legs.capacity() * size_of::<Leg>() + self.legs.iter().map(Leg::memory).sum::<usize>();
+        let plan = self.plan.receive.iter().map(|l| size_of::<ReceivePlan>() + l.codecs.capacity() * size_of::<CodecPlan>()).sum::<usize>();
+        let streams = self.streams.capacity() * size_of::<Stream>() + self.streams.iter().map(|s| s.holes.memory()).sum::<usize>();
+        let arrivals = self.arrivals.as_ref().map_or(0, |a| size_of::<Arrivals>() + a.memory());
+        let srtp = self.srtp.as_ref().map_or(0, |_| size_of::<Srtp>());
+        let waiting = self.waiting_dtls.iter().map(Vec::capacity).sum::<usize>();
+        let association = self.dtls.as_ref().map_or(0, |d| size_of::<DtlsTransport>() + if d.has_association() { ASSOCIATION } else { 0 });
+        self.memory = PeerMemory {
+            legs: bytes(legs),
+            handshake: bytes(association + waiting),
+            rest: bytes(size_of::<Peer>() + plan + streams + arrivals + srtp + self.by_track.capacity()),
+        };
     }
 
     /// Where to send, if it may be sent to at all (RFC 7675).
@@ -124,14 +187,17 @@ impl Peer {
 
     /// Takes a negotiated plan. m-lines keep their index; legs keep their state, unless their m-line was taken for another one.
     pub fn negotiate(&mut self, now: Time, plan: MediaPlan, random: &mut Random) {
-        for line in plan.send.iter().filter(|l| usize::from(l.mline) < MOST_MLINES) {
+        let MediaPlan { receive, send } = plan;
+        self.legs.reserve_exact(send.len().saturating_sub(self.legs.len()));
+        for line in send.into_iter().filter(|l| usize::from(l.mline) < MOST_MLINES) {
             match self.legs.iter_mut().find(|l| l.mline() == line.mline) {
-                Some(leg) if leg.ssrc() == line.ssrc => leg.renegotiate(line.clone()),
+                Some(leg) if leg.ssrc() == line.ssrc => leg.renegotiate(line),
                 // Another SSRC begins with a rollover counter of 0: its numbers cannot be those of the one before.
-                Some(leg) => *leg = Leg::new(now, line.clone(), random),
-                None => self.legs.push(Leg::new(now, line.clone(), random)),
+                Some(leg) => *leg = Leg::new(now, line, random),
+                None => self.legs.push(Leg::new(now, line, random)),
             }
         }
+        let plan = MediaPlan { receive, send: Vec::new() };
         if self.arrivals.is_none() && plan.receive.iter().any(|l| l.codecs.iter().any(|c| c.feedback.transport_cc)) {
             self.arrivals = Some(Box::default());
         }
@@ -145,7 +211,7 @@ impl Peer {
 
     /// The leg that a track of the room goes to.
     pub fn leg_of(&self, track: usize) -> Option<usize> {
-        self.by_track.get(track).copied().flatten().map(usize::from)
+        self.by_track.get(track).copied().filter(|leg| *leg != NO_LEG).map(usize::from)
     }
 
     /// The leg for an SSRC that we send: media, or its RTX.
@@ -156,17 +222,38 @@ impl Peer {
     /// Notes that a track goes to a leg, or to none.
     pub fn route(&mut self, track: usize, leg: Option<usize>) {
         if self.by_track.len() <= track {
-            self.by_track.resize(track + 1, None);
+            self.by_track.resize(track + 1, NO_LEG);
         }
-        self.by_track[track] = leg.and_then(|l| u8::try_from(l).ok());
+        self.by_track[track] = leg.and_then(|l| u8::try_from(l).ok()).unwrap_or(NO_LEG);
     }
 
-    /// A leg, and what it needs of its connection to send; `None` while the connection cannot be sent to.
-    pub fn leg_and_way(&mut self, leg: usize) -> Option<(&mut Leg, Way<'_>)> {
-        let path = self.path()?;
-        let leg = self.legs.get_mut(leg)?;
-        let sender = &self.srtp.as_ref()?.sender;
-        Some((leg, Way { sender, path, transport_cc: &mut self.transport_cc }))
+    /// What it takes to send to it; `None` while it cannot be sent to.
+    pub fn downlink(&mut self) -> Option<Downlink<'_>> {
+        let way = Way { path: self.path()?, sender: &self.srtp.as_ref()?.sender, transport_cc: &mut self.transport_cc };
+        Some(Downlink { legs: &mut self.legs, by_track: &self.by_track, way })
+    }
+
+    /// Asks for the memory that [`Self::fetch_routes`] and [`Self::downlink`] read.
+    pub fn fetch(&self) {
+        prefetch(self, 2);
+        prefetch(&self.ice, 4);
+    }
+
+    /// Asks for the memory that [`Self::fetch_downlink`] reads; best after [`Self::fetch`].
+    pub fn fetch_routes(&self, track: usize) {
+        if let Some(route) = self.by_track.get(track) {
+            prefetch(route, 1);
+        }
+        if let Some(srtp) = &self.srtp {
+            prefetch(&srtp.sender, 2);
+        }
+    }
+
+    /// Asks for the leg that a track of the room goes to; best after [`Self::fetch_routes`].
+    pub fn fetch_downlink(&self, track: usize) {
+        if let Some(leg) = self.leg_of(track).and_then(|leg| self.legs.get(leg)) {
+            prefetch(leg, LEG_LINES);
+        }
     }
 
     /// The m-line and kind of an SSRC that has just authenticated for the first time: by declaration, by MID (with
@@ -220,7 +307,13 @@ impl Peer {
     pub fn next_due(&self) -> Time {
         let dtls = self.dtls.as_ref().and_then(|d| d.poll_timeout());
         let wish = (self.srtp.is_some() && self.legs.iter().any(|l| l.awaits_key_frame())).then_some(self.wish_due);
-        [self.next_feedback(), dtls, wish, self.ice.consent_deadline(), Some(self.report_due)].into_iter().flatten().min().unwrap_or(Time::NEVER)
+        let report = self.may_report().then_some(self.report_due);
+        [self.next_feedback(), dtls, wish, self.ice.consent_deadline(), report].into_iter().flatten().min().unwrap_or(Time::NEVER)
+    }
+
+    /// Whether it can be sent reports at all.
+    pub fn may_report(&self) -> bool {
+        self.srtp.is_some() && self.path().is_some()
     }
 
     /// Keeps a DTLS datagram for its turn; false when too many wait.

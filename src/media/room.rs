@@ -7,18 +7,22 @@ mod feedback;
 mod packets;
 mod timers;
 
+use std::collections::BTreeMap;
+
 use slab::Slab;
 use slotmap::DefaultKey;
 
-use super::demux::PeerAt;
+use super::demux::{Demux, PeerAt};
 use super::engine::Shared;
 use super::outgoing::Outgoing;
 use super::peer::{MOST_MLINES, Peer};
 use super::publish::track::Track;
 use super::route::fanout::Tick;
+use super::route::leg::Moment;
+use super::schedule::Schedule;
 use super::transport::DtlsTransport;
-use crate::base::{PeerId, RoomId, Time, TrackId};
-use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan};
+use crate::base::{BitSet, PeerId, RoomId, Time, TrackId};
+use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan, WorkerReport};
 
 /// A room on a worker.
 pub struct Room {
@@ -26,17 +30,21 @@ pub struct Room {
     key: DefaultKey,
     peers: Slab<Peer>,
     tracks: Slab<Track>,
+    peer_of: BTreeMap<PeerId, usize>,
+    track_of: BTreeMap<TrackId, usize>,
     tick: Tick,
-    /// Nothing is due before this.
-    deadline: Time,
-    /// When the engine's timer for this room rings.
-    pub(super) scheduled: Time,
+    /// When each peer has something to do.
+    peers_due: Schedule,
+    /// When each track's publisher is to be asked for a key frame.
+    tracks_due: Schedule,
     /// Whether it is in the engine's list of rooms that have something to give out.
     pub(super) busy: bool,
     /// Who speaks, as control was last told.
     speakers: Vec<(TrackId, u8)>,
     /// Space for finding that out anew.
     louder: Vec<(TrackId, u8)>,
+    /// Tracks whose packets have said a level lately.
+    heard: BitSet,
     speakers_due: Time,
 }
 
@@ -48,12 +56,15 @@ impl Room {
             key,
             peers: Slab::new(),
             tracks: Slab::new(),
+            peer_of: BTreeMap::new(),
+            track_of: BTreeMap::new(),
             tick: Tick::default(),
-            deadline: Time::NEVER,
-            scheduled: Time::NEVER,
+            peers_due: Schedule::default(),
+            tracks_due: Schedule::default(),
             busy: false,
             speakers: Vec::new(),
             louder: Vec::new(),
+            heard: BitSet::default(),
             speakers_due: Time::NEVER,
         }
     }
@@ -69,8 +80,15 @@ impl Room {
     }
 
     /// When something is due.
-    pub const fn deadline(&self) -> Time {
-        self.deadline
+    pub fn deadline(&self) -> Time {
+        self.peers_due.next().min(self.tracks_due.next()).min(self.speakers_due)
+    }
+
+    /// Takes the addresses of all its peers out of the table: the room ends.
+    pub fn forget_addresses(&self, demux: &mut Demux) {
+        for (index, peer) in &self.peers {
+            forget_addresses(PeerAt { room: self.key, peer: index }, peer, demux);
+        }
     }
 
     /// Whether packets wait to be given out.
@@ -78,11 +96,22 @@ impl Room {
         !self.tick.is_done()
     }
 
-    /// Peers, tracks, legs that have a source, bytes in caches.
-    pub fn size(&self) -> [u64; 4] {
-        let legs = self.peers.iter().map(|(_, p)| p.legs.iter().filter(|l| l.source().is_some()).count()).sum::<usize>();
-        let cached = self.tracks.iter().map(|(_, t)| t.cache.memory()).sum::<usize>();
-        [self.peers.len() as u64, self.tracks.len() as u64, legs as u64, cached as u64]
+    /// Adds what it holds: peers, tracks, legs that have a source, memory. Looks at each peer and track once, and at no leg.
+    pub fn add_to(&self, report: &mut WorkerReport) {
+        report.rooms += 1;
+        report.peers += self.peers.len() as u64;
+        report.tracks += self.tracks.len() as u64;
+        for (_, track) in &self.tracks {
+            // A subscriber gets a track once.
+            report.legs += track.subscribers.len() as u64;
+            report.memory.caches += track.cache.memory() as u64;
+        }
+        for (_, peer) in &self.peers {
+            let held = peer.memory();
+            report.memory.peers += u64::from(held.rest);
+            report.memory.legs += u64::from(held.legs);
+            report.memory.handshakes += u64::from(held.handshake);
+        }
     }
 
     /// Carries out a command. One that names something unknown is counted and changes nothing.
@@ -105,7 +134,7 @@ impl Room {
 
     /// Writes what waits to be sent into the arena; true when all of it is written.
     pub fn poll_transmit(&mut self, now: Time, out: &mut Outgoing, shared: &mut Shared) -> bool {
-        self.tick.give_out(now, shared.wall(now), &mut self.peers, &self.tracks, out, &mut shared.counters);
+        self.tick.give_out(&Moment::new(now, shared.wall(now)), &mut self.peers, &self.tracks, out, &mut shared.counters);
         self.tick.is_done()
     }
 
@@ -120,11 +149,14 @@ impl Room {
             SecurityPlan::Keys(_) => None,
         };
         let index = self.peers.insert(Peer::new(now, id, transport, dtls));
+        self.peer_of.insert(id, index);
+        self.peers[index].report_due = timers::first_report(now, id);
+        self.peers[index].measure();
         let at = PeerAt { room: self.key, peer: index };
         for ufrag in self.peers[index].ice.local_ufrags() {
             shared.demux.add_user(ufrag, at);
         }
-        self.due(now);
+        self.peer_due(index);
         Some(())
     }
 
@@ -143,6 +175,7 @@ impl Room {
             self.recompile_subscribers_of(index);
         }
         self.recompile_legs_of(index);
+        self.peers[index].measure();
         Some(())
     }
 
@@ -151,21 +184,23 @@ impl Room {
         let at = PeerAt { room: self.key, peer: index };
         shared.demux.add_user(&ice.local_ufrag, at);
         let peer = &mut self.peers[index];
-        let before: Vec<String> = peer.ice.local_ufrags().map(str::to_owned).collect();
         peer.ice.restart(ice);
-        for gone in before.iter().filter(|u| !peer.ice.local_ufrags().any(|kept| kept == *u)) {
-            shared.demux.remove_user(gone);
+        for gone in peer.ice.take_retired() {
+            shared.demux.remove_user(&gone.local_ufrag);
         }
         Some(())
     }
 
     fn remove_peer(&mut self, now: Time, id: PeerId, shared: &mut Shared) -> Option<()> {
         let index = self.peer_index(id)?;
-        let tracks: Vec<TrackId> = self.tracks.iter().filter(|(_, t)| t.publisher == index).map(|(_, t)| t.id).collect();
-        for track in tracks {
-            self.unpublish(track);
+        for mline in 0..MOST_MLINES {
+            if let Some(track) = self.peers[index].published[mline].and_then(|t| self.tracks.get(usize::from(t))).map(|t| t.id) {
+                self.unpublish(track);
+            }
         }
         let mut peer = self.peers.remove(index);
+        self.peer_of.remove(&id);
+        self.peers_due.remove(index);
         self.tick.forget(index);
         for leg in &peer.legs {
             if let Some(track) = leg.source() {
@@ -176,10 +211,7 @@ impl Room {
             dtls.close(now);
             send_dtls(dtls, peer.ice.selected(), shared);
         }
-        for ufrag in peer.ice.local_ufrags() {
-            shared.demux.remove_user(ufrag);
-        }
-        shared.demux.retain_paths(PeerAt { room: self.key, peer: index }, |_| false);
+        forget_addresses(PeerAt { room: self.key, peer: index }, &peer, &mut shared.demux);
         Some(())
     }
 
@@ -194,17 +226,19 @@ impl Room {
             self.unpublish(before)?;
         }
         let index = self.tracks.insert(Track::new(track, publisher, mline, kind));
+        self.track_of.insert(track, index);
         self.peers[publisher].published[usize::from(mline)] = u16::try_from(index).ok();
-        if kind == MediaKind::Audio {
-            self.speakers_due = self.speakers_due.min(Time::ZERO);
-            self.due(Time::ZERO);
-        }
         Some(())
     }
 
     fn unpublish(&mut self, track: TrackId) -> Option<()> {
-        let index = self.track_index(track)?;
+        let index = self.track_of.remove(&track)?;
         let track = self.tracks.remove(index);
+        self.tracks_due.remove(index);
+        self.heard.remove(index);
+        if self.speakers.iter().any(|(speaker, _)| *speaker == track.id) {
+            self.speakers_due = Time::ZERO;
+        }
         for subscriber in track.subscribers.iter() {
             let Some(peer) = self.peers.get_mut(subscriber) else { continue };
             if let Some(leg) = peer.leg_of(index) {
@@ -228,14 +262,13 @@ impl Room {
         if track.muted && !muted && track.kind == MediaKind::Video {
             // What was dropped meanwhile cannot be decoded without: begin anew with a key frame.
             track.keys.want();
-            self.due(Time::ZERO);
         }
-        let track = &mut self.tracks[index];
         if track.muted != muted {
             track.muted = muted;
             track.generation = track.generation.wrapping_add(1);
             track.level.silence();
         }
+        self.key_frame_due(index);
         Some(())
     }
 
@@ -269,7 +302,8 @@ impl Room {
         let peer = &mut self.peers[subscriber];
         peer.route(index, Some(leg));
         peer.legs[leg].point(now, Some((index, track, plan)));
-        self.due(now);
+        self.key_frame_due(index);
+        self.peer_due(subscriber);
     }
 
     /// A leg shows and plays nothing any more.
@@ -282,7 +316,9 @@ impl Room {
     }
 
     fn recompile_subscribers_of(&mut self, publisher: usize) {
-        for (index, track) in self.tracks.iter().filter(|(_, t)| t.publisher == publisher) {
+        for mline in 0..MOST_MLINES {
+            let Some(index) = self.peers[publisher].published[mline].map(usize::from) else { continue };
+            let Some(track) = self.tracks.get(index) else { continue };
             let Some(plan) = self.peers[publisher].receive_plan(track.mline).cloned() else { continue };
             for subscriber in track.subscribers.iter() {
                 let Some(peer) = self.peers.get_mut(subscriber) else { continue };
@@ -311,16 +347,34 @@ impl Room {
     }
 
     fn peer_index(&self, id: PeerId) -> Option<usize> {
-        self.peers.iter().find(|(_, p)| p.id == id).map(|(index, _)| index)
+        self.peer_of.get(&id).copied()
     }
 
     fn track_index(&self, id: TrackId) -> Option<usize> {
-        self.tracks.iter().find(|(_, t)| t.id == id).map(|(index, _)| index)
+        self.track_of.get(&id).copied()
     }
 
-    /// Something is due at `at`, if not before.
-    fn due(&mut self, at: Time) {
-        self.deadline = self.deadline.min(at);
+    /// Something about a peer has changed that its next moment may follow from.
+    fn peer_due(&mut self, index: usize) {
+        if let Some(peer) = self.peers.get(index) {
+            self.peers_due.sooner(index, peer.next_due());
+        }
+    }
+
+    /// A key frame of a track may be wanted, or may be asked for now.
+    fn key_frame_due(&mut self, track: usize) {
+        if let Some(at) = self.tracks.get(track).and_then(Track::next_ask) {
+            self.tracks_due.sooner(track, at);
+        }
+    }
+}
+
+fn forget_addresses(at: PeerAt, peer: &Peer, demux: &mut Demux) {
+    for ufrag in peer.ice.local_ufrags() {
+        demux.remove_user(ufrag);
+    }
+    for path in peer.ice.paths() {
+        demux.remove_path(&path, at);
     }
 }
 

@@ -9,6 +9,8 @@ pub struct ControlMetrics {
     pub sockets: IntGauge,
     /// Sockets refused because there are as many as there may be.
     pub sockets_refused: IntCounterVec,
+    /// WHIP and WHEP sessions now.
+    pub whip_sessions: IntGauge,
     /// Rooms now.
     pub rooms: IntGauge,
     /// Members now, those away included.
@@ -43,6 +45,7 @@ impl ControlMetrics {
         Ok(Self {
             sockets: gauge("althing_signaling_sockets", "Signaling sockets open now.")?,
             sockets_refused: counters("althing_signaling_sockets_refused_total", "Signaling sockets refused.", &["reason"])?,
+            whip_sessions: gauge("althing_whip_sessions", "WHIP and WHEP sessions open now.")?,
             rooms: gauge("althing_rooms", "Rooms open now.")?,
             members: gauge("althing_members", "Members of all rooms now, those whose socket is lost included.")?,
             slow_members: counter("althing_slow_members_total", "Members whose socket was closed because they took too little.")?,

@@ -7,7 +7,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter as CounterValue, Gauge as GaugeValue, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::base::WorkerId;
-use crate::contract::{Counter, WorkerReport};
+use crate::contract::{Counter, Memory, WorkerReport};
 
 const PREFIX: &str = "althing_";
 
@@ -23,12 +23,23 @@ pub struct Workers {
 /// What a report says beside its counters: name, help, value.
 type Reading = (&'static str, &'static str, fn(&WorkerReport) -> f64);
 
-const GAUGES: [Reading; 5] = [
+const GAUGES: [Reading; 4] = [
     ("worker_rooms", "Rooms that the worker holds now.", |r| r.rooms as f64),
     ("worker_peers", "Connections that the worker holds now.", |r| r.peers as f64),
     ("worker_tracks", "Published tracks that the worker holds now.", |r| r.tracks as f64),
     ("worker_legs", "Subscriptions that the worker holds now.", |r| r.legs as f64),
-    ("worker_cache_bytes", "Bytes in caches of recent packets.", |r| r.cache_bytes as f64),
+];
+
+/// Memory by what it is for: a label, and its value.
+type Held = (&'static str, fn(&Memory) -> u64);
+
+const MEMORY: (&str, &str) = ("memory_bytes", "Bytes that the worker holds, by kind.");
+const KINDS: [Held; 5] = [
+    ("kind=caches", |m| m.caches),
+    ("kind=peers", |m| m.peers),
+    ("kind=legs", |m| m.legs),
+    ("kind=handshakes", |m| m.handshakes),
+    ("kind=arenas", |m| m.arenas),
 ];
 
 const BUSY: Reading = ("worker_busy_seconds_total", "CPU time that the worker's thread has used.", |r| r.busy_micros as f64 / 1e6);
@@ -37,7 +48,7 @@ impl Workers {
     /// For these workers.
     pub fn new(workers: Vec<(WorkerId, ReadReport)>) -> prometheus::Result<Self> {
         let mut names: BTreeMap<&str, &str> = Counter::ALL.iter().map(|c| (c.metric().0, help(c.metric().0))).collect();
-        names.extend(GAUGES.iter().chain([&BUSY]).map(|(name, help, _)| (*name, *help)));
+        names.extend(GAUGES.iter().chain([&BUSY]).map(|(name, help, _)| (*name, *help)).chain([MEMORY]));
         let describe =
             |(name, help): (&str, &str)| Desc::new(format!("{PREFIX}{name}"), help.to_owned(), vec!["worker".to_owned()], Default::default());
         Ok(Self { workers, descriptions: names.into_iter().map(describe).collect::<Result<_, _>>()? })
@@ -61,8 +72,10 @@ impl Collector for Workers {
         let (name, help, read) = BUSY;
         families.push(family(name, help, MetricType::COUNTER, reports.iter().map(|(w, r)| counted(w, "", read(r))).collect()));
         for (name, help, read) in GAUGES {
-            families.push(family(name, help, MetricType::GAUGE, reports.iter().map(|(w, r)| measured(w, read(r))).collect()));
+            families.push(family(name, help, MetricType::GAUGE, reports.iter().map(|(w, r)| measured(w, "", read(r))).collect()));
         }
+        let held = KINDS.iter().flat_map(|(kind, read)| reports.iter().map(|(w, r)| measured(w, kind, read(&r.memory) as f64)));
+        families.push(family(MEMORY.0, MEMORY.1, MetricType::GAUGE, held.collect()));
         families
     }
 }
@@ -84,10 +97,10 @@ fn counted(worker: &str, label: &str, value: f64) -> Metric {
     metric
 }
 
-fn measured(worker: &str, value: f64) -> Metric {
+fn measured(worker: &str, label: &str, value: f64) -> Metric {
     let mut gauge = GaugeValue::default();
     gauge.set_value(value);
-    let mut metric = Metric::from_label(labels(worker, ""));
+    let mut metric = Metric::from_label(labels(worker, label));
     metric.set_gauge(gauge);
     metric
 }
@@ -114,6 +127,12 @@ fn help(name: &'static str) -> &'static str {
         "received_bytes_total" => "Bytes of datagrams received.",
         "datagrams_sent_total" => "Datagrams sent.",
         "sent_bytes_total" => "Bytes of datagrams sent.",
+        "send_messages_total" => "Messages sent: a datagram alone, or a run of equal ones to one address.",
+        "send_calls_total" => "System calls that send.",
+        "receive_calls_total" => "System calls that receive, those that found nothing included.",
+        "send_runs_refused_total" => "Runs of datagrams that the kernel refused; they were sent one by one.",
+        "datagrams_fragmented_total" => "Datagrams sent in pieces: the path to their destination is narrow.",
+        "socket_held_total" => "Replies that a full socket refused and that were kept to be offered again.",
         "rtp_packets_received_total" => "RTP packets accepted from publishers.",
         "rtp_packets_forwarded_total" => "RTP packets forwarded to subscribers, retransmissions excluded.",
         "rtp_packets_retransmitted_total" => "RTP packets sent again on request.",
@@ -130,7 +149,7 @@ fn help(name: &'static str) -> &'static str {
         "socket_drops_total" => "Datagrams that the socket did not take, by reason.",
         "commands_ignored_total" => "Commands that named something unknown.",
         "room_panics_total" => "Rooms dropped after a fault in their dispatch.",
-        "worker_ticks_total" => "Turns of the worker's loop that did something.",
+        "worker_ticks_total" => "Turns of the worker's loop; an idle worker makes none.",
         _ => name,
     }
 }

@@ -9,6 +9,7 @@ use super::addresses::Addresses;
 use crate::base::WorkerId;
 use crate::config::MediaConfig;
 use crate::control::draw;
+use crate::io::udp::RECEIVE_BATCH;
 use crate::io::{WorkerConfig, spawn};
 use crate::media::transport::DtlsIdentity;
 use crate::port::{EventSender, ReportSlot, WorkerHandle, inbox};
@@ -50,6 +51,7 @@ pub fn start(config: &MediaConfig, addresses: &Addresses, events: &EventSender, 
             identity: identity.clone(),
             epoch,
             seed: seed(),
+            batch: RECEIVE_BATCH,
         };
         let port = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
         let candidates = addresses.announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect();

@@ -19,5 +19,5 @@ mod section;
 mod session;
 
 pub use error::{Change, OfferError};
-pub use offer::{Offer, OfferLimits};
+pub use offer::{Offer, OfferLimits, OneWay};
 pub use session::{Answer, Fresh, Local, MlineRef, Pair, Session};

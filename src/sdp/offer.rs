@@ -6,7 +6,7 @@ use rtc_sdp::SessionDescription;
 
 use super::error::{OfferError, malformed};
 use super::section::{Direction, Section, TransportLines};
-use crate::contract::{DtlsRole, Extension, Fingerprint, HashFunction, Mid};
+use crate::contract::{DtlsRole, Extension, Fingerprint, HashFunction, MediaKind, Mid};
 
 /// What an offer may have at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,15 @@ pub struct Offer {
     pub(super) transport: Option<OfferedTransport>,
     /// `a=extmap-allow-mixed` for the whole session.
     pub(super) allow_mixed: bool,
+}
+
+/// Which way media flows, where it flows one way only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OneWay {
+    /// From the offerer to us.
+    Sent,
+    /// From us to the offerer.
+    Received,
 }
 
 /// The transport that all m-lines share.
@@ -96,6 +105,23 @@ impl Offer {
         };
         check_rtcp_mux(&sections, tagged, session.rtcp_mux)?;
         Ok(Offer { sections, bundle: session.bundle, transport, allow_mixed: session.allow_mixed })
+    }
+
+    /// Lets media flow one way only: `sendrecv` is answered as if it had been `sendonly`, or `recvonly` (RFC 9725 section 4.2).
+    pub fn one_way(mut self, way: OneWay) -> Self {
+        for direction in self.sections.iter_mut().map(|s| &mut s.direction) {
+            match way {
+                OneWay::Sent => direction.receives = false,
+                OneWay::Received => direction.sends = false,
+            }
+        }
+        self
+    }
+
+    /// The m-lines on which the offerer sends something that we can forward, in their order.
+    pub fn sending(&self) -> impl Iterator<Item = (Mid, MediaKind)> {
+        let sending = self.sections.iter().filter(|s| s.direction.sends && !s.stopped && !s.codecs.is_empty());
+        sending.filter_map(|s| Some((s.mid?, s.kind()?)))
     }
 }
 
@@ -175,7 +201,7 @@ fn check_size(sdp: &str, limits: &OfferLimits) -> Result<(), OfferError> {
     }
     let limit = limits.max_mlines.min(usize::from(u8::MAX));
     // The grammar also takes a lone CR between lines.
-    let count = sdp.split(['\n', '\r']).filter(|line| line.starts_with("m=")).count();
+    let count = sdp.as_bytes().split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| line.starts_with(b"m=")).count();
     if count > limit {
         return Err(OfferError::TooManyMlines { count, limit });
     }

@@ -75,6 +75,13 @@ impl Video {
         Self { stream: Stream::new(publisher, Kind::Video, ssrc, VP8, 90_000), picture: 0x7fe0 }
     }
 
+    /// The same with numbers that wrap late: whoever seals by itself begins below 2^15 (RFC 3711 section 3.3.1).
+    pub fn from_the_beginning(publisher: u16, ssrc: u32) -> Self {
+        let mut video = Self::new(publisher, ssrc);
+        video.stream.sequence = 1;
+        video
+    }
+
     /// The packets of the next frame.
     pub fn frame(&mut self, key: bool, counts: bool) -> impl Iterator<Item = Packet> {
         let (full, rest) = (FRAME / PACKET, FRAME % PACKET);
@@ -104,6 +111,13 @@ impl Audio {
     /// An audio of `publisher`'s that has not begun.
     pub fn new(publisher: u16, ssrc: u32) -> Self {
         Self { stream: Stream::new(publisher, Kind::Audio, ssrc, OPUS, 48_000) }
+    }
+
+    /// The same with numbers that wrap late.
+    pub fn from_the_beginning(publisher: u16, ssrc: u32) -> Self {
+        let mut audio = Self::new(publisher, ssrc);
+        audio.stream.sequence = 1;
+        audio
     }
 
     /// The next packet.

@@ -76,9 +76,9 @@ impl Client {
         let mut bytes = |n: usize| (0..n).map(|_| random.next_u32() as u8).collect::<Vec<_>>();
         let keys = SrtpKeys {
             profile,
-            receive_key: bytes(16),
+            receive_key: bytes(profile.key_len()),
             receive_salt: bytes(profile.salt_len()),
-            send_key: bytes(16),
+            send_key: bytes(profile.key_len()),
             send_salt: bytes(profile.salt_len()),
         };
         let ice = IceCredentials {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::config::AuthKeys;
 use crate::control::rooms::{Admission, display_name};
 use crate::control::{Refusal, draw};
-use crate::wire::{Grants, MemberId};
+use crate::wire::{ErrorCode, Grants, MemberId};
 
 pub use crate::control::rooms::{RoomName, identity};
 pub use crate::wire::Source;
@@ -50,6 +50,61 @@ impl Access {
         let TokenGrants { publish, subscribe, chat, moderate, .. } = claims.grants;
         Ok(Admission { room, identity, name, grants: Grants { publish, subscribe, chat, moderate } })
     }
+
+    /// Admits a publisher by WHIP, who does nothing else; a token must be for this very member.
+    ///
+    /// # Errors
+    /// A bad name, or a token that is missing or does not allow this.
+    pub fn admit_publisher(&self, room: &str, member: &str, token: Option<&str>) -> Result<Admission, Refusal> {
+        let (room, member) = (RoomName::new(room)?, member_of_path(member)?);
+        if self.development() {
+            let name = member.0.clone();
+            return Ok(one_way(room, member, name, Source::ALL.to_vec(), false));
+        }
+        let (identity, claims) = verify(&self.keys, token, &room)?;
+        if identity != member {
+            return Err(Refusal::forbidden("the token is for another member: its `sub` has to be the member of the path"));
+        }
+        let name = self.name_of(&identity, &claims)?;
+        Ok(one_way(room, identity, name, claims.grants.publish, false))
+    }
+
+    /// Admits a player by WHEP, who does nothing else.
+    ///
+    /// # Errors
+    /// A bad name, or a token that is missing or does not allow this.
+    pub fn admit_player(&self, room: &str, token: Option<&str>) -> Result<Admission, Refusal> {
+        let room = RoomName::new(room)?;
+        if self.development() {
+            let identity = MemberId(format!("player-{}", draw::hex::<6>()));
+            let name = identity.0.clone();
+            return Ok(one_way(room, identity, name, Vec::new(), true));
+        }
+        let (identity, claims) = verify(&self.keys, token, &room)?;
+        if !claims.grants.subscribe {
+            return Err(Refusal::forbidden("your token does not allow to receive others' tracks"));
+        }
+        let name = self.name_of(&identity, &claims)?;
+        Ok(one_way(room, identity, name, Vec::new(), true))
+    }
+
+    fn name_of(&self, identity: &MemberId, claims: &Claims) -> Result<String, Refusal> {
+        display_name(claims.name.as_deref().unwrap_or(&identity.0), self.name_bytes)
+    }
+}
+
+/// A member's identity as a path names it.
+///
+/// # Errors
+/// When it is none.
+pub fn member_of_path(text: &str) -> Result<MemberId, Refusal> {
+    identity(text)
+        .ok_or_else(|| Refusal::new(ErrorCode::InvalidName, "a member's identity has 1 to 64 letters, digits, dots, underscores or hyphens"))
+}
+
+/// What a publisher or a player by HTTP is called and allowed: nothing but that.
+fn one_way(room: RoomName, identity: MemberId, name: String, publish: Vec<Source>, subscribe: bool) -> Admission {
+    Admission { room, identity, name, grants: Grants { publish, subscribe, chat: false, moderate: false } }
 }
 
 /// Since the Unix epoch, by the wall clock: for tokens and for the time of a chat message.

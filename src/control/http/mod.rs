@@ -1,7 +1,7 @@
-//! The listeners: the public one (page and signaling) and the private one (metrics and health).
+//! The listeners: the public one (page, signaling, WHIP and WHEP) and the private one (metrics and health).
 
 mod admin;
-mod origin;
+pub(in crate::control) mod origin;
 mod page;
 mod upgrade;
 
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::config::AllowedOrigins;
 use crate::control::signaling::Front;
+use crate::control::whip;
 
 pub use admin::admin_router;
 
@@ -23,7 +24,7 @@ pub use admin::admin_router;
 pub struct Public {
     /// What signaling sockets share.
     pub front: Arc<Front>,
-    /// Whose pages may open one.
+    /// Whose pages may open one, and use WHIP and WHEP.
     pub origins: AllowedOrigins,
     /// Whether the node takes new members.
     pub ready: watch::Receiver<bool>,
@@ -42,6 +43,7 @@ impl Public {
 pub fn public_router(public: Public) -> Router {
     let ready = public.ready.clone();
     Router::new()
+        .merge(whip::routes(public.clone()))
         .route("/ws", any(upgrade::upgrade).with_state(public))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || readiness(ready.clone())))

@@ -1,4 +1,4 @@
-//! Whose pages may open a signaling socket: a browser sends cookies and opens sockets for any page that asks, and says
+//! Whose pages may open a signaling socket, or use WHIP and WHEP: a browser sends cookies and opens sockets for any page that asks, and says
 //! in `Origin` which page that was.
 
 use crate::config::AllowedOrigins;

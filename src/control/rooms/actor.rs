@@ -17,8 +17,10 @@ use super::directory::{Handle, Surroundings};
 use super::room::Room;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
+use crate::control::Refusal;
 use crate::control::signaling::{End, Outbox, encode};
-use crate::wire::{self, ByeReason};
+use crate::control::whip::Place;
+use crate::wire::{self, ByeReason, OkResult};
 
 /// Commands that may wait for a room: a few for each of 500 members that come at once.
 pub const MAILBOX: usize = 1_024;
@@ -26,6 +28,9 @@ pub const MAILBOX: usize = 1_024;
 pub const MEDIA: usize = 1_024;
 /// A worker whose inbox stays full for so long is taken for stuck, and the room is given up.
 const WORKER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the answer to an HTTP handler goes.
+pub type Answered = oneshot::Sender<Result<Option<OkResult>, Refusal>>;
 
 /// What a room is sent.
 pub enum Letter {
@@ -40,6 +45,19 @@ pub enum Letter {
         /// Whether it has become one; dropped when the room has ended meanwhile.
         entered: oneshot::Sender<bool>,
     },
+    /// From an HTTP handler, with the request's name.
+    Ask {
+        /// `Attach` or `Detach`.
+        command: Command,
+        /// The request's name.
+        name: &'static str,
+        /// The socket that the command names.
+        socket: SocketId,
+        /// The session's place, kept as long as the session.
+        place: Option<Place>,
+        /// Where the answer goes; dropped when the room has ended meanwhile.
+        answered: Answered,
+    },
     /// From a member's socket, with the request's name.
     Command(Command, &'static str),
 }
@@ -52,6 +70,10 @@ pub(super) struct Actor {
     pub media: mpsc::Receiver<contract::Event>,
     pub around: Arc<Surroundings>,
     outboxes: HashMap<SocketId, Outbox>,
+    /// Of sessions by HTTP.
+    places: HashMap<SocketId, Place>,
+    /// Who waits for the answer to the command that is carried out.
+    asking: Option<(SocketId, Answered)>,
 }
 
 /// The room is over, or its worker does not take its commands.
@@ -59,7 +81,7 @@ struct Over;
 
 impl Actor {
     pub fn new(room: Room, handle: Handle, mail: (mpsc::Receiver<Letter>, mpsc::Receiver<contract::Event>), around: Arc<Surroundings>) -> Self {
-        Self { room, handle, letters: mail.0, media: mail.1, around, outboxes: HashMap::new() }
+        Self { room, handle, letters: mail.0, media: mail.1, around, outboxes: HashMap::new(), places: HashMap::new(), asking: None }
     }
 
     pub async fn run(mut self) {
@@ -77,6 +99,11 @@ impl Actor {
             letter = self.letters.recv() => match letter {
                 Some(Letter::Command(command, name)) => self.apply(command, name).await,
                 Some(Letter::Enter { command, socket, outbox, entered }) => self.enter(command, socket, outbox, entered).await,
+                Some(Letter::Ask { command, name, socket, place, answered }) => {
+                    self.places.extend(place.map(|place| (socket, place)));
+                    self.asking = Some((socket, answered));
+                    self.apply(command, name).await
+                }
                 None => Err(Over),
             },
             () = sleep_until(deadline.into()) => self.apply(Command::Timeout, "timeout").await,
@@ -109,7 +136,11 @@ impl Actor {
         }
         self.around.metrics.members.add(self.room.len() as i64 - before as i64);
         let room = &self.room;
-        self.outboxes.retain(|socket, _| room.has_socket(*socket));
+        // Every member's socket has its outbox (or its place, for one that came by HTTP): as many of both, and there is none to drop.
+        if self.outboxes.len() + self.places.len() != room.sockets() {
+            self.outboxes.retain(|socket, _| room.has_socket(*socket));
+            self.places.retain(|socket, _| room.has_socket(*socket));
+        }
         Ok(())
     }
 
@@ -117,7 +148,11 @@ impl Actor {
         match effect {
             Effect::Reply { socket, id, result } => {
                 self.around.metrics.answered(name, result.as_ref().err().map(|r| r.code.name()));
-                self.push(socket, encode::reply(id, &result), slow);
+                match self.asking.take_if(|(who, _)| *who == socket) {
+                    // Whoever asked by HTTP may have hung up: its session then ends because nobody connects.
+                    Some((_, answered)) => drop(answered.send(result)),
+                    None => self.push(socket, encode::reply(id, &result), slow),
+                }
             }
             Effect::Tell { to, event } => {
                 let body = encode::event_body(&event);

@@ -1,6 +1,7 @@
 //! What goes into a room and what comes out.
 
 use super::names::RoomName;
+use super::whip::Attach;
 use crate::base::{PeerId, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
@@ -44,6 +45,15 @@ pub enum Command {
         id: u32,
         /// What.
         what: MemberRequest,
+    },
+    /// Somebody admitted publishes or plays by HTTP: joins and offers at once.
+    Attach(Box<Attach>),
+    /// A session by HTTP is ended by its client.
+    Detach {
+        /// Where the answer goes.
+        socket: SocketId,
+        /// The session's secret.
+        secret: String,
     },
     /// A socket is gone; `bye` when it could not take what it was sent and still has to be told.
     SocketLost {

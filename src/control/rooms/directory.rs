@@ -133,6 +133,12 @@ impl Directory {
         self.0.by_id.get(&id).map(|room| room.clone())
     }
 
+    /// The room of a session: its secret begins with the room's number.
+    pub fn of_secret(&self, secret: &str) -> Option<Handle> {
+        let (room, _) = secret.split_once('.')?;
+        self.find(RoomId(u64::from_str_radix(room, 16).ok()?))
+    }
+
     /// Ends all rooms, telling their members; no room begins any more.
     pub async fn shut_down(&self) {
         self.0.closing.store(true, Ordering::Relaxed);

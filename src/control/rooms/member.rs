@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::command::SocketId;
 use super::slots::{Group, Slots};
+use super::whip::HttpSession;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{Fingerprint, MediaKind, Mid};
 use crate::sdp::{Pair, Session};
@@ -21,6 +22,8 @@ pub struct Member {
     /// The secret that takes up its session.
     pub resume: String,
     pub presence: Presence,
+    /// What it has instead of a socket, when it came by WHIP or WHEP.
+    pub http: Option<HttpSession>,
     /// The number of the last event for it.
     pub seq: u64,
     pub connection: Option<Connection>,
@@ -68,12 +71,17 @@ impl Member {
         }
     }
 
+    /// Where it can be told something.
+    pub fn ear(&self) -> Option<SocketId> {
+        self.socket().filter(|_| self.http.is_none())
+    }
+
     pub fn info(&self) -> MemberInfo {
         MemberInfo {
             member: self.identity.clone(),
             name: self.name.clone(),
             moderator: self.grants.moderate,
-            away: self.socket().is_none(),
+            away: self.socket().is_none() || self.http.as_ref().is_some_and(HttpSession::is_lost),
             tracks: self.tracks.iter().map(Track::info).collect(),
         }
     }

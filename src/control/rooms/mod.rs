@@ -14,6 +14,7 @@ mod names;
 pub mod placement;
 mod room;
 mod slots;
+mod whip;
 
 #[cfg(test)]
 mod tests;
@@ -22,3 +23,4 @@ pub use command::{Admission, Command, Effect, JoinDraws, MemberRequest, OfferDra
 pub use directory::Directory;
 pub use names::{MAX_NAME, RoomName, display_name, identity};
 pub use room::{Ground, Room, Rules};
+pub use whip::{Attach, Purpose};

@@ -103,9 +103,18 @@ impl Room {
             }
             Command::Resume { socket, id, secret, seq } => self.resume(socket, id, &secret, seq),
             Command::Request { socket, id, what } => self.request(socket, id, what),
+            Command::Attach(attach) => self.attach(*attach, now),
+            Command::Detach { socket, secret } => self.detach(socket, &secret),
             Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
-            Command::Media(event) => self.media(event),
-            Command::Timeout => self.remove_lost(now),
+            Command::Media(event) => {
+                self.follow_connection(&event, now);
+                self.media(event);
+                self.end_unconnected();
+            }
+            Command::Timeout => {
+                self.remove_lost(now);
+                self.end_overdue(now);
+            }
             Command::ShutDown => self.shut_down(),
         }
         self.note_emptiness(now);
@@ -119,12 +128,18 @@ impl Room {
             Presence::Here(_) => None,
         });
         let empty = self.empty_since.map(|since| since + self.rules.grace);
-        lost.chain(empty).min().unwrap_or(Time::NEVER)
+        let http = self.members.values().filter_map(|m| m.http.as_ref()?.deadline());
+        lost.chain(empty).chain(http).min().unwrap_or(Time::NEVER)
     }
 
     /// Whether a socket is a member's.
     pub fn has_socket(&self, socket: SocketId) -> bool {
         self.sockets.contains_key(&socket)
+    }
+
+    /// How many members' sockets are here.
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
     }
 
     /// How many members there are.
@@ -165,7 +180,7 @@ impl Room {
     /// Tells all members that are here and for whom `whom` holds.
     pub(super) fn tell(&mut self, whom: impl Fn(Seat) -> bool, event: Event) {
         let here = self.members.iter_mut().filter(|(seat, _)| whom(**seat));
-        let to: Vec<_> = here.filter_map(|(_, m)| Some((m.socket()?, m.next_seq()))).collect();
+        let to: Vec<_> = here.filter_map(|(_, m)| Some((m.ear()?, m.next_seq()))).collect();
         if !to.is_empty() {
             self.effects.push(Effect::Tell { to, event });
         }
@@ -206,7 +221,7 @@ impl Room {
         }
         self.tell(|_| true, Event::MemberLeft { member: member.identity, reason });
         self.retain_speakers();
-        self.fill_all();
+        self.fill_after(seat);
     }
 
     /// Ends a track that its member has no longer, and tells the others.
@@ -241,13 +256,28 @@ impl Room {
         self.speakers.iter().filter_map(|s| Some(self.members.get(s)?.identity.clone())).collect()
     }
 
-    /// Fills everybody's slots with what they want.
-    pub(super) fn fill_all(&mut self) {
+    /// Fills slots after something about one member has changed: its own, and those of everybody whom it concerns. In a
+    /// big room that is hardly anybody: their slots are full of others.
+    pub(super) fn fill_after(&mut self, changed: Seat) {
         let groups = self.groups();
-        let seats: Vec<Seat> = self.members.keys().copied().collect();
-        for seat in seats {
+        let concerned: Vec<Seat> = self.members.iter().filter(|(s, m)| self.concerns(changed, &groups, **s, m)).map(|(s, _)| *s).collect();
+        for seat in concerned {
             self.fill(seat, &groups);
         }
+    }
+
+    /// Whether a member's slots, or how many it has to have, may follow from what another one publishes now.
+    fn concerns(&self, changed: Seat, groups: &[Shown], seat: Seat, member: &Member) -> bool {
+        if seat == changed || member.slots.hold(changed) {
+            return true;
+        }
+        if let Some(http) = &member.http {
+            return self.members.get(&changed).is_some_and(|m| http.pins(&m.identity));
+        }
+        let publishes = groups.iter().rev().any(|g| g.group.seat == changed);
+        let may_ask = groups.len() > member.asked && member.asked < self.most_pairs();
+        let has_place = member.connection.as_ref().is_some_and(|c| member.slots.has_place(c.pairs.len()));
+        publishes && (may_ask || has_place)
     }
 
     /// Fills one member's slots with what it wants.
@@ -272,14 +302,18 @@ impl Room {
     }
 
     fn fill(&mut self, seat: Seat, groups: &[Shown]) {
+        let pinned = self.pinned(seat, groups);
         let Some(member) = self.members.get_mut(&seat) else { return };
-        let wanted = wanted(seat, member, groups);
+        let wanted = if pinned.is_some() { Vec::new() } else { wanted(seat, member, groups) };
         let Some(Connection { peer, worker, pairs, .. }) = &member.connection else {
             // Without a connection there is nothing to fill; the first offer should have enough pairs.
             return self.ask(seat, wanted.len());
         };
         let before = member.slots.clone();
-        let (changes, unplaced) = member.slots.fill(&wanted, pairs);
+        let (changes, unplaced) = match pinned {
+            Some(pinned) => (member.slots.pin(&pinned, pairs), 0),
+            None => member.slots.fill(&wanted, pairs),
+        };
         let (peer, worker) = (*peer, *worker);
         for change in changes {
             let pair = pairs.get(change.pair);

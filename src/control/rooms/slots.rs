@@ -69,9 +69,30 @@ impl Slots {
         (self.changes(&before, pairs), unplaced)
     }
 
+    /// Gives each pair what it is pinned to, by the pair's number; returns what has changed.
+    pub fn pin(&mut self, pinned: &[Option<Shown>], pairs: &[Pair]) -> Vec<Change> {
+        let before = std::mem::take(&mut self.pairs);
+        let shown = |(i, pair): (usize, &Pair)| {
+            let shown = pinned.get(i).copied().flatten()?;
+            Some(Shown { audio: shown.audio.filter(|_| pair.audio.is_some()), video: shown.video.filter(|_| pair.video.is_some()), ..shown })
+        };
+        self.pairs = pairs.iter().enumerate().map(shown).collect();
+        self.changes(&before, pairs)
+    }
+
     /// The filled pairs, by number.
     pub fn filled(&self) -> impl Iterator<Item = (usize, &Shown)> {
         self.pairs.iter().enumerate().filter_map(|(i, p)| Some((i, p.as_ref()?)))
+    }
+
+    /// Whether a member is in one of them.
+    pub fn hold(&self, seat: Seat) -> bool {
+        self.pairs.iter().flatten().any(|shown| shown.group.seat == seat)
+    }
+
+    /// Whether one of so many pairs is free.
+    pub fn has_place(&self, pairs: usize) -> bool {
+        self.pairs.len() < pairs || self.pairs.iter().any(Option::is_none)
     }
 
     fn place(&mut self, shown: Shown, pairs: &[Pair]) -> bool {

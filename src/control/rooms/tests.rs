@@ -8,3 +8,4 @@ mod moderation;
 mod publishing;
 mod scene;
 mod slots;
+mod whip;

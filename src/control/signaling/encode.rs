@@ -24,7 +24,14 @@ pub fn event_body(event: &Event) -> String {
 
 /// An event with its number.
 pub fn event(seq: u64, body: &str) -> String {
-    format!(r#"{{"type":"event","seq":{seq},"event":{body}}}"#)
+    // Longer than any number and what is around it.
+    let mut text = String::with_capacity(body.len() + 64);
+    text.push_str(r#"{"type":"event","seq":"#);
+    text.push_str(&seq.to_string());
+    text.push_str(r#","event":"#);
+    text.push_str(body);
+    text.push('}');
+    text
 }
 
 /// Types of the protocol have text keys only, so that they can always be written.

@@ -19,7 +19,7 @@ use crate::config::LimitSettings;
 use crate::control::auth::{Access, unix_time};
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
-use crate::control::rooms::{Command, Directory, JoinDraws, MemberRequest, OfferDraws, SocketId};
+use crate::control::rooms::{Command, Directory, MemberRequest, SocketId};
 use crate::control::{Refusal, draw};
 use crate::sdp::{Offer, OfferLimits};
 use crate::wire::{ErrorCode, Limits, OkResult, Request, VERSION, WelcomeFeatures};
@@ -30,6 +30,9 @@ const JOIN_WITHIN: Duration = Duration::from_secs(60);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// So many bytes of a message count as one message more: reading them costs as much.
 const BYTES_A_MESSAGE: usize = 16 * 1024;
+/// Bytes of waiting messages that go out with one write. More saves system calls when a room fills, less keeps the
+/// buffer of each socket small.
+const BATCH_BYTES: usize = 16 * 1024;
 /// How often a room that has just ended is opened anew for one `join`.
 const JOIN_TRIES: u32 = 3;
 
@@ -175,11 +178,11 @@ impl Reader {
             let (room, command) = match (&admission, &request) {
                 (Some(admission), _) => {
                     let room = self.front.rooms.open(&admission.room)?;
-                    let draws = JoinDraws { resume: format!("{:x}.{}", room.id.0, draw::hex::<24>()) };
+                    let draws = draw::join(room.id);
                     (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws })
                 }
                 (None, Request::Resume { resume, seq }) => {
-                    let room = self.room_of_secret(resume).ok_or_else(no_session)?;
+                    let room = self.front.rooms.of_secret(resume).ok_or_else(no_session)?;
                     (room, Command::Resume { socket: self.id, id, secret: resume.clone(), seq: *seq })
                 }
                 _ => return Err(no_session()),
@@ -197,12 +200,6 @@ impl Reader {
             }
         }
         Err(if admission.is_some() { failed() } else { no_session() })
-    }
-
-    /// A secret begins with its room's number.
-    fn room_of_secret(&self, secret: &str) -> Option<Handle> {
-        let (room, _) = secret.split_once('.')?;
-        self.front.rooms.find(crate::base::RoomId(u64::from_str_radix(room, 16).ok()?))
     }
 
     async fn hand_over(&self, id: u32, name: &'static str, what: MemberRequest) {
@@ -223,7 +220,7 @@ impl Reader {
             Request::Offer { sdp, publish } => {
                 let limits = OfferLimits { max_mlines: self.front.limits.mlines as usize, max_bytes: self.front.limits.offer_bytes as usize };
                 let offer = Box::new(Offer::parse(&sdp, &limits)?);
-                MemberRequest::Offer { offer, publish, draws: self.offer_draws() }
+                MemberRequest::Offer { offer, publish, draws: draw::offer(numbers) }
             }
             Request::Publish { line } => MemberRequest::Publish { line, track: numbers.tracks(1) },
             Request::Unpublish { track } => MemberRequest::Unpublish { track },
@@ -248,20 +245,6 @@ impl Reader {
                 return Err(Refusal::new(ErrorCode::WrongState, "not a request to a room"));
             }
         })
-    }
-
-    fn offer_draws(&self) -> OfferDraws {
-        let numbers = self.front.rooms.numbers();
-        let peer = numbers.peer();
-        OfferDraws {
-            peer,
-            tracks: numbers.tracks(4),
-            // The number makes it unique within the node, the rest unguessable.
-            ufrag: format!("{:x}{}", peer.0, draw::hex::<6>()),
-            pwd: draw::hex::<16>(),
-            ssrc_seed: draw::number(),
-            session: draw::number() >> 2,
-        }
     }
 
     fn welcome(&self) -> OkResult {
@@ -336,12 +319,25 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut waiting: Waiting, he
             let _ = end.wait_for(|e| e.as_ref().is_some_and(|e| e.at_once)).await;
         };
         tokio::select! {
-            sent = sink.send(message) => if sent.is_err() { return },
+            sent = write_batch(&mut sink, message, &mut waiting) => if sent.is_err() { return },
             () = at_once => break,
         }
     }
     let end = waiting.end.borrow().clone();
     let _ = timeout(LAST_WORDS, last_words(sink, waiting, end)).await;
+}
+
+/// Writes a message and what waits behind it, up to [`BATCH_BYTES`] at once.
+async fn write_batch(sink: &mut SplitSink<WebSocket, Message>, first: Message, waiting: &mut Waiting) -> Result<(), axum::Error> {
+    let mut bytes = 0;
+    sink.feed(first).await?;
+    while bytes < BATCH_BYTES
+        && let Some(text) = waiting.next_now()
+    {
+        bytes += text.len();
+        sink.feed(Message::Text(text.into())).await?;
+    }
+    sink.flush().await
 }
 
 async fn last_words(mut sink: SplitSink<WebSocket, Message>, mut waiting: Waiting, end: Option<End>) -> Result<(), axum::Error> {

@@ -45,6 +45,11 @@ impl Arrivals {
         Self { ticks: Box::new([0; CAPACITY]), arrived: [0; WORDS], sequences: SeqUnwrapper::default(), next: 0, feedback_count: 0 }
     }
 
+    /// Memory held beside its own size, in bytes.
+    pub const fn memory(&self) -> usize {
+        size_of::<[u32; CAPACITY]>()
+    }
+
     /// Notes that the packet with this transport-wide number arrived. A repeated one, or one that is [`CAPACITY`] behind, changes
     /// nothing.
     pub fn record(&mut self, sequence: u16, at: Time) {

@@ -46,9 +46,9 @@ pub struct CachedPacket<'a> {
 /// How large a cache may become, and from what it starts.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheSize {
-    /// Bytes at first; grows by doubling while a second of packets does not fit.
+    /// Bytes at first (a power of two); grows by doubling while a second of packets does not fit.
     pub first_bytes: usize,
-    /// Bytes at most. More repairs losses of longer round trips, less saves memory.
+    /// Bytes at most (a power of two). More repairs losses of longer round trips, less saves memory.
     pub most_bytes: usize,
     /// Packets at first (a power of two).
     pub first_packets: usize,
@@ -110,7 +110,8 @@ impl Cache {
             return None;
         }
         let entry = self.entries[self.slot_of(sequence)].as_ref().filter(|e| e.meta.sequence == sequence && self.holds(e))?;
-        let start = (entry.position % self.bytes.len() as u64) as usize;
+        // The ring's length is a power of two.
+        let start = (entry.position & (self.bytes.len() as u64 - 1)) as usize;
         let bytes = &self.bytes[start..start + usize::from(entry.len)];
         let (header, payload) = bytes.split_at_checked(usize::from(entry.meta.header_len))?;
         Some(CachedPacket { meta: &entry.meta, header, payload })

@@ -53,6 +53,11 @@ impl SpeechLevel {
         (self.speaking && now.micros_since(self.heard) < STALE).then_some((self.smooth_x16 / 16) as u8)
     }
 
+    /// Whether packets have said a level lately: only then may who speaks change.
+    pub fn is_heard(&self, now: Time) -> bool {
+        now.micros_since(self.heard) < STALE
+    }
+
     /// Silence, at once (the track was muted or has ended).
     pub fn silence(&mut self) {
         *self = Self::default();

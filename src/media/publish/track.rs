@@ -99,6 +99,11 @@ impl Track {
         self.ssrc = Some(ssrc);
     }
 
+    /// When its publisher is to be asked for a key frame, if one is wanted and there is somebody to ask.
+    pub fn next_ask(&self) -> Option<Time> {
+        self.keys.next_ask().filter(|_| self.ssrc.is_some() && !self.muted)
+    }
+
     /// When a timestamp was captured, in our time. `wall_now` is our wall clock at `now`.
     ///
     /// Before the publisher's first sender report, and wherever its clock makes no sense, that is `now`.

@@ -23,6 +23,8 @@ pub struct SourceExtensions {
     /// Offset in the packet, by kind; 0 where there is none.
     starts: [u16; KINDS],
     lens: [u8; KINDS],
+    /// A bit for each kind that is there.
+    present: u16,
 }
 
 impl SourceExtensions {
@@ -43,6 +45,7 @@ impl SourceExtensions {
             };
             if let (Some(at @ 0), Some(size)) = (found.starts.get_mut(kind as usize), found.lens.get_mut(kind as usize)) {
                 (*at, *size) = (start, len);
+                found.present |= 1 << kind as u16;
             }
         }
         found
@@ -65,14 +68,56 @@ impl SourceExtensions {
 
 /// How headers are written for one slot: compiled at negotiation, the same for every source.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct HeaderRewrite {
+    /// The slot's own elements as bytes, without and with its mid.
+    own: [OwnBlock; 2],
     /// The kinds that the subscriber negotiated, with its ids.
     carried: [(Extension, u8); CARRIED.len()],
     carried_len: usize,
+    /// A bit for each of them.
+    carried_kinds: u16,
     transport_cc: Option<u8>,
     abs_send_time: Option<u8>,
     mid: Option<(u8, Mid)>,
     two_byte_allowed: bool,
+}
+
+/// The slot's own elements (mid, transport-wide number, send time) in the one-byte form, written once: a packet copies it and sets two values.
+#[derive(Clone, Copy, Debug, Default)]
+struct OwnBlock {
+    bytes: [u8; OWN_LEN],
+    /// With the announcement and without padding; 0 when the form cannot hold it.
+    len: u8,
+    /// Where the values lie; 0 where there is none.
+    transport_cc: u8,
+    abs_send_time: u8,
+}
+
+/// The announcement, a mid of 16 bytes, a transport-wide number, a send time.
+const OWN_LEN: usize = 4 + 17 + 3 + 4 + 4;
+
+impl OwnBlock {
+    fn compile(mid: Option<(u8, Mid)>, transport_cc: Option<u8>, abs_send_time: Option<u8>) -> Self {
+        let mut block = Self { bytes: [0; OWN_LEN], len: 4, transport_cc: 0, abs_send_time: 0 };
+        block.bytes[..2].copy_from_slice(&[0xbe, 0xde]);
+        let fits = mid.is_none_or(|(id, mid)| block.add(id, mid.as_bytes()).is_some())
+            && transport_cc.is_none_or(|id| block.add(id, &[0; 2]).map(|at| block.transport_cc = at).is_some())
+            && abs_send_time.is_none_or(|id| block.add(id, &[0; 3]).map(|at| block.abs_send_time = at).is_some());
+        if fits { block } else { Self::default() }
+    }
+
+    /// Appends an element; where its value lies.
+    fn add(&mut self, id: u8, value: &[u8]) -> Option<u8> {
+        if !ExtensionForm::OneByte.holds(id, value.len()) {
+            return None;
+        }
+        let at = usize::from(self.len).wrapping_add(1);
+        *self.bytes.get_mut(usize::from(self.len))? = id << 4 | value.len().wrapping_sub(1) as u8;
+        self.bytes.get_mut(at..)?.get_mut(..value.len())?.copy_from_slice(value);
+        self.len = at.wrapping_add(value.len()) as u8;
+        Some(at as u8)
+    }
 }
 
 /// What the slot says in one packet.
@@ -104,12 +149,16 @@ impl HeaderRewrite {
         let mut carried = [(Extension::AudioLevel, 0); CARRIED.len()];
         let negotiated = CARRIED.into_iter().filter_map(|kind| Some((kind, target.id(kind)?)));
         let carried_len = carried.iter_mut().zip(negotiated).map(|(place, entry)| *place = entry).count();
+        let (transport_cc, abs_send_time) = (target.id(Extension::TransportCc), target.id(Extension::AbsSendTime));
+        let mid = target.id(Extension::Mid).zip(mid);
         Self {
+            own: [None, mid].map(|mid| OwnBlock::compile(mid, transport_cc, abs_send_time)),
             carried,
             carried_len,
-            transport_cc: target.id(Extension::TransportCc),
-            abs_send_time: target.id(Extension::AbsSendTime),
-            mid: target.id(Extension::Mid).zip(mid),
+            carried_kinds: carried.iter().take(carried_len).fold(0, |kinds, (kind, _)| kinds | 1 << *kind as u16),
+            transport_cc,
+            abs_send_time,
+            mid,
             two_byte_allowed: target.two_byte_allowed,
         }
     }
@@ -119,6 +168,55 @@ impl HeaderRewrite {
     /// `source` was read from `packet`. The two-byte form is taken only where the subscriber agreed to it and an element needs it;
     /// where it did not agree, such an element is left out.
     pub fn write(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields) -> Option<usize> {
+        match self.write_short(packet, source, out, fields) {
+            Some(len) => Some(len),
+            None => self.write_any(packet, source, out, fields),
+        }
+    }
+
+    /// The usual header: all elements fit the one-byte form, and both of the slot's values are given. `None` otherwise.
+    fn write_short(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields) -> Option<usize> {
+        let own = self.own.get(usize::from(fields.mid))?;
+        let transport_cc = if own.transport_cc == 0 { 0 } else { fields.transport_cc? };
+        let abs_send_time = if own.abs_send_time == 0 { 0 } else { fields.abs_send_time? };
+        if own.len == 0 {
+            return None;
+        }
+        let fixed_len = write_fixed(out, fields)?;
+        if own.len == 4 && source.present & self.carried_kinds == 0 {
+            return Some(fixed_len);
+        }
+        let block = out.get_mut(fixed_len..)?;
+        *block.first_chunk_mut()? = own.bytes;
+        if own.transport_cc != 0 {
+            *block.get_mut(usize::from(own.transport_cc)..)?.first_chunk_mut()? = ext::transport_cc_bytes(transport_cc);
+        }
+        if own.abs_send_time != 0 {
+            *block.get_mut(usize::from(own.abs_send_time)..)?.first_chunk_mut()? = ext::abs_send_time_bytes(abs_send_time);
+        }
+        let mut at = usize::from(own.len);
+        if source.present & self.carried_kinds != 0 {
+            for (kind, id) in self.carried().filter(|(kind, _)| source.has(*kind)) {
+                let value = source.get(*kind, packet)?;
+                if !ExtensionForm::OneByte.holds(*id, value.len()) {
+                    return None;
+                }
+                let place = block.get_mut(at..)?.get_mut(..value.len().wrapping_add(1))?;
+                let (head, rest) = place.split_first_mut()?;
+                *head = id << 4 | value.len().wrapping_sub(1) as u8;
+                rest.copy_from_slice(value);
+                at = at.wrapping_add(place.len());
+            }
+        }
+        let end = at.next_multiple_of(4);
+        block.get_mut(at..end)?.fill(0);
+        *block.get_mut(2..)?.first_chunk_mut()? = ((end / 4).wrapping_sub(1) as u16).to_be_bytes();
+        *out.first_mut()? |= 0x10;
+        Some(fixed_len.wrapping_add(end))
+    }
+
+    /// Any header, element by element.
+    fn write_any(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields) -> Option<usize> {
         let fixed_len = write_fixed(out, fields)?;
         let mut block = ExtensionWriter::new(out.get_mut(fixed_len..)?, self.form(source, fields));
         if let Some((id, mid)) = self.mid.filter(|_| fields.mid) {

@@ -3,6 +3,8 @@
 /// Epochs that are kept: each is a run of numbers between two places where packets were left out. More would let older packets be
 /// sent again, at 24 bytes each for every subscription; with every second picture left out, 64 are two seconds and more.
 pub const EPOCHS: usize = 64;
+/// For so many there is place at first: most slots never leave anything out. Grows by doubling, so a power of two.
+const FIRST_EPOCHS: usize = 4;
 
 /// Maps a source's extended sequence numbers to a slot's.
 ///
@@ -11,9 +13,8 @@ pub const EPOCHS: usize = 64;
 /// **Invariant:** each epoch continues the output exactly where the one before it ends. So outputs are unique, keep the order of a
 /// source's inputs, and have no gap where an input was skipped; and an output leads back to its input.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct SequenceMap {
-    /// A ring: the newest epoch is at `newest`, older ones are below it.
-    epochs: [Epoch; EPOCHS],
     newest: usize,
     len: usize,
     /// The highest input that was mapped since the last switch.
@@ -21,6 +22,9 @@ pub struct SequenceMap {
     /// The highest output ever given out.
     highest_out: Option<u64>,
     first_out: u64,
+    /// A ring of a power of two: the newest epoch is at `newest`, older ones are below it. Takes no memory before the first
+    /// switch.
+    epochs: Vec<Epoch>,
 }
 
 /// A run of inputs with one offset: from `first_in` to where the next epoch's skipped numbers begin.
@@ -36,7 +40,7 @@ struct Epoch {
 impl SequenceMap {
     /// A map that gives out `first_out` first. It maps nothing until the first [`Self::switch`].
     pub fn new(first_out: u64) -> Self {
-        Self { epochs: [Epoch::default(); EPOCHS], newest: 0, len: 0, highest_in: None, highest_out: None, first_out }
+        Self { epochs: Vec::new(), newest: 0, len: 0, highest_in: None, highest_out: None, first_out }
     }
 
     /// A new source begins with `first_in`, which becomes the number after the highest one given out. What came before can no
@@ -103,6 +107,11 @@ impl SequenceMap {
         Some(epoch.first_in.wrapping_add(extended.wrapping_sub(epoch.first_out)))
     }
 
+    /// Memory held beside its own size, in bytes.
+    pub fn memory(&self) -> usize {
+        self.epochs.capacity().saturating_mul(size_of::<Epoch>())
+    }
+
     /// The highest number given out so far.
     pub const fn highest_out(&self) -> Option<u64> {
         self.highest_out
@@ -132,8 +141,8 @@ impl SequenceMap {
         }
     }
 
-    const fn place(&self, age: usize) -> usize {
-        self.newest.wrapping_sub(age) % EPOCHS
+    fn place(&self, age: usize) -> usize {
+        self.newest.wrapping_sub(age) & self.epochs.len().wrapping_sub(1)
     }
 
     /// Moves the outputs of all epochs newer than `age` up by one.
@@ -145,9 +154,23 @@ impl SequenceMap {
 
     /// Appends the newest epoch; the oldest goes when there are [`EPOCHS`].
     fn push(&mut self, epoch: Epoch) {
-        self.newest = self.newest.wrapping_add(1) % EPOCHS;
-        self.len = self.len.wrapping_add(1).min(EPOCHS);
+        if self.len >= self.epochs.len() && self.epochs.len() < EPOCHS {
+            self.grow();
+        }
+        self.newest = self.newest.wrapping_add(1);
+        self.newest = self.place(0);
+        self.len = self.len.wrapping_add(1).min(self.epochs.len());
         self.change(0, |place| *place = epoch);
+    }
+
+    /// Doubles the ring; the oldest epoch is at its beginning then.
+    fn grow(&mut self) {
+        let capacity = self.epochs.len().saturating_mul(2).clamp(FIRST_EPOCHS, EPOCHS);
+        let mut epochs = Vec::with_capacity(capacity);
+        epochs.extend((0..self.len).rev().filter_map(|age| self.epoch(age)));
+        epochs.resize(capacity, Epoch::default());
+        self.epochs = epochs;
+        self.newest = self.len.wrapping_sub(1) & capacity.wrapping_sub(1);
     }
 
     /// Puts an epoch between that of `age` and the next newer one.

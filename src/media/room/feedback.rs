@@ -11,6 +11,7 @@ use crate::media::peer::Peer;
 use crate::media::publish::receive::srtp_drop;
 use crate::media::publish::stream::StreamKind;
 use crate::media::publish::track::{ClockLine, Track};
+use crate::media::route::leg::Moment;
 
 /// Packets that one RTCP compound may make us send again: 1,500 bytes of NACK could ask for 6,000.
 const MOST_RETRANSMISSIONS: usize = 128;
@@ -44,9 +45,9 @@ impl Room {
             }
             Rtcp::ReceiverReport { blocks, .. } => self.subscriber_reports(now, index, blocks.into_iter(), shared),
             Rtcp::Nack { media, lost, .. } => self.send_again(now, index, media, lost.into_iter(), budget, shared),
-            Rtcp::PictureLoss { media, .. } => self.picture_lost(now, index, media, &mut shared.counters),
+            Rtcp::PictureLoss { media, .. } => self.picture_lost(index, media, &mut shared.counters),
             Rtcp::FullIntraRequest { entries, .. } => {
-                entries.into_iter().for_each(|(media, _)| self.picture_lost(now, index, media, &mut shared.counters))
+                entries.into_iter().for_each(|(media, _)| self.picture_lost(index, media, &mut shared.counters))
             }
             Rtcp::TransportFeedback { .. } | Rtcp::Remb { .. } | Rtcp::SourceDescription | Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
         }
@@ -103,21 +104,22 @@ impl Room {
     }
 
     /// A subscriber has lost the picture, or never had one.
-    fn picture_lost(&mut self, now: Time, index: usize, media: u32, counters: &mut Counters) {
+    fn picture_lost(&mut self, index: usize, media: u32, counters: &mut Counters) {
         counters.add(Counter::KeyFrameRequestIn);
         let Some(source) = self.peers.get(index).and_then(|p| p.leg_by_ssrc(media).and_then(|leg| p.legs[leg].source())) else { return };
         if self.tracks[source].kind == MediaKind::Video {
             self.tracks[source].keys.want();
-            self.due(now);
+            self.key_frame_due(source);
         }
     }
 }
 
 fn send_one_again(now: Time, peer: &mut Peer, leg: usize, sequence: u16, tracks: &Slab<Track>, shared: &mut Shared) -> Option<()> {
-    let (leg, way) = peer.leg_and_way(leg)?;
+    let mut downlink = peer.downlink()?;
+    let (leg, way) = downlink.leg(leg)?;
     let track = tracks.get(leg.source()?)?;
     let packet = track.cache.get(leg.source_of(sequence)?)?;
-    leg.retransmit(now, packet, way, &mut shared.replies)?;
+    leg.retransmit(&Moment::new(now, shared.wall(now)), packet, way, &mut shared.replies)?;
     shared.counters.add(Counter::RtpRetransmitted);
     Some(())
 }

@@ -1,5 +1,6 @@
 //! Each datagram: from the wire to its track's cache.
 
+use super::timers::SPEAKERS_EVERY;
 use super::{Room, send_dtls};
 use crate::base::Time;
 use crate::contract::{Codec, Counter, DisconnectReason, Event, Extension, MediaKind};
@@ -10,6 +11,7 @@ use crate::media::packet::{self, vp8};
 use crate::media::peer::Srtp;
 use crate::media::publish::cache::PacketMeta;
 use crate::media::publish::receive::{Received, receive};
+use crate::media::publish::track::Track;
 use crate::media::route::fanout::TickItem;
 use crate::media::transport::{DtlsEvent, Path};
 
@@ -18,7 +20,6 @@ impl Room {
     pub fn handle_stun(&mut self, now: Time, index: usize, path: Path, datagram: &[u8], shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let mut response = [0; 256];
-        let generations = peer.ice.local_ufrags().count();
         let answer = match peer.ice.handle_request(now, path, datagram, &mut response) {
             Ok(answer) => answer,
             Err(reason) => return shared.counters.add(stun_drop(reason)),
@@ -26,21 +27,23 @@ impl Room {
         shared.counters.add(if answer.role_conflict { Counter::StunRoleConflict } else { Counter::StunAnswered });
         shared.reply(path, &response[..answer.len]);
         let at = PeerAt { room: self.key, peer: index };
-        if peer.ice.local_ufrags().count() < generations {
-            shared.demux.retain_users(at, |user| peer.ice.local_ufrags().any(|known| known == user));
+        for gone in peer.ice.take_retired() {
+            shared.demux.remove_user(&gone.local_ufrag);
+        }
+        if let Some(gone) = answer.forgotten {
+            shared.demux.remove_path(&gone, at);
         }
         // Also when it is known: another peer may have been reached on this path meanwhile.
         if peer.ice.is_validated(path) && shared.demux.path(&path) != Some(at) {
             shared.demux.add_path(path, at);
         }
         if answer.validated {
-            shared.demux.retain_paths(at, |p| peer.ice.is_validated(*p));
             self.begin_handshake(now, index, shared);
         }
         if answer.reconnected {
             self.reconnected(index, shared);
         }
-        self.due(now);
+        self.peer_due(index);
     }
 
     /// Consent is back. What was not sent meanwhile took no numbers and is not asked for: every subscription begins anew.
@@ -55,6 +58,17 @@ impl Room {
                 }
             }
         }
+        self.key_frames_due(index);
+    }
+
+    /// The tracks that a peer's legs wait for are asked for when their publishers may be.
+    pub(super) fn key_frames_due(&mut self, subscriber: usize) {
+        let Some(peer) = self.peers.get(subscriber) else { return };
+        for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
+            if let Some(at) = self.tracks.get(track).and_then(Track::next_ask) {
+                self.tracks_due.sooner(track, at);
+            }
+        }
     }
 
     /// There is a way to the peer: a handshake that has not begun begins (or waits for the peer to begin it).
@@ -64,7 +78,7 @@ impl Room {
         if !std::mem::replace(&mut peer.handshake_started, true) {
             shared.counters.add(Counter::HandshakeStarted);
             dtls.start(now);
-            self.after_dtls(now, index, shared);
+            self.after_dtls(index, shared);
         }
     }
 
@@ -88,11 +102,11 @@ impl Room {
         if dtls.handle_datagram(now, &datagram).is_err() {
             shared.counters.add(Counter::DropDtls);
         }
-        self.after_dtls(now, index, shared);
+        self.after_dtls(index, shared);
     }
 
     /// What DTLS has to say and to send.
-    pub(super) fn after_dtls(&mut self, now: Time, index: usize, shared: &mut Shared) {
+    pub(super) fn after_dtls(&mut self, index: usize, shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let Some(dtls) = &mut peer.dtls else { return };
         send_dtls(dtls, peer.ice.selected(), shared);
@@ -114,10 +128,8 @@ impl Room {
                 }
             }
         }
-        if let Some(at) = dtls.poll_timeout() {
-            self.due(at);
-        }
-        self.want_key_frames_for(now, index);
+        self.want_key_frames_for(index);
+        self.peer_due(index);
     }
 
     /// An SRTP packet from a validated path: open, place, remember, and note it for this tick's fan-out.
@@ -125,7 +137,7 @@ impl Room {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let result = receive(now, peer, datagram, &mut shared.counters);
         if let Some(at) = peer.next_feedback() {
-            self.deadline = self.deadline.min(at);
+            self.peers_due.sooner(index, at);
         }
         if let Err(reason) = result.and_then(|(received, packet)| self.place(now, index, &received, packet, shared)) {
             shared.counters.add(reason);
@@ -140,14 +152,18 @@ impl Room {
         let track = self.tracks.get_mut(track_index).ok_or(Counter::DropUnpublished)?;
         if track.ssrc != Some(stream.ssrc) {
             track.fed_by(stream.ssrc);
-            self.deadline = now;
+            if let Some(at) = track.next_ask() {
+                self.tracks_due.sooner(track_index, at);
+            }
         }
         if received.gap_too_large {
             // Its jump is not its subscribers' jump: one that misses the packet after a few such could no longer tell the rollover counter.
             track.generation = track.generation.wrapping_add(1);
             if track.kind == MediaKind::Video {
                 track.keys.want();
-                self.deadline = now;
+                if let Some(at) = track.next_ask() {
+                    self.tracks_due.sooner(track_index, at);
+                }
             }
         }
         let generation = track.generation;
@@ -164,6 +180,10 @@ impl Room {
         }
         if let (MediaKind::Audio, Some(value)) = (track.kind, received.extensions.get(Extension::AudioLevel, packet)) {
             track.level.heard(now, AudioLevel::read(value).map_or(127, |l| l.level));
+            self.heard.insert(track_index);
+            if self.speakers_due == Time::NEVER {
+                self.speakers_due = now + SPEAKERS_EVERY;
+            }
         }
         let payload = packet.get(received.header.header_len..).ok_or(Counter::DropMalformed)?;
         let starts_key_frame = track.kind == MediaKind::Video && packet::starts_key_frame(codec, payload);
@@ -188,11 +208,11 @@ impl Room {
     }
 
     /// A subscriber can be reached now: whatever it waits for is asked for.
-    fn want_key_frames_for(&mut self, now: Time, subscriber: usize) {
+    fn want_key_frames_for(&mut self, subscriber: usize) {
         let Some(peer) = self.peers.get(subscriber).filter(|p| p.srtp.is_some()) else { return };
         for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
             self.tracks[track].keys.want();
         }
-        self.due(now);
+        self.key_frames_due(subscriber);
     }
 }

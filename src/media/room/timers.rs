@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Room;
-use crate::base::{Bitrate, Ntp, Time};
-use crate::contract::{CNAME, Counter, DisconnectReason, Event, MediaKind};
+use crate::base::{Bitrate, Ntp, PeerId, Time};
+use crate::contract::{CNAME, Counter, DisconnectReason, Event};
 use crate::media::demux::PeerAt;
 use crate::media::engine::Shared;
 use crate::media::outgoing::MAX_DATAGRAM;
@@ -15,10 +15,13 @@ use crate::media::publish::stream::StreamKind;
 
 /// Sender and receiver reports go out so often (RFC 3550 section 6.2 allows less with feedback profiles).
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Peers report in so many different moments of a second: one that has many peers wakes no oftener for reports, and none
+/// of its turns has more than their hundredth part.
+const REPORT_PHASES: u64 = 100;
 /// Nothing is worth a turn sooner than this after the last one.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);
 /// Who speaks is looked at so often. Less flickers, more lags behind the voice.
-const SPEAKERS_EVERY: Duration = Duration::from_millis(200);
+pub(super) const SPEAKERS_EVERY: Duration = Duration::from_millis(200);
 /// Bytes of an RTCP compound before it is sealed: fits the smallest path.
 const COMPOUND: usize = 1_150;
 /// Bytes of a sender report with its CNAME.
@@ -32,41 +35,65 @@ const MOST_WAITING_EVENTS: usize = 1_024;
 /// Speakers named at most.
 const MOST_SPEAKERS: usize = 8;
 
+/// When a peer that comes now reports for the first time: at its own phase of the second, the same for good.
+pub(super) fn first_report(now: Time, id: PeerId) -> Time {
+    let second = REPORT_EVERY.as_micros() as u64;
+    // 37 and 100 have no common factor: peers that come one after the other lie far apart.
+    let phase = id.0.wrapping_mul(37) % REPORT_PHASES * (second / REPORT_PHASES);
+    let since = (now.as_micros() + second - phase) % second;
+    now + Duration::from_micros(second - since)
+}
+
 impl Room {
-    /// Does what is due and sets the next deadline.
+    /// Does what is due: of each peer and each track, when its own moment has come.
     pub fn handle_timeout(&mut self, now: Time, shared: &mut Shared) {
-        let mut next = Time::NEVER;
-        for index in 0..self.peers.capacity() {
-            self.secure(now, index, shared);
-            self.ask_for_key_frames(now, index);
-            let Some(peer) = self.peers.get_mut(index) else { continue };
-            nack(now, peer, shared);
-            feedback(now, peer, shared);
-            if peer.report_due <= now {
-                self.report(now, index, shared);
+        while let Some(index) = self.peers_due.pop(now) {
+            self.peer_turn(now, index, shared);
+            if let Some(peer) = self.peers.get(index) {
+                // Whatever was due has been done: the next turn is later, or one mistake here would be an endless loop.
+                self.peers_due.set(index, peer.next_due().max(now + SHORTEST_TURN));
             }
         }
-        next = next.min(self.key_frames(now, shared));
-        next = next.min(self.speak(now, shared));
-        for (_, peer) in &self.peers {
-            next = next.min(peer.next_due());
+        while let Some(track) = self.tracks_due.pop(now) {
+            self.key_frame_turn(now, track, shared);
         }
-        // Whatever is due now has been done: the next turn is later, or one mistake here would be an endless loop.
-        self.deadline = next.max(now + SHORTEST_TURN);
+        self.speak(now, shared);
+    }
+
+    fn peer_turn(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        self.secure(now, index, shared);
+        if let Some(peer) = self.peers.get_mut(index)
+            && peer.report_due <= now
+            && peer.wish_due == Time::NEVER
+        {
+            // Its tracks may have begun meanwhile: looked at together with the reports, which wake it anyway.
+            peer.wish_due = now;
+        }
+        self.ask_for_key_frames(now, index);
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        nack(now, peer, shared);
+        feedback(now, peer, shared);
+        if peer.report_due <= now {
+            self.report(now, index, shared);
+        }
     }
 
     /// Consent and DTLS timers.
     fn secure(&mut self, now: Time, index: usize, shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
+        if peer.ice.consent_deadline().is_some_and(|at| at <= now) {
+            for path in peer.ice.paths() {
+                shared.demux.remove_path(&path, PeerAt { room: self.key, peer: index });
+            }
+        }
         if peer.ice.handle_timeout(now).is_some() {
-            shared.demux.retain_paths(PeerAt { room: self.key, peer: index }, |_| false);
             shared.events.push_back(Event::Disconnected { room: self.id, peer: peer.id, reason: DisconnectReason::ConsentLost });
         }
         if let Some(dtls) = &mut peer.dtls
             && dtls.poll_timeout().is_some_and(|at| at <= now)
         {
             dtls.handle_timeout(now);
-            self.after_dtls(now, index, shared);
+            self.after_dtls(index, shared);
         }
     }
 
@@ -76,41 +103,46 @@ impl Room {
         if peer.srtp.is_none() || peer.wish_due > now {
             return;
         }
-        peer.wish_due = now + KeyFrames::repeat();
+        let mut has_begun = false;
         for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
             if let Some(track) = self.tracks.get_mut(track) {
                 track.keys.want();
+                has_begun |= track.ssrc.is_some();
             }
         }
+        // A track from which nothing has ever come is asked when it begins: until then nobody need wake for it.
+        peer.wish_due = if has_begun { now + KeyFrames::repeat() } else { Time::NEVER };
+        self.key_frames_due(index);
     }
 
-    /// Sends the key frame requests that are due; when the next one is.
-    fn key_frames(&mut self, now: Time, shared: &mut Shared) -> Time {
-        let mut next = Time::NEVER;
-        for (_, track) in &mut self.tracks {
-            let (Some(ssrc), false) = (track.ssrc, track.muted) else { continue };
-            let Some(peer) = self.peers.get_mut(track.publisher) else { continue };
-            if track.keys.ask(now) {
-                let fir = !peer.receive_plan(track.mline).is_some_and(|p| p.codecs.iter().any(|c| c.feedback.pli));
-                let number = peer.next_fir(fir);
-                shared.counters.add(Counter::KeyFrameRequestOut);
-                send_rtcp(
-                    peer,
-                    shared,
-                    |own, compound| if fir { compound.full_intra_request(own, ssrc, number) } else { compound.picture_loss(own, ssrc) },
-                );
-            }
-            next = next.min(track.keys.next_ask().unwrap_or(Time::NEVER));
+    /// Sends a track's publisher the key frame request that is due.
+    fn key_frame_turn(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        let (Some(ssrc), false) = (track.ssrc, track.muted) else { return };
+        let Some(peer) = self.peers.get_mut(track.publisher) else { return };
+        if track.keys.ask(now) {
+            let fir = !peer.receive_plan(track.mline).is_some_and(|p| p.codecs.iter().any(|c| c.feedback.pli));
+            let number = peer.next_fir(fir);
+            shared.counters.add(Counter::KeyFrameRequestOut);
+            send_rtcp(
+                peer,
+                shared,
+                |own, compound| if fir { compound.full_intra_request(own, ssrc, number) } else { compound.picture_loss(own, ssrc) },
+            );
         }
-        next
+        if let Some(at) = track.next_ask() {
+            self.tracks_due.set(index, at.max(now + SHORTEST_TURN));
+        }
     }
 
     /// Sender reports for every leg, receiver reports for every stream, and REMB where it is understood.
     fn report(&mut self, now: Time, index: usize, shared: &mut Shared) {
         let wall = shared.wall(now);
         let Some(peer) = self.peers.get_mut(index) else { return };
-        peer.report_due = now + REPORT_EVERY;
-        if peer.srtp.is_none() || peer.path().is_none() {
+        // The next one at the same phase; one that could not report for long goes on from now.
+        peer.report_due = Some(peer.report_due + REPORT_EVERY).filter(|at| *at > now).unwrap_or(now + REPORT_EVERY);
+        peer.measure();
+        if !peer.may_report() {
             return;
         }
         let mut blocks = [ReportBlock::default(); MAX_COUNT];
@@ -153,27 +185,34 @@ impl Room {
         }
     }
 
-    /// Tells control when who speaks has changed; when to look again.
-    fn speak(&mut self, now: Time, shared: &mut Shared) -> Time {
+    /// Tells control when who speaks has changed, while there are voices.
+    fn speak(&mut self, now: Time, shared: &mut Shared) {
         if self.speakers_due > now {
-            return self.speakers_due;
+            return;
         }
         let mut speaking = std::mem::take(&mut self.louder);
         speaking.clear();
-        speaking.extend(self.tracks.iter().filter_map(|(_, t)| Some((t.id, t.level.speaking(now)?))));
+        let mut from = 0;
+        while let Some(index) = self.heard.next_from(from) {
+            let track = self.tracks.get(index).filter(|t| t.level.is_heard(now));
+            if track.is_none() {
+                self.heard.remove(index);
+            }
+            speaking.extend(track.and_then(|t| Some((t.id, t.level.speaking(now)?))));
+            from = index + 1;
+        }
         speaking.sort_unstable_by_key(|(id, level)| (*level, *id));
         speaking.truncate(MOST_SPEAKERS);
         // Levels, and so the order, move all the time: only who speaks is news.
         let same = speaking.len() == self.speakers.len() && speaking.iter().all(|(id, _)| self.speakers.iter().any(|(known, _)| known == id));
         // Control that does not listen is told when it does: the list of speakers is kept back, never queued without end.
-        if !same && shared.events.len() < MOST_WAITING_EVENTS {
+        let kept_back = !same && shared.events.len() >= MOST_WAITING_EVENTS;
+        if !same && !kept_back {
             self.speakers.clone_from(&speaking);
             shared.events.push_back(Event::Speakers { room: self.id, speaking: speaking.clone() });
         }
         self.louder = speaking;
-        let listening = self.tracks.iter().any(|(_, t)| t.kind == MediaKind::Audio);
-        self.speakers_due = if listening { now + SPEAKERS_EVERY } else { Time::NEVER };
-        self.speakers_due
+        self.speakers_due = if kept_back || !self.heard.is_empty() { now + SPEAKERS_EVERY } else { Time::NEVER };
     }
 }
 

@@ -9,11 +9,19 @@
 
 use slab::Slab;
 
-use crate::base::{BitSet, Ntp, Time};
+use super::leg::Moment;
+use crate::base::BitSet;
 use crate::contract::{Counter, Counters};
 use crate::media::outgoing::Outgoing;
-use crate::media::peer::Peer;
+use crate::media::peer::{Downlink, Peer};
+use crate::media::publish::cache::CachedPacket;
 use crate::media::publish::track::Track;
+
+/// Packets that are served together: what one subscriber gets of them lies side by side. Larger ticks go window by window.
+const WINDOW: usize = 32;
+
+/// The index of no track.
+const NO_TRACK: usize = usize::MAX;
 
 /// One thing that this tick brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +40,15 @@ pub struct TickItem {
 #[derive(Debug, Default)]
 pub struct Tick {
     items: Vec<TickItem>,
+    /// Whoever is to get any of them.
     ready: BitSet,
+    /// Of those, who has not got all of the present window.
+    unserved: BitSet,
+    /// Where the present window begins.
+    from: usize,
+    /// Where it ends; where it begins when nobody has been served of it.
+    until: usize,
+    /// How far the first of the unserved has been served, from there.
     next: usize,
 }
 
@@ -52,49 +68,92 @@ impl Tick {
 
     /// A peer is gone: its index must not be served.
     pub fn forget(&mut self, peer: usize) {
-        if self.ready.first() == Some(peer) {
+        if self.unserved.first() == Some(peer) {
             // How far it was served says nothing about the next one.
             self.next = 0;
         }
+        self.unserved.remove(peer);
         self.ready.remove(peer);
     }
 
-    /// A track is gone: its index may soon be another's.
+    /// A track is gone: its index may soon be another's. Its items stay in their places, and nothing is found for them.
     pub fn forget_track(&mut self, track: usize) {
-        // A cursor in the middle stays on its item.
-        self.next -= self.items.iter().take(self.next).filter(|item| item.track == track).count();
-        self.items.retain(|item| item.track != track);
+        self.items.iter_mut().filter(|item| item.track == track).for_each(|item| item.track = NO_TRACK);
     }
 
     /// Gives out until everything is given out, or the arena is full.
-    pub fn give_out(&mut self, now: Time, wall: Ntp, peers: &mut Slab<Peer>, tracks: &Slab<Track>, out: &mut Outgoing, counters: &mut Counters) {
-        while let Some(subscriber) = self.ready.first() {
-            if let Some(peer) = peers.get_mut(subscriber) {
-                while let Some(item) = self.items.get(self.next) {
-                    if !out.has_room() {
-                        return;
-                    }
-                    forward(now, wall, peer, tracks, *item, out, counters);
-                    self.next += 1;
-                }
+    pub fn give_out(&mut self, moment: &Moment, peers: &mut Slab<Peer>, tracks: &Slab<Track>, out: &mut Outgoing, counters: &mut Counters) {
+        while self.from < self.items.len() {
+            if self.until == self.from {
+                self.until = self.items.len().min(self.from + WINDOW);
+                self.unserved.clone_from(&self.ready);
             }
-            self.next = 0;
-            self.ready.remove(subscriber);
+            // Looked up once for all subscribers.
+            let window: [Option<Source<'_>>; WINDOW] = std::array::from_fn(|i| self.items.get(self.from + i).and_then(|item| item.find(tracks)));
+            let len = self.until - self.from;
+            let track = self.items.get(self.from).map_or(NO_TRACK, |item| item.track);
+            while let Some(subscriber) = self.unserved.first() {
+                self.fetch_ahead(subscriber, track, peers);
+                if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink) {
+                    while self.next < len {
+                        if !out.has_room() {
+                            return;
+                        }
+                        if let Some(Some(source)) = window.get(self.next) {
+                            forward(moment, &mut way, source, out, counters);
+                        }
+                        self.next += 1;
+                    }
+                }
+                self.next = 0;
+                self.unserved.remove(subscriber);
+            }
+            self.from = self.until;
         }
+        (self.from, self.until) = (0, 0);
+        self.ready.clear();
         self.items.clear();
     }
 }
 
-fn forward(now: Time, wall: Ntp, peer: &mut Peer, tracks: &Slab<Track>, item: TickItem, out: &mut Outgoing, counters: &mut Counters) {
-    let Some(leg) = peer.leg_of(item.track) else { return };
-    let Some(track) = tracks.get(item.track) else { return };
-    let Some((leg, way)) = peer.leg_and_way(leg) else { return };
-    if item.skipped {
-        return leg.skip(item.generation, item.sequence);
+impl Tick {
+    /// Asks for the memory of the next three subscribers while this one is served, each a pointer further: with a thousand of them
+    /// it has left the first two levels of the cache since the last packet.
+    fn fetch_ahead(&self, subscriber: usize, track: usize, peers: &Slab<Peer>) {
+        let mut after = subscriber;
+        for fetch in [Peer::fetch_downlink, Peer::fetch_routes, |peer: &Peer, _: usize| peer.fetch()] {
+            let Some(next) = self.unserved.next_from(after + 1) else { return };
+            if let Some(peer) = peers.get(next) {
+                fetch(peer, track);
+            }
+            after = next;
+        }
     }
-    // Another stream may have taken the number since: that packet has an item of its own.
-    let Some(packet) = track.cache.get(item.sequence).filter(|p| p.meta.generation == item.generation) else { return };
-    match leg.forward(now, wall, track, packet, way, out) {
+}
+
+/// An item's track and packet.
+struct Source<'a> {
+    item: TickItem,
+    track: &'a Track,
+    /// None for a number that is skipped.
+    packet: Option<CachedPacket<'a>>,
+}
+
+impl TickItem {
+    /// None when its packet is no longer there: another stream may have taken the number since, and has an item of its own.
+    fn find(self, tracks: &Slab<Track>) -> Option<Source<'_>> {
+        let track = tracks.get(self.track)?;
+        let packet = if self.skipped { None } else { Some(track.cache.get(self.sequence).filter(|p| p.meta.generation == self.generation)?) };
+        Some(Source { item: self, track, packet })
+    }
+}
+
+fn forward(moment: &Moment, downlink: &mut Downlink<'_>, source: &Source<'_>, out: &mut Outgoing, counters: &mut Counters) {
+    let Some((leg, way)) = downlink.leg_of(source.item.track) else { return };
+    let Some(packet) = source.packet else {
+        return leg.skip(source.item.generation, source.item.sequence);
+    };
+    match leg.forward(moment, source.track, packet, way, out) {
         Ok(()) => counters.add(Counter::RtpForwarded),
         Err(reason) => counters.add(reason),
     }
@@ -117,11 +176,14 @@ mod tests {
     #[test]
     fn whoever_comes_after_a_peer_that_leaves_while_it_is_served_is_served_from_the_beginning() {
         let mut tick = tick();
+        tick.unserved.clone_from(&tick.ready);
         tick.next = 2;
         tick.forget(3);
-        assert_eq!((tick.next, tick.ready.first()), (2, Some(0)), "another peer's leaving does not disturb it");
+        assert_eq!((tick.next, tick.unserved.first()), (2, Some(0)), "another peer's leaving does not disturb it");
         tick.forget(0);
-        assert_eq!((tick.next, tick.ready.first()), (0, Some(5)));
+        assert_eq!((tick.next, tick.unserved.first()), (0, Some(5)));
+        tick.forget(5);
+        assert!(tick.ready.is_empty());
     }
 
     #[test]
@@ -129,6 +191,7 @@ mod tests {
         let mut tick = tick();
         tick.next = 3;
         tick.forget_track(1);
-        assert_eq!(tick.items.get(tick.next).map(|i| i.sequence), Some(21));
+        assert_eq!(tick.items.get(tick.next).map(|i| (i.track, i.sequence)), Some((2, 21)));
+        assert!(tick.items[0].find(&Slab::new()).is_none());
     }
 }

@@ -45,38 +45,56 @@ enum Form {
     RedPrimary,
 }
 
-/// One subscription.
+/// One subscription. The fields are in the order in which forwarding needs them, by how often they are touched.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Leg {
     // touched by every packet
     source: Option<usize>,
     generation: u32,
+    ssrc: u32,
     awaiting_key_frame: bool,
     begun: bool,
-    outlets: [Option<Outlet>; MOST_CODECS],
-    header: HeaderRewrite,
     counts_transport: bool,
-    sequence: SequenceMap,
+    /// What [`repeats_exactly`] says of the plan.
+    repeats_exactly: bool,
+    acknowledged: bool,
     timestamp: TimestampMap,
     picture: PictureMap,
     last_timestamp: u32,
     last_source_timestamp: u32,
     frame: u32,
+    packets: u32,
+    octets: u32,
+    header: HeaderRewrite,
+    outlets: [Option<Outlet>; MOST_CODECS],
+    sequence: SequenceMap,
     // touched by retransmission
     rtx_next: u64,
     /// Numbers before this went out with another header and are not sent again.
     repeats_from: u64,
     // touched by reports
     wall: WallMap,
-    packets: u32,
-    octets: u32,
-    acknowledged: bool,
     pointed_at: Time,
     // touched by negotiation
     plan: SendPlan,
 }
 
-/// What a subscriber's connection lends to its legs for one packet.
+/// What every forward of a tick is told of the time.
+pub struct Moment {
+    now: Time,
+    wall: Ntp,
+    abs_send_time: u32,
+}
+
+impl Moment {
+    /// `wall` is the wall clock at `now`.
+    pub fn new(now: Time, wall: Ntp) -> Self {
+        Self { now, wall, abs_send_time: ext::abs_send_time_of(now) }
+    }
+}
+
+/// What a subscriber's connection lends to its legs.
 pub struct Way<'a> {
     /// Seals packets.
     pub sender: &'a SrtpSender,
@@ -111,7 +129,9 @@ impl Leg {
             wall: WallMap { base: now, base_ts: random.next_u32(), clock_rate },
             packets: 0,
             octets: 0,
+            repeats_exactly: repeats_exactly(&plan),
             acknowledged: false,
+            ssrc: plan.ssrc,
             pointed_at: now,
             plan,
         }
@@ -125,6 +145,7 @@ impl Leg {
         self.forget_repeats();
         self.header = HeaderRewrite::compile(&target_extensions(&plan), Some(plan.mid));
         self.counts_transport = target_extensions(&plan).id(Extension::TransportCc).is_some();
+        self.repeats_exactly = repeats_exactly(&plan);
         self.plan = plan;
     }
 
@@ -197,7 +218,7 @@ impl Leg {
 
     /// Forwards one packet of its track into the arena, or says why not.
     pub fn forward(
-        &mut self, now: Time, wall: Ntp, track: &Track, packet: CachedPacket<'_>, way: Way<'_>, out: &mut Outgoing,
+        &mut self, moment: &Moment, track: &Track, packet: CachedPacket<'_>, way: &mut Way<'_>, out: &mut Outgoing,
     ) -> Result<(), Counter> {
         let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten().ok_or(Counter::DropUndecodable)?;
         if self.generation != packet.meta.generation {
@@ -208,18 +229,23 @@ impl Leg {
             return Err(Counter::DropAwaitingKeyFrame);
         }
         if !self.begun {
-            self.begin(now, wall, track, &packet);
+            self.begin(moment, track, &packet);
         }
         let sequence = self.sequence.map(packet.meta.sequence).ok_or(Counter::DropTooOld)?;
         self.follow_time(&packet);
         let slot = out.slot().ok_or(Counter::DropSocketFull)?;
         let header_len =
-            self.write_header(now, &packet, outlet.payload_type, self.plan.ssrc, sequence, way.transport_cc, slot).ok_or(Counter::DropMalformed)?;
+            self.write_header(moment, &packet, outlet.payload_type, self.ssrc, sequence, way.transport_cc, slot).ok_or(Counter::DropMalformed)?;
         let (len, payload_len) = self.seal(&packet, outlet.form, way.sender, sequence, header_len, slot).ok_or(Counter::DropMalformed)?;
         out.commit(way.path, len);
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(payload_len as u32);
         Ok(())
+    }
+
+    /// Memory held beside its own size, in bytes.
+    pub fn memory(&self) -> usize {
+        self.sequence.memory() + self.plan.codecs.capacity() * size_of::<CodecPlan>()
     }
 
     /// The source's number of an outgoing sequence number, for a NACK.
@@ -228,7 +254,7 @@ impl Leg {
     }
 
     /// Sends a packet again: as RTX where negotiated (RFC 4588), else the very same packet.
-    pub fn retransmit(&mut self, now: Time, packet: CachedPacket<'_>, way: Way<'_>, out: &mut Outgoing) -> Option<()> {
+    pub fn retransmit(&mut self, moment: &Moment, packet: CachedPacket<'_>, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
         // Before the present source has begun, numbers lead to the one before; its packets may be in the cache under the same numbers.
         if !self.begun || self.generation != packet.meta.generation {
             return None;
@@ -239,15 +265,15 @@ impl Leg {
         let len = match (outlet.rtx, self.plan.rtx_ssrc) {
             (Some(payload_type), Some(ssrc)) => {
                 let index = self.rtx_next;
-                let header_len = self.write_header(now, &packet, payload_type, ssrc, index, way.transport_cc, slot)?;
+                let header_len = self.write_header(moment, &packet, payload_type, ssrc, index, way.transport_cc, slot)?;
                 slot.get_mut(header_len..header_len + OSN)?.copy_from_slice(&(sequence as u16).to_be_bytes());
                 let payload_len = self.copy_payload(&packet, outlet.form, slot.get_mut(header_len + OSN..)?)?;
                 self.rtx_next += 1;
                 way.sender.seal_in_place(slot, header_len, OSN + payload_len, ssrc, index)?
             }
-            _ if sequence < self.repeats_from || !repeats_exactly(&self.plan) => return None,
+            _ if sequence < self.repeats_from || !self.repeats_exactly => return None,
             _ => {
-                let header_len = self.write_header(now, &packet, outlet.payload_type, self.plan.ssrc, sequence, way.transport_cc, slot)?;
+                let header_len = self.write_header(moment, &packet, outlet.payload_type, self.plan.ssrc, sequence, way.transport_cc, slot)?;
                 self.seal(&packet, outlet.form, way.sender, sequence, header_len, slot)?.0
             }
         };
@@ -277,9 +303,9 @@ impl Leg {
     }
 
     /// The first packet of a source: its numbers continue those of the one before (docs/adr/0005-timestamps-and-lips.md).
-    fn begin(&mut self, now: Time, wall_now: Ntp, track: &Track, packet: &CachedPacket<'_>) {
+    fn begin(&mut self, moment: &Moment, track: &Track, packet: &CachedPacket<'_>) {
         let meta = packet.meta;
-        let wall = self.wall.at(track.captured_at(now, wall_now, meta.timestamp));
+        let wall = self.wall.at(track.captured_at(moment.now, moment.wall, meta.timestamp));
         if self.packets == 0 {
             self.timestamp.start(meta.timestamp, wall);
         } else if track.kind == MediaKind::Audio {
@@ -311,7 +337,7 @@ impl Leg {
     }
 
     fn write_header(
-        &self, now: Time, packet: &CachedPacket<'_>, payload_type: u8, ssrc: u32, sequence: u64, transport_cc: &mut u16, out: &mut [u8],
+        &self, moment: &Moment, packet: &CachedPacket<'_>, payload_type: u8, ssrc: u32, sequence: u64, transport_cc: &mut u16, out: &mut [u8],
     ) -> Option<usize> {
         let fields = OutFields {
             payload_type,
@@ -321,8 +347,8 @@ impl Leg {
             ssrc,
             csrc: None,
             transport_cc: Some(*transport_cc),
-            abs_send_time: Some(ext::abs_send_time_of(now)),
-            mid: !self.acknowledged || repeats_exactly(&self.plan),
+            abs_send_time: Some(moment.abs_send_time),
+            mid: !self.acknowledged || self.repeats_exactly,
         };
         let len = self.header.write(packet.header, &packet.meta.extensions, out, &fields)?;
         if self.counts_transport {
@@ -342,11 +368,11 @@ impl Leg {
             Form::RedBlocks { .. } => None,
         };
         if let Some(payload) = shared {
-            let len = sender.seal_scatter(slot, header_len, payload, self.plan.ssrc, sequence)?;
+            let len = sender.seal_scatter(slot, header_len, payload, self.ssrc, sequence)?;
             return Some((len, payload.len()));
         }
         let payload_len = self.copy_payload(packet, form, slot.get_mut(header_len..)?)?;
-        let len = sender.seal_in_place(slot, header_len, payload_len, self.plan.ssrc, sequence)?;
+        let len = sender.seal_in_place(slot, header_len, payload_len, self.ssrc, sequence)?;
         Some((len, payload_len))
     }
 

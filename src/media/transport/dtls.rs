@@ -193,6 +193,11 @@ impl DtlsTransport {
         }
     }
 
+    /// Whether the library has state for this connection.
+    pub fn has_association(&self) -> bool {
+        self.association.is_some()
+    }
+
     /// What has happened, once each.
     pub fn poll_event(&mut self) -> Option<DtlsEvent> {
         self.events.pop_front()

@@ -34,6 +34,8 @@ pub struct IceAnswer {
     pub reconnected: bool,
     /// The peer claims our role, the controlled one; it was answered 487 (RFC 8445 section 7.3.1.1), nothing else happened.
     pub role_conflict: bool,
+    /// A path that had to make way for this one: it is validated no more.
+    pub forgotten: Option<Path>,
 }
 
 /// No authenticated check has come within the consent lifetime: nothing may be sent until one comes.
@@ -45,6 +47,8 @@ pub struct IceLite {
     current: IceCredentials,
     /// Of generations before the current one, oldest first.
     earlier: Vec<IceCredentials>,
+    /// Credentials that answer no more and have not been taken away yet.
+    retired: Vec<IceCredentials>,
     /// Paths with a successful check.
     validated: Vec<Validated>,
     nominated: Option<Path>,
@@ -71,6 +75,7 @@ impl IceLite {
         Self {
             current: credentials,
             earlier: Vec::new(),
+            retired: Vec::new(),
             validated: Vec::new(),
             nominated: None,
             preferred: None,
@@ -91,7 +96,7 @@ impl IceLite {
         let before = std::mem::replace(&mut self.current, credentials);
         if self.earlier.len() >= MAX_EARLIER {
             // The oldest is the one that works at present: a restart upon a restart was never answered.
-            self.earlier.remove(1);
+            self.retired.push(self.earlier.remove(1));
         }
         self.earlier.push(before);
     }
@@ -99,6 +104,16 @@ impl IceLite {
     /// The user name fragments that are ours at present, the newest first.
     pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
         self.generations().map(|credentials| credentials.local_ufrag.as_str())
+    }
+
+    /// Credentials that answer no more, each once: their user name fragments are free.
+    pub fn take_retired(&mut self) -> Vec<IceCredentials> {
+        std::mem::take(&mut self.retired)
+    }
+
+    /// Paths with a successful check.
+    pub fn paths(&self) -> impl Iterator<Item = Path> {
+        self.validated.iter().map(|known| known.path)
     }
 
     /// Answers a Binding request that came on `path`. `out` should have [`MAX_ANSWER_LEN`] bytes.
@@ -120,9 +135,9 @@ impl IceLite {
         let len = request.success(password, path.remote, out);
         let reconnected = self.consent == Consent::Lost;
         self.consent = Consent::Until(now + self.lifetime);
-        let validated = self.validate(now, path);
+        let (validated, forgotten) = self.validate(now, path);
         let nominated = request.use_candidate && self.nominate(path, newest);
-        Ok(IceAnswer { len, validated, nominated, reconnected, role_conflict: false })
+        Ok(IceAnswer { len, validated, nominated, reconnected, role_conflict: false, forgotten })
     }
 
     /// Whether a check from this path was successful (and consent not lost since): DTLS and media may come from it.
@@ -179,32 +194,29 @@ impl IceLite {
         found.map(|(age, known)| (known, age == 0)).ok_or(StunDrop::UnknownUser)
     }
 
-    /// Remembers a successful check; true if it is the path's first.
-    fn validate(&mut self, now: Time, path: Path) -> bool {
+    /// Remembers a successful check; whether it is the path's first, and which path made way for it.
+    fn validate(&mut self, now: Time, path: Path) -> (bool, Option<Path>) {
         if let Some(known) = self.validated.iter_mut().find(|known| known.path == path) {
             known.last_check = now;
-            return false;
+            return (false, None);
         }
-        if self.validated.len() >= MAX_PATHS {
-            self.forget_one();
-        }
+        let forgotten = if self.validated.len() >= MAX_PATHS { self.forget_one() } else { None };
         self.validated.push(Validated { path, last_check: now });
-        true
+        (true, forgotten)
     }
 
     /// Forgets the path that was checked longest ago, never the one in use.
-    fn forget_one(&mut self) {
+    fn forget_one(&mut self) -> Option<Path> {
         let in_use = self.nominated.or(self.preferred);
         let candidates = self.validated.iter().enumerate().filter(|(_, known)| Some(known.path) != in_use);
-        if let Some((at, _)) = candidates.min_by_key(|(_, known)| known.last_check) {
-            self.validated.remove(at);
-        }
+        let (at, _) = candidates.min_by_key(|(_, known)| known.last_check)?;
+        Some(self.validated.remove(at).path)
     }
 
     /// Nominates a path; true if another was selected before.
     fn nominate(&mut self, path: Path, newest: bool) -> bool {
         if newest {
-            self.earlier.clear();
+            self.retired.append(&mut self.earlier);
         }
         self.nominated.replace(path) != Some(path)
     }

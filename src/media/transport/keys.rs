@@ -4,13 +4,13 @@
 
 use super::srtp::SrtpError;
 use crate::contract::SrtpProfile;
-use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::cipher::{AES_128, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
 
-/// Bytes of the tag of AEAD_AES_128_GCM (RFC 7714 section 13).
+/// Bytes of the tag of AEAD_AES_128_GCM and AEAD_AES_256_GCM (RFC 7714 section 13).
 pub(super) const GCM_TAG: usize = 16;
 /// Bytes of the tag of HMAC_SHA1_80 (RFC 3711 section 5.2).
 pub(super) const SHA1_80_TAG: usize = 10;
@@ -29,7 +29,7 @@ pub(super) enum SessionKeys {
     CmSha1(Box<CmSha1Keys>),
 }
 
-/// AEAD_AES_128_GCM (RFC 7714).
+/// AEAD_AES_128_GCM and AEAD_AES_256_GCM (RFC 7714).
 pub(super) struct GcmKeys {
     key: LessSafeKey,
     salt: [u8; 12],
@@ -49,16 +49,13 @@ impl SessionKeys {
         }
         let prf = Prf::new(master_key, master_salt)?;
         let labels = Labels::of(usage);
-        let key: [u8; 16] = prf.derive(labels.encryption)?;
         Ok(match profile {
-            SrtpProfile::AeadAes128Gcm => {
-                let key = UnboundKey::new(&AES_128_GCM, &key).map_err(|_| SrtpError::KeyLength)?;
-                Self::Gcm(GcmKeys { key: LessSafeKey::new(key), salt: prf.derive(labels.salt)? })
-            }
+            SrtpProfile::AeadAes128Gcm => Self::Gcm(GcmKeys::new(&AES_128_GCM, &prf.derive::<16>(labels.encryption)?, prf.derive(labels.salt)?)?),
+            SrtpProfile::AeadAes256Gcm => Self::Gcm(GcmKeys::new(&AES_256_GCM, &prf.derive::<32>(labels.encryption)?, prf.derive(labels.salt)?)?),
             SrtpProfile::AesCm128HmacSha1_80 => {
                 let auth: [u8; 20] = prf.derive(labels.authentication)?;
                 Self::CmSha1(Box::new(CmSha1Keys {
-                    cipher: counter_mode(&key)?,
+                    cipher: counter_mode(&prf.derive::<16>(labels.encryption)?)?,
                     auth: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &auth),
                     salt: prf.derive(labels.salt)?,
                 }))
@@ -75,6 +72,11 @@ impl SessionKeys {
 }
 
 impl GcmKeys {
+    fn new(algorithm: &'static Algorithm, key: &[u8], salt: [u8; 12]) -> Result<Self, SrtpError> {
+        let key = UnboundKey::new(algorithm, key).map_err(|_| SrtpError::KeyLength)?;
+        Ok(Self { key: LessSafeKey::new(key), salt })
+    }
+
     /// Encrypts `plain` into `cipher` (of the same length), the tag beside it.
     pub fn seal_scatter(&self, ssrc: u32, index: u64, aad: &[u8], plain: &[u8], cipher: &mut [u8], tag: &mut [u8]) -> Option<()> {
         self.key.seal_out_of_place_scatter(self.nonce(ssrc, index), Aad::from(aad), plain, cipher, &[], tag).ok()
@@ -92,12 +94,11 @@ impl GcmKeys {
 
     /// RFC 7714 sections 8.1 and 9.1: two zero bytes, the SSRC and the index in 48 bits, under the salt.
     fn nonce(&self, ssrc: u32, index: u64) -> Nonce {
-        let mut bytes = self.salt;
-        let counter = u128::from(ssrc) << 48 | u128::from(index);
-        for (byte, mask) in bytes.iter_mut().zip(counter.to_be_bytes().into_iter().skip(4)) {
-            *byte ^= mask;
-        }
-        Nonce::assume_unique_for_key(bytes)
+        let [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11] = self.salt;
+        let high = u32::from_be_bytes([s0, s1, s2, s3]) ^ ssrc >> 16;
+        let low = u64::from_be_bytes([s4, s5, s6, s7, s8, s9, s10, s11]) ^ (u64::from(ssrc) << 48 | index);
+        let ([h0, h1, h2, h3], [l0, l1, l2, l3, l4, l5, l6, l7]) = (high.to_be_bytes(), low.to_be_bytes());
+        Nonce::assume_unique_for_key([h0, h1, h2, h3, l0, l1, l2, l3, l4, l5, l6, l7])
     }
 }
 
@@ -141,7 +142,8 @@ impl Labels {
     }
 }
 
-/// The pseudo-random function of RFC 3711 section 4.3.3 with a key derivation rate of 0.
+/// The pseudo-random function of RFC 3711 section 4.3.3 with a key derivation rate of 0; under a master key of 32 bytes
+/// it is AES-256 (RFC 6188 section 3, RFC 7714 section 11).
 struct Prf {
     cipher: EncryptingKey,
     salt: [u8; 16],
@@ -165,7 +167,8 @@ impl Prf {
 }
 
 fn counter_mode(key: &[u8]) -> Result<EncryptingKey, SrtpError> {
-    UnboundCipherKey::new(&AES_128, key).and_then(EncryptingKey::ctr).map_err(|_| SrtpError::KeyLength)
+    let algorithm = if key.len() == 32 { &AES_256 } else { &AES_128 };
+    UnboundCipherKey::new(algorithm, key).and_then(EncryptingKey::ctr).map_err(|_| SrtpError::KeyLength)
 }
 
 fn apply_counter_mode(cipher: &EncryptingKey, iv: [u8; 16], text: &mut [u8]) -> Option<()> {
@@ -175,9 +178,10 @@ fn apply_counter_mode(cipher: &EncryptingKey, iv: [u8; 16], text: &mut [u8]) -> 
 #[cfg(test)]
 impl SessionKeys {
     /// The session keys of the examples in RFC 7714 sections 16 and 17, which give no master key.
-    pub fn of_rfc_7714() -> Self {
-        let key = UnboundKey::new(&AES_128_GCM, &(0..16).collect::<Vec<u8>>()).unwrap();
-        Self::Gcm(GcmKeys { key: LessSafeKey::new(key), salt: *b"Quid pro quo" })
+    pub fn of_rfc_7714(profile: SrtpProfile) -> Self {
+        let algorithm = if profile == SrtpProfile::AeadAes256Gcm { &AES_256_GCM } else { &AES_128_GCM };
+        let key: Vec<u8> = (0..32).take(profile.key_len()).collect();
+        Self::Gcm(GcmKeys::new(algorithm, &key, *b"Quid pro quo").unwrap())
     }
 }
 
@@ -200,6 +204,14 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_derived_under_256_bits_as_in_rfc_6188_section_7_2() {
+        let prf = Prf::new(&hex("F0F04914B513F2763A1B1FA130F10E2998F6F6E43E4309D1E622A0E332B9F1B6"), &hex("3B04803DE51EE7C96423AB5B78D2")).unwrap();
+        assert_eq!(prf.derive::<32>(0).unwrap()[..], hex("5BA1064E30EC51613CAD926C5A28EF731EC7FB397F70A960653CAF06554CD8C4"));
+        assert_eq!(prf.derive::<14>(2).unwrap()[..], hex("FA31791685CA444A9E07C6C64E93"));
+        assert_eq!(prf.derive::<20>(1).unwrap()[..], hex("FD9C32D39ED5FBB5A9DC96B30818454D1313DC05"));
+    }
+
+    #[test]
     fn the_key_stream_is_that_of_rfc_3711_appendix_b_2() {
         let keys = CmSha1Keys {
             cipher: counter_mode(&hex("2B7E151628AED2A6ABF7158809CF4F3C")).unwrap(),
@@ -213,8 +225,9 @@ mod tests {
 
     #[test]
     fn keys_and_salts_of_a_wrong_length_are_refused() {
-        for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::AesCm128HmacSha1_80] {
-            for (key, salt) in [(0, profile.salt_len()), (15, profile.salt_len()), (16, profile.salt_len() + 1), (16, 0), (32, 12)] {
+        for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm, SrtpProfile::AesCm128HmacSha1_80] {
+            let (right, salt) = (profile.key_len(), profile.salt_len());
+            for (key, salt) in [(0, salt), (right - 1, salt), (right, salt + 1), (right, 0), (48 - right, salt), (24, salt)] {
                 let keys = SessionKeys::derive(profile, &vec![0; key], &vec![0; salt], Use::Rtp);
                 assert_eq!(keys.err(), Some(SrtpError::KeyLength));
             }

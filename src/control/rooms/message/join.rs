@@ -25,6 +25,7 @@ impl Room {
             grants: admission.grants,
             resume: draws.resume,
             presence: Presence::Here(socket),
+            http: None,
             seq: 0,
             connection: None,
             tracks: Vec::new(),
@@ -45,7 +46,7 @@ impl Room {
         self.tell(|s| s != seat, Event::MemberJoined { member });
     }
 
-    fn may_join(&self, identity: &MemberId, before: Option<Seat>) -> Result<(), Refusal> {
+    pub(super) fn may_join(&self, identity: &MemberId, before: Option<Seat>) -> Result<(), Refusal> {
         if self.kicked.contains(identity) {
             return Err(Refusal::new(ErrorCode::Kicked, "a moderator has removed you from this room"));
         }

@@ -8,3 +8,4 @@ mod offer;
 mod publish;
 mod resume;
 mod subscribe;
+mod whip;

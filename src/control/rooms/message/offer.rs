@@ -12,9 +12,9 @@ use crate::sdp::{Answer, Fresh, Local, Offer, OfferError, Session};
 use crate::wire::{ErrorCode, OkResult, PairMids, PublishLine};
 
 /// An offer that has been answered, and is not yet carried out.
-struct Negotiated {
+pub(super) struct Negotiated {
     session: Session,
-    answer: Answer,
+    pub(super) answer: Answer,
     /// It is of a connection that did not exist before.
     fresh: bool,
 }
@@ -30,7 +30,7 @@ impl Room {
                 let answer = self.commit(seat, negotiated);
                 let place = self.effects.len();
                 self.set_published(seat, &desired, first_track);
-                self.fill_all();
+                self.fill_after(seat);
                 // What was done for the publish list is in the answer, which comes before the events of it.
                 let reply = self.answered(seat, &answer);
                 self.reply(socket, id, reply);
@@ -46,7 +46,7 @@ impl Room {
         let Some(member) = self.members.get(&seat) else {
             return Err(Refusal::new(ErrorCode::WrongState, "this session is over: join again"));
         };
-        let desired = Desired::list(member, publish)?;
+        let desired = Desired::list(&member.grants, publish)?;
         let peer = draws.peer;
         let negotiated = self.answer(member.connection.as_ref(), offer, draws)?;
         for line in &desired {
@@ -56,7 +56,7 @@ impl Room {
     }
 
     /// The offer is of the connection that there is, or of a new one: a page that was loaded again, or was told to restart.
-    fn answer(&self, connection: Option<&Connection>, offer: &Offer, draws: OfferDraws) -> Result<Negotiated, OfferError> {
+    pub(super) fn answer(&self, connection: Option<&Connection>, offer: &Offer, draws: OfferDraws) -> Result<Negotiated, OfferError> {
         let fresh = || Fresh { ufrag: draws.ufrag.clone(), pwd: draws.pwd.clone(), ssrc_seed: draws.ssrc_seed };
         let anew = || {
             let mut session = Session::new(Local {
@@ -77,7 +77,7 @@ impl Room {
     }
 
     /// Makes the answer true: the connection, its credentials and its plan.
-    fn commit(&mut self, seat: Seat, NegotiatedFor { peer, negotiated }: NegotiatedFor) -> Answer {
+    pub(super) fn commit(&mut self, seat: Seat, NegotiatedFor { peer, negotiated }: NegotiatedFor) -> Answer {
         let Negotiated { session, answer, fresh } = negotiated;
         if fresh {
             self.end_connection(seat);
@@ -123,7 +123,7 @@ impl Room {
         }
     }
 
-    fn answered(&self, seat: Seat, answer: &Answer) -> Outcome {
+    pub(super) fn answered(&self, seat: Seat, answer: &Answer) -> Outcome {
         let tracks = self.members.get(&seat).map(|m| m.tracks.as_slice()).unwrap_or_default();
         let pairs = answer.pairs.iter().enumerate().map(|(i, pair)| PairMids {
             pair: i as u32,
@@ -139,9 +139,9 @@ impl Room {
 }
 
 /// A negotiation and the identity for its connection, should it be a new one.
-struct NegotiatedFor {
-    peer: crate::base::PeerId,
-    negotiated: Negotiated,
+pub(super) struct NegotiatedFor {
+    pub(super) peer: crate::base::PeerId,
+    pub(super) negotiated: Negotiated,
 }
 
 fn fingerprint(answer: &Answer) -> Option<Fingerprint> {

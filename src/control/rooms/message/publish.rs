@@ -4,9 +4,9 @@ use super::offer::nth_track;
 use crate::base::TrackId;
 use crate::contract::{MediaKind, Mid, RoomCommand};
 use crate::control::Refusal;
-use crate::control::rooms::member::{Member, Seat, Track, publishable};
+use crate::control::rooms::member::{Seat, Track, publishable};
 use crate::control::rooms::room::{Outcome, Room};
-use crate::wire::{ErrorCode, Event, OkResult, PublishLine, Source, TrackNumber};
+use crate::wire::{ErrorCode, Event, Grants, OkResult, PublishLine, Source, TrackNumber};
 
 /// A line of a publish list that its member may publish.
 pub(super) struct Desired {
@@ -17,10 +17,10 @@ pub(super) struct Desired {
 
 impl Desired {
     /// Reads a publish list: each source granted, no source and no m-line twice.
-    pub(super) fn list(member: &Member, lines: &[PublishLine]) -> Result<Vec<Self>, Refusal> {
+    pub(super) fn list(grants: &Grants, lines: &[PublishLine]) -> Result<Vec<Self>, Refusal> {
         let mut list: Vec<Self> = Vec::new();
         for line in lines.iter() {
-            let desired = Self::one(member, line)?;
+            let desired = Self::one(grants, line)?;
             if list.iter().any(|d| d.source == desired.source || d.mid == desired.mid) {
                 return Err(conflict("the publish list names a source or an m-line twice"));
             }
@@ -29,8 +29,8 @@ impl Desired {
         Ok(list)
     }
 
-    fn one(member: &Member, line: &PublishLine) -> Result<Self, Refusal> {
-        if !member.grants.publish.contains(&line.source) {
+    fn one(grants: &Grants, line: &PublishLine) -> Result<Self, Refusal> {
+        if !grants.publish.contains(&line.source) {
             return Err(Refusal::forbidden("your token does not allow to publish from this source"));
         }
         let mid = Mid::new(&line.mid).ok_or_else(unknown_line)?;
@@ -46,7 +46,7 @@ impl Desired {
 impl Room {
     pub(in crate::control::rooms) fn publish(&mut self, seat: Seat, line: &PublishLine, track: TrackId) -> Outcome {
         let Some(member) = self.members.get(&seat) else { return Ok(None) };
-        let desired = Desired::one(member, line)?;
+        let desired = Desired::one(&member.grants, line)?;
         let Some(connection) = &member.connection else {
             return Err(Refusal::new(ErrorCode::WrongState, "there is no connection yet: send an offer first"));
         };
@@ -61,14 +61,14 @@ impl Room {
             None => {}
         }
         self.begin_track(seat, &desired, track);
-        self.fill_all();
+        self.fill_after(seat);
         Ok(self.published(seat, track))
     }
 
     pub(in crate::control::rooms) fn unpublish(&mut self, seat: Seat, track: TrackNumber) -> Outcome {
         let track = self.own_track(seat, track)?;
         self.finish_track(seat, track);
-        self.fill_all();
+        self.fill_after(seat);
         Ok(None)
     }
 

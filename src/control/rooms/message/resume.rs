@@ -15,7 +15,7 @@ use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason};
 
 impl Room {
     pub(in crate::control::rooms) fn resume(&mut self, socket: SocketId, id: u32, secret: &str, seq: u64) {
-        let found = self.members.iter().find(|(_, m)| verify_slices_are_equal(m.resume.as_bytes(), secret.as_bytes()).is_ok());
+        let found = self.members.iter().find(|(_, m)| m.http.is_none() && verify_slices_are_equal(m.resume.as_bytes(), secret.as_bytes()).is_ok());
         // A number that was never given is of another session, or of none.
         let Some(seat) = found.filter(|(_, m)| seq <= m.seq).map(|(seat, _)| *seat) else {
             let refusal = Refusal::new(ErrorCode::ResumeUnknown, "there is no such session any more: join again");

@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{MediaKind, RoomCommand};
 use crate::control::Refusal;
-use crate::control::rooms::{Admission, Command, Effect, Ground, JoinDraws, MemberRequest, OfferDraws, Room, RoomName, Rules, SocketId};
+use crate::control::rooms::{
+    Admission, Attach, Command, Effect, Ground, JoinDraws, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
+};
 use crate::sdp::{Offer, OfferLimits};
 use crate::wire::{ByeReason, ErrorCode, Event, Grants, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber};
 
@@ -33,6 +35,13 @@ pub struct Client {
     pub pairs: u32,
     lines: Vec<(MediaKind, bool)>,
     certificate: u8,
+}
+
+/// A session by HTTP.
+pub struct Session {
+    pub socket: SocketId,
+    pub secret: String,
+    pub peer: PeerId,
 }
 
 impl Scene {
@@ -137,6 +146,40 @@ impl Scene {
         let n = self.draw();
         let tracks = TrackId(n * 4);
         OfferDraws { peer: PeerId(n), tracks, ufrag: format!("ufrag{n}"), pwd: "p".repeat(24), ssrc_seed: n, session: n }
+    }
+
+    /// Publishes or plays by HTTP, with these m-lines: the session, and the answer.
+    pub fn attach(&mut self, name: &str, purpose: Purpose, lines: &[(MediaKind, bool)]) -> Result<(Session, String), ErrorCode> {
+        let socket = SocketId(self.draw());
+        let certificate = self.draw() as u8;
+        let client = Client { name: name.to_owned(), socket, secret: String::new(), pairs: 0, lines: lines.to_vec(), certificate };
+        let offer = Box::new(Offer::parse(&client.sdp(), &OfferLimits { max_mlines: 64, max_bytes: 1 << 20 }).expect("a good offer"));
+        let publishes = purpose == Purpose::Publish;
+        let grants =
+            Grants { publish: if publishes { Source::ALL.to_vec() } else { Vec::new() }, subscribe: !publishes, chat: false, moderate: false };
+        let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
+        let joining = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
+        let (secret, offering) = (joining.resume.clone(), self.offer_draws());
+        let peer = offering.peer;
+        let attach = Attach { socket, admission, purpose, offer, joining, offering };
+        self.replies.clear();
+        self.apply(Command::Attach(Box::new(attach)));
+        let [(to, _, result)] = &self.replies[..] else { panic!("{} answers instead of one", self.replies.len()) };
+        assert_eq!(*to, socket);
+        match result.clone().map_err(|refusal| refusal.code)? {
+            Some(OkResult::Answer { sdp, .. }) => Ok((Session { socket, secret, peer }, sdp)),
+            other => panic!("not an answer: {other:?}"),
+        }
+    }
+
+    /// Ends a session by HTTP.
+    pub fn detach(&mut self, secret: &str) -> Result<(), ErrorCode> {
+        let socket = SocketId(self.draw());
+        self.replies.clear();
+        self.apply(Command::Detach { socket, secret: secret.to_owned() });
+        let [(to, _, result)] = &self.replies[..] else { panic!("{} answers instead of one", self.replies.len()) };
+        assert_eq!(*to, socket);
+        result.clone().map(|_| ()).map_err(|refusal| refusal.code)
     }
 
     pub fn resume(&mut self, client: &mut Client, seq: u64) -> Result<OkResult, ErrorCode> {

@@ -214,3 +214,45 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn the_usual_header_is_the_same_by_both_ways(
+        own in proptest::collection::vec(0u8..17, 3), ids in proptest::collection::vec(0u8..17, CARRIED.len()),
+        values in proptest::collection::vec((any::<bool>(), proptest::collection::vec(any::<u8>(), 0..20)), CARRIED.len()),
+        mid in any::<bool>(), csrc in any::<Option<u32>>(), numbers in any::<(Option<u16>, Option<u32>)>(), two_byte_allowed in any::<bool>(),
+    ) {
+        let mut source = map(true, &[]);
+        // One that is nobody's, so that there is a block at all.
+        let mut elements: Vec<(u8, &[u8])> = vec![(14, &[1])];
+        for (place, (kind, (present, value))) in CARRIED.into_iter().zip(&values).enumerate() {
+            let id = place as u8 + 1;
+            source.set(kind, id);
+            if *present {
+                elements.push((id, value.as_slice()));
+            }
+        }
+        let packet = packet(ExtensionForm::TwoByte, &elements);
+        let extensions = read(&packet, &source);
+        let mut target = map(two_byte_allowed, &[]);
+        for (kind, id) in [Extension::Mid, Extension::TransportCc, Extension::AbsSendTime].into_iter().zip(own).chain(CARRIED.into_iter().zip(ids)) {
+            if id > 0 {
+                target.set(kind, id);
+            }
+        }
+        let rewrite = HeaderRewrite::compile(&target, ShortToken::new("a-mid"));
+        let fields = OutFields { mid, csrc, transport_cc: numbers.0, abs_send_time: numbers.1.map(|t| t & 0xff_ffff), ..FIELDS };
+        let (mut short, mut any) = ([0; 400], [0; 400]);
+        let any_len = rewrite.write_any(&packet, &extensions, &mut any, &fields).unwrap();
+        if let Some(len) = rewrite.write_short(&packet, &extensions, &mut short, &fields) {
+            prop_assert_eq!(&short[..len], &any[..any_len]);
+        } else {
+            // Only what is unusual is left to the long way.
+            let unusual = |kind: Extension, len: usize| target.id(kind).is_some_and(|id| !ExtensionForm::OneByte.holds(id, len));
+            let missing = (numbers.0.is_none() && target.id(Extension::TransportCc).is_some()) || (numbers.1.is_none() && target.id(Extension::AbsSendTime).is_some());
+            let own_unusual = (mid && unusual(Extension::Mid, 5)) || unusual(Extension::TransportCc, 2) || unusual(Extension::AbsSendTime, 3);
+            let carried_unusual = CARRIED.into_iter().zip(&values).any(|(kind, (present, value))| *present && unusual(kind, value.len()));
+            prop_assert!(missing || own_unusual || carried_unusual);
+        }
+    }
+}

@@ -50,9 +50,9 @@ impl RtcEndpoint {
         Ok(Self::new(Some(config), remote, epoch))
     }
 
-    /// A client that offers both profiles, GCM first; its ClientHello waits to be sent.
+    /// A client that offers every profile, in our order; its ClientHello waits to be sent.
     pub fn client(identity: &DtlsIdentity, remote: &Fingerprint, epoch: Instant, now: Time) -> Result<Self, Fault> {
-        let profiles = [SrtpProfile::AeadAes128Gcm, SrtpProfile::AesCm128HmacSha1_80];
+        let profiles = [SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm, SrtpProfile::AesCm128HmacSha1_80];
         let config = config(identity, remote, &CLIENT_SUITES, &profiles).build(true, Some(PEER)).map_err(|_| Fault)?;
         let mut client = Self::new(None, remote, epoch);
         let now = client.instant(now);
@@ -141,6 +141,7 @@ pub(super) fn export_keys(state: &State) -> Option<SrtpKeys> {
 const fn to_library(profile: SrtpProfile) -> SrtpProtectionProfile {
     match profile {
         SrtpProfile::AeadAes128Gcm => SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
+        SrtpProfile::AeadAes256Gcm => SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm,
         SrtpProfile::AesCm128HmacSha1_80 => SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
     }
 }
@@ -148,6 +149,7 @@ const fn to_library(profile: SrtpProfile) -> SrtpProtectionProfile {
 const fn from_library(profile: SrtpProtectionProfile) -> Option<SrtpProfile> {
     match profile {
         SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => Some(SrtpProfile::AeadAes128Gcm),
+        SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm => Some(SrtpProfile::AeadAes256Gcm),
         SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => Some(SrtpProfile::AesCm128HmacSha1_80),
         _ => None,
     }

@@ -97,13 +97,14 @@ pub(super) fn body_of(record: &[u8]) -> &[u8] {
     record.get(RECORD_HEADER + MESSAGE_HEADER..).unwrap_or_default()
 }
 
-/// The profile to use with a client that sent this ClientHello: GCM wherever it stands in the list, else
-/// HMAC-SHA1 with 80 bits. `None` when it lists neither, or is malformed.
+/// The profile to use with a client that sent this ClientHello: GCM wherever it stands in the list, with
+/// 128 bits rather than 256, else HMAC-SHA1 with 80 bits. `None` when it lists none of them, or is malformed.
 pub(super) fn choose_profile(client_hello: &[u8]) -> Option<SrtpProfile> {
     let profiles = srtp_profiles(client_hello)?;
     let lists = |id: u16| profiles.chunks_exact(2).any(|profile| profile == id.to_be_bytes());
     match () {
         () if lists(0x0007) => Some(SrtpProfile::AeadAes128Gcm),
+        () if lists(0x0008) => Some(SrtpProfile::AeadAes256Gcm),
         () if lists(0x0001) => Some(SrtpProfile::AesCm128HmacSha1_80),
         () => None,
     }

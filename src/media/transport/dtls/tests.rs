@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile as Listed;
 
 const GCM: Listed = Listed::Srtp_Aead_Aes_128_Gcm;
+const GCM_256: Listed = Listed::Srtp_Aead_Aes_256_Gcm;
 const SHA1_80: Listed = Listed::Srtp_Aes128_Cm_Hmac_Sha1_80;
 const SHA1_32: Listed = Listed::Srtp_Aes128_Cm_Hmac_Sha1_32;
 
@@ -60,7 +61,8 @@ fn our_server_and_a_client_agree_on_keys() {
 
 #[test]
 fn our_client_and_a_server_agree_on_keys() {
-    for (listed, profile) in [(GCM, SrtpProfile::AeadAes128Gcm), (SHA1_80, SrtpProfile::AesCm128HmacSha1_80)] {
+    let profiles = [(GCM, SrtpProfile::AeadAes128Gcm), (GCM_256, SrtpProfile::AeadAes256Gcm), (SHA1_80, SrtpProfile::AesCm128HmacSha1_80)];
+    for (listed, profile) in profiles {
         let mut server = LibraryPeer::server(&[listed]);
         let mut client = ours(DtlsRole::Client, server.fingerprint());
         converse(&mut client, &mut server, direct, direct);
@@ -126,9 +128,12 @@ fn a_client_hello_in_pieces_reordered_and_partly_lost_still_gets_gcm() {
 
 #[test]
 fn the_profile_does_not_follow_the_clients_order() {
-    let cases: [(&[Listed], Option<SrtpProfile>); 6] = [
+    let cases: [(&[Listed], Option<SrtpProfile>); 9] = [
         (&[SHA1_80, GCM], Some(SrtpProfile::AeadAes128Gcm)),
         (&[GCM, SHA1_80], Some(SrtpProfile::AeadAes128Gcm)),
+        (&[GCM_256, SHA1_80, GCM], Some(SrtpProfile::AeadAes128Gcm)),
+        (&[SHA1_80, GCM_256], Some(SrtpProfile::AeadAes256Gcm)),
+        (&[GCM_256], Some(SrtpProfile::AeadAes256Gcm)),
         (&[SHA1_32, SHA1_80], Some(SrtpProfile::AesCm128HmacSha1_80)),
         (&[SHA1_80], Some(SrtpProfile::AesCm128HmacSha1_80)),
         (&[SHA1_32], None),
@@ -139,7 +144,10 @@ fn the_profile_does_not_follow_the_clients_order() {
         let mut server = ours(DtlsRole::Server, client.fingerprint());
         converse(&mut client, &mut server, direct, direct);
         match (server.poll_event(), expected) {
-            (Some(DtlsEvent::Established(keys)), Some(profile)) => assert_eq!(keys.profile, profile),
+            (Some(DtlsEvent::Established(keys)), Some(profile)) => {
+                assert_eq!((keys.profile, keys.send_key.len(), keys.send_salt.len()), (profile, profile.key_len(), profile.salt_len()));
+                assert_eq!(client.keys(), Some(mirrored(&keys)));
+            }
             (event, expected) => assert_eq!((event, expected), (Some(DtlsEvent::Failed), None), "{listed:?}"),
         }
     }

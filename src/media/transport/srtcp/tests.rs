@@ -4,22 +4,23 @@ use proptest::prelude::*;
 use rtc_srtp::context::Context;
 use rtc_srtp::protection_profile::ProtectionProfile;
 
-const PROFILES: [SrtpProfile; 2] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::AesCm128HmacSha1_80];
-const KEY: [u8; 16] = *b"sixteen byte key";
+const PROFILES: [SrtpProfile; 3] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm, SrtpProfile::AesCm128HmacSha1_80];
+const KEY: [u8; 32] = *b"thirty-two bytes of a master key";
 const SALT: [u8; 14] = *b"fourteen bytes";
 
 fn pair(profile: SrtpProfile) -> (SrtcpSender, SrtcpReceiver) {
-    let salt = &SALT[..profile.salt_len()];
-    (SrtcpSender::new(profile, &KEY, salt).unwrap(), SrtcpReceiver::new(profile, &KEY, salt).unwrap())
+    let (key, salt) = (&KEY[..profile.key_len()], &SALT[..profile.salt_len()]);
+    (SrtcpSender::new(profile, key, salt).unwrap(), SrtcpReceiver::new(profile, key, salt).unwrap())
 }
 
 fn oracle(profile: SrtpProfile) -> Context {
     let other = match profile {
         SrtpProfile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        SrtpProfile::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
         SrtpProfile::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
     };
     let crypto = rtc_crypto::default_provider().unwrap();
-    Context::new(&KEY, &SALT[..profile.salt_len()], other, None, None, crypto.crypto()).unwrap()
+    Context::new(&KEY[..profile.key_len()], &SALT[..profile.salt_len()], other, None, None, crypto.crypto()).unwrap()
 }
 
 /// An empty receiver report followed by a picture loss indication.
@@ -38,17 +39,18 @@ fn sealed(sender: &mut SrtcpSender, plain: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn an_srtcp_packet_is_that_of_rfc_7714_section_17_1() {
+fn srtcp_packets_are_those_of_rfc_7714_section_17() {
     let plain = hex("81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61deadbeefdeadbeefdeadbeefdeadbeefdeadbeef");
-    let cipher = hex(
-        "81c8000d4d61727363e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1730d6fda4ce09b4686303ded0bb9275bc84aa45896cf4d2fc5abf87245d9eade800005d4",
-    );
-    let mut sender = SrtcpSender { keys: SessionKeys::of_rfc_7714(), next: 0x5d4 };
-    let mut packet = sealed(&mut sender, &plain);
-    assert_eq!(packet, cipher);
-    let mut receiver = SrtcpReceiver { keys: SessionKeys::of_rfc_7714(), senders: Vec::new(), accepted: 0 };
-    assert_eq!(receiver.open_rtcp(&mut packet), Ok(plain.len()));
-    assert_eq!(packet[..plain.len()], plain);
+    let sealed_128 = "81c8000d4d61727363e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1730d6fda4ce09b4686303ded0bb9275bc84aa45896cf4d2fc5abf87245d9eade800005d4";
+    let sealed_256 = "81c8000d4d617273d50ae4d1f5ce5d304ba297e47d470c282c3ece5dbffe0a50a2eaa5c1110555be8415f658c61de0476f1b6fad1d1eb30c4446839f57ff6f6cb26ac3be800005d4";
+    for (profile, cipher) in [(SrtpProfile::AeadAes128Gcm, hex(sealed_128)), (SrtpProfile::AeadAes256Gcm, hex(sealed_256))] {
+        let mut sender = SrtcpSender { keys: SessionKeys::of_rfc_7714(profile), next: 0x5d4 };
+        let mut packet = sealed(&mut sender, &plain);
+        assert_eq!(packet, cipher, "{profile:?}");
+        let mut receiver = SrtcpReceiver { keys: SessionKeys::of_rfc_7714(profile), senders: Vec::new(), accepted: 0 };
+        assert_eq!(receiver.open_rtcp(&mut packet), Ok(plain.len()));
+        assert_eq!(packet[..plain.len()], plain);
+    }
 }
 
 #[test]
@@ -110,7 +112,7 @@ fn a_compound_that_is_not_encrypted_is_refused() {
     let mut packet = hex(
         "81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61deadbeefdeadbeefdeadbeefdeadbeefdeadbeef841dd9683dd78ec92ae58790125f62b3000005d4",
     );
-    let mut receiver = SrtcpReceiver { keys: SessionKeys::of_rfc_7714(), senders: Vec::new(), accepted: 0 };
+    let mut receiver = SrtcpReceiver { keys: SessionKeys::of_rfc_7714(SrtpProfile::AeadAes128Gcm), senders: Vec::new(), accepted: 0 };
     assert_eq!(receiver.open_rtcp(&mut packet), Err(SrtpError::Authentication));
     assert_eq!(receiver.senders(), 0);
 }

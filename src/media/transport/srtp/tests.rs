@@ -5,23 +5,24 @@ use rtc_srtp::context::Context;
 use rtc_srtp::option::srtp_replay_protection;
 use rtc_srtp::protection_profile::ProtectionProfile;
 
-const PROFILES: [SrtpProfile; 2] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::AesCm128HmacSha1_80];
-const KEY: [u8; 16] = *b"sixteen byte key";
+const PROFILES: [SrtpProfile; 3] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm, SrtpProfile::AesCm128HmacSha1_80];
+const KEY: [u8; 32] = *b"thirty-two bytes of a master key";
 const SALT: [u8; 14] = *b"fourteen bytes";
 const HEADER: usize = 12;
 
 fn pair(profile: SrtpProfile) -> (SrtpSender, SrtpReceiver) {
-    let salt = &SALT[..profile.salt_len()];
-    (SrtpSender::new(profile, &KEY, salt).unwrap(), SrtpReceiver::new(profile, &KEY, salt).unwrap())
+    let (key, salt) = (&KEY[..profile.key_len()], &SALT[..profile.salt_len()]);
+    (SrtpSender::new(profile, key, salt).unwrap(), SrtpReceiver::new(profile, key, salt).unwrap())
 }
 
 fn oracle(profile: SrtpProfile) -> Context {
     let other = match profile {
         SrtpProfile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        SrtpProfile::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
         SrtpProfile::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
     };
     let crypto = rtc_crypto::default_provider().unwrap();
-    Context::new(&KEY, &SALT[..profile.salt_len()], other, Some(srtp_replay_protection(1_024)), None, crypto.crypto()).unwrap()
+    Context::new(&KEY[..profile.key_len()], &SALT[..profile.salt_len()], other, Some(srtp_replay_protection(1_024)), None, crypto.crypto()).unwrap()
 }
 
 fn header(seq: u16, ssrc: u32) -> [u8; HEADER] {
@@ -46,19 +47,23 @@ fn open(receiver: &SrtpReceiver, stream: &mut ReceiveStream, packet: &mut [u8]) 
 }
 
 #[test]
-fn an_srtp_packet_is_that_of_rfc_7714_section_16_1() {
+fn srtp_packets_are_those_of_rfc_7714_section_16() {
     let plain = hex("8040f17b8041f8d35501a0b247616c6c696120657374206f6d6e69732064697669736120696e207061727465732074726573");
-    let cipher =
-        hex("8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce");
-    let sender = SrtpSender { keys: SessionKeys::of_rfc_7714() };
-    let mut out = vec![0; plain.len() + 16];
-    out[..HEADER].copy_from_slice(&plain[..HEADER]);
-    assert_eq!(sender.seal_scatter(&mut out, HEADER, &plain[HEADER..], 0x5501_a0b2, 0xf17b), Some(cipher.len()));
-    assert_eq!(out, cipher);
+    let sealed_128 =
+        "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce";
+    let sealed_256 =
+        "8040f17b8041f8d35501a0b232b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3b50b2a0276ffae0f1ba63799b87b7aa3db36dfffd6b0f9bb7878d7a76c13";
+    for (profile, cipher) in [(SrtpProfile::AeadAes128Gcm, hex(sealed_128)), (SrtpProfile::AeadAes256Gcm, hex(sealed_256))] {
+        let sender = SrtpSender { keys: SessionKeys::of_rfc_7714(profile) };
+        let mut out = vec![0; plain.len() + 16];
+        out[..HEADER].copy_from_slice(&plain[..HEADER]);
+        assert_eq!(sender.seal_scatter(&mut out, HEADER, &plain[HEADER..], 0x5501_a0b2, 0xf17b), Some(cipher.len()));
+        assert_eq!(out, cipher, "{profile:?}");
 
-    let receiver = SrtpReceiver { keys: SessionKeys::of_rfc_7714() };
-    assert_eq!(receiver.open_rtp((HEADER, 0x5501_a0b2, 0xf17b), 0, &mut out), Ok(plain.len() - HEADER));
-    assert_eq!(out[..plain.len()], plain);
+        let receiver = SrtpReceiver { keys: SessionKeys::of_rfc_7714(profile) };
+        assert_eq!(receiver.open_rtp((HEADER, 0x5501_a0b2, 0xf17b), 0, &mut out), Ok(plain.len() - HEADER));
+        assert_eq!(out[..plain.len()], plain);
+    }
 }
 
 #[test]

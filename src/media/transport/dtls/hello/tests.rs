@@ -27,6 +27,8 @@ fn fragment(message: &[u8], from: usize, to: usize) -> Fragment<'_> {
 fn gcm_is_chosen_wherever_it_stands_in_the_list() {
     assert_eq!(choose_profile(&listing(&[7])), Some(SrtpProfile::AeadAes128Gcm));
     assert_eq!(choose_profile(&listing(&[1, 2, 8, 7])), Some(SrtpProfile::AeadAes128Gcm));
+    assert_eq!(choose_profile(&listing(&[8])), Some(SrtpProfile::AeadAes256Gcm));
+    assert_eq!(choose_profile(&listing(&[1, 8, 2])), Some(SrtpProfile::AeadAes256Gcm));
     assert_eq!(choose_profile(&listing(&[2, 1])), Some(SrtpProfile::AesCm128HmacSha1_80));
 }
 

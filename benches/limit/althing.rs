@@ -1,0 +1,159 @@
+//! Althing's own worker under the same feed: its loop, its sockets, its engine with everything on.
+
+#[path = "../../tests/sim/client.rs"]
+#[allow(dead_code, reason = "shared with the simulation, which uses all of it")]
+pub mod client;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use althing::base::{RoomId, TrackId, WorkerId};
+use althing::contract::{Command, Counter, Extension, MediaKind, MediaPlan, RoomCommand, SrtpKeys, SrtpProfile};
+use althing::io::{Worker, WorkerConfig};
+use althing::media::packet::rtcp::ReportBlock;
+use althing::media::transport::{DtlsIdentity, Path};
+use althing::port::{EventReceiver, ReportSlot, WorkerHandle, events, inbox};
+use client::{Client, written};
+
+use super::feed::{AUDIO_LEVEL, KEY, SALT, TRANSPORT_CC};
+use super::measure::{Case, Forwarder, Tally};
+
+const ROOM: RoomId = RoomId(1);
+
+/// A worker in the state of a running call.
+pub struct Althing {
+    worker: Worker,
+    port: u16,
+    /// Keep the mailboxes open.
+    _ends: (WorkerHandle, EventReceiver),
+}
+
+impl Althing {
+    /// A room in which the publishers' tracks go to all subscribers but their own publisher.
+    pub fn new(case: &Case, publishers: &[SocketAddr]) -> Self {
+        let (handle, mailbox) = inbox().expect("an eventfd");
+        let (events, receiver) = events();
+        let config = WorkerConfig {
+            id: WorkerId(0),
+            addresses: vec![(Ipv4Addr::UNSPECIFIED, 0).into()],
+            core: None,
+            identity: DtlsIdentity::generate().expect("a certificate"),
+            epoch: Instant::now(),
+            seed: 1,
+            batch: case.batch,
+        };
+        let (worker, port) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");
+        let mut althing = Self { worker, port, _ends: (handle, receiver) };
+        let room = case.is_room();
+        for (index, address) in publishers.iter().enumerate() {
+            let pairs = if room { case.publishers as u8 - 1 } else { 0 };
+            althing.enter(&publisher(index), *address, pairs, Role::Publisher(index));
+        }
+        for index in 0..case.subscribers {
+            let peer = if room { publisher(index) } else { Client::new(1_000 + index, 7, SrtpProfile::AeadAes128Gcm) };
+            // In a room a member's packets go to the address of its own, not to where they come from: both are its paths.
+            let role = if room { Role::Both } else { Role::Subscriber };
+            let pairs = if room { case.publishers - 1 } else { case.publishers };
+            althing.enter(&peer, case.network.address(index), pairs as u8, role);
+            let others = (0..case.publishers).filter(|p| !room || *p != index);
+            for (pair, publisher) in others.enumerate() {
+                for half in 0..2 {
+                    let source = Some(TrackId(publisher as u64 * 2 + half + 1));
+                    althing.command(RoomCommand::Point { peer: peer.peer, mline: 2 + pair as u8 * 2 + half as u8, source });
+                }
+            }
+            althing.acknowledge(peer, case.network.address(index), case.publishers);
+        }
+        althing
+    }
+
+    /// Counters of the worker.
+    pub fn count(&mut self, counter: Counter) -> u64 {
+        self.worker.engine_mut().counters_mut().get(counter)
+    }
+
+    fn enter(&mut self, client: &Client, address: SocketAddr, pairs: u8, role: Role) {
+        if !matches!(role, Role::Both) {
+            self.command(RoomCommand::AddPeer { peer: client.peer, transport: Box::new(client.transport()) });
+            self.command(RoomCommand::Negotiate { peer: client.peer, media: Box::new(plan(client, pairs)) });
+        }
+        if let Role::Publisher(index) = role {
+            for mline in 0..2 {
+                self.command(RoomCommand::Publish { peer: client.peer, mline, track: TrackId(index as u64 * 2 + u64::from(mline) + 1) });
+            }
+        }
+        self.read(address, client.check());
+    }
+
+    /// The subscriber's first receiver report: from then on it needs no MID.
+    fn acknowledge(&mut self, mut client: Client, address: SocketAddr, publishers: usize) {
+        for publisher in 0..publishers as u8 {
+            let blocks: Vec<_> =
+                (0..2).map(|half| ReportBlock { ssrc: client.slot_ssrc(2 + publisher * 2 + half), ..ReportBlock::default() }).collect();
+            let report = written(|compound| compound.receiver_report(7, &blocks));
+            if let Some(sealed) = client.seal_rtcp(&report) {
+                self.read(address, sealed);
+            }
+        }
+    }
+
+    fn command(&mut self, what: RoomCommand) {
+        let now = self.worker.clock().now();
+        self.worker.engine_mut().handle_command(now, Command { room: ROOM, what });
+    }
+
+    fn read(&mut self, remote: SocketAddr, mut datagram: Vec<u8>) {
+        let now = self.worker.clock().now();
+        self.worker.engine_mut().handle_read(now, Path { local: 0, remote }, &mut datagram);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Role {
+    Publisher(usize),
+    Subscriber,
+    /// A publisher that is here already.
+    Both,
+}
+
+/// A publisher has the keys of the feed; in a room it has its own for what it receives.
+fn publisher(index: usize) -> Client {
+    let mut client = Client::new(index, 7, SrtpProfile::AeadAes128Gcm);
+    client.keys = SrtpKeys { receive_key: KEY.to_vec(), receive_salt: SALT.to_vec(), ..client.keys.clone() };
+    client.srtp = Some(althing::media::peer::Srtp::new(&client::mirrored(&client.keys)).expect("keys"));
+    client
+}
+
+/// As browsers negotiate: mid, level, transport-wide number and send time.
+fn plan(client: &Client, pairs: u8) -> MediaPlan {
+    let mut plan = client.plan(pairs);
+    for line in &mut plan.receive {
+        line.extensions = Default::default();
+        line.extensions.set(Extension::TransportCc, TRANSPORT_CC);
+        line.extensions.set(Extension::AudioLevel, AUDIO_LEVEL);
+    }
+    for line in &mut plan.send {
+        line.extensions.set(Extension::TransportCc, 5);
+        line.extensions.set(Extension::AbsSendTime, 2);
+        // Audio is not asked for again: as with browsers, whose audio has transport-wide feedback alone.
+        if line.kind == MediaKind::Audio {
+            line.codecs.iter_mut().for_each(|c| c.feedback.nack = false);
+        }
+    }
+    plan
+}
+
+impl Forwarder for Althing {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn turn(&mut self) {
+        let _ = self.worker.turn();
+    }
+
+    fn tally(&self) -> Tally {
+        let counters = self.worker.engine().counters();
+        Tally { received: counters.get(Counter::RtpIn), forwarded: counters.get(Counter::RtpForwarded), messages: counters.get(Counter::MessagesOut) }
+    }
+}

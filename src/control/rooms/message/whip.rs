@@ -1,0 +1,94 @@
+//! What WHIP and WHEP ask for: a session that begins with an offer, and its end.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+
+use super::offer::NegotiatedFor;
+use super::publish::Desired;
+use crate::base::Time;
+use crate::contract::MediaKind;
+use crate::control::Refusal;
+use crate::control::rooms::command::SocketId;
+use crate::control::rooms::room::{Outcome, Room};
+use crate::control::rooms::whip::{Attach, HttpSession, Purpose};
+use crate::sdp::{Offer, OneWay};
+use crate::wire::{ErrorCode, LeaveReason, PublishLine, Source};
+
+impl Room {
+    /// Joins and negotiates at once. The answer goes out when the worker has been told what it says.
+    pub(in crate::control::rooms) fn attach(&mut self, attach: Attach, now: Time) {
+        let socket = attach.socket;
+        let outcome = self.try_attach(attach, now);
+        self.reply(socket, 0, outcome);
+    }
+
+    /// Whatever can be refused is, before anything changes: a bad offer does not end the session that it would replace.
+    fn try_attach(&mut self, attach: Attach, now: Time) -> Outcome {
+        let Attach { socket, admission, purpose, offer, joining, offering } = attach;
+        let offer = offer.one_way(if purpose == Purpose::Publish { OneWay::Sent } else { OneWay::Received });
+        self.may_join(&admission.identity, self.identities.get(&admission.identity).copied())?;
+        let lines = if purpose == Purpose::Publish { publish_lines(&offer)? } else { Vec::new() };
+        let desired = Desired::list(&admission.grants, &lines)?;
+        let (peer, first_track) = (offering.peer, offering.tracks);
+        let negotiated = self.answer(None, &offer, offering)?;
+        for line in &desired {
+            line.check(&negotiated.answer.publishable)?;
+        }
+        if purpose != Purpose::Publish && negotiated.answer.pairs.is_empty() {
+            return Err(Refusal::new(
+                ErrorCode::PublishConflict,
+                "the offer receives nothing: add recvonly m-lines, one audio and one video a member",
+            ));
+        }
+        self.join(socket, admission, joining)?;
+        let Some(seat) = self.sockets.get(&socket).copied() else { return Ok(None) };
+        if let Some(member) = self.members.get_mut(&seat) {
+            member.http = Some(HttpSession::new(purpose, now));
+        }
+        self.announce_join(socket);
+        let answer = self.commit(seat, NegotiatedFor { peer, negotiated });
+        self.set_published(seat, &desired, first_track);
+        self.fill_after(seat);
+        self.answered(seat, &answer)
+    }
+
+    /// Ends a session by its secret.
+    pub(in crate::control::rooms) fn detach(&mut self, socket: SocketId, secret: &str) {
+        let is_it = |resume: &str| verify_slices_are_equal(resume.as_bytes(), secret.as_bytes()).is_ok();
+        let found = self.members.iter().find(|(_, m)| m.http.is_some() && is_it(&m.resume)).map(|(seat, _)| *seat);
+        let outcome = match found {
+            Some(seat) => {
+                self.remove(seat, LeaveReason::Left);
+                Ok(None)
+            }
+            None => Err(Refusal::new(ErrorCode::ResumeUnknown, "there is no such session (any more)")),
+        };
+        self.reply(socket, 0, outcome);
+    }
+}
+
+/// What a publisher's m-lines carry: the first audio and the first video are microphone and camera, the second of each the
+/// screen with its sound.
+fn publish_lines(offer: &Offer) -> Result<Vec<PublishLine>, Refusal> {
+    let (mut audio, mut video) = ([Source::Microphone, Source::ScreenAudio].into_iter(), [Source::Camera, Source::Screen].into_iter());
+    let mut lines = Vec::new();
+    for (mid, kind) in offer.sending() {
+        let source = match kind {
+            MediaKind::Audio => audio.next(),
+            MediaKind::Video => video.next(),
+        };
+        let Some(source) = source else {
+            return Err(conflict(
+                "the offer sends more than two audio or two video m-lines: a member has a microphone, a camera, a screen and its sound",
+            ));
+        };
+        lines.push(PublishLine { mid: mid.to_string(), source, muted: false });
+    }
+    if lines.is_empty() {
+        return Err(conflict("the offer sends nothing that can be forwarded: add a sendonly m-line with Opus, VP8, VP9, H.264 or AV1"));
+    }
+    Ok(lines)
+}
+
+fn conflict(why: &'static str) -> Refusal {
+    Refusal::new(ErrorCode::PublishConflict, why)
+}

@@ -1,0 +1,47 @@
+//! Browsers elsewhere: what a page of another origin may ask for and see (the Fetch standard's CORS protocol).
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::config::AllowedOrigins;
+use crate::control::http::origin::allowed;
+
+/// The origin of the page that asks, if it is a page.
+pub struct Cors {
+    origin: Option<HeaderValue>,
+    allowed: bool,
+}
+
+impl Cors {
+    pub fn of(headers: &HeaderMap, setting: &AllowedOrigins) -> Self {
+        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        Self { origin: headers.get(header::ORIGIN).cloned(), allowed: allowed(text(header::ORIGIN), text(header::HOST), setting) }
+    }
+
+    /// Whether it may use this server.
+    pub fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// The answer to `OPTIONS`, with or without a page behind it.
+    pub fn preflight(&self) -> Response {
+        let headers = [
+            (HeaderName::from_static("accept-post"), super::SDP),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "DELETE, OPTIONS, PATCH, POST"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match"),
+            (header::ACCESS_CONTROL_MAX_AGE, "600"),
+        ];
+        (StatusCode::NO_CONTENT, headers).into_response()
+    }
+
+    /// Lets the page see a response of ours.
+    pub fn around(&self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        if let Some(origin) = self.origin.clone().filter(|_| self.allowed) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Location, Link, ETag, Retry-After"));
+        }
+        response
+    }
+}
