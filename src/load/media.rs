@@ -25,6 +25,7 @@ pub const TRANSPORT_CC_ID: u8 = 3;
 /// Id of the audio level's header extension in our offers.
 pub const LEVEL_ID: u8 = 1;
 /// The longest packet before it is sealed, in bytes.
+#[cfg(any(test, feature = "full-clients"))]
 pub const MOST_PACKET: usize = 1_440;
 
 const RTP_HEADER: usize = 12;

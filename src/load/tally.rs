@@ -145,6 +145,7 @@ impl Incoming {
     }
 
     /// The extended number of a packet that is known by its stamp alone.
+    #[cfg(feature = "full-clients")]
     pub fn extended_of(number: u32) -> u64 {
         TURN + u64::from(number)
     }
