@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -15,12 +16,15 @@ use crate::contract::Command;
 pub struct WorkerHandle {
     queue: SyncSender<Command>,
     wake: Arc<OwnedFd>,
+    woken: Arc<AtomicBool>,
 }
 
 /// The worker's end.
 pub struct Inbox {
     queue: Receiver<Command>,
     wake: Arc<OwnedFd>,
+    /// The descriptor is readable, or about to be: who sends more need not wake the worker again.
+    woken: Arc<AtomicBool>,
 }
 
 /// The worker's queue is full, or the worker is gone: the command was not taken.
@@ -31,15 +35,19 @@ pub struct Overloaded;
 pub fn inbox() -> io::Result<(WorkerHandle, Inbox)> {
     let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     let (sender, receiver) = sync_channel(COMMANDS);
-    Ok((WorkerHandle { queue: sender, wake: wake.clone() }, Inbox { queue: receiver, wake }))
+    let woken = Arc::new(AtomicBool::new(false));
+    Ok((WorkerHandle { queue: sender, wake: wake.clone(), woken: woken.clone() }, Inbox { queue: receiver, wake, woken }))
 }
 
 impl WorkerHandle {
     /// Hands a command to the worker and wakes it.
     pub fn send(&self, command: Command) -> Result<(), Overloaded> {
         self.queue.try_send(command).map_err(|_| Overloaded)?;
-        // An eventfd write fails only when its counter is full, and then the worker is awake anyway.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        // A join is half a dozen commands: one system call and one turn of the worker serve them all.
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            // An eventfd write fails only when its counter is full, and then the worker is awake anyway.
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
         Ok(())
     }
 }
@@ -62,6 +70,8 @@ impl Inbox {
     /// Makes the descriptor unreadable again; call it before draining with [`Self::next`].
     pub fn clear_wake(&self) {
         let _ = rustix::io::read(&self.wake, &mut [0u8; 8]);
+        // After the descriptor, before the queue: whoever finds this still set has put its command where it will be found.
+        self.woken.swap(false, Ordering::AcqRel);
     }
 }
 
@@ -92,5 +102,21 @@ mod tests {
         assert_eq!(inbox.next(), Ok(None));
         drop(handle);
         assert_eq!(inbox.next(), Err(Closed));
+    }
+
+    #[test]
+    fn a_burst_wakes_once_and_what_comes_after_wakes_again() {
+        let (handle, inbox) = inbox().expect("eventfd");
+        let wakes = || {
+            let mut count = [0u8; 8];
+            rustix::io::read(inbox.wake_fd(), &mut count).map_or(0, |_| u64::from_ne_bytes(count))
+        };
+        for _ in 0..2 {
+            (0..5).for_each(|room| handle.send(close(room)).expect("room in the queue"));
+            assert_eq!(wakes(), 1);
+            inbox.clear_wake();
+            (0..5).for_each(|room| assert_eq!(inbox.next(), Ok(Some(close(room)))));
+            assert_eq!(inbox.next(), Ok(None));
+        }
     }
 }

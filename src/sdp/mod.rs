@@ -2,7 +2,7 @@
 //!
 //! The way of an offer: [`Offer::parse`] reads and checks it alone (the expensive half, done off the room's actor), then
 //! [`Session::answer`] holds it against what the connection has agreed before and writes the answer (the cheap half). `rtc-sdp` knows the
-//! grammar of lines and sections, both ways; what they mean is decided here:
+//! grammar of what comes; what it means, and what is said to it, is decided here:
 //! - `offer`: the whole description: limits, BUNDLE, the transport (ICE, DTLS), duplicates;
 //! - `section`: one m-line with its attributes, read whole and then bound by payload type;
 //! - `codec`: which payload types Althing forwards, and what the answer says about each;

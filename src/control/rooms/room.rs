@@ -266,6 +266,16 @@ impl Room {
         }
     }
 
+    /// Fills everybody's slots, whomever it concerns; what that changes.
+    #[cfg(test)]
+    pub(super) fn fill_everybody(&mut self) -> Vec<Effect> {
+        let groups = self.groups();
+        for seat in self.members.keys().copied().collect::<Vec<_>>() {
+            self.fill(seat, &groups);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
     /// Whether a member's slots, or how many it has to have, may follow from what another one publishes now.
     fn concerns(&self, changed: Seat, groups: &[Shown], seat: Seat, member: &Member) -> bool {
         if seat == changed || member.slots.hold(changed) {

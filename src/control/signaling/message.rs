@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::config::LimitSettings;
 use crate::control::Refusal;
-use crate::wire::{ClientMessage, ErrorCode, REQUEST_TYPES};
+use crate::wire::{ClientMessage, ErrorCode, PublishLine, REQUEST_TYPES, Request};
 
 /// A message that is none.
 #[derive(Debug, PartialEq)]
@@ -54,7 +54,21 @@ pub fn read(text: &str, limits: &LimitSettings) -> Result<ClientMessage, Rejecte
     if text.len() > limits.message_bytes as usize && kind != "offer" {
         return Err(too_large(id, limits.message_bytes));
     }
-    serde_json::from_str(text).map_err(|e| rejected(id, ErrorCode::Malformed, format!("not a request of type {kind}: {}", shortened(&e.to_string()))))
+    let request = match id {
+        Some(id) if kind == "offer" => {
+            serde_json::from_str(text).map(|OfferFields { sdp, publish }| ClientMessage { id, request: Request::Offer { sdp, publish } })
+        }
+        _ => serde_json::from_str(text),
+    };
+    request.map_err(|e| rejected(id, ErrorCode::Malformed, format!("not a request of type {kind}: {}", shortened(&e.to_string()))))
+}
+
+/// The fields of [`Request::Offer`], read straight: through the enum, the longest text of the protocol is copied twice more.
+#[derive(Deserialize)]
+struct OfferFields {
+    sdp: String,
+    #[serde(default)]
+    publish: Vec<PublishLine>,
 }
 
 /// The id alone, for a refusal that does not depend on the rest; long messages are not read for it.
@@ -86,7 +100,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::Request;
 
     fn refused(text: &str) -> (Option<u32>, ErrorCode) {
         let rejected = read(text, &LimitSettings::default()).expect_err("refused");
@@ -118,6 +131,21 @@ mod tests {
     fn an_unknown_type_is_said_to_be_unknown() {
         assert_eq!(refused(r#"{"id":3,"type":"dance"}"#), (Some(3), ErrorCode::UnknownMessage));
         assert_eq!(refused(r#"{"type":"dance"}"#), (None, ErrorCode::UnknownMessage));
+    }
+
+    #[test]
+    fn an_offer_read_straight_is_the_offer_of_the_protocol() {
+        for text in [
+            r#"{"id":7,"type":"offer","sdp":"v=0\r\nx","publish":[{"mid":"0","source":"camera"}],"more":{"a":[1]}}"#,
+            r#"{"sdp":"","type":"offer","id":7}"#,
+        ] {
+            let message = serde_json::from_str::<ClientMessage>(text).expect("an offer");
+            assert_eq!(read(text, &LimitSettings::default()), Ok(message));
+        }
+        for text in [r#"{"id":7,"type":"offer"}"#, r#"{"id":7,"type":"offer","sdp":1}"#, r#"{"id":7,"type":"offer","sdp":"","publish":[1]}"#] {
+            assert!(serde_json::from_str::<ClientMessage>(text).is_err());
+            assert_eq!(refused(text), (Some(7), ErrorCode::Malformed));
+        }
     }
 
     #[test]

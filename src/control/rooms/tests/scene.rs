@@ -243,6 +243,11 @@ impl Client {
         }
     }
 
+    /// Whether it has a peer connection.
+    pub fn is_connected(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
     /// Adds a sending m-line; its mid.
     pub fn add(&mut self, kind: MediaKind) -> String {
         self.lines.push((kind, true));

@@ -1,4 +1,8 @@
-use super::scene::{Scene, id, track};
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::scene::{Client, Scene, id, track};
 use crate::contract::{MediaKind, RoomCommand};
 use crate::control::rooms::MemberRequest;
 use crate::wire::{ErrorCode, Event, MemberId, OkResult, SlotPair, Source, TrackNumber};
@@ -161,4 +165,34 @@ fn nobody_receives_without_the_grant() {
         panic!("not resumed")
     };
     assert_eq!(members.len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn nobody_is_left_out_of_what_concerns_it(steps in proptest::collection::vec((0usize..8, 0u8..4), 1..60)) {
+        // Two pairs for seven others: most slots are full, and whoever leaves frees one that somebody waits for.
+        let mut scene = Scene::with(|rules| rules.mlines = 8);
+        let mut inside: BTreeMap<usize, Client> = BTreeMap::new();
+        for (who, what) in steps {
+            match (inside.remove(&who), what) {
+                (None, 0) => drop(inside.insert(who, scene.join(&format!("m{who}")))),
+                (None, _) => drop(inside.insert(who, scene.join_with_media(&format!("m{who}")))),
+                (Some(client), 0) => scene.leave(&client),
+                (Some(mut client), 1) => {
+                    client.reload();
+                    scene.connect(&mut client);
+                    inside.insert(who, client);
+                }
+                (Some(mut client), sources) => {
+                    if client.is_connected() {
+                        client.grow(2);
+                        let publish = [("0", Source::Microphone), ("1", Source::Camera)];
+                        scene.offer(&client, &publish[..usize::from(sources) - 2]).expect("answered");
+                    }
+                    inside.insert(who, client);
+                }
+            }
+            prop_assert_eq!(scene.room.fill_everybody().len(), 0);
+        }
+    }
 }
