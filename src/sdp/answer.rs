@@ -24,7 +24,7 @@ pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer,
     let media_descriptions = both().map(|(section, line)| match line {
         Line::Rejected => rejected(section),
         // The first m-line of the group carries the candidates for all (RFC 9143 section 7.3.1).
-        Line::Accepted(line) => writer.accepted(section, line, section.mid == bundle.first().copied()),
+        Line::Accepted(line) => writer.accepted(section, line, offer.candidates_everywhere || section.mid == bundle.first().copied()),
     });
     let mut description = SessionDescription {
         origin: origin(local, version),
@@ -111,7 +111,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn accepted(&self, section: &Section, line: &Accepted, tagged: bool) -> MediaDescription {
+    fn accepted(&self, section: &Section, line: &Accepted, candidates: bool) -> MediaDescription {
         let common = &line.common;
         let mut attributes = Attributes(Vec::new());
         self.transport(section, &mut attributes);
@@ -138,7 +138,7 @@ impl Writer<'_> {
         if let Some(slot) = &line.send {
             self.slot(slot, &mut attributes);
         }
-        if tagged {
+        if candidates {
             self.candidates(&mut attributes);
         }
         let address = self.local.candidates.first().copied();
