@@ -39,8 +39,7 @@ impl Room {
                 "the offer receives nothing: add recvonly m-lines, one audio and one video a member",
             ));
         }
-        self.join(socket, admission, joining)?;
-        let Some(seat) = self.sockets.get(&socket).copied() else { return Ok(None) };
+        let seat = self.take_in(socket, admission, joining)?;
         if let Some(member) = self.members.get_mut(&seat) {
             member.http = Some(HttpSession::new(purpose, now));
         }
