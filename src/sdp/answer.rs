@@ -37,7 +37,7 @@ pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer,
         match line {
             Line::Rejected => rejected(section, &mut text),
             // The first m-line of the group carries the candidates for all (RFC 9143 section 7.3.1).
-            Line::Accepted(line) => writer.accepted(section, line, section.mid == bundle.first().copied(), &mut text),
+            Line::Accepted(line) => writer.accepted(section, line, offer.candidates_everywhere || section.mid == bundle.first().copied(), &mut text),
         }
     }
     text.0

@@ -27,6 +27,8 @@ pub struct Offer {
     pub(super) transport: Option<OfferedTransport>,
     /// `a=extmap-allow-mixed` for the whole session.
     pub(super) allow_mixed: bool,
+    /// Whether the answer has the candidates on every m-line.
+    pub(super) candidates_everywhere: bool,
 }
 
 /// Which way media flows, where it flows one way only.
@@ -104,7 +106,7 @@ impl Offer {
             None => None,
         };
         check_rtcp_mux(&sections, tagged, session.rtcp_mux)?;
-        Ok(Offer { sections, bundle: session.bundle, transport, allow_mixed: session.allow_mixed })
+        Ok(Offer { sections, bundle: session.bundle, transport, allow_mixed: session.allow_mixed, candidates_everywhere: false })
     }
 
     /// Lets media flow one way only: `sendrecv` is answered as if it had been `sendonly`, or `recvonly` (RFC 9725 section 4.2).
@@ -115,6 +117,13 @@ impl Offer {
                 OneWay::Received => direction.sends = false,
             }
         }
+        self
+    }
+
+    /// Has the answer repeat the candidates on every m-line. RFC 9143 section 7.1.3 wants them on the first only, but aiortc takes those
+    /// of the last m-line of a transport, and finds no way to us without.
+    pub fn with_candidates_everywhere(mut self) -> Self {
+        self.candidates_everywhere = true;
         self
     }
 

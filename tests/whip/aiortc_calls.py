@@ -87,9 +87,8 @@ def http(method, url, body=b"", **headers):
 class Session:
     """A peer connection whose offer was posted."""
 
-    def __init__(self, base):
-        # Where m-lines share a transport from the start, aiortc takes the candidates of the last one only, and RFC 9143 wants them on the first.
-        configuration = RTCConfiguration(bundlePolicy=RTCBundlePolicy.MAX_COMPAT)
+    def __init__(self, base, policy=RTCBundlePolicy.BALANCED):
+        configuration = RTCConfiguration(bundlePolicy=policy)
         self.base, self.pc, self.location, self.answer = base, RTCPeerConnection(configuration), None, ""
 
     async def post(self, path):
@@ -162,8 +161,8 @@ class Seen:
         return abs(self.tone() - tone) < 25
 
 
-async def play(base, members, kinds):
-    session = Session(base)
+async def play(base, members, kinds, policy=RTCBundlePolicy.BALANCED):
+    session = Session(base, policy)
     for kind in kinds:
         session.pc.addTransceiver(kind, direction="recvonly")
     await session.post(f"/whep/room/{members}")
@@ -237,11 +236,16 @@ async def ffmpeg_publishes(base, stop):
 
 
 async def calls(base):
-    early = await play(base, "alice,bob", ["audio", "video", "audio", "video"])
+    # Players of two pairs come first and are connected: packets that come while aiortc registers its m-lines one by one are taken
+    # for those of the first m-line with their payload type. (With its default policy it leaves a second video m-line behind on
+    # a transport that it has closed.)
+    early = await play(base, "alice,bob", ["audio", "video", "audio", "video"], RTCBundlePolicy.MAX_COMPAT)
+    apart = await play(base, "bob,alice", ["video", "video", "audio", "audio"], RTCBundlePolicy.MAX_BUNDLE)
+    for player in (early, apart):
+        await until("a player is connected", lambda: player.pc.connectionState == "connected", lambda: player.pc.connectionState)
     alice, bob = await publish(base, "alice"), await publish(base, "bob")
     await shows(early, [0, 1], "alice")
     await shows(early, [2, 3], "bob")
-    apart = await play(base, "bob,alice", ["video", "video", "audio", "audio"])
     await shows(apart, [0, 2], "bob")
     await shows(apart, [1, 3], "alice")
     sound_only = await play(base, "bob", ["audio"])

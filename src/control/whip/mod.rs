@@ -146,8 +146,7 @@ impl Endpoints {
         if !is_sdp(headers) {
             return Err(Problem::media_type());
         }
-        let place =
-            self.places.take().ok_or_else(|| Refusal::new(ErrorCode::Full, "the server has no place for another session: try again later"))?;
+        let place = self.place()?;
         let offer = self.offer(request.into_body()).await?;
         let (sdp, session) = self.attach(protocol, admission, purpose, offer, place).await?;
         let location = format!("/{}/{room}/{member}/{session}", protocol.name());
@@ -173,6 +172,10 @@ impl Endpoints {
                 Ok((admission, Purpose::Play(members)))
             }
         }
+    }
+
+    fn place(&self) -> Result<Place, Refusal> {
+        self.places.take().ok_or_else(|| Refusal::new(ErrorCode::Full, "the server has no place for another session: try again later"))
     }
 
     /// Reads the offer. Twice the size allowed is still taken in, so that whoever sends too much is told so.
@@ -205,7 +208,7 @@ impl Endpoints {
             let (answered, outcome) = oneshot::channel();
             let command = Command::Attach(Box::new(attach));
             // A room that ends meanwhile takes the place with it; the next try has to take another.
-            let place = place.take().or_else(|| self.places.take());
+            let place = Some(place.take().map_or_else(|| self.place(), Ok)?);
             if room.send(Letter::Ask { command, name: protocol.name(), socket, place, answered }).await.is_err() {
                 continue;
             }

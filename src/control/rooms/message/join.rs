@@ -11,6 +11,12 @@ use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, OkResult};
 
 impl Room {
     pub(in crate::control::rooms) fn join(&mut self, socket: SocketId, admission: Admission, draws: JoinDraws) -> Outcome {
+        let seat = self.take_in(socket, admission, draws)?;
+        Ok(self.joined(seat))
+    }
+
+    /// Gives a newcomer a seat; whoever had its identity goes.
+    pub(super) fn take_in(&mut self, socket: SocketId, admission: Admission, draws: JoinDraws) -> Result<Seat, Refusal> {
         let before = self.identities.get(&admission.identity).copied();
         self.may_join(&admission.identity, before)?;
         if let Some(before) = before {
@@ -36,7 +42,7 @@ impl Room {
         self.members.insert(seat, member);
         self.identities.insert(admission.identity, seat);
         self.sockets.insert(socket, seat);
-        Ok(self.joined(seat))
+        Ok(seat)
     }
 
     /// Tells the others of a newcomer; after its own answer.

@@ -24,7 +24,7 @@ impl Room {
     /// Whatever can be refused is, before anything changes: a bad offer does not end the session that it would replace.
     fn try_attach(&mut self, attach: Attach, now: Time) -> Outcome {
         let Attach { socket, admission, purpose, offer, joining, offering } = attach;
-        let offer = offer.one_way(if purpose == Purpose::Publish { OneWay::Sent } else { OneWay::Received });
+        let offer = offer.one_way(if purpose == Purpose::Publish { OneWay::Sent } else { OneWay::Received }).with_candidates_everywhere();
         self.may_join(&admission.identity, self.identities.get(&admission.identity).copied())?;
         let lines = if purpose == Purpose::Publish { publish_lines(&offer)? } else { Vec::new() };
         let desired = Desired::list(&admission.grants, &lines)?;
@@ -39,8 +39,7 @@ impl Room {
                 "the offer receives nothing: add recvonly m-lines, one audio and one video a member",
             ));
         }
-        self.join(socket, admission, joining)?;
-        let Some(seat) = self.sockets.get(&socket).copied() else { return Ok(None) };
+        let seat = self.take_in(socket, admission, joining)?;
         if let Some(member) = self.members.get_mut(&seat) {
             member.http = Some(HttpSession::new(purpose, now));
         }
