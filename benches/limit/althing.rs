@@ -12,7 +12,7 @@ use althing::contract::{Command, Counter, Extension, MediaKind, MediaPlan, RoomC
 use althing::io::{Worker, WorkerConfig};
 use althing::media::packet::rtcp::ReportBlock;
 use althing::media::transport::{DtlsIdentity, Path};
-use althing::port::{EventReceiver, ReportSlot, WorkerHandle, events, inbox};
+use althing::port::{EventReceiver, ReportSlot, WorkerHandle, events, inbox, rings};
 use client::{Client, written};
 
 use super::feed::{AUDIO_LEVEL, KEY, SALT, TRANSPORT_CC};
@@ -41,6 +41,8 @@ impl Althing {
             epoch: Instant::now(),
             seed: 1,
             batch: case.batch,
+            rings: rings(&[mailbox.bell().clone()]).pop().expect("one worker's"),
+            shared_port: false,
         };
         let (worker, port) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");
         let mut althing = Self { worker, port, _ends: (handle, receiver) };

@@ -67,6 +67,7 @@ pub enum AllowedOrigins {
 pub struct MediaConfig {
     /// Worker threads, at least one.
     pub workers: u16,
+    pub single_port: bool,
     /// UDP port of worker 0.
     pub port: u16,
     /// Addresses to bind; empty for those of all interfaces.
@@ -231,7 +232,7 @@ fn http(settings: &Settings) -> HttpConfig {
 
 fn media(settings: &Settings) -> MediaConfig {
     let media = &settings.media;
-    MediaConfig { workers: media.workers, port: media.port, bind: media.bind.clone(), announce: media.announce.clone() }
+    MediaConfig { workers: media.workers, single_port: false, port: media.port, bind: media.bind.clone(), announce: media.announce.clone() }
 }
 
 fn rooms(settings: &Settings) -> RoomsConfig {

@@ -1,7 +1,7 @@
 //! What the control plane tells a worker.
 
-use super::plan::{IceCredentials, MediaPlan, TransportPlan};
-use crate::base::{PeerId, RoomId, TrackId};
+use super::plan::{IceCredentials, MediaPlan, ReceivePlan, TransportPlan};
+use crate::base::{PeerId, RoomId, TrackId, WorkerId};
 
 /// One command for one room. A room begins with its first [`RoomCommand::AddPeer`].
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +50,17 @@ pub enum RoomCommand {
         /// The track's identity.
         track: TrackId,
     },
-    /// The track ends; whoever received it gets nothing more.
+    /// A track of this room that is published on another worker: it may be pointed at like one from here. Given again
+    /// when its publisher has negotiated anew. Its packets cross only while somebody here subscribes.
+    Import {
+        /// The track.
+        track: TrackId,
+        /// The worker of its publisher.
+        from: WorkerId,
+        /// Its m-line as its publisher negotiated it.
+        source: Box<ReceivePlan>,
+    },
+    /// The track, published here or imported, ends; whoever received it gets nothing more.
     Unpublish {
         /// The track.
         track: TrackId,
@@ -71,6 +81,14 @@ pub enum RoomCommand {
         /// What it shows or plays from now on.
         source: Option<TrackId>,
     },
+    /// The worker that hears all of the room's voices and says who speaks. Without this command a worker takes itself for it.
+    Listener {
+        /// Which worker.
+        worker: WorkerId,
+    },
     /// Everything of the room ends.
     Close,
+    /// A fault in the room's dispatch, on purpose: tests of what comes after it. Not in an ordinary build.
+    #[cfg(feature = "fault-hooks")]
+    Panic,
 }

@@ -10,6 +10,6 @@ pub use command::{Command, RoomCommand};
 pub use event::{DisconnectReason, Event};
 pub use plan::{
     CNAME, Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, HashFunction, IceCredentials, MediaKind, MediaPlan, Mid,
-    ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan,
+    ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan, owner_of_ufrag, ufrag_of,
 };
 pub use report::{Counter, Counters, Memory, WorkerReport};

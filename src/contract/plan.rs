@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::base::WorkerId;
+
 /// The CNAME of everything that the node sends, in SDP and in RTCP: one sender, one clock (RFC 3550 section 6.5.1).
 pub const CNAME: &str = "althing";
 
@@ -31,6 +33,19 @@ impl fmt::Debug for IceCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IceCredentials").field("local_ufrag", &self.local_ufrag).field("remote_ufrag", &self.remote_ufrag).finish_non_exhaustive()
     }
+}
+
+/// Hexadecimal digits at the beginning of our user name fragments that say whose the connection is.
+const OWNER_DIGITS: usize = 2;
+
+/// One of our user name fragments, which says on which worker its connection is: workers may share one port.
+pub fn ufrag_of(worker: WorkerId, drawn: &str) -> String {
+    format!("{:02x}{drawn}", worker.0)
+}
+
+/// The worker that a user name fragment begins with.
+pub fn owner_of_ufrag(ufrag: &str) -> Option<WorkerId> {
+    u16::from_str_radix(ufrag.get(..OWNER_DIGITS)?, 16).ok().map(WorkerId)
 }
 
 /// Where SRTP keys come from.
@@ -423,5 +438,19 @@ impl fmt::Display for ShortToken {
 impl fmt::Debug for ShortToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_name_says_whose_it_is() {
+        assert_eq!(owner_of_ufrag(&ufrag_of(WorkerId(0), "abc")), Some(WorkerId(0)));
+        assert_eq!(owner_of_ufrag(&ufrag_of(WorkerId(255), "abc")), Some(WorkerId(255)));
+        for none in ["", "f", "zz9", "é9"] {
+            assert_eq!(owner_of_ufrag(none), None);
+        }
     }
 }

@@ -120,6 +120,26 @@ counters! {
     DropSocketError => "socket_drops_total", "reason=error";
     /// Replies that a full socket refused and that were kept to be offered again.
     HeldSocketFull => "socket_held_total", "";
+    /// RTP packets handed to another worker that has subscribers for them.
+    RelayOut => "relay_packets_total", "direction=sent";
+    /// RTP packets taken over from another worker.
+    RelayIn => "relay_packets_total", "direction=received";
+    /// Bytes of RTP packets handed to another worker.
+    RelayBytesOut => "relay_bytes_total", "direction=sent";
+    /// Bytes of RTP packets taken over from another worker.
+    RelayBytesIn => "relay_bytes_total", "direction=received";
+    /// Messages to another worker dropped: its ring was full.
+    RelayDropFull => "relay_drops_total", "reason=full";
+    /// Messages from another worker dropped: what they are about is no longer here, or nobody wants it.
+    RelayDropStale => "relay_drops_total", "reason=stale";
+    /// Times that another worker was told whether a track is wanted.
+    RelayDemand => "relay_demands_total", "";
+    /// Datagrams of another worker's peers that arrived here and were handed over (one port for all workers).
+    StrayOut => "stray_datagrams_total", "direction=sent";
+    /// Datagrams of our peers that arrived at another worker.
+    StrayIn => "stray_datagrams_total", "direction=received";
+    /// Paths of another worker's peers not remembered: the table was full.
+    StrayTableFull => "stray_table_full_total", "";
     /// Commands that named something unknown.
     CommandUnknown => "commands_ignored_total", "";
     /// Panics caught in a room's dispatch.
@@ -182,8 +202,10 @@ pub struct WorkerReport {
     pub rooms: u64,
     /// Connections it holds now.
     pub peers: u64,
-    /// Published tracks it holds now.
+    /// Tracks published to it now.
     pub tracks: u64,
+    /// Tracks of its rooms that are published to other workers, and that somebody here receives.
+    pub imports: u64,
     /// Subscriptions (legs pointed at a track) it holds now.
     pub legs: u64,
     /// What it holds.

@@ -21,11 +21,24 @@ const KERNEL_BUFFER: usize = 4 << 20;
 /// # Errors
 /// What the system says.
 pub fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
+    bind_as(address, false)
+}
+
+/// The same for a port that several sockets share: the kernel deals datagrams out by their 5-tuple (SO_REUSEPORT).
+///
+/// # Errors
+/// What the system says.
+pub fn bind_shared(address: SocketAddr) -> io::Result<OwnedFd> {
+    bind_as(address, true)
+}
+
+fn bind_as(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    socket.set_reuse_port(shared)?;
     options::large_buffers(&socket, KERNEL_BUFFER);
     options::never_fragment(&socket, address.is_ipv6(), true);
     socket.bind(&address.into())?;

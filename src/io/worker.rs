@@ -17,13 +17,16 @@ use crate::base::{Time, WorkerId};
 use crate::contract::{Counter, Event, WorkerReport};
 use crate::media::engine::{Engine, EngineConfig};
 use crate::media::outgoing::Outgoing;
+use crate::media::route::relay::{RelaySink, send_stray};
 use crate::media::transport::{DtlsIdentity, Path};
-use crate::port::{Closed, EventSender, Inbox, ReportSlot};
+use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings};
 
 /// Commands taken in one turn, so that a storm of joins leaves room for packets.
 const COMMANDS_A_TURN: usize = 64;
 /// Batches taken from one socket in one turn. More saves waits under load, less lets other sockets, joins and timers come sooner.
 const TICKS_A_TURN: usize = 4;
+/// Messages taken from one ring in one turn.
+const RELAYS_A_TURN: usize = 64;
 /// How often the worker publishes its counters.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// An event that found its mailbox full is offered again after this.
@@ -49,6 +52,10 @@ pub struct WorkerConfig {
     pub seed: u64,
     /// Messages taken in one tick at most ([`udp::RECEIVE_BATCH`]).
     pub batch: usize,
+    /// Its ends of the rings between workers.
+    pub rings: Rings,
+    /// All workers share their ports: what arrives at the wrong one is handed to its owner.
+    pub shared_port: bool,
 }
 
 /// Binds the sockets, then starts the thread; returns the port. The thread ends when every handle to its inbox is gone.
@@ -79,6 +86,10 @@ pub struct Worker {
     /// Replies that a full socket has refused.
     held: Outgoing,
     inbox: Inbox,
+    rings: Rings,
+    shared_port: bool,
+    /// A ring was not drained in the last turn.
+    more_relays: bool,
     events: EventSender,
     report: ReportSlot,
     clock: Clock,
@@ -97,11 +108,13 @@ impl Worker {
     /// # Errors
     /// As [`spawn`].
     pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, u16)> {
-        let (sockets, port) = bind_all(&config.addresses)?;
+        let (sockets, port) = bind_all(&config.addresses, config.shared_port)?;
         let wakes = wakes(&sockets, &inbox)?;
         let clock = Clock::new(config.epoch);
-        let engine =
-            Engine::new(EngineConfig { identity: config.identity, epoch: config.epoch, wall_at_zero: clock.wall_at_zero(), seed: config.seed });
+        let engine = Engine::on(
+            config.id,
+            EngineConfig { identity: config.identity, epoch: config.epoch, wall_at_zero: clock.wall_at_zero(), seed: config.seed },
+        );
         let receives_runs = sockets.iter().map(udp::receive_runs).fold(false, |any, runs| any | runs);
         let worker = Self {
             engine,
@@ -112,6 +125,9 @@ impl Worker {
             out: Outgoing::for_a_tick(),
             held: Outgoing::for_a_tick(),
             inbox,
+            rings: config.rings,
+            shared_port: config.shared_port,
+            more_relays: false,
             events,
             report,
             clock,
@@ -149,9 +165,10 @@ impl Worker {
     /// [`Closed`] when every handle to the inbox is gone.
     pub fn turn(&mut self) -> Result<(), Closed> {
         let mut ready = [const { MaybeUninit::uninit() }; 16];
-        let timeout = self.until_next_turn();
+        let timeout = self.fall_asleep();
         // A signal may interrupt the wait; the turn then simply finds nothing to do.
         let (ready, _) = epoll::wait(&self.wakes, &mut ready, timeout.as_ref()).unwrap_or((&mut [], &mut []));
+        self.rings.bell().wake_up();
         for wake in ready.iter() {
             match wake.data.u64() {
                 INBOX => self.inbox.clear_wake(),
@@ -160,6 +177,7 @@ impl Worker {
         }
         let now = self.clock.now();
         self.take_commands(now)?;
+        self.take_relays(now);
         if self.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.engine.handle_timeout(now);
         }
@@ -174,10 +192,16 @@ impl Worker {
         Ok(())
     }
 
+    /// How long to sleep: not at all when another worker has left something, since it rings for a sleeper only.
+    fn fall_asleep(&self) -> Option<Timespec> {
+        self.rings.bell().fall_asleep();
+        if self.rings.is_empty() { self.until_next_turn() } else { Some(Timespec { tv_sec: 0, tv_nsec: 0 }) }
+    }
+
     /// How long nothing needs to be done; `None` for ever.
     fn until_next_turn(&self) -> Option<Timespec> {
         let now = self.clock.now();
-        let next = if self.engine.has_deferred() || self.more_commands {
+        let next = if self.engine.has_deferred() || self.more_commands || self.more_relays {
             now
         } else {
             let event = self.unsent.as_ref().map(|_| now + EVENT_RETRY);
@@ -209,7 +233,16 @@ impl Worker {
         self.engine.counters_mut().add(Counter::ReceiveCalls);
         for index in 0..received {
             match self.receiver.datagram(index) {
-                Some((remote, datagram)) => self.engine.handle_read(now, Path { local, remote }, datagram),
+                Some((remote, datagram)) => {
+                    let path = Path { local, remote };
+                    match if self.shared_port { self.engine.owner_of(now, &path, datagram) } else { None } {
+                        None => self.engine.handle_read(now, path, datagram),
+                        Some((owner, said)) => {
+                            let sent = send_stray(&mut self.rings, owner, path, datagram, said);
+                            self.engine.counters_mut().add(if sent { Counter::StrayOut } else { Counter::RelayDropFull });
+                        }
+                    }
+                }
                 None => self.engine.counters_mut().add(Counter::DropMalformed),
             }
         }
@@ -230,7 +263,30 @@ impl Worker {
         Ok(())
     }
 
+    /// Takes what other workers have left, a part of each ring so that none of them keeps the others waiting.
+    fn take_relays(&mut self, now: Time) {
+        self.more_relays = false;
+        for from in 0..self.rings.workers() {
+            let mut taken = 0;
+            while taken < RELAYS_A_TURN && self.rings.receive(from, |message| self.engine.handle_relay(now, WorkerId(from as u16), message)).is_some()
+            {
+                taken += 1;
+            }
+            self.more_relays |= taken == RELAYS_A_TURN;
+            self.unreported |= taken > 0;
+        }
+    }
+
+    /// Hands over what other workers want before anything goes out here: they have further to go.
+    fn hand_over(&mut self) {
+        if self.rings.workers() > 1 {
+            self.engine.poll_relay(&mut self.rings);
+            self.rings.ring_bells();
+        }
+    }
+
     fn give_out(&mut self, now: Time) {
+        self.hand_over();
         if !self.held.is_empty() {
             // What was refused goes first, and is refused again where the socket is still full.
             std::mem::swap(&mut self.held, &mut self.out);
@@ -273,11 +329,18 @@ impl Worker {
     }
 }
 
-fn bind_all(addresses: &[SocketAddr]) -> io::Result<(Vec<OwnedFd>, u16)> {
+impl RelaySink for Rings {
+    fn send(&mut self, to: WorkerId, parts: [&[u8]; 3], spare: bool) -> bool {
+        Rings::send(self, usize::from(to.0), &parts, spare)
+    }
+}
+
+fn bind_all(addresses: &[SocketAddr], shared: bool) -> io::Result<(Vec<OwnedFd>, u16)> {
     let mut port = addresses.first().map_or(0, SocketAddr::port);
     let mut sockets = Vec::with_capacity(addresses.len());
     for address in addresses {
-        let socket = udp::bind(SocketAddr::new(address.ip(), port))?;
+        let address = SocketAddr::new(address.ip(), port);
+        let socket = if shared { udp::bind_shared(address) } else { udp::bind(address) }?;
         port = SocketAddr::try_from(rustix::net::getsockname(&socket)?).map_or(port, |bound| bound.port());
         sockets.push(socket);
     }

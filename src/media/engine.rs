@@ -1,6 +1,7 @@
 //! The engine of a worker: the whole SFU as a pure machine.
 //!
-//! `handle_read`, `handle_command`, `handle_timeout` in; `poll_transmit`, `poll_event`, `poll_timeout` out.
+//! `handle_read`, `handle_relay`, `handle_command`, `handle_timeout` in; `poll_relay`, `poll_transmit`, `poll_event`,
+//! `poll_timeout` out.
 //! It is told the time and the bytes, and owns no socket and no clock.
 
 use std::collections::VecDeque;
@@ -12,18 +13,25 @@ use slotmap::{DefaultKey, Key, SlotMap};
 use super::demux::{Demux, PeerAt, Protocol};
 use super::outgoing::Outgoing;
 use super::room::Room;
+use super::route::relay::{self, Message, Note, RelaySink};
+use super::route::strays::Strays;
 use super::schedule::Schedule;
 use super::transport::ice::{self, StunDrop};
 use super::transport::{DtlsIdentity, Path};
 use crate::base::map::{Seed, SeededMap};
 use crate::base::random::Random;
-use crate::base::{Ntp, RoomId, Time};
-use crate::contract::{Command, Counter, Counters, Event, RoomCommand, WorkerReport};
+use crate::base::{Ntp, RoomId, Time, WorkerId};
+use crate::contract::{Command, Counter, Counters, Event, RoomCommand, WorkerReport, owner_of_ufrag};
 
 /// No room is worth a turn of the clock sooner than this after the last one.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);
 /// Handshake datagrams that may wait for their turn, of all peers together.
 const MOST_DEFERRED: usize = 4_096;
+
+/// What may wait for other workers in one turn, packets excepted.
+const MOST_NOTES: usize = 4_096;
+/// Bytes of the largest datagram that another worker hands over.
+const STRAY: usize = 2_048;
 
 /// What an engine is made of.
 pub struct EngineConfig {
@@ -53,6 +61,9 @@ pub struct Shared {
     pub epoch: Instant,
     /// Replies of this tick.
     pub replies: Outgoing,
+    /// The worker that this is.
+    pub worker: WorkerId,
+    notes: VecDeque<(WorkerId, Note)>,
     wall_at_zero: Ntp,
     deferred: VecDeque<PeerAt>,
 }
@@ -67,6 +78,15 @@ impl Shared {
     pub fn reply(&mut self, path: Path, datagram: &[u8]) {
         if !self.replies.push(path, datagram) {
             self.counters.add(Counter::DropReply);
+        }
+    }
+
+    /// Says something to another worker with this turn's messages; a turn that has no room for it drops and counts it.
+    pub fn say(&mut self, to: WorkerId, note: Note) {
+        if self.notes.len() < MOST_NOTES {
+            self.notes.push_back((to, note));
+        } else {
+            self.counters.add(Counter::RelayDropFull);
         }
     }
 
@@ -90,12 +110,22 @@ pub struct Engine {
     timers: Schedule,
     /// The room in each slot.
     slots: Vec<DefaultKey>,
+    /// Rooms with something for other workers.
+    crossing: VecDeque<DefaultKey>,
+    strays: Strays,
+    /// Where a datagram that another worker handed over is decrypted.
+    stray: Box<[u8]>,
     shared: Shared,
 }
 
 impl Engine {
-    /// An engine without rooms.
+    /// An engine without rooms, of the only worker or the first.
     pub fn new(config: EngineConfig) -> Self {
+        Self::on(WorkerId(0), config)
+    }
+
+    /// An engine without rooms, of this worker.
+    pub fn on(worker: WorkerId, config: EngineConfig) -> Self {
         let seed = Seed::new(config.seed);
         Self {
             rooms: SlotMap::new(),
@@ -103,6 +133,9 @@ impl Engine {
             busy: VecDeque::new(),
             timers: Schedule::default(),
             slots: Vec::new(),
+            crossing: VecDeque::new(),
+            strays: Strays::new(seed),
+            stray: vec![0; STRAY].into_boxed_slice(),
             shared: Shared {
                 counters: Counters::default(),
                 events: VecDeque::new(),
@@ -111,6 +144,8 @@ impl Engine {
                 identity: config.identity,
                 epoch: config.epoch,
                 replies: Outgoing::for_replies(),
+                worker,
+                notes: VecDeque::new(),
                 wall_at_zero: config.wall_at_zero,
                 deferred: VecDeque::new(),
             },
@@ -148,6 +183,84 @@ impl Engine {
             Protocol::Rtcp => room.handle_rtcp(now, at.peer, datagram, shared),
         });
         self.settle(at.room);
+    }
+
+    /// Takes in what another worker has said.
+    pub fn handle_relay(&mut self, now: Time, from: WorkerId, message: &[u8]) {
+        let stale = Counter::RelayDropStale;
+        let done = match Message::read(message) {
+            Some(Message::Packet { handle, meta, packet }) => {
+                self.with_room(Some(handle.room), |room, shared| room.handle_relayed(now, from, handle, meta, packet, shared))
+            }
+            Some(Message::Skipped { handle, sequence, generation }) => {
+                self.with_room(Some(handle.room), |room, shared| room.handle_skipped(now, from, handle, generation, sequence, shared))
+            }
+            Some(Message::Note(note)) => self.take_note(now, from, note),
+            Some(Message::Stray { path, datagram }) => self.take_stray(now, from, path, datagram),
+            None => None,
+        };
+        if done.is_none() {
+            self.shared.counters.add(stale);
+        }
+    }
+
+    fn take_note(&mut self, now: Time, from: WorkerId, note: Note) -> Option<()> {
+        match note {
+            Note::Demand { room, track, wanted, handle } => {
+                self.with_room(self.key(room), |room, shared| room.handle_demand(now, from, track, wanted, handle, shared))
+            }
+            Note::KeyFrame { room, track } => self.with_room(self.key(room), |room, shared| room.handle_key_frame(track, shared)),
+            Note::Clock { handle, clock } => self.with_room(Some(handle.room), |room, shared| room.handle_clock(handle, clock, shared)),
+            Note::Voices { room, voices } => self.with_room(self.key(room), |room, _| room.handle_voices(now, from, voices)),
+            Note::PathIs { path } => {
+                if !self.strays.remember(now, path, from) {
+                    self.shared.counters.add(Counter::StrayTableFull);
+                }
+                Some(())
+            }
+        }
+    }
+
+    /// A datagram of one of our peers that arrived at another worker; it learns where the next ones belong.
+    fn take_stray(&mut self, now: Time, from: WorkerId, path: Path, datagram: &[u8]) -> Option<()> {
+        let mut copy = std::mem::take(&mut self.stray);
+        let bytes = copy.get_mut(..datagram.len());
+        let fits = bytes.map(|bytes| {
+            bytes.copy_from_slice(datagram);
+            self.shared.counters.add(Counter::StrayIn);
+            self.handle_read(now, path, bytes);
+        });
+        self.stray = copy;
+        if Protocol::of(datagram) == Some(Protocol::Stun) && self.shared.demux.path(&path).is_some() {
+            self.shared.say(from, Note::PathIs { path });
+        }
+        fits
+    }
+
+    /// The worker that a datagram belongs to, when it is another one (one port for all workers), and whether it is only said to be.
+    pub fn owner_of(&self, now: Time, path: &Path, datagram: &[u8]) -> Option<(WorkerId, bool)> {
+        if Protocol::of(datagram)? != Protocol::Stun {
+            let ours = self.shared.demux.path(path).is_some();
+            return if ours { None } else { self.strays.owner(now, path).map(|owner| (owner, false)) };
+        }
+        let user = ice::peek_username(datagram).ok().filter(|user| self.shared.demux.user(user).is_none())?;
+        let owner = owner_of_ufrag(user).filter(|owner| *owner != self.shared.worker)?;
+        Some((owner, self.strays.owner(now, path) != Some(owner)))
+    }
+
+    /// Hands over what is for other workers: each packet that they want once, and what rooms have to say.
+    pub fn poll_relay(&mut self, sink: &mut impl RelaySink) {
+        while let Some(key) = self.crossing.pop_front() {
+            self.guarded(key, |room, shared| room.cross(sink, shared));
+            if let Some(room) = self.rooms.get_mut(key) {
+                room.crosses = false;
+            }
+        }
+        while let Some((to, note)) = self.shared.notes.pop_front() {
+            if !relay::send_note(sink, to, &note) {
+                self.shared.counters.add(Counter::RelayDropFull);
+            }
+        }
     }
 
     /// Does what is due by the clock.
@@ -234,6 +347,18 @@ impl Engine {
         Ok((protocol, at))
     }
 
+    fn key(&self, room: RoomId) -> Option<DefaultKey> {
+        self.keys.get(&room).copied()
+    }
+
+    /// Lets a room do something that another worker's message asks for; none when it is not here.
+    fn with_room(&mut self, key: Option<DefaultKey>, act: impl FnOnce(&mut Room, &mut Shared)) -> Option<()> {
+        let key = key.filter(|key| self.rooms.contains_key(*key))?;
+        self.guarded(key, act);
+        self.settle(key);
+        Some(())
+    }
+
     fn room_for(&mut self, command: &Command) -> Option<DefaultKey> {
         if let Some(key) = self.keys.get(&command.room) {
             return Some(*key);
@@ -268,6 +393,7 @@ impl Engine {
 
     fn remove_room(&mut self, key: DefaultKey) {
         if let Some(room) = self.rooms.remove(key) {
+            room.refuse_all(&mut self.shared);
             self.keys.remove(&room.id());
             self.timers.remove(slot_of(key));
         }
@@ -279,6 +405,10 @@ impl Engine {
         if !room.busy && room.has_output() {
             room.busy = true;
             self.busy.push_back(key);
+        }
+        if !room.crosses && room.has_crossing() {
+            room.crosses = true;
+            self.crossing.push_back(key);
         }
         self.timers.set(slot_of(key), room.deadline());
     }

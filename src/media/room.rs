@@ -1,10 +1,11 @@
 //! A room on a worker: all its state in one value, so that it can be dropped as one.
 //!
 //! Split by pace: commands here (negotiation), `packets` (each datagram), `feedback` (what receivers report),
-//! `timers` (what is due by the clock).
+//! `timers` (what is due by the clock), `relay` (what other workers have to do with it).
 
 mod feedback;
 mod packets;
+mod relay;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -17,12 +18,13 @@ use super::engine::Shared;
 use super::outgoing::Outgoing;
 use super::peer::{MOST_MLINES, Peer};
 use super::publish::track::Track;
-use super::route::fanout::Tick;
+use super::route::fanout::{Tick, TickItem};
 use super::route::leg::Moment;
 use super::schedule::Schedule;
 use super::transport::DtlsTransport;
-use crate::base::{BitSet, PeerId, RoomId, Time, TrackId};
+use crate::base::{BitSet, PeerId, RoomId, Time, TrackId, WorkerId};
 use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan, WorkerReport};
+use relay::Elsewhere;
 
 /// A room on a worker.
 pub struct Room {
@@ -46,6 +48,18 @@ pub struct Room {
     /// Tracks whose packets have said a level lately.
     heard: BitSet,
     speakers_due: Time,
+    /// Who speaks has to be said whatever was said before.
+    untold: bool,
+    /// The worker that hears all voices, when it is another one.
+    listener: Option<WorkerId>,
+    /// What other workers hear.
+    elsewhere: Vec<Elsewhere>,
+    /// What this tick brought for other workers.
+    crossing: Vec<TickItem>,
+    /// When demands are due, ours or theirs.
+    relay_due: Time,
+    /// Whether it is in the engine's list of rooms with something for other workers.
+    pub(super) crosses: bool,
 }
 
 impl Room {
@@ -66,6 +80,12 @@ impl Room {
             louder: Vec::new(),
             heard: BitSet::default(),
             speakers_due: Time::NEVER,
+            untold: false,
+            listener: None,
+            elsewhere: Vec::new(),
+            crossing: Vec::new(),
+            relay_due: Time::NEVER,
+            crosses: false,
         }
     }
 
@@ -81,7 +101,7 @@ impl Room {
 
     /// When something is due.
     pub fn deadline(&self) -> Time {
-        self.peers_due.next().min(self.tracks_due.next()).min(self.speakers_due)
+        self.peers_due.next().min(self.tracks_due.next()).min(self.speakers_due).min(self.relay_due)
     }
 
     /// Takes the addresses of all its peers out of the table: the room ends.
@@ -100,8 +120,11 @@ impl Room {
     pub fn add_to(&self, report: &mut WorkerReport) {
         report.rooms += 1;
         report.peers += self.peers.len() as u64;
-        report.tracks += self.tracks.len() as u64;
         for (_, track) in &self.tracks {
+            match track.import {
+                None => report.tracks += 1,
+                Some(_) => report.imports += u64::from(!track.subscribers.is_empty()),
+            }
             // A subscriber gets a track once.
             report.legs += track.subscribers.len() as u64;
             report.memory.caches += track.cache.memory() as u64;
@@ -122,11 +145,22 @@ impl Room {
             RoomCommand::RestartIce { peer, ice } => self.restart_ice(peer, ice, shared),
             RoomCommand::RemovePeer { peer } => self.remove_peer(now, peer, shared),
             RoomCommand::Publish { peer, mline, track } => self.publish(peer, mline, track),
-            RoomCommand::Unpublish { track } => self.unpublish(track),
+            RoomCommand::Import { track, from, source } => self.import(track, from, *source),
+            RoomCommand::Unpublish { track } => {
+                self.refuse(track, shared);
+                self.unpublish(track)
+            }
             RoomCommand::Mute { track, muted } => self.mute(track, muted),
             RoomCommand::Point { peer, mline, source } => self.point(now, peer, mline, source),
+            RoomCommand::Listener { worker } => {
+                self.listen(now, worker, shared.worker);
+                Some(())
+            }
             RoomCommand::Close => Some(()),
+            #[cfg(feature = "fault-hooks")]
+            RoomCommand::Panic => panic!("a fault on purpose"),
         };
+        self.reconsider_relays();
         if known.is_none() {
             shared.counters.add(Counter::CommandUnknown);
         }
@@ -247,6 +281,7 @@ impl Room {
             }
         }
         self.tick.forget_track(index);
+        self.crossing.retain(|item| item.track != index);
         if let Some(peer) = self.peers.get_mut(track.publisher) {
             peer.published[usize::from(track.mline)] = None;
             if let Some(stream) = peer.streams.iter_mut().find(|s| Some(s.ssrc) == track.ssrc) {
@@ -283,7 +318,7 @@ impl Room {
         if self.peers[subscriber].legs[leg].source() == Some(index) {
             return Some(());
         }
-        let plan = self.peers.get(self.tracks[index].publisher)?.receive_plan(self.tracks[index].mline)?.clone();
+        let plan = self.source_plan(index)?.clone();
         self.detach(now, subscriber, leg);
         // One subscriber gets a track once: it moves here from wherever it was.
         if let Some(other) = self.peers[subscriber].leg_of(index) {
@@ -331,8 +366,7 @@ impl Room {
 
     fn recompile_legs_of(&mut self, subscriber: usize) {
         for leg in 0..self.peers[subscriber].legs.len() {
-            let Some(track) = self.peers[subscriber].legs[leg].source().and_then(|t| self.tracks.get(t)) else { continue };
-            let Some(plan) = self.peers.get(track.publisher).and_then(|p| p.receive_plan(track.mline)).cloned() else { continue };
+            let Some(plan) = self.peers[subscriber].legs[leg].source().and_then(|t| self.source_plan(t)).cloned() else { continue };
             self.peers[subscriber].legs[leg].compile(&plan);
         }
     }

@@ -23,10 +23,11 @@ pub struct Workers {
 /// What a report says beside its counters: name, help, value.
 type Reading = (&'static str, &'static str, fn(&WorkerReport) -> f64);
 
-const GAUGES: [Reading; 4] = [
+const GAUGES: [Reading; 5] = [
     ("worker_rooms", "Rooms that the worker holds now.", |r| r.rooms as f64),
     ("worker_peers", "Connections that the worker holds now.", |r| r.peers as f64),
-    ("worker_tracks", "Published tracks that the worker holds now.", |r| r.tracks as f64),
+    ("worker_tracks", "Tracks published to the worker now.", |r| r.tracks as f64),
+    ("worker_imports", "Tracks published to other workers that somebody on this one receives.", |r| r.imports as f64),
     ("worker_legs", "Subscriptions that the worker holds now.", |r| r.legs as f64),
 ];
 
@@ -147,6 +148,12 @@ fn help(name: &'static str) -> &'static str {
         "packets_dropped_total" => "Datagrams and packets dropped, by reason.",
         "forwards_dropped_total" => "Forwards to one subscriber dropped, by reason.",
         "socket_drops_total" => "Datagrams that the socket did not take, by reason.",
+        "relay_packets_total" => "RTP packets that crossed between workers.",
+        "relay_bytes_total" => "Bytes of RTP packets that crossed between workers.",
+        "relay_drops_total" => "Messages between workers dropped, by reason.",
+        "relay_demands_total" => "Times that another worker was told whether a track is wanted.",
+        "stray_datagrams_total" => "Datagrams that arrived at another worker than their peer's, and were handed over.",
+        "stray_table_full_total" => "Paths of other workers' peers that were not remembered.",
         "commands_ignored_total" => "Commands that named something unknown.",
         "room_panics_total" => "Rooms dropped after a fault in their dispatch.",
         "worker_ticks_total" => "Turns of the worker's loop; an idle worker makes none.",

@@ -12,7 +12,7 @@ use crate::control::draw;
 use crate::io::udp::RECEIVE_BATCH;
 use crate::io::{WorkerConfig, spawn};
 use crate::media::transport::DtlsIdentity;
-use crate::port::{EventSender, ReportSlot, WorkerHandle, inbox};
+use crate::port::{EventSender, ReportSlot, WorkerHandle, inbox, rings};
 
 /// The workers, and the certificate that all of them show.
 pub struct Fleet {
@@ -39,10 +39,16 @@ pub fn start(config: &MediaConfig, addresses: &Addresses, events: &EventSender, 
     let fingerprint = identity.fingerprint_sha256();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut workers = Vec::new();
-    for number in 0..config.workers {
+    let mailboxes: Vec<_> = (0..config.workers).map(|_| inbox()).collect::<Result<_, _>>().map_err(|e| failed(config.port, &e))?;
+    let bells: Vec<_> = mailboxes.iter().map(|(_, mailbox)| mailbox.bell().clone()).collect();
+    let mut shared_port = config.port;
+    for ((number, (handle, mailbox)), rings) in (0..).zip(mailboxes).zip(rings(&bells)) {
         let id = WorkerId(number);
-        let port = if config.port == 0 { 0 } else { config.port.saturating_add(number) };
-        let (handle, mailbox) = inbox().map_err(|e| failed(port, &e))?;
+        let port = match (config.single_port, config.port) {
+            (true, _) => shared_port,
+            (false, 0) => 0,
+            (false, first) => first.saturating_add(number),
+        };
         let report = ReportSlot::default();
         let worker = WorkerConfig {
             id,
@@ -52,8 +58,11 @@ pub fn start(config: &MediaConfig, addresses: &Addresses, events: &EventSender, 
             epoch,
             seed: seed(),
             batch: RECEIVE_BATCH,
+            rings,
+            shared_port: config.single_port,
         };
         let port = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
+        shared_port = port;
         let candidates = addresses.announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         workers.push(Worker { id, inbox: handle, report, candidates });
     }

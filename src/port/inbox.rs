@@ -1,29 +1,27 @@
-//! A worker's inbox: a bounded queue, and an eventfd that wakes the worker from its poll.
+//! A worker's inbox: a bounded queue, and the bell that wakes the worker from its poll.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-use rustix::event::{EventfdFlags, eventfd};
-
-use super::COMMANDS;
+use super::{Bell, COMMANDS};
 use crate::contract::Command;
 
 /// The control plane's end: cheap to clone, never blocks.
 #[derive(Clone)]
 pub struct WorkerHandle {
     queue: SyncSender<Command>,
-    wake: Arc<OwnedFd>,
+    bell: Bell,
     woken: Arc<AtomicBool>,
 }
 
 /// The worker's end.
 pub struct Inbox {
     queue: Receiver<Command>,
-    wake: Arc<OwnedFd>,
-    /// The descriptor is readable, or about to be: who sends more need not wake the worker again.
+    bell: Bell,
+    /// The bell was rung for a command, or is about to be: who sends more need not ring again.
     woken: Arc<AtomicBool>,
 }
 
@@ -33,10 +31,10 @@ pub struct Overloaded;
 
 /// A new inbox and the handle to it. Fails when the process has no file descriptor left.
 pub fn inbox() -> io::Result<(WorkerHandle, Inbox)> {
-    let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let bell = Bell::new()?;
     let (sender, receiver) = sync_channel(COMMANDS);
     let woken = Arc::new(AtomicBool::new(false));
-    Ok((WorkerHandle { queue: sender, wake: wake.clone(), woken: woken.clone() }, Inbox { queue: receiver, wake, woken }))
+    Ok((WorkerHandle { queue: sender, bell: bell.clone(), woken: woken.clone() }, Inbox { queue: receiver, bell, woken }))
 }
 
 impl WorkerHandle {
@@ -45,8 +43,7 @@ impl WorkerHandle {
         self.queue.try_send(command).map_err(|_| Overloaded)?;
         // A join is half a dozen commands: one system call and one turn of the worker serve them all.
         if !self.woken.swap(true, Ordering::AcqRel) {
-            // An eventfd write fails only when its counter is full, and then the worker is awake anyway.
-            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+            self.bell.ring();
         }
         Ok(())
     }
@@ -62,14 +59,19 @@ impl Inbox {
         }
     }
 
+    /// What wakes the worker: for commands, and for what other workers leave in its rings.
+    pub const fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
     /// The descriptor that becomes readable when a command comes.
     pub fn wake_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+        self.bell.fd()
     }
 
     /// Makes the descriptor unreadable again; call it before draining with [`Self::next`].
     pub fn clear_wake(&self) {
-        let _ = rustix::io::read(&self.wake, &mut [0u8; 8]);
+        self.bell.clear();
         // After the descriptor, before the queue: whoever finds this still set has put its command where it will be found.
         self.woken.swap(false, Ordering::AcqRel);
     }

@@ -5,8 +5,10 @@
 //! | commands | rooms → worker | [`COMMANDS`] | the sender is told; nothing is lost silently |
 //! | events | worker → rooms | [`EVENTS`] | the worker keeps them and tries again next tick |
 //! | report | worker → metrics | 1 | the newer report replaces the older one |
+//! | rings | worker → worker | [`ring::RING`] bytes | the message is dropped and counted: nobody waits for another worker |
 
 mod inbox;
+pub mod ring;
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use arc_swap::ArcSwap;
 use crate::contract::{Event, WorkerReport};
 
 pub use inbox::{Closed, Inbox, Overloaded, WorkerHandle, inbox};
+pub use ring::{Bell, Rings, rings};
 
 /// Commands that may wait for one worker: a storm of 500 joins into one room makes about 250 a tick.
 pub const COMMANDS: usize = 16_384;

@@ -4,6 +4,7 @@
 
 mod calls;
 mod client;
+mod crossing;
 mod edges;
 mod handshakes;
 mod house;

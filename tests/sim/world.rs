@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use althing::base::{Ntp, RoomId, Time, TrackId};
+use althing::base::{Ntp, RoomId, Time, TrackId, WorkerId};
 use althing::contract::{Command, Counter, Event, MediaKind, RoomCommand, SrtpProfile};
 use althing::media::engine::{Engine, EngineConfig};
 use althing::media::outgoing::Outgoing;
+use althing::media::route::relay::RelaySink;
 use althing::media::transport::{DtlsIdentity, Path};
 
 use crate::client::Client;
@@ -26,6 +27,11 @@ pub struct World {
     pub seed: u64,
     /// Datagrams that the engines have sent.
     pub sent_back: u64,
+    /// Messages that have crossed from worker to worker, and those that found the ring full.
+    pub crossed: u64,
+    pub refused: u64,
+    /// Whether the ring from one worker to another is full.
+    pub full: fn(usize, usize) -> bool,
     /// Says how many allocations this thread has made so far; the test that counts sets it.
     pub allocations: fn() -> u64,
     /// Allocations made by the engine, by what it was doing: datagrams in, packets out, timers.
@@ -42,7 +48,7 @@ impl World {
         let identity = DtlsIdentity::generate().expect("a certificate");
         let epoch = Instant::now();
         let wall_at_zero = Ntp::from_unix(Duration::from_secs(1_700_000_000));
-        let engine = |n| Engine::new(EngineConfig { identity: identity.clone(), epoch, wall_at_zero, seed: seed + n * 1_000 });
+        let engine = |n| Engine::on(WorkerId(n as u16), EngineConfig { identity: identity.clone(), epoch, wall_at_zero, seed: seed + n * 1_000 });
         Self {
             now: Time::ZERO,
             engines: (0..workers).map(engine).collect(),
@@ -54,6 +60,9 @@ impl World {
             events: Vec::new(),
             room: RoomId(1),
             out: Outgoing::for_a_tick(),
+            crossed: 0,
+            refused: 0,
+            full: |_, _| false,
             allocations: || 0,
             allocated: [0; 3],
             seed,
@@ -80,11 +89,57 @@ impl World {
         self.clients.push(client);
     }
 
+    /// A client joins on a worker, as control does it: the room there learns of all tracks of others, and all others of its tracks.
+    pub fn join_on(&mut self, worker: usize, pairs: u8, profile: SrtpProfile) -> usize {
+        let index = self.clients.len();
+        let mut client = Client::new(index, self.seed, profile);
+        client.worker = worker;
+        let peer = client.peer;
+        let first = self.clients.iter().all(|c| c.worker != worker || !c.online);
+        self.command_in(worker, self.room, RoomCommand::AddPeer { peer, transport: Box::new(client.transport()) });
+        self.command_in(worker, self.room, RoomCommand::Negotiate { peer, media: Box::new(client.plan(pairs)) });
+        if first {
+            self.command_in(worker, self.room, RoomCommand::Listener { worker: WorkerId(0) });
+            let others: Vec<usize> = (0..index).filter(|c| self.clients[*c].online && self.clients[*c].worker != worker).collect();
+            others.into_iter().for_each(|other| self.import(other, worker));
+        }
+        for (mline, kind) in [(0, MediaKind::Audio), (1, MediaKind::Video)] {
+            client.publish(self.now, kind);
+            self.command_in(worker, self.room, RoomCommand::Publish { peer, mline, track: track(index, kind) });
+        }
+        self.clients.push(client);
+        for other in (0..self.engines.len()).filter(|w| *w != worker) {
+            if self.clients.iter().any(|c| c.online && c.worker == other) {
+                self.import(index, other);
+            }
+        }
+        index
+    }
+
+    /// Tells a worker of a client's tracks on another one.
+    pub fn import(&mut self, client: usize, to: usize) {
+        let from = WorkerId(self.clients[client].worker as u16);
+        for source in self.clients[client].plan(0).receive {
+            let track = track(client, source.kind);
+            self.command_in(to, self.room, RoomCommand::Import { track, from, source: Box::new(source) });
+        }
+    }
+
+    /// A client's tracks end, on all workers.
+    pub fn unpublish(&mut self, client: usize) {
+        for worker in 0..self.engines.len() {
+            for kind in [MediaKind::Audio, MediaKind::Video] {
+                self.command_in(worker, self.room, RoomCommand::Unpublish { track: track(client, kind) });
+            }
+        }
+    }
+
     /// Points a subscriber's pair at a publisher, or at nobody.
     pub fn point(&mut self, subscriber: usize, pair: u8, publisher: Option<usize>) {
         for (half, kind) in [(0, MediaKind::Audio), (1, MediaKind::Video)] {
             let source = publisher.map(|p| track(p, kind));
-            self.command(RoomCommand::Point { peer: self.clients[subscriber].peer, mline: 2 + pair * 2 + half, source });
+            let what = RoomCommand::Point { peer: self.clients[subscriber].peer, mline: 2 + pair * 2 + half, source };
+            self.command_in(self.clients[subscriber].worker, self.room, what);
         }
     }
 
@@ -100,7 +155,7 @@ impl World {
 
     pub fn leave(&mut self, index: usize) {
         self.clients[index].online = false;
-        self.command(RoomCommand::RemovePeer { peer: self.clients[index].peer });
+        self.command_in(self.clients[index].worker, self.room, RoomCommand::RemovePeer { peer: self.clients[index].peer });
     }
 
     pub fn command(&mut self, what: RoomCommand) {
@@ -192,6 +247,7 @@ impl World {
     }
 
     fn drain(&mut self) {
+        while self.cross() {}
         for worker in 0..self.engines.len() {
             self.give_out(worker);
             while self.engines[worker].has_deferred() {
@@ -200,6 +256,23 @@ impl World {
             }
             self.events.extend(std::iter::from_fn(|| self.engines[worker].poll_event()));
         }
+    }
+
+    /// What the workers have for each other; whether there was anything.
+    fn cross(&mut self) -> bool {
+        let before = self.crossed;
+        for worker in 0..self.engines.len() {
+            let mut ring = Ring { from: worker, full: self.full, messages: Vec::new(), refused: 0 };
+            self.engines[worker].poll_relay(&mut ring);
+            self.refused += ring.refused;
+            for (to, bytes) in ring.messages {
+                self.crossed += 1;
+                let allocations = (self.allocations)();
+                self.engines[to].handle_relay(self.now, WorkerId(worker as u16), &bytes);
+                self.allocated[0] += (self.allocations)() - allocations;
+            }
+        }
+        self.crossed > before
     }
 
     fn give_out(&mut self, worker: usize) {
@@ -217,6 +290,25 @@ impl World {
             }
             self.out.clear();
         }
+    }
+}
+
+/// A ring of the simulation: it takes all, or nothing.
+struct Ring {
+    from: usize,
+    full: fn(usize, usize) -> bool,
+    messages: Vec<(usize, Vec<u8>)>,
+    refused: u64,
+}
+
+impl RelaySink for Ring {
+    fn send(&mut self, to: WorkerId, parts: [&[u8]; 3], _spare: bool) -> bool {
+        if (self.full)(self.from, to.0.into()) {
+            self.refused += 1;
+            return false;
+        }
+        self.messages.push((to.0.into(), parts.concat()));
+        true
     }
 }
 

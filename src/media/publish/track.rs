@@ -3,15 +3,19 @@
 use super::cache::{Cache, CacheSize};
 use super::key_frame::KeyFrames;
 use super::level::SpeechLevel;
-use crate::base::{BitSet, Ntp, Time, TrackId};
-use crate::contract::MediaKind;
+use crate::base::{BitSet, Ntp, Time, TrackId, WorkerId};
+use crate::contract::{MediaKind, ReceivePlan};
+use crate::media::route::relay::{Export, Import};
+
+/// The publisher of an imported track: no index that a room gives.
+pub const ELSEWHERE: usize = usize::MAX;
 
 /// A published track.
 #[derive(Debug)]
 pub struct Track {
     /// Its identity.
     pub id: TrackId,
-    /// Its publisher's index in the room.
+    /// Its publisher's index in the room; [`ELSEWHERE`] when it is imported.
     pub publisher: usize,
     /// The publisher's m-line.
     pub mline: u8,
@@ -37,6 +41,10 @@ pub struct Track {
     pub clock: Option<ClockLine>,
     /// What [`Self::captured_at`] needs to turn that line into our time.
     pub clock_offset: Option<i64>,
+    /// Other workers that have subscribers for it.
+    pub exports: Vec<Export>,
+    /// How it comes from another worker, and its m-line there.
+    pub import: Option<Box<(Import, ReceivePlan)>>,
 }
 
 /// A point on the line of NTP against RTP time, and its slope.
@@ -83,7 +91,15 @@ impl Track {
             level: SpeechLevel::default(),
             clock: None,
             clock_offset: None,
+            exports: Vec::new(),
+            import: None,
         }
+    }
+
+    /// A track that is published on another worker.
+    pub fn imported(id: TrackId, from: WorkerId, source: ReceivePlan) -> Self {
+        let track = Self::new(id, ELSEWHERE, source.mline, source.kind);
+        Self { import: Some(Box::new((Import::new(from), source))), ..track }
     }
 
     /// Packets come from `ssrc` now; another one than before is a new generation.
@@ -101,7 +117,7 @@ impl Track {
 
     /// When its publisher is to be asked for a key frame, if one is wanted and there is somebody to ask.
     pub fn next_ask(&self) -> Option<Time> {
-        self.keys.next_ask().filter(|_| self.ssrc.is_some() && !self.muted)
+        self.keys.next_ask().filter(|_| self.import.is_some() || self.ssrc.is_some() && !self.muted)
     }
 
     /// When a timestamp was captured, in our time. `wall_now` is our wall clock at `now`.

@@ -57,6 +57,28 @@ impl SourceExtensions {
         packet.get(start.into()..)?.get(..self.len(kind))
     }
 
+    /// All of it in bytes, for another worker of this process.
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let (starts, lens) = bytes.split_at_mut(KINDS * 2);
+        starts.as_chunks_mut().0.iter_mut().zip(self.starts).for_each(|(place, start)| *place = start.to_ne_bytes());
+        lens.copy_from_slice(&self.lens);
+        bytes
+    }
+
+    /// What [`Self::to_bytes`] made bytes of.
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let mut read = Self::default();
+        let (starts, lens) = bytes.split_at(KINDS * 2);
+        read.starts.iter_mut().zip(starts.as_chunks().0).for_each(|(start, place)| *start = u16::from_ne_bytes(*place));
+        read.present = read.starts.iter().enumerate().fold(0, |kinds, (kind, start)| if *start == 0 { kinds } else { kinds | 1 << kind });
+        read.lens.copy_from_slice(lens);
+        read
+    }
+
+    /// Bytes that [`Self::to_bytes`] takes.
+    pub const BYTES: usize = KINDS * 3;
+
     fn has(&self, kind: Extension) -> bool {
         self.starts.get(kind as usize).is_some_and(|start| *start != 0)
     }

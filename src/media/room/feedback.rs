@@ -40,7 +40,7 @@ impl Room {
     fn handle_report(&mut self, now: Time, index: usize, packet: Rtcp<'_>, budget: &mut usize, shared: &mut Shared) {
         match packet {
             Rtcp::SenderReport { ssrc, ntp, rtp_timestamp, blocks, .. } => {
-                self.publisher_reports(now, index, ssrc, ntp, rtp_timestamp, shared.wall(now));
+                self.publisher_reports(now, index, ssrc, ntp, rtp_timestamp, shared);
                 self.subscriber_reports(now, index, blocks.into_iter(), shared);
             }
             Rtcp::ReceiverReport { blocks, .. } => self.subscriber_reports(now, index, blocks.into_iter(), shared),
@@ -54,7 +54,8 @@ impl Room {
     }
 
     /// A sender report: the publisher's line of NTP against RTP.
-    fn publisher_reports(&mut self, now: Time, index: usize, ssrc: u32, ntp: Ntp, timestamp: u32, wall: Ntp) {
+    fn publisher_reports(&mut self, now: Time, index: usize, ssrc: u32, ntp: Ntp, timestamp: u32, shared: &mut Shared) {
+        let wall = shared.wall(now);
         let Some(peer) = self.peers.get_mut(index) else { return };
         let Ok(place) = peer.streams.binary_search_by_key(&ssrc, |s| s.ssrc) else { return };
         peer.streams[place].reception.sender_report(now, ntp);
@@ -74,6 +75,7 @@ impl Room {
         {
             track.clock = Some(ClockLine { ntp, timestamp, clock_rate });
             track.clock_offset = clock_offset;
+            Self::tell_clock(track, shared);
         }
     }
 

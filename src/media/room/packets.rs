@@ -155,6 +155,7 @@ impl Room {
             if let Some(at) = track.next_ask() {
                 self.tracks_due.sooner(track_index, at);
             }
+            Self::tell_clock(track, shared);
         }
         if received.gap_too_large {
             // Its jump is not its subscribers' jump: one that misses the packet after a few such could no longer tell the rollover counter.
@@ -169,7 +170,9 @@ impl Room {
         let generation = track.generation;
         let Some((codec_index, codec)) = received.codec else {
             // Nothing to forward, and nobody shall ask for it: subscribers close the gap.
-            self.tick.push(TickItem { track: track_index, sequence: received.sequence, generation, skipped: true }, &track.subscribers);
+            let item = TickItem { track: track_index, sequence: received.sequence, generation, skipped: true };
+            self.tick.push(item, &track.subscribers);
+            Self::note_crossing(&mut self.crossing, track, item);
             return Err(Counter::DropPadding);
         };
         if track.muted {
@@ -203,7 +206,9 @@ impl Room {
             vp8: if codec == Codec::Vp8 { vp8::Descriptor::parse(payload) } else { None },
         };
         track.cache.insert(meta, packet);
-        self.tick.push(TickItem { track: track_index, sequence: received.sequence, generation, skipped: false }, &track.subscribers);
+        let item = TickItem { track: track_index, sequence: received.sequence, generation, skipped: false };
+        self.tick.push(item, &track.subscribers);
+        Self::note_crossing(&mut self.crossing, track, item);
         Ok(())
     }
 

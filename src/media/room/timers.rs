@@ -12,6 +12,7 @@ use crate::media::packet::rtcp::{Compound, MAX_COUNT, ReportBlock};
 use crate::media::peer::Peer;
 use crate::media::publish::key_frame::KeyFrames;
 use crate::media::publish::stream::StreamKind;
+use crate::media::route::relay::{MOST_VOICES, Note, Voices};
 
 /// Sender and receiver reports go out so often (RFC 3550 section 6.2 allows less with feedback profiles).
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -32,8 +33,6 @@ const REMB: Bitrate = Bitrate::kbps(5_000);
 const RETRY_UNKNOWN: Duration = Duration::from_millis(80);
 /// While so many events wait for control, nobody is told who speaks.
 const MOST_WAITING_EVENTS: usize = 1_024;
-/// Speakers named at most.
-const MOST_SPEAKERS: usize = 8;
 
 /// When a peer that comes now reports for the first time: at its own phase of the second, the same for good.
 pub(super) fn first_report(now: Time, id: PeerId) -> Time {
@@ -58,6 +57,7 @@ impl Room {
             self.key_frame_turn(now, track, shared);
         }
         self.speak(now, shared);
+        self.relays(now, shared);
     }
 
     fn peer_turn(&mut self, now: Time, index: usize, shared: &mut Shared) {
@@ -107,7 +107,7 @@ impl Room {
         for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
             if let Some(track) = self.tracks.get_mut(track) {
                 track.keys.want();
-                has_begun |= track.ssrc.is_some();
+                has_begun |= track.ssrc.is_some() || track.import.is_some();
             }
         }
         // A track from which nothing has ever come is asked when it begins: until then nobody need wake for it.
@@ -115,20 +115,26 @@ impl Room {
         self.key_frames_due(index);
     }
 
-    /// Sends a track's publisher the key frame request that is due.
+    /// Asks a track's publisher (or the worker that it is on) for the key frame that is due.
     fn key_frame_turn(&mut self, now: Time, index: usize, shared: &mut Shared) {
         let Some(track) = self.tracks.get_mut(index) else { return };
-        let (Some(ssrc), false) = (track.ssrc, track.muted) else { return };
-        let Some(peer) = self.peers.get_mut(track.publisher) else { return };
-        if track.keys.ask(now) {
-            let fir = !peer.receive_plan(track.mline).is_some_and(|p| p.codecs.iter().any(|c| c.feedback.pli));
-            let number = peer.next_fir(fir);
-            shared.counters.add(Counter::KeyFrameRequestOut);
-            send_rtcp(
-                peer,
-                shared,
-                |own, compound| if fir { compound.full_intra_request(own, ssrc, number) } else { compound.picture_loss(own, ssrc) },
-            );
+        if let Some((import, _)) = track.import.as_deref() {
+            if track.keys.ask(now) {
+                shared.say(import.from, Note::KeyFrame { room: self.id, track: track.id });
+            }
+        } else {
+            let (Some(ssrc), false) = (track.ssrc, track.muted) else { return };
+            let Some(peer) = self.peers.get_mut(track.publisher) else { return };
+            if track.keys.ask(now) {
+                let fir = !peer.receive_plan(track.mline).is_some_and(|p| p.codecs.iter().any(|c| c.feedback.pli));
+                let number = peer.next_fir(fir);
+                shared.counters.add(Counter::KeyFrameRequestOut);
+                send_rtcp(
+                    peer,
+                    shared,
+                    |own, compound| if fir { compound.full_intra_request(own, ssrc, number) } else { compound.picture_loss(own, ssrc) },
+                );
+            }
         }
         if let Some(at) = track.next_ask() {
             self.tracks_due.set(index, at.max(now + SHORTEST_TURN));
@@ -201,18 +207,30 @@ impl Room {
             speaking.extend(track.and_then(|t| Some((t.id, t.level.speaking(now)?))));
             from = index + 1;
         }
+        let others_speak = self.listener.is_none() && Self::add_voices(&mut self.elsewhere, now, &mut speaking);
         speaking.sort_unstable_by_key(|(id, level)| (*level, *id));
-        speaking.truncate(MOST_SPEAKERS);
-        // Levels, and so the order, move all the time: only who speaks is news.
-        let same = speaking.len() == self.speakers.len() && speaking.iter().all(|(id, _)| self.speakers.iter().any(|(known, _)| known == id));
-        // Control that does not listen is told when it does: the list of speakers is kept back, never queued without end.
-        let kept_back = !same && shared.events.len() >= MOST_WAITING_EVENTS;
-        if !same && !kept_back {
-            self.speakers.clone_from(&speaking);
-            shared.events.push_back(Event::Speakers { room: self.id, speaking: speaking.clone() });
+        speaking.truncate(MOST_VOICES);
+        let mut kept_back = false;
+        if let Some(listener) = self.listener {
+            // Levels are for the listener to compare, so they are said again and again; silence is said once.
+            if !speaking.is_empty() || !self.speakers.is_empty() {
+                self.speakers.clone_from(&speaking);
+                shared.say(listener, Note::Voices { room: self.id, voices: Voices::new(&speaking) });
+            }
+        } else {
+            // Levels, and so the order, move all the time: only who speaks is news.
+            let same = speaking.len() == self.speakers.len() && speaking.iter().all(|(id, _)| self.speakers.iter().any(|(known, _)| known == id));
+            // Control that does not listen is told when it does: the list of speakers is kept back, never queued without end.
+            kept_back = (!same || self.untold) && shared.events.len() >= MOST_WAITING_EVENTS;
+            if (!same || self.untold) && !kept_back {
+                self.untold = false;
+                self.speakers.clone_from(&speaking);
+                shared.events.push_back(Event::Speakers { room: self.id, speaking: speaking.clone() });
+            }
         }
         self.louder = speaking;
-        self.speakers_due = if kept_back || !self.heard.is_empty() { now + SPEAKERS_EVERY } else { Time::NEVER };
+        let again = kept_back || others_speak || !self.heard.is_empty();
+        self.speakers_due = if again { now + SPEAKERS_EVERY } else { Time::NEVER };
     }
 }
 

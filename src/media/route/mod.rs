@@ -2,3 +2,5 @@
 
 pub mod fanout;
 pub mod leg;
+pub mod relay;
+pub mod strays;

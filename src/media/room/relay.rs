@@ -1,0 +1,282 @@
+//! A room that lives on several workers: imported tracks, who wants them, packets that cross, and who is heard by all.
+
+use std::time::Duration;
+
+use super::Room;
+use crate::base::{Time, TrackId, WorkerId};
+use crate::contract::{Counter, MediaKind, ReceivePlan};
+use crate::media::engine::Shared;
+use crate::media::publish::cache::PacketMeta;
+use crate::media::publish::holes::MOST_HOLES;
+use crate::media::publish::track::{ClockLine, Track};
+use crate::media::route::fanout::TickItem;
+use crate::media::route::relay::{self, Continuity, Export, Handle, Note, RelaySink, Voices};
+
+/// A demand that nothing has come of is repeated after this, and after twice as long each time up to [`REFRESH`].
+const RETRY: Duration = Duration::from_millis(500);
+/// A demand is repeated so often while packets flow. Less costs messages, more lets packets cross for longer that nobody wants.
+const REFRESH: Duration = Duration::from_secs(2);
+/// A demand that is not repeated for so long has ended: three repetitions were lost.
+const EXPIRY: Duration = Duration::from_millis(6_500);
+/// What another worker heard counts for so long: two of its reports were lost.
+const VOICES_STALE: Duration = Duration::from_millis(700);
+
+/// Voices that another worker hears.
+#[derive(Debug)]
+pub(super) struct Elsewhere {
+    worker: WorkerId,
+    at: Time,
+    voices: Voices,
+}
+
+impl Room {
+    /// A track of another worker, which may be pointed at from now on.
+    pub(super) fn import(&mut self, id: TrackId, from: WorkerId, source: ReceivePlan) -> Option<()> {
+        let Some(index) = self.track_index(id) else {
+            let index = self.tracks.insert(Track::imported(id, from, source));
+            self.track_of.insert(id, index);
+            return Some(());
+        };
+        let track = &mut self.tracks[index];
+        let (import, before) = &mut **track.import.as_mut()?;
+        (import.from, *before) = (from, source);
+        let (_, source) = &**track.import.as_ref()?;
+        for subscriber in track.subscribers.iter() {
+            let Some(peer) = self.peers.get_mut(subscriber) else { continue };
+            if let Some(leg) = peer.leg_of(index) {
+                peer.legs[leg].compile(source);
+            }
+        }
+        Some(())
+    }
+
+    /// An imported track ends: its publisher's worker need not send it any more.
+    pub(super) fn refuse(&mut self, id: TrackId, shared: &mut Shared) {
+        let Some(index) = self.track_index(id) else { return };
+        let note = self.demand(index, false);
+        if let Some((import, _)) = self.tracks[index].import.as_deref()
+            && import.wanted
+            && let Some(note) = note
+        {
+            shared.say(import.from, note);
+        }
+    }
+
+    /// The room ends here: nobody need send its tracks any more.
+    pub fn refuse_all(&self, shared: &mut Shared) {
+        for (index, track) in &self.tracks {
+            if let Some((import, _)) = track.import.as_deref().filter(|(import, _)| import.wanted)
+                && let Some(note) = self.demand(index, false)
+            {
+                shared.say(import.from, note);
+            }
+        }
+    }
+
+    fn demand(&self, index: usize, wanted: bool) -> Option<Note> {
+        let track = self.tracks.get(index)?.id;
+        let handle = Handle { room: self.key, index: index as u32, track };
+        Some(Note::Demand { room: self.id, track, wanted, handle })
+    }
+
+    /// The m-line that a track comes from, here or elsewhere, as it was negotiated.
+    pub(super) fn source_plan(&self, index: usize) -> Option<&ReceivePlan> {
+        let track = self.tracks.get(index)?;
+        match track.import.as_deref() {
+            Some((_, source)) => Some(source),
+            None => self.peers.get(track.publisher)?.receive_plan(track.mline),
+        }
+    }
+
+    /// Something of what crosses may have changed: it is looked at in this turn.
+    pub(super) fn reconsider_relays(&mut self) {
+        if self.tracks.iter().any(|(_, t)| t.import.is_some()) {
+            self.relay_due = Time::ZERO;
+        }
+    }
+
+    /// Says what is wanted of other workers and forgets what they want no longer.
+    pub(super) fn relays(&mut self, now: Time, shared: &mut Shared) {
+        if self.relay_due > now {
+            return;
+        }
+        let mut next = Time::NEVER;
+        for index in 0..self.tracks.capacity() {
+            let note = |wanted| self.demand(index, wanted);
+            let (want, refuse) = (note(true), note(false));
+            let Some(track) = self.tracks.get_mut(index) else { continue };
+            track.exports.retain(|export| export.until > now);
+            next = track.exports.iter().map(|export| export.until).fold(next, Time::min);
+            let wanted = !track.subscribers.is_empty();
+            let Some((import, _)) = track.import.as_deref_mut() else { continue };
+            if (wanted != import.wanted || wanted && import.demand_due <= now)
+                && let Some(note) = if wanted { want } else { refuse }
+            {
+                shared.say(import.from, note);
+                shared.counters.add(Counter::RelayDemand);
+                import.wanted = wanted;
+                import.demand_due = now + if import.unanswered == 0 { REFRESH } else { (RETRY * (1 << import.unanswered.min(3)) / 2).min(REFRESH) };
+                import.unanswered = import.unanswered.saturating_add(1);
+            }
+            if wanted {
+                next = next.min(import.demand_due);
+            }
+        }
+        self.relay_due = next;
+    }
+
+    /// Another worker wants a track of ours, or does no longer.
+    pub fn handle_demand(&mut self, now: Time, from: WorkerId, id: TrackId, wanted: bool, handle: Handle, shared: &mut Shared) {
+        // Before the track is published here, or after it has ended: the demand is repeated.
+        let Some(index) = self.track_index(id) else { return shared.counters.add(Counter::RelayDropStale) };
+        let track = &mut self.tracks[index];
+        if track.import.is_some() {
+            return shared.counters.add(Counter::RelayDropStale);
+        }
+        let before = track.exports.iter().position(|export| export.worker == from);
+        if let Some(before) = before {
+            track.exports.swap_remove(before);
+        }
+        if !wanted {
+            return;
+        }
+        let export = Export { worker: from, handle, until: now + EXPIRY };
+        track.exports.push(export);
+        if before.is_none()
+            && let (Some(line), Some(offset)) = (track.clock, track.clock_offset)
+        {
+            shared.say(from, Note::Clock { handle, clock: Some((line, offset)) });
+        }
+        self.relay_due = self.relay_due.min(export.until);
+    }
+
+    /// Somebody on another worker needs a key frame.
+    pub fn handle_key_frame(&mut self, id: TrackId, shared: &mut Shared) {
+        let Some(index) = self.track_index(id) else { return shared.counters.add(Counter::RelayDropStale) };
+        if self.tracks[index].kind == MediaKind::Video {
+            self.tracks[index].keys.want();
+            self.key_frame_due(index);
+        }
+    }
+
+    /// Hands what has come to the workers that want it, each packet once to each.
+    pub fn cross(&mut self, sink: &mut impl RelaySink, shared: &mut Shared) {
+        for item in self.crossing.drain(..) {
+            let Some(track) = self.tracks.get(item.track) else { continue };
+            for export in &track.exports {
+                let (sent, bytes) = if item.skipped {
+                    (relay::send_skipped(sink, export.worker, export.handle, item.sequence, item.generation), 0)
+                } else {
+                    let Some(packet) = track.cache.get(item.sequence).filter(|p| p.meta.generation == item.generation) else { continue };
+                    (relay::send_packet(sink, export.worker, export.handle, packet), packet.header.len() + packet.payload.len())
+                };
+                if !sent {
+                    shared.counters.add(Counter::RelayDropFull);
+                } else if !item.skipped {
+                    shared.counters.add(Counter::RelayOut);
+                    shared.counters.add_many(Counter::RelayBytesOut, bytes as u64);
+                }
+            }
+        }
+    }
+
+    /// Whether anything waits for [`Self::cross`].
+    pub fn has_crossing(&self) -> bool {
+        !self.crossing.is_empty()
+    }
+
+    /// Other workers want this item too.
+    pub(super) fn note_crossing(crossing: &mut Vec<TickItem>, track: &Track, item: TickItem) {
+        if !track.exports.is_empty() {
+            crossing.push(item);
+        }
+    }
+
+    /// The publisher's clock is known, or known no longer.
+    pub(super) fn tell_clock(track: &Track, shared: &mut Shared) {
+        for export in &track.exports {
+            shared.say(export.worker, Note::Clock { handle: export.handle, clock: track.clock.zip(track.clock_offset) });
+        }
+    }
+
+    /// A packet of an imported track: into its cache, and into the tick.
+    pub fn handle_relayed(&mut self, now: Time, from: WorkerId, handle: Handle, meta: PacketMeta, packet: &[u8], shared: &mut Shared) {
+        shared.counters.add(Counter::RelayIn);
+        shared.counters.add_many(Counter::RelayBytesIn, packet.len() as u64);
+        let Some(index) = self.follow(now, from, handle, (meta.generation, meta.sequence), shared) else {
+            return shared.counters.add(Counter::RelayDropStale);
+        };
+        let track = &mut self.tracks[index];
+        if meta.starts_key_frame {
+            track.keys.began();
+        }
+        let (sequence, generation) = (meta.sequence, track.generation);
+        track.cache.insert(PacketMeta { generation, arrived: now, ..meta }, packet);
+        self.tick.push(TickItem { track: index, sequence, generation, skipped: false }, &track.subscribers);
+    }
+
+    /// A number of an imported track that will never come as a packet.
+    pub fn handle_skipped(&mut self, now: Time, from: WorkerId, handle: Handle, generation: u32, sequence: u64, shared: &mut Shared) {
+        let Some(index) = self.follow(now, from, handle, (generation, sequence), shared) else { return };
+        let track = &self.tracks[index];
+        self.tick.push(TickItem { track: index, sequence, generation: track.generation, skipped: true }, &track.subscribers);
+    }
+
+    /// The imported track that a number belongs to; none when it is not here, or nobody wants it.
+    fn follow(&mut self, now: Time, from: WorkerId, handle: Handle, (generation, sequence): (u32, u64), shared: &mut Shared) -> Option<usize> {
+        let index = handle.index as usize;
+        let refusal = self.demand(index, false)?;
+        let track = self.tracks.get_mut(index).filter(|t| t.id == handle.track)?;
+        let (import, _) = track.import.as_deref_mut().filter(|(import, _)| import.from == from)?;
+        if track.subscribers.is_empty() {
+            if import.refusal_due <= now {
+                import.refusal_due = now + RETRY;
+                shared.say(from, refusal);
+                shared.counters.add(Counter::RelayDemand);
+            }
+            return None;
+        }
+        let continuity = import.follow(generation, sequence, MOST_HOLES as u64);
+        if continuity != Continuity::GoesOn {
+            // As with a publisher's own jump: its subscribers begin anew, and never follow it in their numbers.
+            track.generation = track.generation.wrapping_add(1);
+        }
+        if continuity == Continuity::Broken && track.kind == MediaKind::Video {
+            track.keys.want();
+            self.key_frame_due(index);
+        }
+        Some(index)
+    }
+
+    /// What another worker knows of the publisher's clock.
+    pub fn handle_clock(&mut self, handle: Handle, clock: Option<(ClockLine, i64)>, shared: &mut Shared) {
+        let track = self.tracks.get_mut(handle.index as usize).filter(|t| t.id == handle.track && t.import.is_some());
+        let Some(track) = track else { return shared.counters.add(Counter::RelayDropStale) };
+        (track.clock, track.clock_offset) = clock.unzip();
+    }
+
+    /// What another worker hears; it counts when this one listens for all.
+    pub fn handle_voices(&mut self, now: Time, from: WorkerId, voices: Voices) {
+        match self.elsewhere.iter_mut().find(|e| e.worker == from) {
+            Some(heard) => (heard.at, heard.voices) = (now, voices),
+            None => self.elsewhere.push(Elsewhere { worker: from, at: now, voices }),
+        }
+        self.speakers_due = self.speakers_due.min(now);
+    }
+
+    /// The worker that hears all voices.
+    pub(super) fn listen(&mut self, now: Time, worker: WorkerId, own: WorkerId) {
+        let listens = worker == own;
+        self.listener = (!listens).then_some(worker);
+        // Whoever said who speaks before may have said something else.
+        self.untold = listens;
+        self.speakers_due = self.speakers_due.min(now);
+    }
+
+    /// Adds what other workers hear now; whether any of them may be heard yet.
+    pub(super) fn add_voices(elsewhere: &mut Vec<Elsewhere>, now: Time, speaking: &mut Vec<(TrackId, u8)>) -> bool {
+        elsewhere.retain(|e| now.since(e.at) < VOICES_STALE);
+        speaking.extend(elsewhere.iter().flat_map(|e| e.voices.iter()));
+        elsewhere.iter().any(|e| !e.voices.is_empty())
+    }
+}

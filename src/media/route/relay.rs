@@ -1,0 +1,448 @@
+//! What workers say to each other about a room that lives on several: packets, and who wants them.
+//!
+//! ```text
+//! importer ─► exporter   Demand (a track is wanted, and where its packets are to be put), KeyFrame
+//! exporter ─► importer   Packet, Skipped, Clock
+//! all      ─► listener   Voices
+//! ```
+//!
+//! All of it is soft state: a message that is lost is said again, so that a full ring costs staleness and nothing else.
+//! Rooms and tracks are named by identity, packets by the [`Handle`] that the importer gave: nothing is hashed for one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use slotmap::{DefaultKey, Key, KeyData};
+
+use crate::base::{Ntp, RoomId, Time, TrackId, WorkerId};
+use crate::media::packet::vp8;
+use crate::media::publish::cache::{CachedPacket, PacketMeta};
+use crate::media::publish::track::ClockLine;
+use crate::media::rewrite::SourceExtensions;
+use crate::media::transport::Path;
+
+/// Voices that one message names: as many as are ever said to speak.
+pub const MOST_VOICES: usize = 8;
+/// Bytes of the longest message without its packet.
+const HEAD: usize = 128;
+
+/// Takes messages for other workers.
+pub trait RelaySink {
+    /// Takes a message for a worker, in three parts; false when there is no room for it, and it is lost. What may be spared is
+    /// refused earlier than the rest.
+    fn send(&mut self, to: WorkerId, parts: [&[u8]; 3], spare: bool) -> bool;
+}
+
+/// Where an importer keeps a track: what its packets are addressed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    /// The room's key in the importer's engine.
+    pub room: DefaultKey,
+    /// The track's index in that room.
+    pub index: u32,
+    /// The track: the index may be another's by now.
+    pub track: TrackId,
+}
+
+/// What a room says to another worker, packets excepted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Note {
+    /// Whether the sender has subscribers for a track.
+    Demand {
+        /// The room.
+        room: RoomId,
+        /// The track.
+        track: TrackId,
+        /// Whether it is wanted.
+        wanted: bool,
+        /// Where its packets are to be put.
+        handle: Handle,
+    },
+    /// Somebody at the sender needs a key frame.
+    KeyFrame {
+        /// The room.
+        room: RoomId,
+        /// The track.
+        track: TrackId,
+    },
+    /// The publisher's line of NTP against RTP, and its offset to our wall clock; none when it is not known any more.
+    Clock {
+        /// Whose.
+        handle: Handle,
+        /// The line and the offset in microseconds.
+        clock: Option<(ClockLine, i64)>,
+    },
+    /// Who speaks at the sender, loudest first.
+    Voices {
+        /// The room.
+        room: RoomId,
+        /// Audio level in −dBov of each.
+        voices: Voices,
+    },
+    /// What comes on this path is the sender's: one of its checks has passed there (one port for all workers).
+    PathIs {
+        /// The path.
+        path: Path,
+    },
+}
+
+/// Who speaks, and how loud (−dBov).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Voices {
+    count: u8,
+    list: [(TrackId, u8); MOST_VOICES],
+}
+
+impl Voices {
+    /// The first [`MOST_VOICES`] of a list.
+    pub fn new(speaking: &[(TrackId, u8)]) -> Self {
+        let mut voices = Self::default();
+        for (place, voice) in voices.list.iter_mut().zip(speaking) {
+            *place = *voice;
+            voices.count += 1;
+        }
+        voices
+    }
+
+    /// Each track with its level.
+    pub fn iter(&self) -> impl Iterator<Item = (TrackId, u8)> + '_ {
+        self.list.iter().take(self.count.into()).copied()
+    }
+
+    /// Whether nobody speaks.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// A message as it is read.
+#[derive(Debug)]
+pub enum Message<'a> {
+    /// A packet of a track.
+    Packet {
+        /// Where it belongs.
+        handle: Handle,
+        /// What is known of it; [`PacketMeta::arrived`] is for the reader to say.
+        meta: PacketMeta,
+        /// Header and payload.
+        packet: &'a [u8],
+    },
+    /// A number of a track that will never come as a packet.
+    Skipped {
+        /// Where it belongs.
+        handle: Handle,
+        /// The number.
+        sequence: u64,
+        /// The generation that it belongs to.
+        generation: u32,
+    },
+    /// Anything else.
+    Note(Note),
+    /// A datagram of one of the reader's peers that arrived at the sender (one port for all workers).
+    Stray {
+        /// How it came.
+        path: Path,
+        /// The datagram.
+        datagram: &'a [u8],
+    },
+}
+
+const PACKET: u8 = 1;
+const SKIPPED: u8 = 2;
+const DEMAND: u8 = 3;
+const KEY_FRAME: u8 = 4;
+const CLOCK: u8 = 5;
+const VOICES: u8 = 6;
+const PATH_IS: u8 = 7;
+const STRAY: u8 = 8;
+
+const MARKER: u8 = 1;
+const STARTS_KEY_FRAME: u8 = 2;
+const IS_VP8: u8 = 4;
+
+/// Hands a packet over: one copy, from the cache into the ring.
+pub fn send_packet(sink: &mut impl RelaySink, to: WorkerId, handle: Handle, packet: CachedPacket<'_>) -> bool {
+    let meta = packet.meta;
+    let flags = u8::from(meta.marker) * MARKER | u8::from(meta.starts_key_frame) * STARTS_KEY_FRAME | u8::from(meta.vp8.is_some()) * IS_VP8;
+    let mut head = Writer::new(PACKET);
+    head.handle(handle);
+    head.put(meta.sequence.to_ne_bytes());
+    head.put(meta.generation.to_ne_bytes());
+    head.put(meta.timestamp.to_ne_bytes());
+    head.put([flags, meta.codec]);
+    head.put(meta.header_len.to_ne_bytes());
+    head.put(meta.extensions.to_bytes());
+    sink.send(to, [head.bytes(), packet.header, packet.payload], false)
+}
+
+/// Hands over that a number is to be skipped.
+pub fn send_skipped(sink: &mut impl RelaySink, to: WorkerId, handle: Handle, sequence: u64, generation: u32) -> bool {
+    let mut head = Writer::new(SKIPPED);
+    head.handle(handle);
+    head.put(sequence.to_ne_bytes());
+    head.put(generation.to_ne_bytes());
+    sink.send(to, [head.bytes(), &[], &[]], false)
+}
+
+/// Hands over what a room says.
+pub fn send_note(sink: &mut impl RelaySink, to: WorkerId, note: &Note) -> bool {
+    let mut head;
+    match note {
+        Note::Demand { room, track, wanted, handle } => {
+            head = Writer::new(DEMAND);
+            head.put(room.0.to_ne_bytes());
+            head.put(track.0.to_ne_bytes());
+            head.put([u8::from(*wanted)]);
+            head.handle(*handle);
+        }
+        Note::KeyFrame { room, track } => {
+            head = Writer::new(KEY_FRAME);
+            head.put(room.0.to_ne_bytes());
+            head.put(track.0.to_ne_bytes());
+        }
+        Note::Clock { handle, clock } => {
+            head = Writer::new(CLOCK);
+            head.handle(*handle);
+            head.put([u8::from(clock.is_some())]);
+            let (line, offset) = clock.unwrap_or((ClockLine { ntp: Ntp(0), timestamp: 0, clock_rate: 0 }, 0));
+            head.put(line.ntp.0.to_ne_bytes());
+            head.put(line.timestamp.to_ne_bytes());
+            head.put(line.clock_rate.to_ne_bytes());
+            head.put(offset.to_ne_bytes());
+        }
+        Note::Voices { room, voices } => {
+            head = Writer::new(VOICES);
+            head.put(room.0.to_ne_bytes());
+            for (track, level) in voices.iter() {
+                head.put(track.0.to_ne_bytes());
+                head.put([level]);
+            }
+        }
+        Note::PathIs { path } => {
+            head = Writer::new(PATH_IS);
+            head.path(*path);
+        }
+    }
+    sink.send(to, [head.bytes(), &[], &[]], false)
+}
+
+/// Hands a datagram over that is another worker's; one of an outsider may be spared.
+pub fn send_stray(sink: &mut impl RelaySink, to: WorkerId, path: Path, datagram: &[u8], spare: bool) -> bool {
+    let mut head = Writer::new(STRAY);
+    head.path(path);
+    sink.send(to, [head.bytes(), datagram, &[]], spare)
+}
+
+impl<'a> Message<'a> {
+    /// Reads a message; `None` when it is none that this version writes.
+    pub fn read(message: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader(message);
+        let [kind] = reader.take()?;
+        Some(match kind {
+            PACKET => {
+                let handle = reader.handle()?;
+                let (sequence, generation) = (u64::from_ne_bytes(reader.take()?), u32::from_ne_bytes(reader.take()?));
+                let timestamp = u32::from_ne_bytes(reader.take()?);
+                let [flags, codec] = reader.take()?;
+                let header_len = u16::from_ne_bytes(reader.take()?);
+                let extensions = SourceExtensions::from_bytes(&reader.take()?);
+                let packet = reader.0;
+                let payload = packet.get(usize::from(header_len)..)?;
+                let meta = PacketMeta {
+                    sequence,
+                    generation,
+                    arrived: Time::ZERO,
+                    timestamp,
+                    marker: flags & MARKER != 0,
+                    codec,
+                    starts_key_frame: flags & STARTS_KEY_FRAME != 0,
+                    header_len,
+                    extensions,
+                    vp8: if flags & IS_VP8 != 0 { vp8::Descriptor::parse(payload) } else { None },
+                };
+                Message::Packet { handle, meta, packet }
+            }
+            SKIPPED => Message::Skipped {
+                handle: reader.handle()?,
+                sequence: u64::from_ne_bytes(reader.take()?),
+                generation: u32::from_ne_bytes(reader.take()?),
+            },
+            STRAY => Message::Stray { path: reader.path()?, datagram: reader.0 },
+            other => Message::Note(reader.note(other)?),
+        })
+    }
+}
+
+/// Writes the head of a message.
+struct Writer {
+    bytes: [u8; HEAD],
+    len: usize,
+}
+
+impl Writer {
+    fn new(kind: u8) -> Self {
+        let mut bytes = [0; HEAD];
+        bytes[0] = kind;
+        Self { bytes, len: 1 }
+    }
+
+    fn put<const N: usize>(&mut self, value: [u8; N]) {
+        if let Some(place) = self.bytes.get_mut(self.len..self.len + N) {
+            place.copy_from_slice(&value);
+            self.len += N;
+        }
+    }
+
+    fn handle(&mut self, handle: Handle) {
+        self.put(handle.room.data().as_ffi().to_ne_bytes());
+        self.put(handle.index.to_ne_bytes());
+        self.put(handle.track.0.to_ne_bytes());
+    }
+
+    fn path(&mut self, path: Path) {
+        self.put([path.local]);
+        self.put(path.remote.port().to_ne_bytes());
+        match path.remote {
+            SocketAddr::V4(v4) => {
+                self.put([4]);
+                self.put(v4.ip().octets());
+            }
+            SocketAddr::V6(v6) => {
+                self.put([6]);
+                self.put(v6.ip().octets());
+                self.put(v6.scope_id().to_ne_bytes());
+            }
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Reads what a [`Writer`] wrote.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (value, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*value)
+    }
+
+    fn room(&mut self) -> Option<RoomId> {
+        Some(RoomId(u64::from_ne_bytes(self.take()?)))
+    }
+
+    fn track(&mut self) -> Option<TrackId> {
+        Some(TrackId(u64::from_ne_bytes(self.take()?)))
+    }
+
+    fn handle(&mut self) -> Option<Handle> {
+        let room = DefaultKey::from(KeyData::from_ffi(u64::from_ne_bytes(self.take()?)));
+        Some(Handle { room, index: u32::from_ne_bytes(self.take()?), track: self.track()? })
+    }
+
+    fn path(&mut self) -> Option<Path> {
+        let [local] = self.take()?;
+        let port = u16::from_ne_bytes(self.take()?);
+        let remote = match self.take()? {
+            [4] => SocketAddr::new(IpAddr::V4(Ipv4Addr::from(self.take::<4>()?)), port),
+            _ => {
+                let ip = Ipv6Addr::from(self.take::<16>()?);
+                SocketAddr::V6(SocketAddrV6::new(ip, port, 0, u32::from_ne_bytes(self.take()?)))
+            }
+        };
+        Some(Path { local, remote })
+    }
+
+    fn note(&mut self, kind: u8) -> Option<Note> {
+        Some(match kind {
+            DEMAND => Note::Demand { room: self.room()?, track: self.track()?, wanted: self.take()? == [1], handle: self.handle()? },
+            KEY_FRAME => Note::KeyFrame { room: self.room()?, track: self.track()? },
+            CLOCK => {
+                let handle = self.handle()?;
+                let known = self.take()? == [1];
+                let ntp = Ntp(u64::from_ne_bytes(self.take()?));
+                let line = ClockLine { ntp, timestamp: u32::from_ne_bytes(self.take()?), clock_rate: u32::from_ne_bytes(self.take()?) };
+                let offset = i64::from_ne_bytes(self.take()?);
+                Note::Clock { handle, clock: known.then_some((line, offset)) }
+            }
+            VOICES => {
+                let room = self.room()?;
+                let mut voices = Voices::default();
+                for place in &mut voices.list {
+                    let (Some(track), Some([level])) = (self.track(), self.take()) else { break };
+                    *place = (track, level);
+                    voices.count += 1;
+                }
+                Note::Voices { room, voices }
+            }
+            PATH_IS => Note::PathIs { path: self.path()? },
+            _ => return None,
+        })
+    }
+}
+
+/// A worker that has subscribers for one of our tracks.
+#[derive(Clone, Copy, Debug)]
+pub struct Export {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Where it wants the packets.
+    pub handle: Handle,
+    /// Unless it says again that it wants them, they end then.
+    pub until: Time,
+}
+
+/// What an imported track is beside a track.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The worker of its publisher.
+    pub from: WorkerId,
+    /// Whether that worker was told that somebody here wants it.
+    pub wanted: bool,
+    /// When to say so again.
+    pub demand_due: Time,
+    /// Demands since anything came.
+    pub unanswered: u32,
+    /// When to say again that nobody wants what comes nevertheless.
+    pub refusal_due: Time,
+    generation: Option<u32>,
+    highest: u64,
+}
+
+/// What a packet means for its import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuity {
+    /// It goes on.
+    GoesOn,
+    /// The publisher's track has begun a new generation.
+    NewGeneration,
+    /// More is missing than is ever repaired.
+    Broken,
+}
+
+impl Import {
+    /// An import that nobody has asked for yet.
+    pub const fn new(from: WorkerId) -> Self {
+        Self { from, wanted: false, demand_due: Time::ZERO, unanswered: 0, refusal_due: Time::ZERO, generation: None, highest: 0 }
+    }
+
+    /// A number of the publisher's stream has come. A gap of more than `most` breaks the stream.
+    pub fn follow(&mut self, generation: u32, sequence: u64, most: u64) -> Continuity {
+        self.unanswered = 0;
+        let before = self.generation.replace(generation);
+        let highest = std::mem::replace(&mut self.highest, sequence);
+        match before {
+            None => Continuity::GoesOn,
+            Some(before) if before != generation => Continuity::NewGeneration,
+            Some(_) => {
+                self.highest = highest.max(sequence);
+                if sequence > highest + most + 1 { Continuity::Broken } else { Continuity::GoesOn }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
