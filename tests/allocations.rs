@@ -50,13 +50,13 @@ fn the_counter_counts() {
 }
 
 /// Ten people who all see each other, for ten seconds after the first five: datagrams in (STUN excepted, which the
-/// library allocates for), packets out, timers.
+/// library allocates for), packets out, timers; on one worker, and on two with what crosses between them.
 #[test]
 fn forwarding_allocates_nothing_after_warm_up() {
-    for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::AesCm128HmacSha1_80] {
-        let mut world = World::new(1);
-        for _ in 0..10 {
-            world.join(9, profile);
+    for (profile, workers) in [(SrtpProfile::AeadAes128Gcm, 1), (SrtpProfile::AesCm128HmacSha1_80, 1), (SrtpProfile::AeadAes128Gcm, 2)] {
+        let mut world = World::with_workers(1, workers);
+        for index in 0..10 {
+            world.join_on(index % workers as usize, 9, profile);
         }
         world.connect_all();
         world.run(Duration::from_secs(5));

@@ -162,7 +162,7 @@ const IS_VP8: u8 = 4;
 /// Hands a packet over: one copy, from the cache into the ring.
 pub fn send_packet(sink: &mut impl RelaySink, to: WorkerId, handle: Handle, packet: CachedPacket<'_>) -> bool {
     let meta = packet.meta;
-    let flags = u8::from(meta.marker) * MARKER | u8::from(meta.starts_key_frame) * STARTS_KEY_FRAME | u8::from(meta.vp8.is_some()) * IS_VP8;
+    let flags = (u8::from(meta.marker) * MARKER) | (u8::from(meta.starts_key_frame) * STARTS_KEY_FRAME) | (u8::from(meta.vp8.is_some()) * IS_VP8);
     let mut head = Writer::new(PACKET);
     head.handle(handle);
     head.put(meta.sequence.to_ne_bytes());
