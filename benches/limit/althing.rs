@@ -31,21 +31,7 @@ pub struct Althing {
 impl Althing {
     /// A room in which the publishers' tracks go to all subscribers but their own publisher.
     pub fn new(case: &Case, publishers: &[SocketAddr]) -> Self {
-        let (handle, mailbox) = inbox().expect("an eventfd");
-        let (events, receiver) = events();
-        let config = WorkerConfig {
-            id: WorkerId(0),
-            addresses: vec![(Ipv4Addr::UNSPECIFIED, 0).into()],
-            core: None,
-            identity: DtlsIdentity::generate().expect("a certificate"),
-            epoch: Instant::now(),
-            seed: 1,
-            batch: case.batch,
-            rings: rings(&[mailbox.bell().clone()]).pop().expect("one worker's"),
-            shared_port: false,
-        };
-        let (worker, port) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");
-        let mut althing = Self { worker, port, _ends: (handle, receiver) };
+        let mut althing = Self::workers(case, 1).pop().expect("one worker");
         let room = case.is_room();
         for (index, address) in publishers.iter().enumerate() {
             let pairs = if room { case.publishers as u8 - 1 } else { 0 };
@@ -67,6 +53,56 @@ impl Althing {
             althing.acknowledge(peer, case.network.address(index), case.publishers);
         }
         althing
+    }
+
+    /// A publisher on the first of so many workers, and the subscribers dealt out over all of them.
+    pub fn spread(case: &Case, publishers: &[SocketAddr], workers: usize) -> Vec<Self> {
+        let mut all = Self::workers(case, workers);
+        let source = publisher(0);
+        all[0].enter(&source, publishers[0], 0, Role::Publisher(0));
+        for index in 0..case.subscribers {
+            let peer = Client::new(1_000 + index, 7, SrtpProfile::AeadAes128Gcm);
+            let worker = index % workers;
+            let address = case.network.address(index);
+            all[worker].enter(&peer, address, 1, Role::Subscriber);
+            if index == worker && worker > 0 {
+                all[worker].command(RoomCommand::Listener { worker: WorkerId(0) });
+                for line in plan(&source, 0).receive {
+                    let track = TrackId(u64::from(line.mline) + 1);
+                    all[worker].command(RoomCommand::Import { track, from: WorkerId(0), source: Box::new(line) });
+                }
+            }
+            for half in 0..2 {
+                all[worker].command(RoomCommand::Point { peer: peer.peer, mline: 2 + half, source: Some(TrackId(u64::from(half) + 1)) });
+            }
+            all[worker].acknowledge(peer, address, 1);
+        }
+        all
+    }
+
+    /// Workers without rooms, with rings between them.
+    fn workers(case: &Case, count: usize) -> Vec<Self> {
+        let mailboxes: Vec<_> = (0..count).map(|_| inbox().expect("an eventfd")).collect();
+        let bells: Vec<_> = mailboxes.iter().map(|(_, mailbox)| mailbox.bell().clone()).collect();
+        let identity = DtlsIdentity::generate().expect("a certificate");
+        let epoch = Instant::now();
+        let begin = |(number, ((handle, mailbox), rings)): (usize, _)| {
+            let (events, receiver) = events();
+            let config = WorkerConfig {
+                id: WorkerId(number as u16),
+                addresses: vec![(Ipv4Addr::UNSPECIFIED, 0).into()],
+                core: None,
+                identity: identity.clone(),
+                epoch,
+                seed: 1,
+                batch: case.batch,
+                rings,
+                shared_port: false,
+            };
+            let (worker, port) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");
+            Self { worker, port, _ends: (handle, receiver) }
+        };
+        mailboxes.into_iter().zip(rings(&bells)).enumerate().map(begin).collect()
     }
 
     /// Counters of the worker.

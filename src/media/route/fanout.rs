@@ -20,6 +20,8 @@ use crate::media::publish::track::Track;
 /// Packets that are served together: what one subscriber gets of them lies side by side. Larger ticks go window by window.
 const WINDOW: usize = 32;
 
+/// From so many subscribers on their memory is asked for ahead: the state of fewer stays in the second level of the cache.
+const FETCH_FROM: usize = 100;
 /// The index of no track.
 const NO_TRACK: usize = usize::MAX;
 
@@ -92,8 +94,11 @@ impl Tick {
             let window: [Option<Source<'_>>; WINDOW] = std::array::from_fn(|i| self.items.get(self.from + i).and_then(|item| item.find(tracks)));
             let len = self.until - self.from;
             let track = self.items.get(self.from).map_or(NO_TRACK, |item| item.track);
+            let far = self.ready.len() >= FETCH_FROM;
             while let Some(subscriber) = self.unserved.first() {
-                self.fetch_ahead(subscriber, track, peers);
+                if far {
+                    self.fetch_ahead(subscriber, track, peers);
+                }
                 if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink) {
                     while self.next < len {
                         if !out.has_room() {

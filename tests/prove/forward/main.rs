@@ -22,6 +22,7 @@ mod processes;
 mod row;
 #[path = "../../../benches/limit/sink.rs"]
 mod sink;
+mod spread;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -85,6 +86,9 @@ fn main() {
     }
     if wanted("flatness_10_1000") {
         proof.flatness();
+    }
+    if wanted("two_workers") {
+        proof.two_workers();
     }
     if wanted("sparse") {
         for (name, publishers, subscribers, trace) in [
@@ -159,6 +163,23 @@ impl Proof {
         for (subscribers, costs) in sizes.into_iter().zip(costs) {
             self.figure(&format!("flatness.{subscribers}_subscribers"), median(costs), "ns of CPU per forward");
         }
+    }
+
+    /// One room on two workers beside the same on one.
+    fn two_workers(&mut self) {
+        let every = Duration::from_micros(500);
+        let trace = (0..2_000).map(|n| Recorded { at: every * n, bytes: 1_200, marker: true, audio: false }).collect();
+        let feed = Feed::Trace(Arc::new(trace));
+        let case = Case { network: Network::Discard, publishers: 1, subscribers: 50, batch: 32, feed, time: Duration::from_millis(800) };
+        let pairs: Vec<_> = (0..9).map(|_| (spread::run(&case, 1), spread::run(&case, 2))).collect();
+        let all = |pick: fn(&(spread::Spread, spread::Spread)) -> f64| median(pairs.iter().map(pick).collect());
+        let ratio = all(|(one, two)| two.ns / one.ns);
+        self.verdict("two_workers", ratio, "times the CPU per forward of one", "<= 1.1", ratio <= 1.1);
+        self.figure("two_workers.one_ns", all(|p| p.0.ns), "ns of CPU per forward");
+        self.figure("two_workers.two_ns", all(|p| p.1.ns), "ns of CPU per forward");
+        let (opened, crossed) = (all(|p| p.1.opened), all(|p| p.1.crossed));
+        self.verdict("two_workers.opened", opened, "times a packet is opened", "= 1", (0.98..=1.02).contains(&opened));
+        self.verdict("two_workers.crossed", crossed, "times a packet crosses", "<= 1", crossed <= 1.02);
     }
 
     /// What usual calls cost: most of a turn's packets come alone.
