@@ -149,6 +149,7 @@ fn rules(config: &Config) -> Rules {
         history: config.rooms.history,
         chat_bytes: config.limits.chat_bytes as usize,
         mlines: config.limits.mlines as usize,
+        spread_from: usize::from(config.media.spread_from),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::schema::{Key, LimitSettings, LogSettings, Settings};
+use super::schema::{Key, LimitSettings, LogSettings, MediaSettings, Settings};
 
 /// The checked settings.
 #[derive(Clone, PartialEq, Debug)]
@@ -67,9 +67,12 @@ pub enum AllowedOrigins {
 pub struct MediaConfig {
     /// Worker threads, at least one.
     pub workers: u16,
-    pub single_port: bool,
     /// UDP port of worker 0.
     pub port: u16,
+    /// All workers share that port.
+    pub single_port: bool,
+    /// Connections of one room on its home worker from which on others go elsewhere, too.
+    pub spread_from: u16,
     /// Addresses to bind; empty for those of all interfaces.
     pub bind: Vec<IpAddr>,
     /// Addresses to announce instead of the bound ones.
@@ -189,11 +192,16 @@ impl Settings {
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
-        at_least("media.workers", self.media.workers.into(), 1)?;
-        let last = u32::from(self.media.port) + u32::from(self.media.workers) - 1;
-        if self.media.port != 0 && last > u32::from(u16::MAX) {
-            return invalid("media.port", format!("worker {} would need the port {last}: choose a lower one", self.media.workers - 1));
+        let workers = workers(&self.media);
+        // Our ICE user names say whose a connection is, in two hexadecimal digits.
+        if workers > MOST_WORKERS {
+            return invalid("media.workers", format!("there are at most {MOST_WORKERS}: choose fewer"));
         }
+        let last = u32::from(self.media.port) + u32::from(workers) - 1;
+        if self.media.port != 0 && !self.media.single_port && last > u32::from(u16::MAX) {
+            return invalid("media.port", format!("worker {} would need the port {last}: choose a lower one", workers - 1));
+        }
+        at_least("media.spread_from", self.media.spread_from.into(), 1)?;
         for (name, addresses) in [("media.bind", &self.media.bind), ("media.announce", &self.media.announce)] {
             if let Some(address) = addresses.iter().find(|a| a.is_unspecified() || a.is_multicast()) {
                 return invalid(name, format!("{address} is not the address of one host: list real ones, or none for all interfaces"));
@@ -230,9 +238,25 @@ fn http(settings: &Settings) -> HttpConfig {
     HttpConfig { listen: settings.http.listen, origins, heartbeat: Duration::from_secs(settings.http.heartbeat_seconds) }
 }
 
+/// Workers at most.
+const MOST_WORKERS: u16 = 256;
+
+/// As many as are set, or one for each core.
+fn workers(media: &MediaSettings) -> u16 {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_WORKERS.into()) as u16);
+    if media.workers == 0 { cores() } else { media.workers }
+}
+
 fn media(settings: &Settings) -> MediaConfig {
     let media = &settings.media;
-    MediaConfig { workers: media.workers, single_port: false, port: media.port, bind: media.bind.clone(), announce: media.announce.clone() }
+    MediaConfig {
+        workers: workers(media),
+        port: media.port,
+        single_port: media.single_port,
+        spread_from: media.spread_from,
+        bind: media.bind.clone(),
+        announce: media.announce.clone(),
+    }
 }
 
 fn rooms(settings: &Settings) -> RoomsConfig {
@@ -294,7 +318,8 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_by_name() {
-        assert_eq!(refused(|s| s.media.workers = 0), "media.workers");
+        assert_eq!(refused(|s| s.media.workers = 257), "media.workers");
+        assert_eq!(refused(|s| s.media.spread_from = 0), "media.spread_from");
         assert_eq!(refused(|s| (s.media.port, s.media.workers) = (65_535, 2)), "media.port");
         assert_eq!(refused(|s| s.media.bind = vec!["0.0.0.0".parse().expect("an address")]), "media.bind");
         assert_eq!(refused(|s| s.limits.mlines = 65), "limits.mlines");

@@ -62,10 +62,14 @@ impl Default for AdminSettings {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaSettings {
-    /// Worker threads, each pinned to a core, each with its own UDP port.
+    /// Worker threads, each pinned to a core, each with its own UDP port; 0 is one for each core.
     pub workers: u16,
     /// UDP port of worker 0; worker i has this plus i. 0 lets the system choose (tests).
     pub port: u16,
+    /// All workers share the port of worker 0.
+    pub single_port: bool,
+    /// Connections of one room on its home worker from which on others go elsewhere, too.
+    pub spread_from: u16,
     /// Addresses of this machine to send and receive media on; empty for those of all interfaces.
     pub bind: Vec<IpAddr>,
     /// Addresses that clients are told, where they differ from the bound ones (behind a one-to-one NAT).
@@ -74,7 +78,7 @@ pub struct MediaSettings {
 
 impl Default for MediaSettings {
     fn default() -> Self {
-        Self { workers: 1, port: 40_000, bind: Vec::new(), announce: Vec::new() }
+        Self { workers: 0, port: 40_000, single_port: false, spread_from: 8, bind: Vec::new(), announce: Vec::new() }
     }
 }
 

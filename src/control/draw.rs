@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::rand;
 
-use crate::base::{PeerId, RoomId, TrackId};
+use crate::base::{PeerId, RoomId, TrackId, WorkerId};
 use crate::control::rooms::{JoinDraws, OfferDraws, SocketId};
 
 /// The node's counters of identities: none is ever given twice.
@@ -49,7 +49,7 @@ pub fn join(room: RoomId) -> JoinDraws {
 }
 
 /// What an offer needs.
-pub fn offer(numbers: &Numbers) -> OfferDraws {
+pub fn offer(numbers: &Numbers, elsewhere: WorkerId) -> OfferDraws {
     let peer = numbers.peer();
     OfferDraws {
         peer,
@@ -59,6 +59,7 @@ pub fn offer(numbers: &Numbers) -> OfferDraws {
         pwd: hex::<16>(),
         ssrc_seed: number(),
         session: number() >> 2,
+        elsewhere,
     }
 }
 

@@ -304,3 +304,58 @@ fn one_seed_is_one_call() {
     };
     assert_eq!(run(), run());
 }
+
+/// A room whose home takes one connection only: all others go to the other three workers.
+fn spread(seed: u64, names: &[&str]) -> (House, usize, Vec<usize>) {
+    let mut house = House::new(seed, 4);
+    house.spread_from = 1;
+    let room = house.open(1);
+    let members = names.iter().map(|name| house.enter(room, name)).collect();
+    (house, room, members)
+}
+
+#[test]
+fn a_room_on_four_workers_is_as_one_on_a_single_worker_through_coming_and_going() {
+    for seed in seeds() {
+        let (mut house, room, mut members) = spread(seed, &["ada", "bob", "mod", "dan", "eve"]);
+        let workers: std::collections::BTreeSet<usize> = members.iter().map(|m| house.world.clients[house.members[*m].client].worker).collect();
+        assert!(workers.len() >= 3, "they are on {workers:?}");
+        house.run(seconds(5));
+        assert_all_see_all(&house, &members, 100);
+        house.leave(members.remove(0));
+        house.run(seconds(2));
+        members.push(house.enter(room, "gil"));
+        house.connect(members[1]);
+        house.run(seconds(5));
+        assert_all_see_all(&house, &members, 100);
+        let [full, stale, panics] = [Counter::RelayDropFull, Counter::CommandUnknown, Counter::RoomPanic].map(|c| house.world.count(c));
+        assert_eq!((full, stale, panics), (0, 0, 0), "every worker knew what it was told of");
+    }
+}
+
+#[test]
+fn a_room_on_four_workers_that_fails_on_one_begins_again_on_all() {
+    let (mut house, room, members) = spread(3, &["ada", "bob", "mod", "dan"]);
+    house.run(seconds(3));
+    house.fail(room);
+    assert!(members.iter().all(|m| house.members[*m].events.iter().any(|(_, e)| matches!(e, Event::Restart {}))));
+    members.iter().for_each(|m| house.connect(*m));
+    house.run(seconds(3));
+    assert_all_see_all(&house, &members, 100);
+    assert_eq!(house.world.count(Counter::CommandUnknown), 1, "the room that had failed was closed once more");
+}
+
+#[test]
+fn a_moderator_mutes_across_workers() {
+    let (mut house, _, members) = spread(4, &["ada", "bob", "mod", "dan"]);
+    house.run(seconds(2));
+    let track = house.members[members[2]].slots.iter().find(|s| s.member == house.members[members[1]].id()).and_then(|s| s.audio).expect("his voice");
+    house.request(members[2], MemberRequest::MuteMember { track, muted: true }).expect("muted");
+    house.run(seconds(1));
+    let before = stamps(&house, members[3], members[1], MediaKind::Audio).len();
+    house.run(seconds(3));
+    assert_eq!(stamps(&house, members[3], members[1], MediaKind::Audio).len(), before);
+    house.request(members[2], MemberRequest::MuteMember { track, muted: false }).expect("audible");
+    house.run(seconds(3));
+    assert!(stamps(&house, members[3], members[1], MediaKind::Audio).len() > before + 100);
+}

@@ -24,6 +24,8 @@ pub struct House {
     /// What a client's transport is to be, while its offer is answered.
     offering: usize,
     drawn: u64,
+    /// Connections of a room on its home worker from which on others go elsewhere.
+    pub spread_from: usize,
 }
 
 struct Placed {
@@ -36,15 +38,26 @@ struct Placed {
 
 impl House {
     pub fn new(seed: u64, workers: u64) -> Self {
-        Self { world: World::with_workers(seed, workers), rooms: Vec::new(), members: Vec::new(), offering: 0, drawn: 0 }
+        Self { world: World::with_workers(seed, workers), rooms: Vec::new(), members: Vec::new(), offering: 0, drawn: 0, spread_from: usize::MAX }
     }
 
     /// Opens a room on a worker; returns its number.
     pub fn open(&mut self, worker: usize) -> usize {
-        let rules =
-            Rules { members: 100, grace: Duration::from_secs(30), resume: Duration::from_secs(60), history: 200, chat_bytes: 4_096, mlines: 64 };
+        let rules = Rules {
+            members: 100,
+            grace: Duration::from_secs(30),
+            resume: Duration::from_secs(60),
+            history: 200,
+            chat_bytes: 4_096,
+            mlines: 64,
+            spread_from: self.spread_from,
+        };
         let fingerprint = self.world.identity.fingerprint().value.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":");
-        let ground = Ground { worker: WorkerId(worker as u16), fingerprint, candidates: vec!["192.0.2.1:40000".parse().expect("an address")] };
+        let ground = Ground {
+            worker: WorkerId(worker as u16),
+            fingerprint,
+            candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]; self.world.engines.len()],
+        };
         let name = RoomName::new(&format!("room{}", self.rooms.len())).expect("a name");
         let room = Room::new(name, rules, ground, self.world.now);
         let id = RoomId(self.rooms.len() as u64 + 1);
@@ -107,7 +120,15 @@ impl House {
         let publish = publish.map(|(mid, source)| PublishLine { mid: mid.into(), source, muted: false }).to_vec();
         let n = self.draw();
         let pwd = format!("server-password-{n:08}");
-        let draws = OfferDraws { peer: PeerId(n), tracks: TrackId(n * 4), ufrag: format!("ufrag{n}"), pwd, ssrc_seed: n, session: n };
+        let draws = OfferDraws {
+            peer: PeerId(n),
+            tracks: TrackId(n * 4),
+            ufrag: format!("ufrag{n}"),
+            pwd,
+            ssrc_seed: n,
+            session: n,
+            elsewhere: WorkerId((n % self.world.engines.len() as u64) as u16),
+        };
         self.request(member, MemberRequest::Offer { offer: Box::new(offer), publish, draws }).expect("answered");
         self.world.clients[client].rtx_of = self.members[member].rtx();
     }
@@ -237,13 +258,13 @@ impl House {
         let client = &mut self.world.clients.get_mut(self.offering);
         match (&mut command, client) {
             (RoomCommand::AddPeer { peer, transport }, Some(client)) => {
-                (client.peer, client.ice) = (*peer, transport.ice.clone());
+                (client.peer, client.ice, client.worker) = (*peer, transport.ice.clone(), usize::from(worker.0));
                 transport.security = SecurityPlan::Keys(client.keys.clone());
             }
             (RoomCommand::RestartIce { ice, .. }, Some(client)) => client.ice = ice.clone(),
             _ => {}
         }
-        assert_eq!(usize::from(worker.0), self.rooms[room].worker);
+        assert!(self.spread_from < usize::MAX || usize::from(worker.0) == self.rooms[room].worker);
         self.world.command_in(usize::from(worker.0), self.rooms[room].id, command);
     }
 

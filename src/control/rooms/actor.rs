@@ -72,6 +72,8 @@ pub(super) struct Actor {
     outboxes: HashMap<SocketId, Outbox>,
     /// Of sessions by HTTP.
     places: HashMap<SocketId, Place>,
+    /// Connections on each worker.
+    placed: HashMap<WorkerId, usize>,
     /// Who waits for the answer to the command that is carried out.
     asking: Option<(SocketId, Answered)>,
 }
@@ -81,7 +83,17 @@ struct Over;
 
 impl Actor {
     pub fn new(room: Room, handle: Handle, mail: (mpsc::Receiver<Letter>, mpsc::Receiver<contract::Event>), around: Arc<Surroundings>) -> Self {
-        Self { room, handle, letters: mail.0, media: mail.1, around, outboxes: HashMap::new(), places: HashMap::new(), asking: None }
+        Self {
+            room,
+            handle,
+            letters: mail.0,
+            media: mail.1,
+            around,
+            outboxes: HashMap::new(),
+            places: HashMap::new(),
+            placed: HashMap::new(),
+            asking: None,
+        }
     }
 
     pub async fn run(mut self) {
@@ -182,7 +194,8 @@ impl Actor {
     }
 
     /// Commands are never lost: their order is the room's state on the worker. So a full inbox is waited for.
-    async fn command(&self, worker: WorkerId, what: RoomCommand) -> Result<(), Over> {
+    async fn command(&mut self, worker: WorkerId, what: RoomCommand) -> Result<(), Over> {
+        self.note_placement(worker, &what);
         let Some(worker) = self.around.worker(worker) else { return Err(Over) };
         let command = contract::Command { room: self.handle.id, what };
         let since = Instant::now();
@@ -197,13 +210,36 @@ impl Actor {
     }
 }
 
+impl Actor {
+    /// How many connections each worker has of this room, and all workers of all rooms.
+    fn note_placement(&mut self, worker: WorkerId, what: &RoomCommand) {
+        let placed = self.placed.entry(worker).or_default();
+        match what {
+            RoomCommand::AddPeer { .. } => {
+                *placed += 1;
+                self.around.placement.give(worker);
+            }
+            RoomCommand::RemovePeer { .. } => {
+                *placed = placed.saturating_sub(1);
+                self.around.placement.take_back(worker, 1);
+            }
+            RoomCommand::Close => self.around.placement.take_back(worker, std::mem::take(placed)),
+            _ => {}
+        }
+    }
+}
+
 impl Drop for Actor {
     /// However the room ends: it is found no more, its worker forgets it, and whoever was inside is told.
     fn drop(&mut self) {
         self.around.forget(&self.handle);
         self.around.metrics.members.sub(self.room.len() as i64);
-        if let Some(worker) = self.around.worker(self.handle.worker) {
-            let _ = worker.send(contract::Command { room: self.handle.id, what: RoomCommand::Close });
+        self.placed.entry(self.handle.worker).or_default();
+        for (worker, connections) in &self.placed {
+            self.around.placement.take_back(*worker, *connections);
+            if let Some(worker) = self.around.worker(*worker) {
+                let _ = worker.send(contract::Command { room: self.handle.id, what: RoomCommand::Close });
+            }
         }
         for outbox in self.outboxes.values() {
             outbox.finish(End::failed());

@@ -105,6 +105,8 @@ pub struct OfferDraws {
     pub ssrc_seed: u64,
     /// The session's id in the answer, below 2⁶².
     pub session: u64,
+    /// Where a new connection goes when the room's home has enough of them: the less busy of two workers drawn.
+    pub elsewhere: WorkerId,
 }
 
 /// What a member asks for.

@@ -10,14 +10,14 @@ use dashmap::mapref::entry::Entry;
 use tokio::sync::mpsc;
 
 use super::actor::{Actor, Letter, MAILBOX, MEDIA};
-use super::command::Command;
+use super::command::{Command, OfferDraws};
 use super::names::RoomName;
 use super::placement::Placement;
 use super::room::{Ground, Room, Rules};
 use crate::base::{RoomId, Time, WorkerId};
 use crate::contract;
 use crate::control::Refusal;
-use crate::control::draw::Numbers;
+use crate::control::draw::{self, Numbers};
 use crate::metrics::ControlMetrics;
 use crate::port::WorkerHandle;
 use crate::wire::ErrorCode;
@@ -58,7 +58,7 @@ pub struct Surroundings {
     rules: Rules,
     fingerprint: String,
     workers: Vec<WorkerAccess>,
-    placement: Placement,
+    pub(super) placement: Placement,
     pub(super) epoch: Instant,
     /// Identities for all that lives in rooms.
     pub numbers: Numbers,
@@ -153,14 +153,20 @@ impl Directory {
         &self.0.numbers
     }
 
+    /// What an offer needs.
+    pub fn draw_offer(&self) -> OfferDraws {
+        draw::offer(&self.0.numbers, self.0.placement.choose(draw::number()))
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &ControlMetrics {
         &self.0.metrics
     }
 
     fn begin(&self, name: RoomName) -> (Handle, Actor) {
-        let (id, worker) = (self.0.numbers.room(), self.0.placement.take());
-        let candidates = self.0.workers.get(usize::from(worker.0)).map(|w| w.candidates.clone()).unwrap_or_default();
+        let (id, worker) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
+        self.0.placement.give(worker);
+        let candidates = self.0.workers.iter().map(|w| w.candidates.clone()).collect();
         let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), candidates };
         let now = Time::from_micros(u64::try_from(self.0.epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
         let room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
@@ -208,7 +214,7 @@ impl Surroundings {
         self.by_name.remove_if(&room.name, |_, found| found.id == room.id);
         self.by_id.remove(&room.id);
         self.count.fetch_sub(1, Ordering::Relaxed);
-        self.placement.give_back(room.worker);
+        self.placement.take_back(room.worker, 1);
         self.metrics.rooms.dec();
     }
 }

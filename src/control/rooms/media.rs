@@ -4,7 +4,7 @@ use super::member::Seat;
 use super::room::Room;
 use super::slots::Slots;
 use crate::base::{PeerId, TrackId};
-use crate::contract::{Event as Media, RoomCommand};
+use crate::contract::Event as Media;
 use crate::wire::{Event, Source};
 
 impl Room {
@@ -41,7 +41,7 @@ impl Room {
     /// The worker has dropped the room: every connection, track and slot is gone, and each member begins again.
     fn restart(&mut self) {
         // Commands that were under way may have begun the room again there, with half of its state.
-        self.worker(self.ground.worker, RoomCommand::Close);
+        self.close_all();
         for member in self.members.values_mut() {
             member.connection = None;
             member.tracks.clear();

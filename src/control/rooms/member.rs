@@ -6,7 +6,7 @@ use super::command::SocketId;
 use super::slots::{Group, Slots};
 use super::whip::HttpSession;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
-use crate::contract::{Fingerprint, MediaKind, Mid};
+use crate::contract::{Fingerprint, MediaKind, Mid, ReceivePlan};
 use crate::sdp::{Pair, Session};
 use crate::wire::{Grants, MemberId, MemberInfo, Source, TrackInfo, TrackNumber};
 
@@ -49,6 +49,8 @@ pub struct Connection {
     pub session: Session,
     pub fingerprint: Option<Fingerprint>,
     pub pairs: Vec<Pair>,
+    /// What it sends, as it was negotiated: other workers need to know.
+    pub receive: Vec<ReceivePlan>,
     /// m-lines on which something may be published.
     pub publishable: Vec<(Mid, MediaKind, u8)>,
 }

@@ -14,6 +14,7 @@ mod names;
 pub mod placement;
 mod room;
 mod slots;
+mod spread;
 mod whip;
 
 #[cfg(test)]

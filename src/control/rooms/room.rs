@@ -9,6 +9,7 @@ use super::command::{Command, Effect, MemberRequest, SocketId};
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
 use super::slots::Shown;
+use super::spread::Listeners;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{MediaKind, RoomCommand};
 use crate::control::Refusal;
@@ -29,17 +30,19 @@ pub struct Rules {
     pub chat_bytes: usize,
     /// m-lines of a connection.
     pub mlines: usize,
+    /// Connections on the home worker from which on others go elsewhere, too.
+    pub spread_from: usize,
 }
 
 /// Where a room's media is.
 #[derive(Clone, Debug)]
 pub struct Ground {
-    /// The worker.
+    /// The home of the room: its connections go there while they are few.
     pub worker: WorkerId,
     /// The SHA-256 of the node's certificate, as `AB:CD:…`.
     pub fingerprint: String,
-    /// Where the worker listens.
-    pub candidates: Vec<SocketAddr>,
+    /// Where each worker listens, by its number.
+    pub candidates: Vec<Vec<SocketAddr>>,
 }
 
 /// A room.
@@ -63,6 +66,7 @@ pub struct Room {
     pub(super) silenced: BTreeSet<(MemberId, Source)>,
     empty_since: Option<Time>,
     next_seat: u32,
+    pub(super) listeners: Listeners,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -89,6 +93,7 @@ impl Room {
             silenced: BTreeSet::new(),
             empty_since: Some(now),
             next_seat: 0,
+            listeners: Listeners::default(),
             effects: Vec::new(),
         }
     }
@@ -117,6 +122,7 @@ impl Room {
             }
             Command::ShutDown => self.shut_down(),
         }
+        self.settle_listener();
         self.note_emptiness(now);
         std::mem::take(&mut self.effects)
     }
@@ -218,6 +224,7 @@ impl Room {
         if let Some(connection) = member.connection {
             self.peers.remove(&connection.peer);
             self.worker(connection.worker, RoomCommand::RemovePeer { peer: connection.peer });
+            member.tracks.iter().for_each(|track| self.withdraw(track.id, connection.worker));
         }
         self.tell(|_| true, Event::MemberLeft { member: member.identity, reason });
         self.retain_speakers();
@@ -385,7 +392,7 @@ impl Room {
         }
         let since = *self.empty_since.get_or_insert(now);
         if now >= since + self.rules.grace {
-            self.worker(self.ground.worker, RoomCommand::Close);
+            self.close_all();
             self.effects.push(Effect::Closed);
         }
     }
@@ -395,7 +402,7 @@ impl Room {
         for seat in seats {
             self.bye(seat, ByeReason::ShuttingDown);
         }
-        self.worker(self.ground.worker, RoomCommand::Close);
+        self.close_all();
         self.effects.push(Effect::Closed);
     }
 }

@@ -220,7 +220,7 @@ impl Reader {
             Request::Offer { sdp, publish } => {
                 let limits = OfferLimits { max_mlines: self.front.limits.mlines as usize, max_bytes: self.front.limits.offer_bytes as usize };
                 let offer = Box::new(Offer::parse(&sdp, &limits)?);
-                MemberRequest::Offer { offer, publish, draws: draw::offer(numbers) }
+                MemberRequest::Offer { offer, publish, draws: self.front.rooms.draw_offer() }
             }
             Request::Publish { line } => MemberRequest::Publish { line, track: numbers.tracks(1) },
             Request::Unpublish { track } => MemberRequest::Unpublish { track },

@@ -204,7 +204,7 @@ impl Endpoints {
             let (socket, joining) = (rooms.numbers().socket(), draw::join(room.id));
             let session = joining.resume.clone();
             let (admission, purpose, offer) = (admission.clone(), purpose.clone(), offer.clone());
-            let attach = Attach { socket, admission, purpose, offer, joining, offering: draw::offer(rooms.numbers()) };
+            let attach = Attach { socket, admission, purpose, offer, joining, offering: rooms.draw_offer() };
             let (answered, outcome) = oneshot::channel();
             let command = Command::Attach(Box::new(attach));
             // A room that ends meanwhile takes the place with it; the next try has to take another.

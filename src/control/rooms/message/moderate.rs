@@ -32,6 +32,7 @@ impl Room {
     pub(in crate::control::rooms) fn mute_member(&mut self, seat: Seat, track: TrackNumber, muted: bool) -> Outcome {
         self.may_moderate(seat)?;
         let id = TrackId(track.0);
+        let worker = self.tracks.get(&id).and_then(|owner| Some(self.members.get(owner)?.connection.as_ref()?.worker));
         let owner = self.tracks.get(&id).and_then(|owner| self.members.get_mut(owner));
         let Some((owner, track)) = owner.and_then(|m| Some((m.identity.clone(), m.tracks.iter_mut().find(|t| t.id == id)?))) else {
             return Err(Refusal::new(ErrorCode::NotFound, "there is no such track (any more)"));
@@ -50,7 +51,9 @@ impl Room {
         } else {
             self.silenced.remove(&silenced);
         }
-        self.worker(self.ground.worker, RoomCommand::Mute { track: id, muted });
+        if let Some(worker) = worker {
+            self.worker(worker, RoomCommand::Mute { track: id, muted });
+        }
         self.tell(|_| true, event);
         Ok(None)
     }

@@ -1,8 +1,8 @@
 //! `offer`: a session description, and whole what its sending m-lines carry.
 
 use super::publish::Desired;
-use crate::base::TrackId;
-use crate::contract::{CNAME, Fingerprint, MediaPlan, RoomCommand, SecurityPlan};
+use crate::base::{TrackId, WorkerId};
+use crate::contract::{CNAME, Fingerprint, MediaPlan, RoomCommand, SecurityPlan, ufrag_of};
 use crate::control::Refusal;
 use crate::control::rooms::command::OfferDraws;
 use crate::control::rooms::member::{Connection, Seat};
@@ -17,6 +17,7 @@ pub(super) struct Negotiated {
     pub(super) answer: Answer,
     /// It is of a connection that did not exist before.
     fresh: bool,
+    worker: WorkerId,
 }
 
 impl Room {
@@ -57,20 +58,21 @@ impl Room {
 
     /// The offer is of the connection that there is, or of a new one: a page that was loaded again, or was told to restart.
     pub(super) fn answer(&self, connection: Option<&Connection>, offer: &Offer, draws: OfferDraws) -> Result<Negotiated, OfferError> {
-        let fresh = || Fresh { ufrag: draws.ufrag.clone(), pwd: draws.pwd.clone(), ssrc_seed: draws.ssrc_seed };
+        let fresh = |worker| Fresh { ufrag: ufrag_of(worker, &draws.ufrag), pwd: draws.pwd.clone(), ssrc_seed: draws.ssrc_seed };
         let anew = || {
+            let worker = self.place(draws.elsewhere);
             let mut session = Session::new(Local {
                 fingerprint_sha256: self.ground.fingerprint.clone(),
-                candidates: self.ground.candidates.clone(),
+                candidates: self.ground.candidates.get(usize::from(worker.0)).cloned().unwrap_or_default(),
                 cname: CNAME.to_owned(),
                 session_id: draws.session,
             });
-            session.answer(offer, fresh()).map(|answer| Negotiated { session, answer, fresh: true })
+            session.answer(offer, fresh(worker)).map(|answer| Negotiated { session, answer, fresh: true, worker })
         };
         let Some(connection) = connection else { return anew() };
         let mut session = connection.session.clone();
-        match session.answer(offer, fresh()) {
-            Ok(answer) => Ok(Negotiated { session, answer, fresh: false }),
+        match session.answer(offer, fresh(connection.worker)) {
+            Ok(answer) => Ok(Negotiated { session, answer, fresh: false, worker: connection.worker }),
             // A new connection has a certificate of its own; with the old one it is the same connection, gone wrong.
             Err(error) => anew().ok().filter(|n| fingerprint(&n.answer) != connection.fingerprint).ok_or(error),
         }
@@ -78,11 +80,11 @@ impl Room {
 
     /// Makes the answer true: the connection, its credentials and its plan.
     pub(super) fn commit(&mut self, seat: Seat, NegotiatedFor { peer, negotiated }: NegotiatedFor) -> Answer {
-        let Negotiated { session, answer, fresh } = negotiated;
+        let Negotiated { session, answer, fresh, worker } = negotiated;
         if fresh {
             self.end_connection(seat);
         }
-        let worker = self.ground.worker;
+        let first_there = fresh && !self.on_workers().contains(&worker);
         let Some(member) = self.members.get_mut(&seat) else { return answer };
         let connection = member.connection.get_or_insert_with(|| Connection {
             peer,
@@ -90,10 +92,12 @@ impl Room {
             session: session.clone(),
             fingerprint: fingerprint(&answer),
             pairs: Vec::new(),
+            receive: Vec::new(),
             publishable: Vec::new(),
         });
         connection.session = session;
         connection.pairs.clone_from(&answer.pairs);
+        let renegotiated = std::mem::replace(&mut connection.receive, answer.media.receive.clone()) != answer.media.receive;
         connection.publishable.clone_from(&answer.publishable);
         member.asked = member.asked.max(answer.pairs.len());
         let (peer, worker) = (connection.peer, connection.worker);
@@ -106,6 +110,13 @@ impl Room {
         }
         let media: Box<MediaPlan> = Box::new(answer.media.clone());
         self.worker(worker, RoomCommand::Negotiate { peer, media });
+        if first_there {
+            self.introduce(worker);
+        }
+        if renegotiated {
+            let tracks: Vec<_> = self.members.get(&seat).into_iter().flat_map(|m| m.tracks.iter().map(|t| (t.id, t.mid))).collect();
+            tracks.into_iter().for_each(|(track, mid)| self.export(track, mid, worker));
+        }
         answer
     }
 
@@ -117,6 +128,7 @@ impl Room {
         if let Some(connection) = connection {
             self.peers.remove(&connection.peer);
             self.worker(connection.worker, RoomCommand::RemovePeer { peer: connection.peer });
+            tracks.iter().for_each(|track| self.withdraw(track.id, connection.worker));
         }
         for track in tracks {
             self.end_track(seat, &track);

@@ -109,6 +109,7 @@ impl Room {
         if muted_by_moderator {
             self.worker(worker, RoomCommand::Mute { track: id, muted: true });
         }
+        self.export(id, desired.mid, worker);
         self.tell(|s| s != seat, event);
     }
 
@@ -118,6 +119,7 @@ impl Room {
         let track = member.tracks.remove(place);
         if let Some(worker) = member.connection.as_ref().map(|c| c.worker) {
             self.worker(worker, RoomCommand::Unpublish { track: id });
+            self.withdraw(id, worker);
         }
         self.end_track(seat, &track);
     }

@@ -50,10 +50,10 @@ impl Scene {
     }
 
     pub fn with(change: impl FnOnce(&mut Rules)) -> Self {
-        let mut rules = Rules { members: 500, grace: GRACE, resume: RESUME, history: 200, chat_bytes: 4_096, mlines: 64 };
+        let mut rules = Rules { members: 500, grace: GRACE, resume: RESUME, history: 200, chat_bytes: 4_096, mlines: 64, spread_from: 8 };
         change(&mut rules);
         let ground =
-            Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), candidates: vec!["192.0.2.1:40000".parse().expect("an address")] };
+            Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]] };
         let room = Room::new(RoomName::new("room").expect("a name"), rules, ground, Time::ZERO);
         let (commands, events, byes, replies) = Default::default();
         Self { room, now: Time::from_millis(1_000), commands, closed: false, events, byes, replies, drawn: 0 }
@@ -145,7 +145,7 @@ impl Scene {
     fn offer_draws(&mut self) -> OfferDraws {
         let n = self.draw();
         let tracks = TrackId(n * 4);
-        OfferDraws { peer: PeerId(n), tracks, ufrag: format!("ufrag{n}"), pwd: "p".repeat(24), ssrc_seed: n, session: n }
+        OfferDraws { peer: PeerId(n), tracks, ufrag: format!("ufrag{n}"), pwd: "p".repeat(24), ssrc_seed: n, session: n, elsewhere: WorkerId(0) }
     }
 
     /// Publishes or plays by HTTP, with these m-lines: the session, and the answer.
