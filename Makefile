@@ -57,6 +57,7 @@ check:
 
 unit:
 	@cargo test --locked
+	@cargo test --locked --features fault-hooks --test faults
 
 sim:
 	@ALTHING_SIM_SEED=$(seed) cargo test --locked --test sim -- --nocapture

@@ -125,6 +125,15 @@ impl Node {
         Ok(Self { http: http_at, admin: admin_at, rooms, public, ready, closing })
     }
 
+    /// Makes the dispatch of a room fail on its home worker, on purpose: for the tests of what comes after it.
+    ///
+    /// # Panics
+    /// When there is no such room.
+    #[cfg(feature = "fault-hooks")]
+    pub fn break_room(&self, name: &str) {
+        assert!(self.rooms.break_room(name), "there is a room of this name");
+    }
+
     /// Ends the node: nobody new is taken, everybody is told, sockets get a moment to hear it.
     pub async fn shut_down(self) {
         self.ready.send_replace(false);

@@ -12,12 +12,17 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 async fn node(address: IpAddr, workers: u16) -> Node {
+    node_with(address, workers, |_| ()).await
+}
+
+async fn node_with(address: IpAddr, workers: u16, change: impl FnOnce(&mut Config)) -> Node {
     let mut config = Config::default();
     config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.media.port = 0;
     config.media.bind = vec![address];
     config.media.workers = workers;
+    change(&mut config);
     Node::start(config).await.expect("the node starts")
 }
 
@@ -86,4 +91,50 @@ async fn rooms_on_two_workers_know_nothing_of_each_other() {
         person.leave().await;
     }
     node.shut_down().await;
+}
+
+/// Five people in one room whose home worker takes one of them only: they are on two or three workers.
+async fn five_meet_across(change: impl FnOnce(&mut Config)) {
+    let address = Ipv4Addr::LOCALHOST.into();
+    let node = node_with(address, 3, |config| {
+        config.media.spread_from = 1;
+        change(config);
+    })
+    .await;
+    let (phase, phases) = watch::channel(Phase::Count);
+    let mut people = Vec::new();
+    for number in 1..=5 {
+        let settings = Settings { url: format!("ws://{}/ws", node.http), room: "wide".into(), number, token: None, address, pairs: 4 };
+        people.push(Participant::join(&settings, phases.clone()).await.expect("joined and connected"));
+    }
+    all_meet(&people).await;
+    let crossed = metric(&node, "althing_relay_packets_total").await;
+    assert!(crossed > 100.0, "nothing has crossed from worker to worker: {crossed}");
+    phase.send(Phase::Stop).expect("they listen");
+    for person in people {
+        person.leave().await;
+    }
+    node.shut_down().await;
+}
+
+/// The sum of a metric, as a scrape finds it; workers report once a second.
+async fn metric(node: &Node, name: &str) -> f64 {
+    sleep(Duration::from_millis(1_200)).await;
+    let mut socket = tokio::net::TcpStream::connect(node.admin).await.expect("the private listener");
+    let mut text = String::new();
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    socket.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("asked");
+    socket.read_to_string(&mut text).await.expect("answered");
+    let of_it = text.lines().filter(|l| l.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+    of_it.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_room_uses_several_workers() {
+    five_meet_across(|_| ()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_workers_share_one_port() {
+    five_meet_across(|config| config.media.single_port = true).await;
 }

@@ -68,6 +68,9 @@ pub struct View {
     pub trouble: Option<String>,
 }
 
+/// What is noted when the server has lost the room's media.
+const RESTART: &str = "the server lost the room's media";
+
 /// One participant of a call.
 pub struct Participant {
     /// Its identity.
@@ -106,6 +109,25 @@ impl Participant {
         participant.connected().await?;
         participant.send(phase);
         Ok(participant)
+    }
+
+    /// Whether the server has said that the connection is lost and another one is to be made.
+    pub fn is_told_to_restart(&self) -> bool {
+        self.view().trouble.is_some_and(|trouble| trouble.contains(RESTART))
+    }
+
+    /// Makes another connection in the same session, as it is told to.
+    ///
+    /// # Errors
+    /// As [`Self::join`].
+    pub async fn restart(mut self, settings: &Settings, phase: watch::Receiver<Phase>) -> Result<Self> {
+        self.tasks.drain(..).for_each(|task| task.abort());
+        self.connection = Arc::new(Connection::new(settings.address, settings.number, settings.pairs).await?);
+        *self.view.lock().expect("no panic while locked") = View::default();
+        negotiate(&self.signaling, &self.connection, &self.view).await?;
+        self.connected().await?;
+        self.send(phase);
+        Ok(self)
     }
 
     /// What came of `publisher`'s `kind`.
@@ -200,7 +222,7 @@ async fn follow(
                 grow(&signaling, &connection, more, &view).await
             }
             Event::Bye { reason } => Err(Error::from(format!("the server said good bye: {reason:?}"))),
-            Event::Restart {} => Err(Error::from("the server lost the room's media")),
+            Event::Restart {} => Err(Error::from(RESTART)),
             _ => Ok(()),
         };
         if let Err(error) = done {

@@ -139,6 +139,14 @@ impl Directory {
         self.find(RoomId(u64::from_str_radix(room, 16).ok()?))
     }
 
+    /// Makes the dispatch of a room fail on its home worker; false when there is no such room.
+    #[cfg(feature = "fault-hooks")]
+    pub fn break_room(&self, name: &str) -> bool {
+        let Some(room) = RoomName::new(name).ok().and_then(|name| self.0.by_name.get(&name).map(|room| room.clone())) else { return false };
+        let command = contract::Command { room: room.id, what: contract::RoomCommand::Panic };
+        self.0.worker(room.worker).is_some_and(|worker| worker.send(command).is_ok())
+    }
+
     /// Ends all rooms, telling their members; no room begins any more.
     pub async fn shut_down(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
