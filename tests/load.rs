@@ -180,7 +180,7 @@ async fn backwards(inside: Arc<UdpSocket>, outside: Arc<UdpSocket>, to: SocketAd
 async fn node_behind_a_wire(drop_one_in: u64) -> (Node, Wire) {
     // Free a moment ago: the node does not say which port it took by itself.
     let port = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
-    let node = node(|config| config.media.port = port).await;
+    let node = node(|config| (config.media.port, config.media.workers) = (port, 1)).await;
     let wire = wire(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), drop_one_in).await;
     (node, wire)
 }
