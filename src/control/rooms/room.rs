@@ -224,6 +224,7 @@ impl Room {
         if let Some(connection) = member.connection {
             self.peers.remove(&connection.peer);
             self.worker(connection.worker, RoomCommand::RemovePeer { peer: connection.peer });
+            self.leave_worker(connection.worker);
             member.tracks.iter().for_each(|track| self.withdraw(track.id, connection.worker));
         }
         self.tell(|_| true, Event::MemberLeft { member: member.identity, reason });

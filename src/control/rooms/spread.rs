@@ -52,6 +52,13 @@ impl Room {
         }
     }
 
+    /// A connection has ended. A worker without any has forgotten the room, and who listens: it is told anew when the next one comes.
+    pub(super) fn leave_worker(&mut self, worker: WorkerId) {
+        if !self.on_workers().contains(&worker) {
+            self.listeners.0.remove(&worker);
+        }
+    }
+
     /// One worker listens for all: the home of the room, or the first that it is on. A worker that is not told listens itself.
     pub(super) fn settle_listener(&mut self) {
         let workers = self.on_workers();

@@ -8,4 +8,5 @@ mod moderation;
 mod publishing;
 mod scene;
 mod slots;
+mod spread;
 mod whip;

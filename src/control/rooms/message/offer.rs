@@ -128,6 +128,7 @@ impl Room {
         if let Some(connection) = connection {
             self.peers.remove(&connection.peer);
             self.worker(connection.worker, RoomCommand::RemovePeer { peer: connection.peer });
+            self.leave_worker(connection.worker);
             tracks.iter().for_each(|track| self.withdraw(track.id, connection.worker));
         }
         for track in tracks {

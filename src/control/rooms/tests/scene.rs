@@ -25,6 +25,8 @@ pub struct Scene {
     pub byes: BTreeMap<SocketId, ByeReason>,
     replies: Vec<(SocketId, u32, Result<Option<OkResult>, Refusal>)>,
     drawn: u64,
+    /// Where connections go that do not go home.
+    pub elsewhere: WorkerId,
 }
 
 /// A client: its socket, and the m-lines of its peer connection.
@@ -52,11 +54,14 @@ impl Scene {
     pub fn with(change: impl FnOnce(&mut Rules)) -> Self {
         let mut rules = Rules { members: 500, grace: GRACE, resume: RESUME, history: 200, chat_bytes: 4_096, mlines: 64, spread_from: 8 };
         change(&mut rules);
-        let ground =
-            Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]] };
+        let ground = Ground {
+            worker: WorkerId(0),
+            fingerprint: ["AB"; 32].join(":"),
+            candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]; 3],
+        };
         let room = Room::new(RoomName::new("room").expect("a name"), rules, ground, Time::ZERO);
         let (commands, events, byes, replies) = Default::default();
-        Self { room, now: Time::from_millis(1_000), commands, closed: false, events, byes, replies, drawn: 0 }
+        Self { room, now: Time::from_millis(1_000), commands, closed: false, events, byes, replies, drawn: 0, elsewhere: WorkerId(0) }
     }
 
     pub fn apply(&mut self, command: Command) {
@@ -145,7 +150,7 @@ impl Scene {
     fn offer_draws(&mut self) -> OfferDraws {
         let n = self.draw();
         let tracks = TrackId(n * 4);
-        OfferDraws { peer: PeerId(n), tracks, ufrag: format!("ufrag{n}"), pwd: "p".repeat(24), ssrc_seed: n, session: n, elsewhere: WorkerId(0) }
+        OfferDraws { peer: PeerId(n), tracks, ufrag: format!("ufrag{n}"), pwd: "p".repeat(24), ssrc_seed: n, session: n, elsewhere: self.elsewhere }
     }
 
     /// Publishes or plays by HTTP, with these m-lines: the session, and the answer.
