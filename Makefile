@@ -94,8 +94,9 @@ prove-forward: prove-joins
 	@scripts/need.sh build lab
 	$(call say,building the forwarders)
 	@cargo bench --locked --bench prove_forward --no-run 2>&1 | scripts/progress.sh
-	$(call say,beside the limit (about five minutes))
+	$(call say,beside the limit (about eight minutes))
 	@cargo bench --quiet --locked --bench prove_forward
+	@node tests/prove/allocations.mjs prove-forward allocs forward
 
 # Ten participants of the webrtc crate for a minute, clean and with loss; lips and ciphers with real browsers.
 prove-call: web

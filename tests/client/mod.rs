@@ -19,6 +19,8 @@ mod key_frame;
 mod media;
 mod participant;
 mod signaling;
+/// The load tester has the same.
+#[path = "../../src/load/full/socket.rs"]
 mod socket;
 mod tally;
 

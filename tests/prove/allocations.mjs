@@ -1,4 +1,5 @@
-// `make prove-call`, the part without sockets: runs the test that counts allocations and writes what it counted.
+// The part of a proof without sockets: runs the test that counts allocations and writes what it counted.
+// node allocations.mjs [VERB ROW FILE]
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { row, writeRows } from './rows.mjs';
@@ -11,10 +12,11 @@ if (counts.length === 0) {
 }
 const allocations = counts.reduce((sum, [count]) => sum + count, 0);
 const forwards = counts.reduce((sum, [, count]) => sum + count, 0);
-const COMMAND = 'make prove-call';
+const [verb = 'prove-call', name = 'allocations_per_forward', file = 'call'] = process.argv.slice(2);
+const COMMAND = `make ${verb}`;
 const rows = [
-  row(COMMAND, 'allocations_per_forward', allocations / forwards, 'allocations', '= 0', allocations === 0 && run.status === 0),
-  row(COMMAND, 'allocations_forwards', forwards, 'packets'),
+  row(COMMAND, name, allocations / forwards, 'allocations', '= 0', allocations === 0 && run.status === 0),
+  row(COMMAND, name === 'allocs' ? 'allocs.forwards' : 'allocations_forwards', forwards, 'packets'),
 ];
-writeRows(fileURLToPath(new URL('../../docs/proof/call.jsonl', import.meta.url)), rows);
+writeRows(fileURLToPath(new URL(`../../docs/proof/${file}.jsonl`, import.meta.url)), rows);
 process.exit(run.status ?? 1);

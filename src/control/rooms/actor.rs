@@ -219,8 +219,8 @@ impl Actor {
                 *placed += 1;
                 self.around.placement.give(worker);
             }
-            RoomCommand::RemovePeer { .. } => {
-                *placed = placed.saturating_sub(1);
+            RoomCommand::RemovePeer { .. } if *placed > 0 => {
+                *placed -= 1;
                 self.around.placement.take_back(worker, 1);
             }
             RoomCommand::Close => self.around.placement.take_back(worker, std::mem::take(placed)),
