@@ -202,6 +202,13 @@ impl Peer {
             self.arrivals = Some(Box::default());
         }
         self.plan = plan;
+        // What was taken for another m-line's by its payload type is where the new plan declares it.
+        for stream in &mut self.streams {
+            if let Some(declared) = declared(&self.plan, stream.ssrc).filter(|d| *d != (stream.mline, stream.kind)) {
+                (stream.mline, stream.kind) = declared;
+                stream.holes.clear();
+            }
+        }
     }
 
     /// The plan of an m-line on which it sends.
@@ -257,15 +264,17 @@ impl Peer {
     }
 
     /// The m-line and kind of an SSRC that has just authenticated for the first time: by declaration, by MID (with
-    /// RID or repaired RID), or because only one m-line has its payload type (RFC 9143 section 9.2).
+    /// RID or repaired RID), or because only one m-line has its payload type (RFC 9143 section 9.2). A MID that no m-line
+    /// has is that of a plan still on its way: such a packet is nobody's, whatever its payload type.
     pub fn bind(&self, header: &RtpHeader, packet: &[u8]) -> Option<(u8, StreamKind)> {
-        if let Some(line) = self.plan.receive.iter().find(|l| l.ssrcs.iter().any(|(media, _)| *media == header.ssrc)) {
-            return Some((line.mline, StreamKind::Media));
+        if let Some(declared) = declared(&self.plan, header.ssrc) {
+            return Some(declared);
         }
-        if let Some(line) = self.plan.receive.iter().find(|l| l.ssrcs.iter().any(|(_, repair)| *repair == Some(header.ssrc))) {
-            return Some((line.mline, StreamKind::Repair));
-        }
-        let (line, tokens) = self.line_by_mid(header, packet).or_else(|| self.line_by_payload_type(header).map(|l| (l, Tokens::default())))?;
+        let (line, tokens) = match self.line_by_mid(header, packet) {
+            Named::Line(line, tokens) => (line, tokens),
+            Named::Unknown => return None,
+            Named::Nothing => (self.line_by_payload_type(header)?, Tokens::default()),
+        };
         let repairs = line.codecs.iter().any(|c| c.rtx == Some(header.payload_type));
         let wanted = match (line.rid, tokens.rid.or(tokens.repaired)) {
             (Some(accepted), Some(rid)) => accepted == rid,
@@ -330,13 +339,20 @@ impl Peer {
         self.waiting_dtls.pop_front()
     }
 
-    fn line_by_mid(&self, header: &RtpHeader, packet: &[u8]) -> Option<(&ReceivePlan, Tokens)> {
-        self.plan.receive.iter().find_map(|line| {
+    fn line_by_mid(&self, header: &RtpHeader, packet: &[u8]) -> Named<'_> {
+        let mut named = Named::Nothing;
+        for line in &self.plan.receive {
             let extensions = SourceExtensions::read(header, &line.extensions, packet);
             let token = |kind| extensions.get(kind, packet).and_then(Rid::from_bytes);
-            (token(Extension::Mid)? == line.mid)
-                .then(|| (line, Tokens { rid: token(Extension::RtpStreamId), repaired: token(Extension::RepairedRtpStreamId) }))
-        })
+            match token(Extension::Mid) {
+                Some(mid) if mid == line.mid => {
+                    return Named::Line(line, Tokens { rid: token(Extension::RtpStreamId), repaired: token(Extension::RepairedRtpStreamId) });
+                }
+                Some(_) => named = Named::Unknown,
+                None => {}
+            }
+        }
+        named
     }
 
     fn line_by_payload_type(&self, header: &RtpHeader) -> Option<&ReceivePlan> {
@@ -345,6 +361,27 @@ impl Peer {
         let line = lines.next()?;
         lines.next().is_none().then_some(line)
     }
+}
+
+/// Where an SSRC belongs by declaration.
+fn declared(plan: &MediaPlan, ssrc: u32) -> Option<(u8, StreamKind)> {
+    plan.receive.iter().find_map(|line| {
+        let kind = line.ssrcs.iter().find_map(|(media, repair)| match ssrc {
+            ssrc if *media == ssrc => Some(StreamKind::Media),
+            ssrc if *repair == Some(ssrc) => Some(StreamKind::Repair),
+            _ => None,
+        })?;
+        Some((line.mline, kind))
+    })
+}
+
+/// What a packet's MID says.
+enum Named<'a> {
+    Line(&'a ReceivePlan, Tokens),
+    /// A MID that no m-line has.
+    Unknown,
+    /// It carries none.
+    Nothing,
 }
 
 #[derive(Clone, Copy, Default)]

@@ -64,6 +64,56 @@ fn a_packet_that_comes_late_after_its_rtx_repair_is_not_forwarded_twice() {
     }
 }
 
+/// A packet may overtake the plan of its m-line: a browser sends as soon as it has the answer.
+#[test]
+fn packets_that_come_before_the_plan_of_their_m_line_are_not_taken_for_another_m_lines() {
+    const SCREEN_AUDIO: u8 = 6;
+    for declares in [false, true] {
+        let mut world = two(5, |_| {});
+        world.run(millis(500));
+        let screen = track(9, MediaKind::Audio);
+        let send = |world: &mut World, from: u64, with_mid: bool| {
+            for number in from..from + 20 {
+                let (mut header, payload) = world.clients[0].stamped(0, number, true, true, true);
+                header[8..12].copy_from_slice(&0x7000_0000u32.to_be_bytes());
+                // The MID is the first extension.
+                if with_mid {
+                    header[17] = b'0' + SCREEN_AUDIO;
+                } else {
+                    header[16..18].fill(0);
+                }
+                let packet = world.clients[0].seal(&header, &payload, number);
+                world.inject(path(0), packet);
+            }
+            world.run(millis(100));
+        };
+        // One that carries no MID can only be judged by its payload type, until it is declared.
+        send(&mut world, 1_000, !declares);
+        assert_eq!(world.count(Counter::DropUnknownSsrc), if declares { 0 } else { 20 });
+
+        let client = &world.clients[0];
+        let mut plan = client.plan(2);
+        let mut line = plan.receive[0].clone();
+        (line.mline, line.mid) = (SCREEN_AUDIO, crate::client::mid(SCREEN_AUDIO));
+        line.ssrcs = if declares { vec![(0x7000_0000, None)] } else { Vec::new() };
+        plan.receive.push(line);
+        let peer = client.peer;
+        world.command(RoomCommand::Negotiate { peer, media: Box::new(plan) });
+        world.command(RoomCommand::Publish { peer, mline: SCREEN_AUDIO, track: screen });
+        let subscriber = world.clients[1].peer;
+        let plan = world.clients[1].plan(2);
+        world.command(RoomCommand::Negotiate { peer: subscriber, media: Box::new(plan) });
+        world.command(RoomCommand::Point { peer: subscriber, mline: 4, source: Some(screen) });
+        send(&mut world, 1_020, !declares);
+
+        let heard = |mline: u8| world.clients[1].heard[&world.clients[1].slot_ssrc(mline)].from(0);
+        let numbers: Vec<u64> = heard(4).iter().map(|s| s.number).collect();
+        assert_eq!(numbers, (1_020..1_040).collect::<Vec<_>>(), "declared: {declares}");
+        let strange = heard(2).iter().filter(|s| (1_000..1_040).contains(&s.number)).count();
+        assert_eq!(strange, if declares { 20 } else { 0 }, "in the microphone's slot, declared: {declares}");
+    }
+}
+
 #[test]
 fn what_is_asked_for_of_the_source_before_is_not_answered_from_the_next_one() {
     let mut world = World::new(4);
