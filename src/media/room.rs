@@ -56,8 +56,8 @@ pub struct Room {
     elsewhere: Vec<Elsewhere>,
     /// What this tick brought for other workers.
     crossing: Vec<TickItem>,
-    /// When demands are due, ours or theirs.
-    relay_due: Time,
+    /// When what crosses of a track is to be looked at: ours that others want, theirs that we want.
+    relays_due: Schedule,
     /// Whether it is in the engine's list of rooms with something for other workers.
     pub(super) crosses: bool,
 }
@@ -84,7 +84,7 @@ impl Room {
             listener: None,
             elsewhere: Vec::new(),
             crossing: Vec::new(),
-            relay_due: Time::NEVER,
+            relays_due: Schedule::default(),
             crosses: false,
         }
     }
@@ -101,7 +101,7 @@ impl Room {
 
     /// When something is due.
     pub fn deadline(&self) -> Time {
-        self.peers_due.next().min(self.tracks_due.next()).min(self.speakers_due).min(self.relay_due)
+        self.peers_due.next().min(self.tracks_due.next()).min(self.speakers_due).min(self.relays_due.next())
     }
 
     /// Takes the addresses of all its peers out of the table: the room ends.
@@ -160,7 +160,6 @@ impl Room {
             #[cfg(feature = "fault-hooks")]
             RoomCommand::Panic => panic!("a fault on purpose"),
         };
-        self.reconsider_relays();
         if known.is_none() {
             shared.counters.add(Counter::CommandUnknown);
         }
@@ -239,6 +238,7 @@ impl Room {
         for leg in &peer.legs {
             if let Some(track) = leg.source() {
                 self.tracks[track].subscribers.remove(index);
+                self.relay_changed(track);
             }
         }
         if let Some(dtls) = &mut peer.dtls {
@@ -269,6 +269,7 @@ impl Room {
         let index = self.track_of.remove(&track)?;
         let track = self.tracks.remove(index);
         self.tracks_due.remove(index);
+        self.relays_due.remove(index);
         self.heard.remove(index);
         if self.speakers.iter().any(|(speaker, _)| *speaker == track.id) {
             self.speakers_due = Time::ZERO;
@@ -339,6 +340,7 @@ impl Room {
         peer.legs[leg].point(now, Some((index, track, plan)));
         self.key_frame_due(index);
         self.peer_due(subscriber);
+        self.relay_changed(index);
     }
 
     /// A leg shows and plays nothing any more.
@@ -348,6 +350,7 @@ impl Room {
         peer.route(before, None);
         peer.legs[leg].point(now, None);
         self.tracks[before].subscribers.remove(subscriber);
+        self.relay_changed(before);
     }
 
     fn recompile_subscribers_of(&mut self, publisher: usize) {

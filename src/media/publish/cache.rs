@@ -71,6 +71,9 @@ struct Entry {
     len: u16,
 }
 
+/// Parts of the ring of bytes of which it is known when they were last written; a power of two.
+const PARTS: usize = 8;
+
 /// The cache of one stream.
 #[derive(Debug)]
 pub struct Cache {
@@ -78,12 +81,14 @@ pub struct Cache {
     entries: Vec<Option<Entry>>,
     bytes: Vec<u8>,
     written: u64,
+    /// When the last packet that begins in each part of the ring arrived; [`Time::ZERO`] for one that was never written.
+    last_written: [Time; PARTS],
 }
 
 impl Cache {
     /// An empty cache; it takes no memory before the first packet.
     pub fn new(size: CacheSize) -> Self {
-        Self { size, entries: Vec::new(), bytes: Vec::new(), written: 0 }
+        Self { size, entries: Vec::new(), bytes: Vec::new(), written: 0, last_written: [Time::ZERO; PARTS] }
     }
 
     /// Copies a packet in, over the oldest ones. `packet` is header and payload, at most 65,535 bytes.
@@ -99,7 +104,8 @@ impl Cache {
             start = 0;
         }
         self.bytes[start..start + packet.len()].copy_from_slice(packet);
-        let slot = self.slot_of(meta.sequence);
+        let (slot, part) = (self.slot_of(meta.sequence), self.part_of(start));
+        self.last_written[part] = meta.arrived;
         self.entries[slot] = Some(Entry { meta, position: self.written, len: packet.len() as u16 });
         self.written += packet.len() as u64;
     }
@@ -141,25 +147,26 @@ impl Cache {
             self.entries.resize(self.size.first_packets, None);
             self.bytes.resize(self.size.first_bytes, 0);
         }
-        let young = |e: &Entry| meta.arrived.micros_since(e.meta.arrived) < 1_000_000;
+        let young = |at: Time| meta.arrived.micros_since(at) < 1_000_000;
         if self.entries.len() < self.size.most_packets
-            && self.entries[self.slot_of(meta.sequence)].is_some_and(|e| e.meta.sequence != meta.sequence && young(&e) && self.holds(&e))
+            && self.entries[self.slot_of(meta.sequence)].is_some_and(|e| e.meta.sequence != meta.sequence && young(e.meta.arrived) && self.holds(&e))
         {
             self.grow_entries();
         }
-        if self.bytes.len() < self.size.most_bytes
-            && self.written + len as u64 > self.bytes.len() as u64
-            && self.next_overwritten(len).is_some_and(|e| young(&e))
-        {
-            self.grow_bytes();
+        let capacity = self.bytes.len();
+        if capacity < self.size.most_bytes && self.written + len as u64 > capacity as u64 {
+            let (start, part) = ((self.written % capacity as u64) as usize, capacity / PARTS);
+            // What is already being written over was judged when its part was entered.
+            let mut entered = start.div_ceil(part)..(start + len).div_ceil(part);
+            if entered.any(|p| young(self.last_written[p % PARTS])) {
+                self.grow_bytes();
+            }
         }
     }
 
-    /// The oldest packet whose bytes the next `len` bytes will overwrite.
-    fn next_overwritten(&self, len: usize) -> Option<Entry> {
-        let doomed_below = (self.written + len as u64).saturating_sub(self.bytes.len() as u64);
-        // Growth happens a handful of times in a stream's life; only then is the whole ring looked through.
-        self.entries.iter().flatten().filter(|e| self.holds(e) && e.position < doomed_below).min_by_key(|e| e.position).copied()
+    /// The part of the ring that a position lies in.
+    fn part_of(&self, start: usize) -> usize {
+        start / (self.bytes.len() / PARTS)
     }
 
     fn grow_entries(&mut self) {
@@ -178,7 +185,7 @@ impl Cache {
         let mut kept: Vec<Entry> = self.entries.iter().flatten().filter(|e| e.position >= oldest).copied().collect();
         kept.sort_unstable_by_key(|e| e.position);
         self.entries.fill(None);
-        self.written = 0;
+        (self.written, self.last_written) = (0, [Time::ZERO; PARTS]);
         for mut entry in kept {
             let start = (entry.position % old.len() as u64) as usize;
             let target = self.written as usize;
@@ -186,7 +193,8 @@ impl Cache {
             self.bytes[target..target + len].copy_from_slice(&old[start..start + len]);
             entry.position = self.written;
             self.written += len as u64;
-            let slot = self.slot_of(entry.meta.sequence);
+            let (slot, part) = (self.slot_of(entry.meta.sequence), self.part_of(target));
+            self.last_written[part] = entry.meta.arrived;
             self.entries[slot] = Some(entry);
         }
     }
@@ -239,7 +247,24 @@ mod tests {
         assert_eq!(cache.bytes.len(), CacheSize::AUDIO.first_bytes);
     }
 
+    fn oldest_held(cache: &Cache, end: u64) -> u64 {
+        (0..end).find(|n| cache.get(*n).is_some()).unwrap_or(end)
+    }
+
     proptest! {
+        #[test]
+        fn a_second_stays_whatever_the_packets_are(lens in proptest::collection::vec(20usize..1_400, 600), gaps in proptest::collection::vec(8_000u64..16_000, 600)) {
+            let (mut cache, mut now, mut arrived) = (Cache::new(CacheSize::VIDEO), 0, Vec::new());
+            for (n, (len, gap)) in lens.iter().zip(&gaps).enumerate() {
+                now += gap;
+                arrived.push(now);
+                cache.insert(meta(n as u64, Time::from_micros(now)), &packet(n as u64, *len));
+                let oldest = arrived.partition_point(|at| now - at >= 1_000_000);
+                prop_assert!(cache.get(oldest as u64).is_some(), "{oldest} of {n}");
+            }
+            prop_assert!((oldest_held(&cache, lens.len() as u64)..lens.len() as u64).all(|n| cache.get(n).is_some()));
+        }
+
         #[test]
         fn what_it_returns_is_what_was_put_in(lens in proptest::collection::vec(12usize..1_400, 1..400), gap in 1u64..20_000) {
             let mut cache = Cache::new(CacheSize::VIDEO);

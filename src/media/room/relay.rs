@@ -39,6 +39,7 @@ impl Room {
         };
         let track = &mut self.tracks[index];
         let (import, before) = &mut **track.import.as_mut()?;
+        import.wanted &= import.from == from;
         (import.from, *before) = (from, source);
         let (_, source) = &**track.import.as_ref()?;
         for subscriber in track.subscribers.iter() {
@@ -47,6 +48,7 @@ impl Room {
                 peer.legs[leg].compile(source);
             }
         }
+        self.relay_changed(index);
         Some(())
     }
 
@@ -88,41 +90,39 @@ impl Room {
         }
     }
 
-    /// Something of what crosses may have changed: it is looked at in this turn.
-    pub(super) fn reconsider_relays(&mut self) {
-        if self.tracks.iter().any(|(_, t)| t.import.is_some()) {
-            self.relay_due = Time::ZERO;
+    /// Who wants an imported track may have changed: it is looked at in this turn.
+    pub(super) fn relay_changed(&mut self, index: usize) {
+        if self.tracks.get(index).is_some_and(|t| t.import.is_some()) {
+            self.relays_due.set(index, Time::ZERO);
         }
     }
 
-    /// Says what is wanted of other workers and forgets what they want no longer.
+    /// Says what is wanted of other workers and forgets what they want no longer, where it is time to.
     pub(super) fn relays(&mut self, now: Time, shared: &mut Shared) {
-        if self.relay_due > now {
-            return;
-        }
-        let mut next = Time::NEVER;
-        for index in 0..self.tracks.capacity() {
+        while let Some(index) = self.relays_due.pop(now) {
             let note = |wanted| self.demand(index, wanted);
             let (want, refuse) = (note(true), note(false));
             let Some(track) = self.tracks.get_mut(index) else { continue };
             track.exports.retain(|export| export.until > now);
-            next = track.exports.iter().map(|export| export.until).fold(next, Time::min);
+            let mut next = track.exports.iter().map(|export| export.until).fold(Time::NEVER, Time::min);
             let wanted = !track.subscribers.is_empty();
-            let Some((import, _)) = track.import.as_deref_mut() else { continue };
-            if (wanted != import.wanted || wanted && import.demand_due <= now)
-                && let Some(note) = if wanted { want } else { refuse }
-            {
-                shared.say(import.from, note);
-                shared.counters.add(Counter::RelayDemand);
-                import.wanted = wanted;
-                import.demand_due = now + if import.unanswered == 0 { REFRESH } else { (RETRY * (1 << import.unanswered.min(3)) / 2).min(REFRESH) };
-                import.unanswered = import.unanswered.saturating_add(1);
+            if let Some((import, _)) = track.import.as_deref_mut() {
+                if (wanted != import.wanted || wanted && import.demand_due <= now)
+                    && let Some(note) = if wanted { want } else { refuse }
+                {
+                    shared.say(import.from, note);
+                    shared.counters.add(Counter::RelayDemand);
+                    import.wanted = wanted;
+                    let pause = if import.unanswered == 0 { REFRESH } else { (RETRY * (1 << import.unanswered.min(3)) / 2).min(REFRESH) };
+                    import.demand_due = now + pause;
+                    import.unanswered = import.unanswered.saturating_add(1);
+                }
+                if wanted {
+                    next = next.min(import.demand_due);
+                }
             }
-            if wanted {
-                next = next.min(import.demand_due);
-            }
+            self.relays_due.set(index, next);
         }
-        self.relay_due = next;
     }
 
     /// Another worker wants a track of ours, or does no longer.
@@ -147,7 +147,7 @@ impl Room {
         {
             shared.say(from, Note::Clock { handle, clock: Some((line, offset)) });
         }
-        self.relay_due = self.relay_due.min(export.until);
+        self.relays_due.sooner(index, export.until);
     }
 
     /// Somebody on another worker needs a key frame.
