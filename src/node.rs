@@ -91,6 +91,7 @@ impl Node {
         let fleet = workers::start(&config.media, &addresses, &event_sender, epoch)?;
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
+        let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
         let rooms = Directory::new(Settlement {
             most: config.rooms.max,
             rules: rules(&config),
@@ -102,6 +103,7 @@ impl Node {
         tokio::spawn(dispatch::run(event_receiver, rooms.clone()));
         let (ready, ready_seen) = watch::channel(false);
         let (closing, closing_seen) = watch::channel(false);
+        tokio::spawn(workers::measure(gauges, rooms.clone(), closing_seen.clone()));
         let public = Public {
             front: Arc::new(Front {
                 rooms: rooms.clone(),

@@ -49,7 +49,7 @@ pub fn join(room: RoomId) -> JoinDraws {
 }
 
 /// What an offer needs.
-pub fn offer(numbers: &Numbers, elsewhere: WorkerId) -> OfferDraws {
+pub fn offer(numbers: &Numbers, elsewhere: [WorkerId; 2]) -> OfferDraws {
     let peer = numbers.peer();
     OfferDraws {
         peer,

@@ -2,17 +2,24 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::StartError;
 use super::addresses::Addresses;
 use crate::base::WorkerId;
 use crate::config::MediaConfig;
 use crate::control::draw;
+use crate::control::rooms::Directory;
 use crate::io::udp::RECEIVE_BATCH;
 use crate::io::{WorkerConfig, spawn};
 use crate::media::transport::DtlsIdentity;
 use crate::port::{EventSender, ReportSlot, WorkerHandle, inbox, rings};
+
+/// Workers report every second: more often there is nothing new.
+const MEASURE_EVERY: Duration = Duration::from_secs(2);
 
 /// The workers, and the certificate that all of them show.
 pub struct Fleet {
@@ -67,6 +74,19 @@ pub fn start(config: &MediaConfig, addresses: &Addresses, events: &EventSender, 
         workers.push(Worker { id, inbox: handle, report, candidates });
     }
     Ok(Fleet { workers, fingerprint })
+}
+
+/// Tells the rooms how busy the workers are, until the node ends.
+pub async fn measure(workers: Vec<(WorkerId, ReportSlot)>, rooms: Directory, mut closing: watch::Receiver<bool>) {
+    let used = |report: &ReportSlot| report.latest().busy_micros;
+    let (mut before, mut at) = (workers.iter().map(|(_, report)| used(report)).collect::<Vec<_>>(), Instant::now());
+    while timeout(MEASURE_EVERY, closing.wait_for(|c| *c)).await.is_err() {
+        let span = std::mem::replace(&mut at, Instant::now()).elapsed().as_micros().max(1) as u64;
+        for ((worker, report), before) in workers.iter().zip(&mut before) {
+            let now = used(report);
+            rooms.measured(*worker, now.saturating_sub(std::mem::replace(before, now)) * 1_000 / span);
+        }
+    }
 }
 
 fn failed(port: u16, error: &io::Error) -> StartError {

@@ -127,7 +127,7 @@ impl House {
             pwd,
             ssrc_seed: n,
             session: n,
-            elsewhere: WorkerId((n % self.world.engines.len() as u64) as u16),
+            elsewhere: [WorkerId((n % self.world.engines.len() as u64) as u16); 2],
         };
         self.request(member, MemberRequest::Offer { offer: Box::new(offer), publish, draws }).expect("answered");
         self.world.clients[client].rtx_of = self.members[member].rtx();

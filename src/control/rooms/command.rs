@@ -105,8 +105,9 @@ pub struct OfferDraws {
     pub ssrc_seed: u64,
     /// The session's id in the answer, below 2⁶².
     pub session: u64,
-    /// Where a new connection goes when the room's home has enough of them: the less busy of two workers drawn.
-    pub elsewhere: WorkerId,
+    /// Where a new connection goes when the room's home has enough of them: the less busy of two workers drawn, and the other one
+    /// when it is hardly busier.
+    pub elsewhere: [WorkerId; 2],
 }
 
 /// What a member asks for.

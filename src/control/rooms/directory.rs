@@ -166,13 +166,18 @@ impl Directory {
         draw::offer(&self.0.numbers, self.0.placement.choose(draw::number()))
     }
 
+    /// A worker has used so many thousandths of a core lately: what is new goes to the others.
+    pub fn measured(&self, worker: WorkerId, busy: u64) {
+        self.0.placement.measured(worker, busy);
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &ControlMetrics {
         &self.0.metrics
     }
 
     fn begin(&self, name: RoomName) -> (Handle, Actor) {
-        let (id, worker) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
+        let (id, [worker, _]) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
         self.0.placement.give(worker);
         let candidates = self.0.workers.iter().map(|w| w.candidates.clone()).collect();
         let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), candidates };

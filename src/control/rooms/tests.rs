@@ -10,3 +10,4 @@ mod scene;
 mod slots;
 mod spread;
 mod whip;
+mod workers;

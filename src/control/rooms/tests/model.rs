@@ -10,8 +10,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::scene::{Client, RESUME, Scene};
-use crate::contract::{MediaKind, RoomCommand};
-use crate::control::rooms::MemberRequest;
+use crate::base::{RoomId, WorkerId};
+use crate::contract::{Event as Media, MediaKind, RoomCommand};
+use crate::control::rooms::{Command, MemberRequest};
 use crate::wire::{Event, MemberId, OkResult, Source, TrackNumber};
 
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ enum Act {
     Lose(usize),
     Resume(usize),
     Publish(usize, u8),
+    Reload(usize),
+    Fail,
     Unwant(usize, usize),
     Chat(usize),
     Pass(u64),
@@ -35,6 +38,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => who.clone().prop_map(Act::Resume),
         5 => (who.clone(), 0..16u8).prop_map(|(w, sources)| Act::Publish(w, sources)),
         1 => (who.clone(), who.clone()).prop_map(|(a, b)| Act::Unwant(a, b)),
+        2 => who.clone().prop_map(Act::Reload),
+        1 => Just(Act::Fail),
         2 => who.prop_map(Act::Chat),
         1 => (1..90u64).prop_map(Act::Pass),
     ]
@@ -50,6 +55,8 @@ struct Model {
 #[derive(Default)]
 struct Truth {
     away: Option<Duration>,
+    /// The room's media was lost while it was away: it has no connection.
+    cut: bool,
     publishes: BTreeSet<Source>,
     unwanted: BTreeSet<(usize, Source)>,
 }
@@ -69,7 +76,8 @@ struct World {
     model: Model,
     clients: BTreeMap<usize, (Client, View)>,
     at: Duration,
-    /// What the worker would forward: (peer, m-line) → track.
+    spread_from: usize,
+    /// What the workers would forward: (peer, m-line) → track.
     pointed: BTreeMap<(u64, u8), u64>,
 }
 
@@ -113,6 +121,10 @@ impl View {
                 assert_eq!(message.number, self.chat + 1);
                 self.chat = message.number;
             }
+            Event::Restart {} => {
+                self.members.values_mut().for_each(BTreeMap::clear);
+                self.shown.clear();
+            }
             Event::Need { .. } => panic!("five members fit into the first pairs"),
             other => panic!("unexpected: {other:?}"),
         }
@@ -120,9 +132,17 @@ impl View {
 }
 
 impl World {
-    fn new() -> Self {
+    /// Connections go elsewhere when so many are at home.
+    fn new(spread_from: usize) -> Self {
         // All that five members may publish fits into the first pairs: eight groups of others.
-        Self { scene: Scene::new(), model: Model::default(), clients: BTreeMap::new(), at: Duration::ZERO, pointed: BTreeMap::new() }
+        Self {
+            scene: Scene::with(|rules| rules.spread_from = spread_from),
+            spread_from,
+            model: Model::default(),
+            clients: BTreeMap::new(),
+            at: Duration::ZERO,
+            pointed: BTreeMap::new(),
+        }
     }
 
     fn here(&self, who: usize) -> bool {
@@ -132,7 +152,7 @@ impl World {
     fn act(&mut self, act: Act) {
         if self.scene.closed {
             assert!(self.model.members.is_empty(), "only an empty room closes");
-            *self = Self::new();
+            *self = Self::new(self.spread_from);
         }
         match act {
             Act::Join(who) if !self.model.members.contains_key(&who) => self.join(who),
@@ -150,9 +170,19 @@ impl World {
                 let (client, view) = self.clients.get_mut(&who).expect("a client");
                 let joined = self.scene.resume(client, view.seq).expect("resumed");
                 view.joined(joined);
-                self.model.members.get_mut(&who).expect("a member").away = None;
+                let truth = self.model.members.get_mut(&who).expect("a member");
+                truth.away = None;
+                if std::mem::take(&mut truth.cut) {
+                    self.clients.get_mut(&who).expect("a client").0.reload();
+                    self.connect(who);
+                }
             }
             Act::Publish(who, sources) if self.here(who) => self.publish(who, sources),
+            Act::Reload(who) if self.here(who) => {
+                self.clients.get_mut(&who).expect("a client").0.reload();
+                self.connect(who);
+            }
+            Act::Fail if !self.model.members.is_empty() => self.fail(),
             Act::Unwant(who, whose) if self.here(who) && who != whose => self.unwant(who, whose),
             Act::Chat(who) if self.here(who) => {
                 let what = MemberRequest::Chat { text: "x".into(), key: None, echo: true, at: 0 };
@@ -182,13 +212,36 @@ impl World {
         let mut view = View::default();
         let joined = self.scene.resume(&mut client, 0).expect("resumed");
         view.joined(joined);
+        self.clients.insert(who, (client, view));
+        self.model.members.insert(who, Truth::default());
+        self.connect(who);
+    }
+
+    /// A new connection, on which nothing is published yet.
+    fn connect(&mut self, who: usize) {
+        let (client, _) = self.clients.get_mut(&who).expect("a client");
         for kind in [MediaKind::Audio, MediaKind::Video, MediaKind::Audio, MediaKind::Video] {
             client.add(kind);
         }
         client.grow(10);
-        self.clients.insert(who, (client, view));
-        self.model.members.insert(who, Truth::default());
         self.publish(who, 0);
+    }
+
+    /// The room's media is lost on a worker: everybody begins again, who is away when he comes back.
+    fn fail(&mut self) {
+        self.scene.apply(Command::Media(Media::RoomFailed { room: RoomId(1) }));
+        for member in self.model.members.values_mut() {
+            member.publishes.clear();
+            member.unwanted.clear();
+            member.cut = member.away.is_some();
+        }
+        self.pointed.clear();
+        self.deliver();
+        let here: Vec<usize> = self.model.members.keys().copied().filter(|who| self.here(*who)).collect();
+        for who in here {
+            self.clients.get_mut(&who).expect("a client").0.reload();
+            self.connect(who);
+        }
     }
 
     fn publish(&mut self, who: usize, sources: u8) {
@@ -243,7 +296,7 @@ impl World {
                 all.filter(|track| !truth.unwanted.contains(track))
             };
             let groups: BTreeSet<(MemberId, bool)> = wanted().map(|(other, s)| (MemberId(name(other)), s.is_screen())).collect();
-            halves += wanted().count();
+            halves += if truth.cut { 0 } else { wanted().count() };
             if truth.away.is_some() {
                 continue;
             }
@@ -262,9 +315,12 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
-    fn every_history_leads_to_the_same_room_for_everybody(acts in proptest::collection::vec(act(), 1..40)) {
-        let mut world = World::new();
-        for act in acts {
+    fn every_history_leads_to_the_same_room_for_everybody_on_any_workers(
+        acts in proptest::collection::vec((act(), 0u16..3, 0u16..3), 1..40), spread_from in prop_oneof![Just(8), 0..3usize],
+    ) {
+        let mut world = World::new(spread_from);
+        for (act, best, alike) in acts {
+            world.scene.elsewhere = [WorkerId(best), WorkerId(alike)];
             world.act(act);
             world.check();
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::workers::Workers;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{MediaKind, RoomCommand};
 use crate::control::Refusal;
@@ -20,13 +21,14 @@ pub struct Scene {
     pub room: Room,
     pub now: Time,
     pub commands: Vec<RoomCommand>,
+    pub workers: Workers,
     pub closed: bool,
     pub events: BTreeMap<SocketId, Vec<(u64, Event)>>,
     pub byes: BTreeMap<SocketId, ByeReason>,
     replies: Vec<(SocketId, u32, Result<Option<OkResult>, Refusal>)>,
     drawn: u64,
     /// Where connections go that do not go home.
-    pub elsewhere: WorkerId,
+    pub elsewhere: [WorkerId; 2],
 }
 
 /// A client: its socket, and the m-lines of its peer connection.
@@ -61,7 +63,18 @@ impl Scene {
         };
         let room = Room::new(RoomName::new("room").expect("a name"), rules, ground, Time::ZERO);
         let (commands, events, byes, replies) = Default::default();
-        Self { room, now: Time::from_millis(1_000), commands, closed: false, events, byes, replies, drawn: 0, elsewhere: WorkerId(0) }
+        Self {
+            room,
+            now: Time::from_millis(1_000),
+            commands,
+            workers: Workers::default(),
+            closed: false,
+            events,
+            byes,
+            replies,
+            drawn: 0,
+            elsewhere: [WorkerId(0); 2],
+        }
     }
 
     pub fn apply(&mut self, command: Command) {
@@ -75,10 +88,14 @@ impl Scene {
                     self.events.entry(socket).or_default().push((seq, Event::Bye { reason }));
                     self.byes.insert(socket, reason);
                 }
-                Effect::Worker(_, command) => self.commands.push(command),
+                Effect::Worker(worker, command) => {
+                    self.workers.take(worker, &command);
+                    self.commands.push(command);
+                }
                 Effect::Closed => self.closed = true,
             }
         }
+        self.workers.agree();
     }
 
     /// The one answer to the command.
