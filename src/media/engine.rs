@@ -212,8 +212,8 @@ impl Engine {
             Note::KeyFrame { room, track } => self.with_room(self.key(room), |room, shared| room.handle_key_frame(track, shared)),
             Note::Clock { handle, clock } => self.with_room(Some(handle.room), |room, shared| room.handle_clock(handle, clock, shared)),
             Note::Voices { room, voices } => self.with_room(self.key(room), |room, _| room.handle_voices(now, from, voices)),
-            Note::PathIs { path } => {
-                if !self.strays.remember(now, path, from) {
+            Note::PathIs { path, peer } => {
+                if !self.strays.remember(now, path, (from, peer)) {
                     self.shared.counters.add(Counter::StrayTableFull);
                 }
                 Some(())
@@ -231,8 +231,11 @@ impl Engine {
             self.handle_read(now, path, bytes);
         });
         self.stray = copy;
-        if Protocol::of(datagram) == Some(Protocol::Stun) && self.shared.demux.path(&path).is_some() {
-            self.shared.say(from, Note::PathIs { path });
+        if Protocol::of(datagram) == Some(Protocol::Stun)
+            && let Some(at) = self.shared.demux.path(&path)
+        {
+            let peer = (slot_of(at.room) as u64) << 32 | at.peer as u64;
+            self.shared.say(from, Note::PathIs { path, peer });
         }
         fits
     }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use althing::base::RoomId;
-use althing::contract::{Counter, Event, MediaKind, RoomCommand, SrtpProfile};
+use althing::base::{RoomId, WorkerId};
+use althing::contract::{Counter, Event, MediaKind, RoomCommand, SrtpProfile, ufrag_of};
+use althing::media::transport::Path;
 
+use crate::client::Client;
 use crate::world::{World, track};
 
 const GCM: SrtpProfile = SrtpProfile::AeadAes128Gcm;
@@ -148,4 +150,84 @@ fn a_track_that_ends_and_a_room_that_closes_over_there_leave_nothing_behind() {
     assert_eq!(world.count(Counter::RelayOut), crossed, "nothing crosses to a room that is gone");
     assert_eq!(world.count(Counter::RoomPanic), 0);
     assert!(world.clients[0].heard.values().map(|h| h.from(2).len()).sum::<usize>() > 500, "those who stay go on");
+}
+
+#[test]
+fn a_demand_that_is_not_repeated_expires_and_one_that_is_heard_again_brings_the_packets_back() {
+    let mut world = spread(19, 2, 4);
+    world.run(Duration::from_secs(3));
+    world.full = |from, _| from == 1;
+    world.run(Duration::from_secs(8));
+    let crossed = world.count(Counter::RelayOut);
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.count(Counter::RelayOut), crossed, "nobody has said for long that it is wanted");
+    let across = |world: &World| world.clients[1].heard.values().map(|h| h.from(0).len()).sum::<usize>();
+    let before = across(&world);
+    world.full = |_, _| false;
+    world.run(Duration::from_secs(5));
+    assert!(across(&world) > before + 400, "{} and {before} before", across(&world));
+    assert!(world.clients.iter().all(|c| c.heard.values().all(|h| h.still_missing() == 0)));
+}
+
+#[test]
+fn a_worker_that_stands_still_costs_the_others_nothing_and_comes_back() {
+    let mut world = spread(23, 3, 6);
+    world.run(Duration::from_secs(3));
+    world.stalled = Some(1);
+    world.run(Duration::from_secs(4));
+    assert!(world.refused > 100, "its rings are full");
+    // Clients 0 and 3 are on one worker, 2 and 5 on another.
+    let of_others = |world: &World| {
+        [(0, 3), (3, 0), (2, 5), (0, 2), (5, 3)].map(|(me, other)| world.clients[me].heard.values().map(|h| h.from(other).len()).sum::<usize>())
+    };
+    for (pair, packets) in of_others(&world).into_iter().enumerate() {
+        assert!(packets > 7 * 135, "pair {pair}: {packets} packets in seven seconds");
+    }
+    let its = |world: &World| world.clients[1].heard.values().map(|h| h.from(4).len() + h.from(0).len()).sum::<usize>();
+    let before = its(&world);
+    world.stalled = None;
+    world.run(Duration::from_secs(6));
+    assert!(its(&world) > before + 1_200, "{} and {before} before", its(&world));
+    assert_eq!(world.count(Counter::RoomPanic), 0);
+    for (me, client) in world.clients.iter().enumerate().filter(|(me, _)| me % 3 != 1) {
+        let missing: usize = [0, 2, 3, 5]
+            .iter()
+            .map(|other| client.heard.values().filter(|h| !h.from(*other).is_empty()).map(|h| h.still_missing()).sum::<usize>())
+            .sum();
+        assert_eq!(missing, 0, "client {me}");
+    }
+}
+
+#[test]
+fn what_arrives_at_the_wrong_worker_goes_to_its_owner_once_a_check_is_authentic() {
+    let mut world = World::with_workers(29, 2);
+    for worker in [0, 1] {
+        let index = world.clients.len();
+        let mut client = Client::new(index, 29, GCM);
+        client.ice.local_ufrag = ufrag_of(WorkerId(worker), &format!("user{index}"));
+        world.add_on(worker.into(), client, 1);
+    }
+    let elsewhere = Path { local: 0, remote: ([127, 0, 0, 1], 10_001).into() };
+    let media = world.clients[1].packet(0, true, true, true);
+    assert!(!world.arrive_at(0, elsewhere, media.clone()), "nobody has said whose the path is");
+    assert_eq!(world.count(Counter::DropUnvalidatedAddress), 1);
+
+    // A forged check finds its owner by its user name, which finds that it is forged: nothing is remembered.
+    let username = world.clients[1].username();
+    let forged = world.clients[1].check_with(&username, Some("not-its-password-but-another"), &[]);
+    assert!(world.arrive_at(0, elsewhere, forged));
+    assert_eq!((world.count(Counter::StrayIn), world.count(Counter::StunBadIntegrity)), (1, 1));
+    assert!(!world.arrive_at(0, elsewhere, media.clone()));
+
+    let check = world.clients[1].check();
+    assert!(world.arrive_at(0, elsewhere, check));
+    assert!(world.arrive_at(0, elsewhere, media.clone()), "its media follows");
+    assert_eq!((world.count(Counter::StunAnswered), world.count(Counter::RtpIn)), (1, 1));
+
+    // One member with very many ports does not push the others out.
+    for port in 11_000..31_000 {
+        let check = world.clients[1].check();
+        world.arrive_at(0, Path { local: 0, remote: ([127, 0, 0, 2], port).into() }, check);
+    }
+    assert_eq!(world.count(Counter::StrayTableFull), 0);
 }

@@ -1,12 +1,13 @@
 //! A world: engines, their clients, the network between them, and a virtual clock. One seed is one run.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use althing::base::{Ntp, RoomId, Time, TrackId, WorkerId};
 use althing::contract::{Command, Counter, Event, MediaKind, RoomCommand, SrtpProfile};
 use althing::media::engine::{Engine, EngineConfig};
 use althing::media::outgoing::Outgoing;
-use althing::media::route::relay::RelaySink;
+use althing::media::route::relay::{RelaySink, send_stray};
 use althing::media::transport::{DtlsIdentity, Path};
 
 use crate::client::Client;
@@ -32,6 +33,9 @@ pub struct World {
     pub refused: u64,
     /// Whether the ring from one worker to another is full.
     pub full: fn(usize, usize) -> bool,
+    /// A worker that does nothing at present: what comes to it over the network is lost, what others leave it waits in its rings.
+    pub stalled: Option<usize>,
+    waiting: VecDeque<(usize, Vec<u8>)>,
     /// Says how many allocations this thread has made so far; the test that counts sets it.
     pub allocations: fn() -> u64,
     /// Allocations made by the engine, by what it was doing: datagrams in, packets out, timers.
@@ -63,6 +67,8 @@ impl World {
             crossed: 0,
             refused: 0,
             full: |_, _| false,
+            stalled: None,
+            waiting: VecDeque::new(),
             allocations: || 0,
             allocated: [0; 3],
             seed,
@@ -91,8 +97,12 @@ impl World {
 
     /// A client joins on a worker, as control does it: the room there learns of all tracks of others, and all others of its tracks.
     pub fn join_on(&mut self, worker: usize, pairs: u8, profile: SrtpProfile) -> usize {
+        let client = Client::new(self.clients.len(), self.seed, profile);
+        self.add_on(worker, client, pairs)
+    }
+
+    pub fn add_on(&mut self, worker: usize, mut client: Client, pairs: u8) -> usize {
         let index = self.clients.len();
-        let mut client = Client::new(index, self.seed, profile);
         client.worker = worker;
         let peer = client.peer;
         let first = self.clients.iter().all(|c| c.worker != worker || !c.online);
@@ -197,8 +207,9 @@ impl World {
     /// Goes on to the next thing that happens until `end`; false when nothing does.
     pub fn step(&mut self, end: Time) -> bool {
         let clients = self.clients.iter().filter(|c| c.online).map(Client::next_at).min();
-        let next =
-            [clients, self.network.next_at()].into_iter().chain(self.engines.iter().map(Engine::poll_timeout)).flatten().min().unwrap_or(Time::NEVER);
+        let stalled = self.stalled;
+        let timers = self.engines.iter().enumerate().filter(|(worker, _)| Some(*worker) != stalled).map(|(_, engine)| engine.poll_timeout());
+        let next = [clients, self.network.next_at()].into_iter().chain(timers).flatten().min().unwrap_or(Time::NEVER);
         if next > end {
             return false;
         }
@@ -213,7 +224,8 @@ impl World {
                 self.send_from(index, out);
             }
         }
-        for engine in self.engines.iter_mut().filter(|e| e.poll_timeout().is_some_and(|at| at <= self.now)) {
+        let turning = self.engines.iter_mut().enumerate().filter(|(worker, _)| Some(*worker) != stalled).map(|(_, engine)| engine);
+        for engine in turning.filter(|e| e.poll_timeout().is_some_and(|at| at <= self.now)) {
             let before = (self.allocations)();
             engine.handle_timeout(self.now);
             self.allocated[2] += (self.allocations)() - before;
@@ -224,6 +236,7 @@ impl World {
 
     fn deliver(&mut self, datagram: Datagram) {
         match datagram.to {
+            Host::Server if self.stalled == Some(self.clients[datagram.client].worker) => {}
             Host::Server => {
                 let mut bytes = datagram.bytes;
                 let before = (self.allocations)();
@@ -248,7 +261,7 @@ impl World {
 
     fn drain(&mut self) {
         while self.cross() {}
-        for worker in 0..self.engines.len() {
+        for worker in self.turning() {
             self.give_out(worker);
             while self.engines[worker].has_deferred() {
                 self.engines[worker].handle_deferred(self.now);
@@ -261,18 +274,53 @@ impl World {
     /// What the workers have for each other; whether there was anything.
     fn cross(&mut self) -> bool {
         let before = self.crossed;
-        for worker in 0..self.engines.len() {
-            let mut ring = Ring { from: worker, full: self.full, messages: Vec::new(), refused: 0 };
+        if self.stalled.is_none() {
+            for (from, bytes) in std::mem::take(&mut self.waiting) {
+                let to = usize::from(bytes[0]);
+                self.take_message(from, to, &bytes[1..]);
+            }
+        }
+        for worker in self.turning() {
+            let room = RING.saturating_sub(self.waiting.iter().filter(|(from, _)| *from == worker).map(|(_, bytes)| bytes.len()).sum());
+            let mut ring = Ring { from: worker, full: self.full, stalled: self.stalled, room, messages: Vec::new(), refused: 0 };
             self.engines[worker].poll_relay(&mut ring);
             self.refused += ring.refused;
             for (to, bytes) in ring.messages {
-                self.crossed += 1;
-                let allocations = (self.allocations)();
-                self.engines[to].handle_relay(self.now, WorkerId(worker as u16), &bytes);
-                self.allocated[0] += (self.allocations)() - allocations;
+                if Some(to) == self.stalled {
+                    self.waiting.push_back((worker, [&[to as u8], &bytes[..]].concat()));
+                } else {
+                    self.take_message(worker, to, &bytes);
+                }
             }
         }
         self.crossed > before
+    }
+
+    fn turning(&self) -> impl Iterator<Item = usize> + use<> {
+        let stalled = self.stalled;
+        (0..self.engines.len()).filter(move |worker| Some(*worker) != stalled)
+    }
+
+    fn take_message(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        self.crossed += 1;
+        let allocations = (self.allocations)();
+        self.engines[to].handle_relay(self.now, WorkerId(from as u16), bytes);
+        self.allocated[0] += (self.allocations)() - allocations;
+    }
+
+    /// With one port for all workers, the system gives a datagram to any of them, which hands it to its owner; false when it is nobody's.
+    pub fn arrive_at(&mut self, worker: usize, from: Path, mut bytes: Vec<u8>) -> bool {
+        let owner = self.engines[worker].owner_of(self.now, &from, &bytes);
+        match owner {
+            None => self.engines[worker].handle_read(self.now, from, &mut bytes),
+            Some((owner, spare)) => {
+                let mut ring = Ring { from: worker, full: self.full, stalled: None, room: RING, messages: Vec::new(), refused: 0 };
+                send_stray(&mut ring, owner, from, &bytes, spare);
+                ring.messages.into_iter().for_each(|(to, bytes)| self.take_message(worker, to, &bytes));
+            }
+        }
+        self.drain();
+        owner.is_some()
     }
 
     fn give_out(&mut self, worker: usize) {
@@ -293,20 +341,28 @@ impl World {
     }
 }
 
-/// A ring of the simulation: it takes all, or nothing.
+/// Bytes that wait for a stalled worker at most, from each other one.
+const RING: usize = 256 * 1024;
+
+/// A ring of the simulation: it takes all, or nothing, or what fits while the other end stands still.
 struct Ring {
     from: usize,
     full: fn(usize, usize) -> bool,
+    stalled: Option<usize>,
+    /// Bytes that still fit into the ring to the stalled worker.
+    room: usize,
     messages: Vec<(usize, Vec<u8>)>,
     refused: u64,
 }
 
 impl RelaySink for Ring {
     fn send(&mut self, to: WorkerId, parts: [&[u8]; 3], _spare: bool) -> bool {
-        if (self.full)(self.from, to.0.into()) {
+        let (to_stalled, len) = (self.stalled == Some(to.0.into()), parts.iter().map(|p| p.len()).sum());
+        if (self.full)(self.from, to.0.into()) || to_stalled && len > self.room {
             self.refused += 1;
             return false;
         }
+        self.room -= if to_stalled { len } else { 0 };
         self.messages.push((to.0.into(), parts.concat()));
         true
     }

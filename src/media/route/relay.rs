@@ -82,6 +82,8 @@ pub enum Note {
     PathIs {
         /// The path.
         path: Path,
+        /// What the sender calls the peer.
+        peer: u64,
     },
 }
 
@@ -217,9 +219,10 @@ pub fn send_note(sink: &mut impl RelaySink, to: WorkerId, note: &Note) -> bool {
                 head.put([level]);
             }
         }
-        Note::PathIs { path } => {
+        Note::PathIs { path, peer } => {
             head = Writer::new(PATH_IS);
             head.path(*path);
+            head.put(peer.to_ne_bytes());
         }
     }
     sink.send(to, [head.bytes(), &[], &[]], false)
@@ -377,7 +380,7 @@ impl Reader<'_> {
                 }
                 Note::Voices { room, voices }
             }
-            PATH_IS => Note::PathIs { path: self.path()? },
+            PATH_IS => Note::PathIs { path: self.path()?, peer: u64::from_ne_bytes(self.take()?) },
             _ => return None,
         })
     }

@@ -16,7 +16,7 @@ pub mod srtp;
 use std::net::SocketAddr;
 
 pub use dtls::{DtlsError, DtlsEvent, DtlsIdentity, DtlsTransport};
-pub use ice::{ConsentLost, IceAnswer, IceLite, StunDrop, peek_username};
+pub use ice::{ConsentLost, IceAnswer, IceLite, MAX_PATHS, StunDrop, peek_username};
 pub use replay::{ReceiveStream, Replayed, StreamState};
 pub use srtcp::{SrtcpReceiver, SrtcpSender};
 pub use srtp::{Opened, SrtpError, SrtpReceiver, SrtpSender};

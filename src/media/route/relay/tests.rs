@@ -63,8 +63,8 @@ fn what_rooms_say_is_read_as_it_was_said() {
         Note::Voices { room, voices: Voices::default() },
         Note::Voices { room, voices: Voices::new(&many[..3]) },
         Note::Voices { room, voices: Voices::new(&many) },
-        Note::PathIs { path: Path { local: 1, remote: ([192, 0, 2, 1], 40_000).into() } },
-        Note::PathIs { path: v6 },
+        Note::PathIs { path: Path { local: 1, remote: ([192, 0, 2, 1], 40_000).into() }, peer: 3 << 32 | 9 },
+        Note::PathIs { path: v6, peer: u64::MAX },
     ] {
         let mut sent = Sent::default();
         send_note(&mut sent, WorkerId(1), &note);
