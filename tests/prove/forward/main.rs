@@ -63,6 +63,9 @@ fn main() {
     if wanted("unharmed") {
         proof.unharmed();
     }
+    if wanted("storm") {
+        proof.storm();
+    }
     if !Network::enter_discarding() {
         eprintln!("*** SKIPPED: the rows beside the limit need root, for a network namespace with a device that drops everything. ***");
         return proof.write();
@@ -258,6 +261,16 @@ impl Proof {
         let beside = percent(&server.load(&usual));
         self.verdict("unharmed.publisher_at_100_times_its_rate", beside, "% delivered", "= 100", beside >= 100.0);
         drop((flooding, server));
+    }
+
+    /// Five hundred come at once into one room, and all of them speak: each receives four of the others.
+    fn storm(&mut self) {
+        let all = ["--publishers", "500", "--no-video", "--audio", "always", "--pairs", "4", "--join-rate", "500", "--duration", "10", "--patience", "60"];
+        let report = Server::start(&[]).load(&all);
+        let joined = report["participants"]["joined"].as_f64().unwrap_or(f64::NAN);
+        self.verdict("storm_all_speak.joined", joined, "participants", "= 500", joined == 500.0);
+        let delivered = percent(&report);
+        self.verdict("storm_all_speak.delivered", delivered, "% delivered", "= 100", delivered >= 100.0);
     }
 
     /// One-way latency at half load, over loopback, of the fiftieth of a hundred subscribers.
