@@ -84,7 +84,10 @@ pub fn main() -> ExitCode {
 
 fn run(config: Config) -> Result<(), String> {
     node::logs::begin(&config.log).map_err(|e| e.to_string())?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|e| format!("the system gives no threads: {e}"))?;
+    // Media has a thread on each core, and goes first: signaling makes do with half as many, which hand less over to one another.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.map_err(|e| format!("the system gives no threads: {e}"))?;
     runtime.block_on(node::run(config)).map_err(|e| e.to_string())
 }
 

@@ -4,9 +4,11 @@
 
 use std::fmt::{Display, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use super::line::{Accepted, Common, Line, Slot};
 use super::offer::Offer;
+use super::repeats::HELD_AGAINST;
 use super::section::{Direction, OfferedExtension, Section};
 use super::session::{Agreed, Local};
 use crate::contract::{CodecPlan, DtlsRole, MediaKind};
@@ -33,11 +35,20 @@ pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer,
     if offer.allow_mixed {
         text.flag("extmap-allow-mixed");
     }
+    let mut written: Vec<(&Section, Range<usize>)> = Vec::new();
     for (section, line) in both() {
         match line {
             Line::Rejected => rejected(section, &mut text),
-            // The first m-line of the group carries the candidates for all (RFC 9143 section 7.3.1).
-            Line::Accepted(line) => writer.accepted(section, line, offer.candidates_everywhere || section.mid == bundle.first().copied(), &mut text),
+            Line::Accepted(line) => {
+                let same = written.iter().rev().take(HELD_AGAINST).find(|(s, _)| s.says_the_same(section)).map(|(_, range)| range.clone());
+                let fresh = same.is_none();
+                // The first m-line of the group carries the candidates for all (RFC 9143 section 7.3.1).
+                let tagged = offer.candidates_everywhere || section.mid == bundle.first().copied();
+                let range = writer.accepted(section, line, tagged, same, &mut text);
+                if fresh {
+                    written.push((section, range));
+                }
+            }
         }
     }
     text.0
@@ -89,7 +100,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn accepted(&self, section: &Section, line: &Accepted, tagged: bool, attributes: &mut Lines) {
+    /// `same`: where what we have in common is written already. Returns where it is now.
+    fn accepted(&self, section: &Section, line: &Accepted, tagged: bool, same: Option<Range<usize>>, attributes: &mut Lines) -> Range<usize> {
         let common = &line.common;
         let address = self.local.candidates.first().copied();
         describe(section, address.map_or(9, |a| a.port()), address, &formats(section, common), attributes);
@@ -99,15 +111,15 @@ impl Writer<'_> {
         if section.rtcp_rsize {
             attributes.flag("rtcp-rsize");
         }
-        common.extmaps.iter().for_each(|e| attributes.value("extmap", extmap(e)));
-        if section.allow_mixed {
-            attributes.flag("extmap-allow-mixed");
+        let begin = attributes.0.len();
+        match same {
+            Some(range) => {
+                let again = attributes.0.get(range).unwrap_or_default().to_owned();
+                attributes.0.push_str(&again)
+            }
+            None => in_common(section, common, attributes),
         }
-        for codec in &common.codecs {
-            let offered = section.codecs.iter().find(|c| c.plan.payload_type == codec.payload_type);
-            let (encoding, parameters) = offered.map_or(("", ""), |c| (c.encoding(), c.parameters.as_str()));
-            payload_type(codec, encoding, parameters, attributes);
-        }
+        let range = begin..attributes.0.len();
         if let Some(rid) = line.receive.as_ref().and_then(|r| r.rid) {
             attributes.value("rid", format_args!("{rid} recv"));
             if section.simulcast {
@@ -120,6 +132,7 @@ impl Writer<'_> {
         if tagged {
             self.candidates(attributes);
         }
+        range
     }
 
     /// Said on every m-line: some clients look for it there, BUNDLE or not.
@@ -180,6 +193,19 @@ fn formats(section: &Section, common: &Common) -> String {
     let accepted = |pt: &&u8| common.codecs.iter().any(|c| c.payload_type == **pt || c.rtx == Some(**pt));
     let formats: Vec<String> = section.formats.iter().filter(accepted).map(ToString::to_string).collect();
     formats.join(" ")
+}
+
+/// Header extensions and codecs.
+fn in_common(section: &Section, common: &Common, attributes: &mut Lines) {
+    common.extmaps.iter().for_each(|e| attributes.value("extmap", extmap(e)));
+    if section.allow_mixed {
+        attributes.flag("extmap-allow-mixed");
+    }
+    for codec in &common.codecs {
+        let offered = section.codecs.iter().find(|c| c.plan.payload_type == codec.payload_type);
+        let (encoding, parameters) = offered.map_or(("", ""), |c| (c.encoding(), c.parameters.as_str()));
+        payload_type(codec, encoding, parameters, attributes);
+    }
 }
 
 fn payload_type(codec: &CodecPlan, encoding: &str, parameters: &str, attributes: &mut Lines) {

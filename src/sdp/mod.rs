@@ -4,6 +4,7 @@
 //! [`Session::answer`] holds it against what the connection has agreed before and writes the answer (the cheap half). `rtc-sdp` knows the
 //! grammar of what comes; what it means, and what is said to it, is decided here:
 //! - `offer`: the whole description: limits, BUNDLE, the transport (ICE, DTLS), duplicates;
+//! - `repeats`: m-lines that say the same as an earlier one, so that they need not be read again;
 //! - `section`: one m-line with its attributes, read whole and then bound by payload type;
 //! - `codec`: which payload types Althing forwards, and what the answer says about each;
 //! - `session`: what may not change from offer to offer, slots and their SSRCs;
@@ -15,6 +16,7 @@ mod codec;
 mod error;
 mod line;
 mod offer;
+mod repeats;
 mod section;
 mod session;
 

@@ -3,8 +3,10 @@
 use std::io::Cursor;
 
 use rtc_sdp::SessionDescription;
+use rtc_sdp::description::media::MediaDescription;
 
 use super::error::{OfferError, malformed};
+use super::repeats::{self, Place, Shortened};
 use super::section::{Direction, Section, TransportLines};
 use crate::contract::{DtlsRole, Extension, Fingerprint, HashFunction, MediaKind, Mid};
 
@@ -90,9 +92,15 @@ impl Offer {
     /// Any [`OfferError`] but `Changed`; `NoCodec` comes later too. Sizes are checked before anything is read.
     pub fn parse(sdp: &str, limits: &OfferLimits) -> Result<Offer, OfferError> {
         check_size(sdp, limits)?;
-        let description = SessionDescription::unmarshal(&mut Cursor::new(sdp.as_bytes())).map_err(|e| malformed(&shortened(&e.to_string())))?;
+        Self::read(&repeats::shorten(sdp))
+    }
+
+    fn read(short: &Shortened<'_>) -> Result<Offer, OfferError> {
+        let grammar =
+            |text: &str| SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes())).map_err(|e| malformed(&shortened(&e.to_string())));
+        let description = grammar(&short.text)?;
         let session = SessionLines::read(&description)?;
-        let sections = description.media_descriptions.iter().map(|m| Section::read(m, session.direction)).collect::<Result<Vec<_>, _>>()?;
+        let sections = sections(&description.media_descriptions, &short.mlines, session.direction)?;
         if sections.is_empty() {
             return Err(malformed("it has no m-line: add a transceiver first"));
         }
@@ -132,6 +140,25 @@ impl Offer {
         let sending = self.sections.iter().filter(|s| s.direction.sends && !s.stopped && !s.codecs.is_empty());
         sending.filter_map(|s| Some((s.mid?, s.kind()?)))
     }
+}
+
+/// The m-lines in the order of the offer: those that were read, and those that say the same (none are given when all were read).
+fn sections(read: &[MediaDescription], mlines: &[Place<'_>], direction: Direction) -> Result<Vec<Section>, OfferError> {
+    if mlines.is_empty() {
+        return read.iter().map(|m| Section::read(m, direction)).collect();
+    }
+    if mlines.iter().filter(|place| matches!(place, Place::Kept(_))).count() != read.len() {
+        return Err(malformed("its m-lines cannot be told apart"));
+    }
+    let mut sections: Vec<Section> = Vec::with_capacity(mlines.len());
+    for place in mlines {
+        let section = match *place {
+            Place::Kept(n) => read.get(n).map(|m| Section::read(m, direction)),
+            Place::As(index, mid) => sections.get(index).map(|s| s.with_mid(mid)),
+        };
+        sections.push(section.ok_or_else(|| malformed("an m-line cannot be read"))??);
+    }
+    Ok(sections)
 }
 
 /// The attributes before the first m-line.
@@ -330,4 +357,55 @@ fn setup(value: Option<&String>) -> Result<Setup, OfferError> {
 fn shortened(text: &str) -> String {
     let visible: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
     if visible.len() < text.len() { format!("{visible}...") } else { visible }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn corpus() -> Vec<String> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdp/offers");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        files.filter(|text| text.starts_with("v=0")).map(|text| text.replace("\r\n", "\n").replace('\n', "\r\n")).collect()
+    }
+
+    fn both(sdp: &str) -> [Result<Offer, OfferError>; 2] {
+        [Offer::read(&repeats::shorten(sdp)), Offer::read(&repeats::whole(sdp))]
+    }
+
+    #[test]
+    fn an_offer_is_what_it_is_whether_its_repetitions_are_read_or_not() {
+        let mut shorter = 0;
+        for sdp in corpus() {
+            let [short, whole] = both(&sdp);
+            assert_eq!(short, whole);
+            shorter += usize::from(repeats::shorten(&sdp).text.len() < sdp.len());
+        }
+        assert!(shorter > 5, "{shorter} offers have repetitions");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+        #[test]
+        fn so_is_one_that_was_tampered_with(file in any::<prop::sample::Index>(), changes in proptest::collection::vec((0u8..4, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6)) {
+            let all = corpus();
+            let sdp = file.get(&all);
+            let mut lines: Vec<&str> = sdp.split_inclusive('\n').collect();
+            for (what, at, other) in changes {
+                let (at, other) = (at.index(lines.len()), other.index(lines.len()));
+                match what {
+                    0 => drop(lines.remove(at)),
+                    1 => lines.insert(at, lines[other]),
+                    2 => lines[at] = lines[other],
+                    _ => lines.swap(at, other),
+                }
+                prop_assume!(!lines.is_empty());
+            }
+            let [short, whole] = both(&lines.concat());
+            // Which of several faults is named may differ: the grammar's come first, and it reads less.
+            prop_assert_eq!(short.as_ref().ok(), whole.as_ref().ok());
+        }
+    }
 }

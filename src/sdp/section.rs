@@ -157,6 +157,21 @@ impl Section {
         Ok(section)
     }
 
+    /// The same m-line with another mid.
+    ///
+    /// # Errors
+    /// `Malformed` when it is none.
+    pub fn with_mid(&self, mid: &str) -> Result<Self, OfferError> {
+        Ok(Self { mid: Some(read_mid(mid)?), ..self.clone() })
+    }
+
+    /// Whether we have the same in common with both.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (self.direction, self.allow_mixed) == (other.direction, other.allow_mixed)
+            && self.extensions == other.extensions
+            && self.codecs == other.codecs
+    }
+
     /// Audio or video; `None` when it is something else, or on a transport that is not ours.
     pub fn kind(&self) -> Option<MediaKind> {
         if !self.proto.ends_with("RTP/SAVPF") && !self.proto.ends_with("RTP/SAVP") {
@@ -257,7 +272,7 @@ impl<'a> Lines<'a> {
     }
 
     fn mid(&mut self, value: &str) -> Result<(), OfferError> {
-        let mid = Mid::new(&token(value, "a=mid")?).ok_or_else(|| malformed("a=mid is longer than 16 bytes"))?;
+        let mid = read_mid(value)?;
         if self.mid.replace(mid).is_some_and(|before| before != mid) {
             return Err(OfferError::Duplicate { what: "a=mid of one m-line, then", value: mid.to_string() });
         }
@@ -383,6 +398,10 @@ impl<'a> Lines<'a> {
         }
         Ok((offered, true))
     }
+}
+
+fn read_mid(value: &str) -> Result<Mid, OfferError> {
+    Mid::new(&token(value, "a=mid")?).ok_or_else(|| malformed("a=mid is longer than 16 bytes"))
 }
 
 fn rid(text: &str) -> Result<Rid, OfferError> {

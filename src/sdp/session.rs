@@ -7,6 +7,7 @@ use super::answer;
 use super::error::{Change, OfferError};
 use super::line::{Accepted, Common, Line, Slot};
 use super::offer::{Offer, OfferedTransport};
+use super::repeats::HELD_AGAINST;
 use super::section::Section;
 use crate::contract::{DtlsRole, Fingerprint, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, TransportPlan};
 
@@ -140,7 +141,10 @@ impl Session {
         self.adopt_mlines(offer)?;
         let mut ssrcs = Ssrcs::new(fresh.ssrc_seed, self, offer)?;
         let (transport, restart) = self.agree_transport(offer.transport.as_ref(), fresh.ufrag, fresh.pwd)?;
-        let lines = (0..offer.sections.len()).map(|i| self.line(offer, i, &mut ssrcs)).collect::<Result<Vec<_>, _>>()?;
+        let mut lines = Vec::with_capacity(offer.sections.len());
+        for i in 0..offer.sections.len() {
+            lines.push(self.line(offer, i, &mut ssrcs, &lines)?);
+        }
         if transport.is_some() && !lines.iter().any(|l| *l != Line::Rejected) {
             return Err(OfferError::NoCodec { mid: None });
         }
@@ -213,7 +217,7 @@ impl Session {
     }
 
     /// What we say to one m-line.
-    fn line(&mut self, offer: &Offer, i: usize, ssrcs: &mut Ssrcs) -> Result<Line, OfferError> {
+    fn line(&mut self, offer: &Offer, i: usize, ssrcs: &mut Ssrcs, before: &[Line]) -> Result<Line, OfferError> {
         let (Some(section), Some(mline)) = (offer.sections.get(i), self.mlines.get_mut(i)) else { return Ok(Line::Rejected) };
         let (Some(kind), Some(mid), false) = (section.kind(), section.mid, section.stopped) else {
             (mline.open, mline.pair) = (false, None);
@@ -223,7 +227,12 @@ impl Session {
             return if mline.open { Err(OfferError::NoCodec { mid: Some(mid) }) } else { Ok(Line::Rejected) };
         }
         mline.open = true;
-        let common = Common::of(section, offer.allow_mixed || section.allow_mixed);
+        // Most m-lines say the same as one before, and so do we.
+        let same = offer.sections.iter().zip(before).rev().take(HELD_AGAINST).find(|(s, _)| s.says_the_same(section));
+        let common = match same {
+            Some((_, Line::Accepted(line))) => line.common.clone(),
+            _ => Common::of(section, offer.allow_mixed || section.allow_mixed),
+        };
         let receive = section.direction.sends.then(|| {
             // The encoding once chosen stays, while it is offered: the packet path has latched on it.
             mline.rid = mline.rid.filter(|rid| section.rids.iter().any(|r| r.rid == *rid)).or(section.one_rid());

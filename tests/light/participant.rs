@@ -71,9 +71,11 @@ impl Light {
     /// Joins and negotiates; the connection goes on by itself.
     pub async fn join(wish: Wish) -> Result<Self> {
         let (signaling, events) = Signaling::open(&wish.url).await?;
-        signaling.ask(Request::Hello { versions: vec![VERSION], features: Vec::new() }).await?;
         let join = Request::Join { room: wish.room.clone(), name: format!("participant {}", wish.number), token: None };
-        let Some(OkResult::Joined { pairs, .. }) = signaling.ask(join).await? else { return Err("not joined".into()) };
+        // As the page does, without waiting for the welcome.
+        let hello = signaling.ask(Request::Hello { versions: vec![VERSION], features: Vec::new() });
+        let (_, joined) = tokio::try_join!(hello, signaling.ask(join))?;
+        let Some(OkResult::Joined { pairs, .. }) = joined else { return Err("not joined".into()) };
         let lines = Lines::new(&wish);
         let server = lines.negotiate(&signaling, pairs, 0).await?;
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;

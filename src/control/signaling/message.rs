@@ -1,6 +1,9 @@
 //! From text to a request, or to a typed refusal that has the request's id whenever there is one.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::config::LimitSettings;
@@ -18,13 +21,81 @@ pub struct Rejected {
     pub too_large: bool,
 }
 
-/// The fields that every request has; other values are skipped, not built.
+/// The fields that every request has; other values are skipped, not built. But for one: the longest text of the protocol is built where it
+/// is met, and so is gone through once.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow, rename = "type")]
     kind: Option<&'a RawValue>,
+    #[serde(default)]
+    sdp: Sdp,
+    #[serde(borrow)]
+    publish: Option<&'a RawValue>,
+}
+
+/// The value of `sdp`, which is text in a good offer.
+#[derive(Default)]
+enum Sdp {
+    #[default]
+    Missing,
+    Text(String),
+    NoText,
+}
+
+impl<'de> Deserialize<'de> for Sdp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SdpVisitor)
+    }
+}
+
+struct SdpVisitor;
+
+impl<'de> Visitor<'de> for SdpVisitor {
+    type Value = Sdp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Sdp, E> {
+        Ok(Sdp::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Sdp, E> {
+        Ok(Sdp::Text(text))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Sdp, E> {
+        Ok(Sdp::NoText)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Sdp, E> {
+        Ok(Sdp::NoText)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Sdp, E> {
+        Ok(Sdp::NoText)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Sdp, E> {
+        Ok(Sdp::NoText)
+    }
+
+    fn visit_unit<E>(self) -> Result<Sdp, E> {
+        Ok(Sdp::NoText)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Sdp, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Sdp::NoText)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sdp, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Sdp::NoText)
+    }
 }
 
 /// Reads a message. Total: any text comes to a request or a refusal.
@@ -56,19 +127,15 @@ pub fn read(text: &str, limits: &LimitSettings) -> Result<ClientMessage, Rejecte
     }
     let request = match id {
         Some(id) if kind == "offer" => {
-            serde_json::from_str(text).map(|OfferFields { sdp, publish }| ClientMessage { id, request: Request::Offer { sdp, publish } })
+            let Sdp::Text(sdp) = envelope.sdp else {
+                return Err(rejected(Some(id), ErrorCode::Malformed, "not a request of type offer: its `sdp` has to be text".into()));
+            };
+            let publish = envelope.publish.map_or(Ok(Vec::new()), |publish| serde_json::from_str::<Vec<PublishLine>>(publish.get()));
+            publish.map(|publish| ClientMessage { id, request: Request::Offer { sdp, publish } })
         }
         _ => serde_json::from_str(text),
     };
     request.map_err(|e| rejected(id, ErrorCode::Malformed, format!("not a request of type {kind}: {}", shortened(&e.to_string()))))
-}
-
-/// The fields of [`Request::Offer`], read straight: through the enum, the longest text of the protocol is copied twice more.
-#[derive(Deserialize)]
-struct OfferFields {
-    sdp: String,
-    #[serde(default)]
-    publish: Vec<PublishLine>,
 }
 
 /// The id alone, for a refusal that does not depend on the rest; long messages are not read for it.

@@ -265,7 +265,8 @@ impl Proof {
 
     /// Five hundred come at once into one room, and all of them speak: each receives four of the others.
     fn storm(&mut self) {
-        let all = ["--publishers", "500", "--no-video", "--audio", "always", "--pairs", "4", "--join-rate", "500", "--duration", "10", "--patience", "60"];
+        let all =
+            ["--publishers", "500", "--no-video", "--audio", "always", "--pairs", "4", "--join-rate", "500", "--duration", "10", "--patience", "60"];
         let report = Server::start(&[]).load(&all);
         let joined = report["participants"]["joined"].as_f64().unwrap_or(f64::NAN);
         self.verdict("storm_all_speak.joined", joined, "participants", "= 500", joined == 500.0);

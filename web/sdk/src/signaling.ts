@@ -158,10 +158,13 @@ export class Signaling extends Emitter<SignalingEvents> {
     try {
       this.#socket = socket;
       this.#early = [];
-      const welcome = await socket.request({ type: 'hello', versions: [VERSION] }, this.#options.requestTimeoutMs);
-      if (welcome?.of !== 'welcome') throw new AlthingError('protocol', 'the server did not welcome us');
-      this.#welcome = welcome;
-      return await this.#takeUp(socket);
+      const hello = socket.request({ type: 'hello', versions: [VERSION] }, this.#options.requestTimeoutMs).then((welcome) => {
+        if (welcome?.of !== 'welcome') throw new AlthingError('protocol', 'the server did not welcome us');
+        this.#welcome = welcome;
+      });
+      // Nothing in the welcome changes how one enters: waiting for it would cost a round trip. A refusal of it comes first.
+      const [, joined] = await Promise.all([hello, this.#takeUp(socket)]);
+      return joined;
     } catch (error) {
       if (this.#socket === socket) this.#socket = undefined;
       socket.close();
