@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use memchr::memchr2_iter;
 use rtc_sdp::SessionDescription;
 use rtc_sdp::description::media::MediaDescription;
 
@@ -237,7 +238,8 @@ fn check_size(sdp: &str, limits: &OfferLimits) -> Result<(), OfferError> {
     }
     let limit = limits.max_mlines.min(usize::from(u8::MAX));
     // The grammar also takes a lone CR between lines.
-    let count = sdp.as_bytes().split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| line.starts_with(b"m=")).count();
+    let begins = |at: usize| sdp.as_bytes().get(at..).is_some_and(|line| line.starts_with(b"m="));
+    let count = memchr2_iter(b'\n', b'\r', sdp.as_bytes()).filter(|end| begins(end + 1)).count() + usize::from(begins(0));
     if count > limit {
         return Err(OfferError::TooManyMlines { count, limit });
     }

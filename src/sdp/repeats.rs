@@ -3,9 +3,14 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr_iter;
+
 /// Distinct m-lines that a further one is held against, the latest ones. A browser has four kinds; more would let a hostile offer of many
 /// nearly equal ones take long.
 pub(super) const HELD_AGAINST: usize = 8;
+
+/// How the line with a mid begins.
+const MID: &str = "a=mid:";
 
 /// An offer without its repetitions.
 pub(super) struct Shortened<'a> {
@@ -33,22 +38,37 @@ struct Mline<'a> {
     index: usize,
 }
 
+/// Where an m-line begins, and where its lines with a mid do.
+struct Start {
+    at: usize,
+    mids: usize,
+    mid: usize,
+}
+
 /// Takes out the m-lines that repeat an earlier one but for their mid. Where lines end in an unusual way, everything is kept.
 pub(super) fn shorten(sdp: &str) -> Shortened<'_> {
     let bytes = sdp.as_bytes();
-    let after = |at: usize| bytes.get(at + 1..).unwrap_or_default();
-    // Found by one byte: a search for several is slower than this whole function.
-    let starts: Vec<usize> = sdp.match_indices('\n').filter(|(at, _)| after(*at).starts_with(b"m=")).map(|(at, _)| at + 1).collect();
-    let usual = sdp.match_indices('\r').all(|(at, _)| after(at).first().is_none_or(|next| *next == b'\n'));
-    let Some(first) = starts.first().copied().filter(|_| usual && !sdp.starts_with("m=")) else {
+    let next = |at: usize| bytes.get(at + 1..).unwrap_or_default();
+    let mut starts: Vec<Start> = Vec::new();
+    for end_of_line in memchr_iter(b'\n', bytes) {
+        let (line, at) = (next(end_of_line), end_of_line + 1);
+        if line.starts_with(b"m=") {
+            starts.push(Start { at, mids: 0, mid: 0 });
+        } else if let Some(start) = starts.last_mut()
+            && line.starts_with(MID.as_bytes())
+        {
+            (start.mids, start.mid) = (start.mids + 1, at);
+        }
+    }
+    let usual = !sdp.starts_with("m=") && memchr_iter(b'\r', bytes).all(|at| next(at).first().is_none_or(|next| *next == b'\n'));
+    let Some(first) = starts.first().map(|start| start.at).filter(|_| usual) else {
         return whole(sdp);
     };
-    let ends = starts.iter().skip(1).copied().chain([sdp.len()]);
+    let ends = starts.iter().skip(1).map(|start| start.at).chain([sdp.len()]);
     let mut text = String::from(sdp.get(..first).unwrap_or_default());
     let (mut mlines, mut distinct, mut kept) = (Vec::with_capacity(starts.len()), Vec::<Mline<'_>>::new(), 0);
-    for (index, (start, end)) in starts.iter().copied().zip(ends).enumerate() {
-        let section = sdp.get(start..end).unwrap_or_default();
-        let mline = around_mid(section, index);
+    for (index, (start, end)) in starts.iter().zip(ends).enumerate() {
+        let mline = if start.mids == 1 { around_mid(sdp, start, end, index) } else { None };
         let same = mline.as_ref().and_then(|m| {
             let known = distinct.iter().rev().take(HELD_AGAINST).find(|k| (k.before, k.after) == (m.before, m.after))?;
             Some(Place::As(known.index, m.mid))
@@ -56,7 +76,7 @@ pub(super) fn shorten(sdp: &str) -> Shortened<'_> {
         mlines.push(same.unwrap_or(Place::Kept(kept)));
         if same.is_none() {
             kept += 1;
-            text.push_str(section);
+            text.push_str(sdp.get(start.at..end).unwrap_or_default());
             distinct.extend(mline);
         }
     }
@@ -68,13 +88,11 @@ pub(super) fn whole(sdp: &str) -> Shortened<'_> {
     Shortened { text: sdp.into(), mlines: Vec::new() }
 }
 
-/// The m-line's text before and after its mid; `None` when it has none, or several.
-fn around_mid(section: &str, index: usize) -> Option<Mline<'_>> {
-    const MID: &str = "\na=mid:";
-    let (before, rest) = section.split_once(MID)?;
+/// The m-line's text before and after its mid.
+fn around_mid<'a>(sdp: &'a str, start: &Start, end: usize, index: usize) -> Option<Mline<'a>> {
+    let (before, rest) = (sdp.get(start.at..start.mid)?, sdp.get(start.mid + MID.len()..end)?);
     let (mid, after) = rest.split_once('\n')?;
-    let only = !rest.contains(MID);
-    only.then_some(Mline { before, mid: mid.trim_end(), after, index })
+    Some(Mline { before, mid: mid.trim_end(), after, index })
 }
 
 #[cfg(test)]
