@@ -15,7 +15,7 @@ use crate::control::signaling;
 use crate::wire::SUBPROTOCOL;
 
 /// Bytes of the buffers of a socket: an idle one holds hardly more. Bigger: fewer reads for an offer.
-const BUFFER_BYTES: usize = 4 * 1024;
+const BUFFER_BYTES: usize = 8 * 1024;
 /// The write buffer never holds more than a few messages: each batch is flushed before the next.
 const MAX_WRITE_BYTES: usize = 8 * 1024 * 1024;
 
