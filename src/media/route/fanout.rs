@@ -7,10 +7,12 @@
 //! Subscriber-outer, packet-inner: a subscriber's packets lie side by side in the arena. The loop stops when
 //! the arena is full and goes on where it was.
 
+use std::time::Duration;
+
 use slab::Slab;
 
 use super::leg::Moment;
-use crate::base::BitSet;
+use crate::base::{BitSet, Time};
 use crate::contract::{Counter, Counters};
 use crate::media::outgoing::Outgoing;
 use crate::media::peer::{Downlink, Peer};
@@ -22,6 +24,8 @@ const WINDOW: usize = 32;
 
 /// From so many subscribers on their memory is asked for ahead: the state of fewer stays in the second level of the cache.
 const FETCH_FROM: usize = 100;
+/// Also of fewer, when nothing was given out for so long: whatever else ran meanwhile has used the cache.
+const COLD_AFTER: Duration = Duration::from_millis(1);
 /// The index of no track.
 const NO_TRACK: usize = usize::MAX;
 
@@ -52,6 +56,8 @@ pub struct Tick {
     until: usize,
     /// How far the first of the unserved has been served, from there.
     next: usize,
+    /// When anything was given out last.
+    given_out: Time,
 }
 
 impl Tick {
@@ -85,6 +91,8 @@ impl Tick {
 
     /// Gives out until everything is given out, or the arena is full.
     pub fn give_out(&mut self, moment: &Moment, peers: &mut Slab<Peer>, tracks: &Slab<Track>, out: &mut Outgoing, counters: &mut Counters) {
+        let cold = moment.now().since(self.given_out) > COLD_AFTER;
+        self.given_out = moment.now();
         while self.from < self.items.len() {
             if self.until == self.from {
                 self.until = self.items.len().min(self.from + WINDOW);
@@ -94,7 +102,7 @@ impl Tick {
             let window: [Option<Source<'_>>; WINDOW] = std::array::from_fn(|i| self.items.get(self.from + i).and_then(|item| item.find(tracks)));
             let len = self.until - self.from;
             let track = self.items.get(self.from).map_or(NO_TRACK, |item| item.track);
-            let far = self.ready.len() >= FETCH_FROM;
+            let far = cold || self.ready.len() >= FETCH_FROM;
             while let Some(subscriber) = self.unserved.first() {
                 if far {
                     self.fetch_ahead(subscriber, track, peers);

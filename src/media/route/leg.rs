@@ -88,6 +88,11 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// The clock.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
     /// `wall` is the wall clock at `now`.
     pub fn new(now: Time, wall: Ntp) -> Self {
         Self { now, wall, abs_send_time: ext::abs_send_time_of(now) }

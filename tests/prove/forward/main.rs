@@ -66,6 +66,9 @@ fn main() {
     if wanted("storm") {
         proof.storm();
     }
+    if wanted("growth") {
+        proof.growth();
+    }
     if !Network::enter_discarding() {
         eprintln!("*** SKIPPED: the rows beside the limit need root, for a network namespace with a device that drops everything. ***");
         return proof.write();
@@ -272,6 +275,25 @@ impl Proof {
         self.verdict("storm_all_speak.joined", joined, "participants", "= 500", joined == 500.0);
         let delivered = percent(&report);
         self.verdict("storm_all_speak.delivered", delivered, "% delivered", "= 100", delivered >= 100.0);
+    }
+
+    /// How cost grows: with the subscribers of one publisher, and with the participants of a room who all speak.
+    fn growth(&mut self) {
+        for subscribers in ["1", "10", "100", "300", "1000"] {
+            let all =
+                ["--subscribers", subscribers, "--no-subscribe", "--video", "300k@15", "--join-rate", "200", "--duration", "8", "--patience", "60"];
+            let report = Server::start(&[]).load(&all);
+            let cost = report["server"]["cpu_seconds_per_million"].as_f64().unwrap_or(f64::NAN);
+            self.figure(&format!("growth.{subscribers}_subscribers"), cost, "µs of CPU per forward, the whole process");
+        }
+        for participants in ["2", "10", "50", "100", "500"] {
+            let sound = ["--no-video", "--audio", "always", "--pairs", "4", "--join-rate", "200", "--duration", "8", "--patience", "60"];
+            let report = Server::start(&[]).load(&[&["--publishers", participants][..], &sound].concat());
+            let of = |name: &str| report["server"][name].as_f64().unwrap_or(f64::NAN);
+            let (cost, each) = (of("cpu_seconds_per_million"), of("cores") * 1e3 / participants.parse::<f64>().unwrap_or(f64::NAN));
+            self.figure(&format!("growth.{participants}_who_speak"), cost, "µs of CPU per forward, the whole process");
+            self.figure(&format!("growth.{participants}_who_speak.each"), each, "ms of CPU a second and participant");
+        }
     }
 
     /// One-way latency at half load, over loopback, of the fiftieth of a hundred subscribers.
