@@ -94,7 +94,7 @@ prove-forward: prove-joins
 	@scripts/need.sh build lab
 	$(call say,building the forwarders)
 	@cargo bench --locked --bench prove_forward --no-run 2>&1 | scripts/progress.sh
-	$(call say,beside the limit (about eight minutes))
+	$(call say,beside the limit (about fifteen minutes))
 	@cargo bench --quiet --locked --bench prove_forward
 	@node tests/prove/allocations.mjs prove-forward allocs forward
 
