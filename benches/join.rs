@@ -12,9 +12,10 @@ fn main() -> client::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let server = Server::start(env!("CARGO_BIN_EXE_althing"))?;
     let rounds = runtime.block_on(rounds(&server, 5, 40))?;
-    for round in rounds.iter().copied().chain(median(rounds.clone())) {
+    let numbered = rounds.iter().copied().enumerate().map(|(n, round)| ((n + 1).to_string(), round));
+    for (which, round) in numbered.chain(median(rounds.clone()).map(|round| ("median".to_owned(), round))) {
         let (join, handshake) = (round.join.as_secs_f64() * 1e3, round.handshake.as_secs_f64() * 1e3);
-        println!(r#"{{"bench":"join","join_cpu_ms":{join:.3},"handshake_cpu_ms":{handshake:.3},"ratio":{:.2}}}"#, round.ratio());
+        println!(r#"{{"bench":"join","round":"{which}","join_cpu_ms":{join:.3},"handshake_cpu_ms":{handshake:.3},"ratio":{:.2}}}"#, round.ratio());
     }
     Ok(())
 }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use althing::config::{Config, Secret};
-use althing::load::{Door, Kind, Outcome, Plan, Trace, Trouble, run};
+use althing::control::auth::{Claims, Source, TokenGrants, sign};
+use althing::load::{Door, Kind, Outcome, Place, Plan, Trace, Trouble, run};
 use althing::node::Node;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
@@ -76,6 +77,22 @@ fn all_came(outcome: &Outcome) {
 async fn light_clients_in_two_rooms_receive_everything_of_their_own_room() {
     let node = node(|_| ()).await;
     all_came(&carried_out(plan(&node)).await);
+    node.shut_down().await;
+}
+
+/// With tokens, members have the same identities in each room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_keys_is_counted_right_in_several_rooms() {
+    let secret = || Secret::new(&"k".repeat(40)).expect("long enough");
+    let node = node(|config| config.auth = [("main".to_owned(), secret())].into_iter().collect()).await;
+    let plan = plan(&node);
+    let token = |place: &Place| {
+        let publish = vec![Source::Microphone, Source::Camera];
+        let grants = TokenGrants { room: place.room_name.clone(), join: true, publish, subscribe: true, chat: false, moderate: false };
+        sign("main", &secret(), &Claims { sub: place.name.clone(), name: None, exp: 4_000_000_000, nbf: None, grants }).expect("signed")
+    };
+    let tokens = plan.places().iter().map(token).collect();
+    all_came(&carried_out(Plan { tokens, ..plan }).await);
     node.shut_down().await;
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -124,7 +125,7 @@ pub struct Load {
     /// Percent of the packets that have to come
     #[arg(long, value_name = "PERCENT", help_heading = "What has to be reached (else the exit code is 1)")]
     expect_delivered: Option<f64>,
-    /// Percent of the participants that have to join and stay
+    /// Percent of the participants that have to join and stay; all of them without this
     #[arg(long, value_name = "PERCENT", help_heading = "What has to be reached (else the exit code is 1)")]
     expect_joined: Option<f64>,
     /// The 99th percentile of the one-way latency, at most
@@ -195,14 +196,19 @@ fn carry_out(load: &Load, config: &Config) -> Result<Vec<String>, Refused> {
     }))
 }
 
-/// The first interrupt ends the run in order, the second at once.
+/// The first interrupt (or SIGTERM) ends the run in order, the second at once.
 async fn end_politely(stop: watch::Sender<bool>) {
-    if tokio::signal::ctrl_c().await.is_ok() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    for code in [None, Some(130)] {
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() { return },
+            _ = terminate.recv() => {}
+        }
+        if let Some(code) = code {
+            std::process::exit(code);
+        }
         eprintln!("\nending: everybody leaves; interrupt again to end at once");
         stop.send_replace(true);
-    }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        std::process::exit(130);
     }
 }
 

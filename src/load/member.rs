@@ -40,8 +40,8 @@ pub struct Crew {
     pub threads: Vec<Thread>,
     /// For WHIP and WHEP.
     pub front: Front,
-    /// The server's names of the publishers.
-    pub roster: Mutex<BTreeMap<String, u32>>,
+    /// The publishers by room and the server's name of them: with tokens, the same names are in every room.
+    pub roster: Mutex<BTreeMap<(String, String), u32>>,
     /// What full clients have found.
     #[cfg(feature = "full-clients")]
     pub full: Mutex<Vec<(usize, Arc<full::Heard>)>>,
@@ -75,7 +75,7 @@ async fn by_socket(crew: &Arc<Crew>, url: &str, presence: &Arc<Presence>, mut le
         _ => return Err(Failure::new("an answer of another kind", "to `join`")),
     };
     if let Role::Publisher(number) = place.role {
-        lock(&crew.roster).insert(me.0, number);
+        lock(&crew.roster).insert((place.room_name.clone(), me.0), number);
     }
     let mut pairs = if crew.plan.receives(place.role) { crew.plan.pairs.unwrap_or(wish) } else { 0 };
     let mut connection = Connection::new(crew, presence, pairs).await?;
@@ -86,7 +86,7 @@ async fn by_socket(crew: &Arc<Crew>, url: &str, presence: &Arc<Presence>, mut le
             _ = leaving.wait_for(|l| *l) => break,
         };
         match event {
-            Some(Event::Slots { slots }) => presence.set_placed(placed(crew, &slots)),
+            Some(Event::Slots { slots }) => presence.set_placed(placed(crew, &place.room_name, &slots)),
             Some(Event::Need { pairs: wanted }) if wanted > pairs && pairs > 0 && crew.plan.pairs.is_none() => {
                 pairs = wanted;
                 negotiate(&mut signaling, &mut connection, crew, presence, pairs).await?;
@@ -133,10 +133,10 @@ async fn by_http(crew: &Arc<Crew>, presence: &Arc<Presence>, mut leaving: watch:
 }
 
 /// The streams that the server says are in the slots; those of others than our publishers are no business of ours.
-fn placed(crew: &Crew, slots: &[SlotPair]) -> std::collections::BTreeSet<u32> {
+fn placed(crew: &Crew, room: &str, slots: &[SlotPair]) -> std::collections::BTreeSet<u32> {
     let roster = lock(&crew.roster);
     let of = |slot: &SlotPair| {
-        let publisher = *roster.get(&slot.member.0)?;
+        let publisher = *roster.get(&(room.to_owned(), slot.member.0.clone()))?;
         let audio = slot.audio.map(|_| stream(publisher, MediaKind::Audio));
         let video = slot.video.map(|_| stream(publisher, MediaKind::Video));
         Some(audio.into_iter().chain(video))

@@ -39,13 +39,31 @@ impl Meter {
         Ok(Self { pid, metrics, client })
     }
 
+    /// Finds out whether the metrics are there.
+    ///
+    /// # Errors
+    /// Says what is not there.
+    pub async fn check(&self) -> Result<(), String> {
+        let Some(url) = &self.metrics else { return Ok(()) };
+        let text = self.fetch(url).await;
+        if text.as_deref().is_some_and(|text| sum(text, "process_cpu_seconds_total").is_some()) {
+            return Ok(());
+        }
+        Err(format!("there are no metrics of a server at {url} (--metrics); a node of Althing has them on its private listener (admin.listen)"))
+    }
+
+    /// Whether the server's processor time is known in steps of a second only, as metrics say it.
+    pub const fn is_coarse(&self) -> bool {
+        self.pid.is_none()
+    }
+
     /// Reads everything.
     pub async fn read(&self) -> Reading {
         let text = match &self.metrics {
             Some(url) => self.fetch(url).await,
             None => None,
         };
-        // A process's own figures are finer: metrics count hundredths of a second.
+        // A process's own figures are finer: metrics count whole seconds.
         let process = self.pid.and_then(of_process);
         let metric = |name: &str| text.as_deref().and_then(|t| sum(t, name));
         Reading {

@@ -198,7 +198,7 @@ impl Outcome {
         let failed: u64 = self.participants.failed.values().sum();
         let there = self.participants.planned.saturating_sub(failed).min(self.participants.joined);
         let joined = 100.0 * there as f64 / self.participants.planned.max(1) as f64;
-        if let Some(least) = expectations.joined.filter(|least| joined < *least) {
+        if let Some(least) = Some(expectations.joined.unwrap_or(100.0)).filter(|least| joined < *least) {
             missed.push(format!("{joined:.2} % joined and stayed, {least} % expected"));
         }
         let p99 = self.latency_ms.p99;

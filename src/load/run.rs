@@ -37,6 +37,9 @@ const LONGEST_TAIL: Duration = Duration::from_secs(20);
 /// How often somebody looks.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Processor seconds from which on a figure in whole seconds says something: within a tenth.
+const LEAST_COARSE: f64 = 10.0;
+
 /// Why a run cannot be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trouble {
@@ -64,6 +67,7 @@ pub async fn run(plan: Plan, quiet: bool, stop: watch::Receiver<bool>) -> Result
     let needed = descriptors(&plan);
     raise_descriptors(needed).map_err(Trouble::System)?;
     let meter = Meter::new(plan.server_pid, plan.metrics.clone()).map_err(Trouble::System)?;
+    meter.check().await.map_err(Trouble::Unavailable)?;
     let (leave, leaving) = watch::channel(false);
     let crew = crew(plan)?;
     let presences = crew.plan.places().into_iter().map(|place| Arc::new(Presence::new(place))).collect();
@@ -376,7 +380,8 @@ impl Run {
         let ((before, received_before), (after, received_after)) = (window.before, window.after);
         let received = received_after - received_before;
         let spent = |before: Option<f64>, after: Option<f64>| Some(after? - before?);
-        let cpu_seconds = spent(before.server_cpu, after.server_cpu);
+        let coarse = self.meter.is_coarse();
+        let cpu_seconds = spent(before.server_cpu, after.server_cpu).filter(|seconds| !coarse || *seconds >= LEAST_COARSE);
         let server = Server {
             cpu_seconds,
             cores: cpu_seconds.map(|cpu| cpu / window.seconds),

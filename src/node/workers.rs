@@ -13,7 +13,7 @@ use crate::base::WorkerId;
 use crate::config::MediaConfig;
 use crate::control::draw;
 use crate::control::rooms::Directory;
-use crate::io::udp::RECEIVE_BATCH;
+use crate::io::udp::{self, RECEIVE_BATCH};
 use crate::io::{WorkerConfig, spawn};
 use crate::media::transport::DtlsIdentity;
 use crate::port::{EventSender, ReportSlot, WorkerHandle, inbox, rings};
@@ -48,6 +48,12 @@ pub fn start(config: &MediaConfig, addresses: &Addresses, events: &EventSender, 
     let mut workers = Vec::new();
     let mailboxes: Vec<_> = (0..config.workers).map(|_| inbox()).collect::<Result<_, _>>().map_err(|e| failed(config.port, &e))?;
     let bells: Vec<_> = mailboxes.iter().map(|(_, mailbox)| mailbox.bell().clone()).collect();
+    if config.single_port && config.port != 0 {
+        // A shared port is also shared with another process: a second node would take away half of the first one's datagrams.
+        for ip in &addresses.bound {
+            udp::bind(SocketAddr::new(*ip, config.port)).map_err(|e| failed(config.port, &e))?;
+        }
+    }
     let mut shared_port = config.port;
     for ((number, (handle, mailbox)), rings) in (0..).zip(mailboxes).zip(rings(&bells)) {
         let id = WorkerId(number);

@@ -44,3 +44,20 @@ async fn a_port_that_is_taken_is_named_with_the_setting_that_helps() {
     let error = Node::start(config).await.err().expect("refused").to_string();
     assert!(error.contains(&first.http.to_string()) && error.contains("--set http.listen="), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_all_workers_share_is_not_shared_with_another_node() {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a free port").port();
+    let config = || {
+        let mut config = Config::default();
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.admin = ([127, 0, 0, 1], 0).into();
+        config.media.bind = vec![[127, 0, 0, 1].into()];
+        (config.media.port, config.media.workers, config.media.single_port) = (port, 2, true);
+        config
+    };
+    let first = Node::start(config()).await.expect("the first one starts");
+    let error = Node::start(config()).await.err().expect("the second one does not").to_string();
+    assert!(error.contains(&port.to_string()) && error.contains("--set media.port="), "{error}");
+    first.shut_down().await;
+}
