@@ -10,6 +10,8 @@ const FINE: u64 = 1_000;
 /// How loaded each worker is: how busy it was when it was last measured, and what it has been given since.
 pub struct Placement {
     workers: Vec<Worker>,
+    /// What one of those that were given cost when workers were last measured, on average over all of them; at least a thousandth of a core.
+    cost: AtomicU64,
 }
 
 #[derive(Default)]
@@ -25,7 +27,7 @@ struct Worker {
 impl Placement {
     /// For this many workers, numbered from 0.
     pub fn new(workers: usize) -> Self {
-        Self { workers: (0..workers).map(|_| Worker::default()).collect() }
+        Self { workers: (0..workers).map(|_| Worker::default()).collect(), cost: AtomicU64::new(FINE) }
     }
 
     /// The less loaded of two workers that a random number draws, the first of them when they are alike; and the other one when its load is
@@ -38,7 +40,7 @@ impl Placement {
         }
         let one = random % workers;
         let other = (one + 1 + (random >> 32) % (workers - 1)) % workers;
-        let cost = self.cost();
+        let cost = self.cost.load(Ordering::Relaxed);
         let load = |worker: u64| self.workers.get(worker as usize).map_or(0, |w| w.load(cost));
         let (low, high) = (one.min(other), one.max(other));
         let (best, second) = if load(high) < load(low) { (high, low) } else { (low, high) };
@@ -53,6 +55,9 @@ impl Placement {
             worker.busy.store(worker.busy.load(Ordering::Relaxed).midpoint(busy), Ordering::Relaxed);
             worker.measured.store(worker.given.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+        let sum = |of: fn(&Worker) -> &AtomicU64| self.workers.iter().map(|w| of(w).load(Ordering::Relaxed)).sum::<u64>();
+        let cost = (sum(|w| &w.busy) * FINE / sum(|w| &w.measured).max(1)).max(FINE);
+        self.cost.store(cost, Ordering::Relaxed);
     }
 
     /// A worker has been given a room or a connection.
@@ -67,12 +72,6 @@ impl Placement {
         if let Some(worker) = self.workers.get(usize::from(worker.0)) {
             worker.given.fetch_sub(count as u64, Ordering::Relaxed);
         }
-    }
-
-    /// What one of those that were given costs, on average over all workers; at least a thousandth of a core.
-    fn cost(&self) -> u64 {
-        let sum = |of: fn(&Worker) -> &AtomicU64| self.workers.iter().map(|w| of(w).load(Ordering::Relaxed)).sum::<u64>();
-        (sum(|w| &w.busy) * FINE / sum(|w| &w.measured).max(1)).max(FINE)
     }
 }
 
