@@ -28,7 +28,7 @@ fn answer(session: &mut Session, request: &Value, ssrc_seed: u64) -> Value {
     match answer {
         Ok(answer) => {
             let receive: Vec<_> = answer.media.receive.iter().map(|r| {
-                json!({ "mid": r.mid.to_string(), "kind": format!("{:?}", r.kind), "rid": r.rid.map(|r| r.to_string()), "ssrcs": r.ssrcs.iter().flat_map(|(s, r)| [Some(*s), *r]).flatten().collect::<Vec<_>>() })
+                json!({ "mid": r.mid.to_string(), "kind": format!("{:?}", r.kind), "rids": r.rids.iter().map(ToString::to_string).collect::<Vec<_>>(), "ssrcs": r.ssrcs.iter().flat_map(|(s, r)| [Some(*s), *r]).flatten().collect::<Vec<_>>() })
             }).collect();
             json!({ "sdp": answer.sdp, "pairs": answer.pairs.len(), "receive": receive, "plan": format!("{answer:#?}") })
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use althing::base::{Ntp, RoomId, Time, TrackId};
-use althing::contract::{Command, Counter, MediaKind, RoomCommand, SrtpProfile};
+use althing::contract::{Command, Counter, MediaKind, RoomCommand, SrtpProfile, View};
 use althing::media::engine::{Engine, EngineConfig};
 use althing::media::outgoing::Outgoing;
 use althing::media::transport::{DtlsIdentity, Path, SrtpSender};
@@ -119,7 +119,7 @@ pub fn run(what: What, subscribers: usize, seed: u64) -> Cost {
     let track = |publisher: u64| TrackId(publisher * 2 + u64::from(what != What::Audio));
     for publisher in if what == What::RewrittenVideo { vec![1, 0] } else { vec![0] } {
         for peer in &peers {
-            scene.command(RoomCommand::Point { peer: *peer, mline, source: Some(track(publisher)) });
+            scene.command(RoomCommand::Point { peer: *peer, mline, source: Some(track(publisher)), view: View::LARGE });
         }
         // Warm up; and the source before, where there is one.
         let (_, forwarded, _) = scene.run(&mut publishers[publisher as usize], Duration::from_millis(200));

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use althing::base::{RoomId, TrackId, WorkerId};
-use althing::contract::{Command, Counter, Extension, MediaKind, MediaPlan, RoomCommand, SrtpKeys, SrtpProfile};
+use althing::contract::{Command, Counter, Extension, MediaKind, MediaPlan, RoomCommand, SrtpKeys, SrtpProfile, View};
 use althing::io::{Worker, WorkerConfig};
 use althing::media::packet::rtcp::ReportBlock;
 use althing::media::transport::{DtlsIdentity, Path};
@@ -47,7 +47,7 @@ impl Althing {
             for (pair, publisher) in others.enumerate() {
                 for half in 0..2 {
                     let source = Some(TrackId(publisher as u64 * 2 + half + 1));
-                    althing.command(RoomCommand::Point { peer: peer.peer, mline: 2 + pair as u8 * 2 + half as u8, source });
+                    althing.command(RoomCommand::Point { peer: peer.peer, mline: 2 + pair as u8 * 2 + half as u8, source, view: View::LARGE });
                 }
             }
             althing.acknowledge(peer, case.network.address(index), case.publishers);
@@ -73,7 +73,12 @@ impl Althing {
                 }
             }
             for half in 0..2 {
-                all[worker].command(RoomCommand::Point { peer: peer.peer, mline: 2 + half, source: Some(TrackId(u64::from(half) + 1)) });
+                all[worker].command(RoomCommand::Point {
+                    peer: peer.peer,
+                    mline: 2 + half,
+                    source: Some(TrackId(u64::from(half) + 1)),
+                    view: View::LARGE,
+                });
             }
             all[worker].acknowledge(peer, address, 1);
         }

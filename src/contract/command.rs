@@ -80,6 +80,8 @@ pub enum RoomCommand {
         mline: u8,
         /// What it shows or plays from now on.
         source: Option<TrackId>,
+        /// How the picture is shown.
+        view: View,
     },
     /// The worker that hears all of the room's voices and says who speaks. Without this command a worker takes itself for it.
     Listener {
@@ -91,4 +93,25 @@ pub enum RoomCommand {
     /// A fault in the room's dispatch, on purpose: tests of what comes after it. Not in an ordinary build.
     #[cfg(feature = "fault-hooks")]
     Panic,
+}
+
+/// How a picture is shown at a subscriber: what it is worth there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Width in pixels of the display; 0 when it is not to be seen.
+    pub width: u16,
+    /// Height in pixels of the display; 0 when it is not to be seen.
+    pub height: u16,
+    /// Pictures of a higher rank are served first, when not all can be had.
+    pub rank: u8,
+}
+
+impl View {
+    /// As large as there is.
+    pub const LARGE: View = View { width: u16::MAX, height: u16::MAX, rank: 1 };
+
+    /// Whether it is to be seen at all.
+    pub const fn is_visible(self) -> bool {
+        self.width > 0 && self.height > 0
+    }
 }

@@ -38,6 +38,24 @@ pub enum Event {
         /// Audio level in −dBov (0 loudest, 127 silence; RFC 6464) of each speaking track.
         speaking: Vec<(TrackId, u8)>,
     },
+    /// Which encodings of a track somebody here, or on another worker, wants; whoever publishes it may leave out the others.
+    Demand {
+        /// Where.
+        room: RoomId,
+        /// Which track.
+        track: TrackId,
+        /// A bit for each encoding, by its number.
+        encodings: u8,
+    },
+    /// What a subscriber is sent of each track of video that it is pointed at: all of it, when something about it changes.
+    Quality {
+        /// Where.
+        room: RoomId,
+        /// The subscriber.
+        peer: PeerId,
+        /// The tracks.
+        tracks: Vec<Quality>,
+    },
     /// The first packet of a published track has arrived.
     TrackStarted {
         /// Where.
@@ -61,4 +79,30 @@ pub enum DisconnectReason {
     HandshakeFailed,
     /// The peer closed DTLS.
     Closed,
+}
+
+/// What a subscriber is sent of a track of video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quality {
+    /// Which track.
+    pub track: TrackId,
+    /// The number of the encoding, from the smallest; none while nothing is sent.
+    pub encoding: Option<u8>,
+    /// How many encodings there are.
+    pub of: u8,
+    /// Why it is not more.
+    pub limit: Option<Limit>,
+}
+
+/// What keeps a picture from being better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The way to the subscriber carries no more.
+    Bandwidth,
+    /// It is shown smaller, or not at all.
+    View,
+    /// Its publisher sends nothing better.
+    Publisher,
+    /// The subscriber cannot decode its codec.
+    Codec,
 }

@@ -6,10 +6,10 @@ pub mod event;
 pub mod plan;
 pub mod report;
 
-pub use command::{Command, RoomCommand};
-pub use event::{DisconnectReason, Event};
+pub use command::{Command, RoomCommand, View};
+pub use event::{DisconnectReason, Event, Limit, Quality};
 pub use plan::{
-    CNAME, Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, HashFunction, IceCredentials, MediaKind, MediaPlan, Mid,
-    ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan, owner_of_ufrag, ufrag_of,
+    CNAME, Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, HashFunction, IceCredentials, MOST_ENCODINGS, MediaKind,
+    MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan, owner_of_ufrag, ufrag_of,
 };
 pub use report::{Counter, Counters, Memory, WorkerReport};

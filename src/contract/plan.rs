@@ -183,8 +183,22 @@ pub struct ReceivePlan {
     pub extensions: ExtensionMap,
     /// Declared SSRCs (`a=ssrc`), each with the SSRC of its RTX stream (`a=ssrc-group:FID`) when there is one.
     pub ssrcs: Vec<(u32, Option<u32>)>,
-    /// The one `rid` that the answer accepted, when the offer had rids (RFC 8851).
-    pub rid: Option<Rid>,
+    /// The encodings of a simulcast by their `rid` (RFC 8851), as they were first offered: a place here is an encoding's number for
+    /// life. Empty when the offer had no rids.
+    pub rids: Vec<Rid>,
+    /// Whether the declared SSRCs are the encodings of a simulcast (`a=ssrc-group:SIM`), and not one stream after another.
+    pub ssrc_encodings: bool,
+}
+
+/// Encodings of one m-line that are taken; what is offered beyond them is not accepted. Browsers send three.
+pub const MOST_ENCODINGS: usize = 3;
+
+impl ReceivePlan {
+    /// How many encodings the m-line may carry: 1 to [`MOST_ENCODINGS`].
+    pub fn encodings(&self) -> usize {
+        let by_ssrc = if self.ssrc_encodings { self.ssrcs.len() } else { 1 };
+        self.rids.len().max(by_ssrc).clamp(1, MOST_ENCODINGS)
+    }
 }
 
 /// An m-line on which we send: one half of a slot pair.

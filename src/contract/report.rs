@@ -110,6 +110,10 @@ counters! {
     DropUndecodable => "forwards_dropped_total", "reason=undecodable";
     /// Forwards dropped: waiting for a key frame.
     DropAwaitingKeyFrame => "forwards_dropped_total", "reason=awaiting_key_frame";
+    /// Forwards dropped: of an encoding that the subscriber does not get (yet, or any more).
+    DropOtherEncoding => "forwards_dropped_total", "reason=other_encoding";
+    /// Forwards dropped: of a layer that the subscriber does not get.
+    DropLayer => "forwards_dropped_total", "reason=layer";
     /// Forwards dropped: too old for the rewriting to place.
     DropTooOld => "forwards_dropped_total", "reason=too_old";
     /// Forwarded media that the socket refused because its buffer was full.

@@ -22,6 +22,8 @@ fn room_of(event: &Event) -> RoomId {
         | Event::Disconnected { room, .. }
         | Event::Reconnected { room, .. }
         | Event::Speakers { room, .. }
+        | Event::Demand { room, .. }
+        | Event::Quality { room, .. }
         | Event::TrackStarted { room, .. }
         | Event::RoomFailed { room } => *room,
     }

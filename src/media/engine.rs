@@ -189,11 +189,11 @@ impl Engine {
     pub fn handle_relay(&mut self, now: Time, from: WorkerId, message: &[u8]) {
         let stale = Counter::RelayDropStale;
         let done = match Message::read(message) {
-            Some(Message::Packet { handle, meta, packet }) => {
-                self.with_room(Some(handle.room), |room, shared| room.handle_relayed(now, from, handle, meta, packet, shared))
+            Some(Message::Packet { handle, encoding, meta, packet }) => {
+                self.with_room(Some(handle.room), |room, shared| room.handle_relayed(now, from, (handle, encoding), meta, packet, shared))
             }
-            Some(Message::Skipped { handle, sequence, generation }) => {
-                self.with_room(Some(handle.room), |room, shared| room.handle_skipped(now, from, handle, generation, sequence, shared))
+            Some(Message::Skipped { handle, encoding, sequence, generation }) => {
+                self.with_room(Some(handle.room), |room, shared| room.handle_skipped(now, from, (handle, encoding), (generation, sequence), shared))
             }
             Some(Message::Note(note)) => self.take_note(now, from, note),
             Some(Message::Stray { path, datagram }) => self.take_stray(now, from, path, datagram),
@@ -209,8 +209,10 @@ impl Engine {
             Note::Demand { room, track, wanted, handle } => {
                 self.with_room(self.key(room), |room, shared| room.handle_demand(now, from, track, wanted, handle, shared))
             }
-            Note::KeyFrame { room, track } => self.with_room(self.key(room), |room, shared| room.handle_key_frame(track, shared)),
-            Note::Clock { handle, clock } => self.with_room(Some(handle.room), |room, shared| room.handle_clock(handle, clock, shared)),
+            Note::KeyFrame { room, track, encoding } => self.with_room(self.key(room), |room, shared| room.handle_key_frame(track, encoding, shared)),
+            Note::Clock { handle, encoding, clock } => {
+                self.with_room(Some(handle.room), |room, shared| room.handle_clock(handle, encoding, clock, shared))
+            }
             Note::Voices { room, voices } => self.with_room(self.key(room), |room, _| room.handle_voices(now, from, voices)),
             Note::PathIs { path, peer } => {
                 if !self.strays.remember(now, path, (from, peer)) {

@@ -15,4 +15,5 @@ pub mod rewrite;
 pub mod room;
 pub mod route;
 pub mod schedule;
+pub mod select;
 pub mod transport;

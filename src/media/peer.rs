@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use crate::base::prefetch::prefetch;
 use crate::base::random::Random;
-use crate::base::{PeerId, Time};
-use crate::contract::{CodecPlan, Extension, Feedback, MediaPlan, ReceivePlan, Rid, SecurityPlan, SrtpKeys, TransportPlan};
+use crate::base::{Bitrate, PeerId, Time};
+use crate::contract::{CodecPlan, Extension, Feedback, MediaPlan, Quality, ReceivePlan, Rid, SecurityPlan, SrtpKeys, TransportPlan};
 use crate::media::packet::rtp::RtpHeader;
 use crate::media::packet::twcc::Arrivals;
-use crate::media::publish::stream::{Stream, StreamKind};
+use crate::media::publish::stream::{Bound, Stream, StreamKind};
 use crate::media::rewrite::SourceExtensions;
 use crate::media::route::leg::{Leg, Way};
 use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
@@ -17,6 +17,8 @@ use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, Srtcp
 const LEG_LINES: usize = 7;
 /// m-lines of a peer at most: indices are below this.
 pub const MOST_MLINES: usize = 64;
+/// What a subscriber may be sent of whom nothing is known.
+const UNLIMITED: Bitrate = Bitrate::bps(u64::MAX / 256);
 /// In `by_track`: the track goes to none.
 const NO_LEG: u8 = u8::MAX;
 /// What an association of the DTLS library's holds beside our own, in bytes; it does not say, this was measured.
@@ -57,6 +59,12 @@ pub struct Peer {
     pub nack_due: Option<Time>,
     /// When its legs wish for key frames again.
     pub wish_due: Time,
+    /// When what it gets of each picture is to be worked out anew.
+    pub select_due: Time,
+    /// When anything that it gets may become better.
+    pub raise_at: Time,
+    /// What control was last told that it is sent.
+    pub quality_told: Vec<Quality>,
     /// When the next sender and receiver reports are due.
     pub report_due: Time,
     /// Round trip time, from its receiver reports, in microseconds.
@@ -149,6 +157,9 @@ impl Peer {
             feedback_due: None,
             nack_due: None,
             wish_due: now,
+            select_due: Time::NEVER,
+            raise_at: Time::ZERO,
+            quality_told: Vec::new(),
             report_due: now,
             fir_number: 0,
             rtt: None,
@@ -204,9 +215,8 @@ impl Peer {
         self.plan = plan;
         // What was taken for another m-line's by its payload type is where the new plan declares it.
         for stream in &mut self.streams {
-            if let Some(declared) = declared(&self.plan, stream.ssrc).filter(|d| *d != (stream.mline, stream.kind)) {
-                (stream.mline, stream.kind) = declared;
-                stream.holes.clear();
+            if let Some(declared) = declared(&self.plan, stream.ssrc).filter(|d| *d != stream.bound()) {
+                stream.bind(declared);
             }
         }
     }
@@ -263,10 +273,11 @@ impl Peer {
         }
     }
 
-    /// The m-line and kind of an SSRC that has just authenticated for the first time: by declaration, by MID (with
-    /// RID or repaired RID), or because only one m-line has its payload type (RFC 9143 section 9.2). A MID that no m-line
-    /// has is that of a plan still on its way: such a packet is nobody's, whatever its payload type.
-    pub fn bind(&self, header: &RtpHeader, packet: &[u8]) -> Option<(u8, StreamKind)> {
+    /// Where an SSRC belongs that has just authenticated for the first time: by declaration, by MID (with RID or repaired RID),
+    /// or because only one m-line has its payload type (RFC 9143 section 9.2). A MID that no m-line has is that of a plan still on
+    /// its way: such a packet is nobody's, whatever its payload type. Neither is one of a simulcast that does not say which
+    /// encoding it is: senders say it until they know that it was understood.
+    pub fn bind(&self, header: &RtpHeader, packet: &[u8]) -> Option<Bound> {
         if let Some(declared) = declared(&self.plan, header.ssrc) {
             return Some(declared);
         }
@@ -276,18 +287,16 @@ impl Peer {
             Named::Nothing => (self.line_by_payload_type(header)?, Tokens::default()),
         };
         let repairs = line.codecs.iter().any(|c| c.rtx == Some(header.payload_type));
-        let wanted = match (line.rid, tokens.rid.or(tokens.repaired)) {
-            (Some(accepted), Some(rid)) => accepted == rid,
-            _ => true,
-        };
-        let kind = if !wanted {
-            StreamKind::Unwanted
-        } else if repairs {
-            StreamKind::Repair
-        } else {
-            StreamKind::Media
-        };
-        Some((line.mline, kind))
+        let kind = if repairs { StreamKind::Repair } else { StreamKind::Media };
+        let bound = |kind, encoding| Bound { mline: line.mline, kind, encoding };
+        match (line.rids.len(), tokens.rid.or(tokens.repaired)) {
+            (0, _) | (1, None) => Some(bound(kind, 0)),
+            (_, Some(rid)) => match line.rids.iter().position(|accepted| *accepted == rid) {
+                Some(encoding) => Some(bound(kind, encoding as u8)),
+                None => Some(bound(StreamKind::Unwanted, 0)),
+            },
+            (_, None) => None,
+        }
     }
 
     /// The SSRC that our feedback to it comes from: one that we announced, so that it is known.
@@ -315,9 +324,15 @@ impl Peer {
     /// When anything of it is due.
     pub fn next_due(&self) -> Time {
         let dtls = self.dtls.as_ref().and_then(|d| d.poll_timeout());
-        let wish = (self.srtp.is_some() && self.legs.iter().any(|l| l.awaits_key_frame())).then_some(self.wish_due);
+        let wish = (self.srtp.is_some() && self.legs.iter().any(|l| l.awaits_key_frames().next().is_some())).then_some(self.wish_due);
         let report = self.may_report().then_some(self.report_due);
-        [self.next_feedback(), dtls, wish, self.ice.consent_deadline(), report].into_iter().flatten().min().unwrap_or(Time::NEVER)
+        let select = Some(self.select_due);
+        [self.next_feedback(), select, dtls, wish, self.ice.consent_deadline(), report].into_iter().flatten().min().unwrap_or(Time::NEVER)
+    }
+
+    /// What it may be sent in all.
+    pub const fn budget(&self) -> Bitrate {
+        UNLIMITED
     }
 
     /// Whether it can be sent reports at all.
@@ -364,14 +379,14 @@ impl Peer {
 }
 
 /// Where an SSRC belongs by declaration.
-fn declared(plan: &MediaPlan, ssrc: u32) -> Option<(u8, StreamKind)> {
+fn declared(plan: &MediaPlan, ssrc: u32) -> Option<Bound> {
     plan.receive.iter().find_map(|line| {
-        let kind = line.ssrcs.iter().find_map(|(media, repair)| match ssrc {
-            ssrc if *media == ssrc => Some(StreamKind::Media),
-            ssrc if *repair == Some(ssrc) => Some(StreamKind::Repair),
+        let (number, kind) = (0..).zip(&line.ssrcs).find_map(|(number, (media, repair))| match ssrc {
+            ssrc if *media == ssrc => Some((number, StreamKind::Media)),
+            ssrc if *repair == Some(ssrc) => Some((number, StreamKind::Repair)),
             _ => None,
         })?;
-        Some((line.mline, kind))
+        Some(Bound { mline: line.mline, kind, encoding: if line.ssrc_encodings { number } else { 0 } })
     })
 }
 

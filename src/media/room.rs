@@ -1,11 +1,12 @@
 //! A room on a worker: all its state in one value, so that it can be dropped as one.
 //!
 //! Split by pace: commands here (negotiation), `packets` (each datagram), `feedback` (what receivers report),
-//! `timers` (what is due by the clock), `relay` (what other workers have to do with it).
+//! `timers` (what is due by the clock), `selection` (what each subscriber gets), `relay` (what other workers have to do with it).
 
 mod feedback;
 mod packets;
 mod relay;
+mod selection;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -16,15 +17,20 @@ use slotmap::DefaultKey;
 use super::demux::{Demux, PeerAt};
 use super::engine::Shared;
 use super::outgoing::Outgoing;
+use super::packet::layers::Layer;
 use super::peer::{MOST_MLINES, Peer};
 use super::publish::track::Track;
 use super::route::fanout::{Tick, TickItem};
 use super::route::leg::Moment;
 use super::schedule::Schedule;
+use super::select::{Aim, Choice};
 use super::transport::DtlsTransport;
 use crate::base::{BitSet, PeerId, RoomId, Time, TrackId, WorkerId};
-use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan, WorkerReport};
+use crate::contract::{
+    Counter, IceCredentials, MediaKind, MediaPlan, Quality, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan, View, WorkerReport,
+};
 use relay::Elsewhere;
+use selection::Scratch;
 
 /// A room on a worker.
 pub struct Room {
@@ -58,6 +64,11 @@ pub struct Room {
     crossing: Vec<TickItem>,
     /// When what crosses of a track is to be looked at: ours that others want, theirs that we want.
     relays_due: Schedule,
+    /// When a track's encodings are to be looked at: which are sent, which are wanted.
+    looks_due: Schedule,
+    scratch: Scratch,
+    /// Space for a list of what a subscriber is sent.
+    qualities: Vec<Quality>,
     /// Whether it is in the engine's list of rooms with something for other workers.
     pub(super) crosses: bool,
 }
@@ -85,6 +96,9 @@ impl Room {
             elsewhere: Vec::new(),
             crossing: Vec::new(),
             relays_due: Schedule::default(),
+            looks_due: Schedule::default(),
+            scratch: Scratch::default(),
+            qualities: Vec::new(),
             crosses: false,
         }
     }
@@ -101,7 +115,7 @@ impl Room {
 
     /// When something is due.
     pub fn deadline(&self) -> Time {
-        self.peers_due.next().min(self.tracks_due.next()).min(self.speakers_due).min(self.relays_due.next())
+        self.peers_due.next().min(self.tracks_due.next()).min(self.speakers_due).min(self.relays_due.next()).min(self.looks_due.next())
     }
 
     /// Takes the addresses of all its peers out of the table: the room ends.
@@ -127,7 +141,7 @@ impl Room {
             }
             // A subscriber gets a track once.
             report.legs += track.subscribers.len() as u64;
-            report.memory.caches += track.cache.memory() as u64;
+            report.memory.caches += track.encodings.iter().map(|e| e.cache.memory() as u64).sum::<u64>();
         }
         for (_, peer) in &self.peers {
             let held = peer.memory();
@@ -144,14 +158,14 @@ impl Room {
             RoomCommand::Negotiate { peer, media } => self.negotiate(now, peer, *media, shared),
             RoomCommand::RestartIce { peer, ice } => self.restart_ice(peer, ice, shared),
             RoomCommand::RemovePeer { peer } => self.remove_peer(now, peer, shared),
-            RoomCommand::Publish { peer, mline, track } => self.publish(peer, mline, track),
+            RoomCommand::Publish { peer, mline, track } => self.publish(now, peer, mline, track),
             RoomCommand::Import { track, from, source } => self.import(track, from, *source),
             RoomCommand::Unpublish { track } => {
                 self.refuse(track, shared);
-                self.unpublish(track)
+                self.unpublish(now, track)
             }
             RoomCommand::Mute { track, muted } => self.mute(track, muted),
-            RoomCommand::Point { peer, mline, source } => self.point(now, peer, mline, source),
+            RoomCommand::Point { peer, mline, source, view } => self.point(now, peer, mline, source.map(|source| (source, view)), shared),
             RoomCommand::Listener { worker } => {
                 self.listen(now, worker, shared.worker);
                 Some(())
@@ -200,7 +214,7 @@ impl Room {
             // A slot's m-line is gone, or has been taken for another one: what went there does no longer.
             let (mline, ssrc) = (self.peers[index].legs[leg].mline(), self.peers[index].legs[leg].ssrc());
             if !plan.send.iter().any(|l| (l.mline, l.ssrc) == (mline, ssrc)) {
-                self.detach(now, index, leg);
+                self.detach(now, index, leg, shared);
             }
         }
         self.peers[index].negotiate(now, plan, &mut shared.random);
@@ -228,19 +242,16 @@ impl Room {
         let index = self.peer_index(id)?;
         for mline in 0..MOST_MLINES {
             if let Some(track) = self.peers[index].published[mline].and_then(|t| self.tracks.get(usize::from(t))).map(|t| t.id) {
-                self.unpublish(track);
+                self.unpublish(now, track);
             }
+        }
+        for leg in 0..self.peers[index].legs.len() {
+            self.detach(now, index, leg, shared);
         }
         let mut peer = self.peers.remove(index);
         self.peer_of.remove(&id);
         self.peers_due.remove(index);
         self.tick.forget(index);
-        for leg in &peer.legs {
-            if let Some(track) = leg.source() {
-                self.tracks[track].subscribers.remove(index);
-                self.relay_changed(track);
-            }
-        }
         if let Some(dtls) = &mut peer.dtls {
             dtls.close(now);
             send_dtls(dtls, peer.ice.selected(), shared);
@@ -249,27 +260,29 @@ impl Room {
         Some(())
     }
 
-    fn publish(&mut self, id: PeerId, mline: u8, track: TrackId) -> Option<()> {
+    fn publish(&mut self, now: Time, id: PeerId, mline: u8, track: TrackId) -> Option<()> {
         let publisher = self.peer_index(id)?;
-        let kind = self.peers[publisher].receive_plan(mline)?.kind;
+        let plan = self.peers[publisher].receive_plan(mline)?;
+        let (kind, encodings) = (plan.kind, plan.encodings());
         if usize::from(mline) >= MOST_MLINES || self.track_index(track).is_some() {
             return None;
         }
         if let Some(before) = self.peers[publisher].published[usize::from(mline)] {
             let before = self.tracks.get(usize::from(before))?.id;
-            self.unpublish(before)?;
+            self.unpublish(now, before)?;
         }
-        let index = self.tracks.insert(Track::new(track, publisher, mline, kind));
+        let index = self.tracks.insert(Track::new(track, publisher, mline, kind, encodings));
         self.track_of.insert(track, index);
         self.peers[publisher].published[usize::from(mline)] = u16::try_from(index).ok();
         Some(())
     }
 
-    fn unpublish(&mut self, track: TrackId) -> Option<()> {
+    fn unpublish(&mut self, now: Time, track: TrackId) -> Option<()> {
         let index = self.track_of.remove(&track)?;
         let track = self.tracks.remove(index);
         self.tracks_due.remove(index);
         self.relays_due.remove(index);
+        self.looks_due.remove(index);
         self.heard.remove(index);
         if self.speakers.iter().any(|(speaker, _)| *speaker == track.id) {
             self.speakers_due = Time::ZERO;
@@ -280,14 +293,14 @@ impl Room {
                 peer.legs[leg].point(Time::ZERO, None);
                 peer.route(index, None);
             }
+            self.select_soon(now, subscriber);
         }
         self.tick.forget_track(index);
         self.crossing.retain(|item| item.track != index);
         if let Some(peer) = self.peers.get_mut(track.publisher) {
             peer.published[usize::from(track.mline)] = None;
-            if let Some(stream) = peer.streams.iter_mut().find(|s| Some(s.ssrc) == track.ssrc) {
-                stream.holes.clear();
-            }
+            let fed = |ssrc| track.encodings.iter().any(|e| e.ssrc == Some(ssrc));
+            peer.streams.iter_mut().filter(|s| fed(s.ssrc)).for_each(|stream| stream.holes.clear());
         }
         Some(())
     }
@@ -295,69 +308,77 @@ impl Room {
     fn mute(&mut self, track: TrackId, muted: bool) -> Option<()> {
         let index = self.track_index(track)?;
         let track = &mut self.tracks[index];
-        if track.muted && !muted && track.kind == MediaKind::Video {
-            // What was dropped meanwhile cannot be decoded without: begin anew with a key frame.
-            track.keys.want();
-        }
         if track.muted != muted {
             track.muted = muted;
-            track.generation = track.generation.wrapping_add(1);
             track.level.silence();
+            for encoding in &mut track.encodings {
+                encoding.begin_anew();
+                if !muted && track.kind == MediaKind::Video && !encoding.receivers.is_empty() {
+                    // What was dropped meanwhile cannot be decoded without: begin anew with a key frame.
+                    encoding.keys.want();
+                }
+            }
         }
         self.key_frame_due(index);
         Some(())
     }
 
-    fn point(&mut self, now: Time, id: PeerId, mline: u8, source: Option<TrackId>) -> Option<()> {
+    fn point(&mut self, now: Time, id: PeerId, mline: u8, source: Option<(TrackId, View)>, shared: &mut Shared) -> Option<()> {
         let subscriber = self.peer_index(id)?;
         let leg = self.peers[subscriber].legs.iter().position(|l| l.mline() == mline)?;
-        let Some(source) = source else {
-            self.detach(now, subscriber, leg);
+        self.select_soon(now, subscriber);
+        let Some((source, view)) = source else {
+            self.detach(now, subscriber, leg, shared);
             return Some(());
         };
         let index = self.track_index(source)?;
+        self.peers[subscriber].legs[leg].show(view);
         if self.peers[subscriber].legs[leg].source() == Some(index) {
             return Some(());
         }
         let plan = self.source_plan(index)?.clone();
-        self.detach(now, subscriber, leg);
+        self.detach(now, subscriber, leg, shared);
         // One subscriber gets a track once: it moves here from wherever it was.
         if let Some(other) = self.peers[subscriber].leg_of(index) {
-            self.detach(now, subscriber, other);
+            self.detach(now, subscriber, other, shared);
         }
-        self.attach(now, (subscriber, leg), index, &plan);
+        self.attach(now, (subscriber, leg), index, &plan, shared);
         Some(())
     }
 
-    fn attach(&mut self, now: Time, (subscriber, leg): (usize, usize), index: usize, plan: &ReceivePlan) {
+    fn attach(&mut self, now: Time, (subscriber, leg): (usize, usize), index: usize, plan: &ReceivePlan, shared: &mut Shared) {
         let track = &mut self.tracks[index];
+        let kind = track.kind;
         track.subscribers.insert(subscriber);
-        if track.kind == MediaKind::Video {
-            track.keys.want();
-        }
         let peer = &mut self.peers[subscriber];
         peer.route(index, Some(leg));
         peer.legs[leg].point(now, Some((index, track, plan)));
-        self.key_frame_due(index);
+        if kind == MediaKind::Audio {
+            self.aim(now, (subscriber, leg), index, Aim::at(Choice { encoding: 0, layer: Layer::TOP }), shared);
+        }
         self.peer_due(subscriber);
         self.relay_changed(index);
     }
 
     /// A leg shows and plays nothing any more.
-    fn detach(&mut self, now: Time, subscriber: usize, leg: usize) {
+    fn detach(&mut self, now: Time, subscriber: usize, leg: usize, shared: &mut Shared) {
         let peer = &mut self.peers[subscriber];
         let Some(before) = peer.legs[leg].source() else { return };
         peer.route(before, None);
         peer.legs[leg].point(now, None);
-        self.tracks[before].subscribers.remove(subscriber);
-        self.relay_changed(before);
+        let track = &mut self.tracks[before];
+        track.subscribers.remove(subscriber);
+        track.encodings.iter_mut().for_each(|encoding| encoding.receivers.remove(subscriber));
+        self.receivers_changed(now, before, shared);
     }
 
     fn recompile_subscribers_of(&mut self, publisher: usize) {
         for mline in 0..MOST_MLINES {
             let Some(index) = self.peers[publisher].published[mline].map(usize::from) else { continue };
-            let Some(track) = self.tracks.get(index) else { continue };
+            let Some(track) = self.tracks.get_mut(index) else { continue };
             let Some(plan) = self.peers[publisher].receive_plan(track.mline).cloned() else { continue };
+            track.grow(plan.encodings());
+            let track = &self.tracks[index];
             for subscriber in track.subscribers.iter() {
                 let Some(peer) = self.peers.get_mut(subscriber) else { continue };
                 if let Some(leg) = peer.leg_of(index) {
@@ -377,7 +398,7 @@ impl Room {
     /// Breaks the state as no command can: the first slot of the first peer shows a track that is not there.
     #[cfg(test)]
     pub(super) fn corrupt(&mut self) {
-        let track = Track::new(TrackId(0), 0, 0, MediaKind::Video);
+        let track = Track::new(TrackId(0), 0, 0, MediaKind::Video, 1);
         let peer = &mut self.peers[0];
         let plan = peer.plan.receive[0].clone();
         peer.legs[0].point(Time::ZERO, Some((999, &track, &plan)));

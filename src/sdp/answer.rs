@@ -11,7 +11,7 @@ use super::offer::Offer;
 use super::repeats::HELD_AGAINST;
 use super::section::{Direction, OfferedExtension, Section};
 use super::session::{Agreed, Local};
-use crate::contract::{CodecPlan, DtlsRole, MediaKind};
+use crate::contract::{CodecPlan, DtlsRole, MediaKind, Rid};
 
 /// The answer to `offer`, of whose m-lines we say `lines`.
 pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer, lines: &[Line]) -> String {
@@ -120,11 +120,8 @@ impl Writer<'_> {
             None => in_common(section, common, attributes),
         }
         let range = begin..attributes.0.len();
-        if let Some(rid) = line.receive.as_ref().and_then(|r| r.rid) {
-            attributes.value("rid", format_args!("{rid} recv"));
-            if section.simulcast {
-                attributes.value("simulcast", format_args!("recv {rid}"));
-            }
+        if let Some(receive) = &line.receive {
+            encodings(section, &receive.rids, attributes);
         }
         if let Some(slot) = &line.send {
             self.slot(slot, attributes);
@@ -173,6 +170,17 @@ impl Writer<'_> {
             attributes.value("candidate", format_args!("{} 1 udp {} {ip} {port} typ host", i.saturating_add(1), priority(i)));
         }
         attributes.flag("end-of-candidates");
+    }
+}
+
+/// The encodings that are taken, as this offer orders them (RFC 8851, RFC 8853).
+fn encodings(section: &Section, taken: &[Rid], attributes: &mut Lines) {
+    let rids: Vec<String> = section.rids.iter().filter(|rid| taken.contains(rid)).map(ToString::to_string).collect();
+    for rid in &rids {
+        attributes.value("rid", format_args!("{rid} recv"));
+    }
+    if section.simulcast && !rids.is_empty() {
+        attributes.value("simulcast", format_args!("recv {}", rids.join(";")));
     }
 }
 

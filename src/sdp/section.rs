@@ -5,7 +5,7 @@ use rtc_sdp::description::media::MediaDescription;
 
 use super::codec::{OfferedCodec, PayloadTypes};
 use super::error::{OfferError, malformed};
-use crate::contract::{Extension, MediaKind, Mid, Rid};
+use crate::contract::{Extension, MOST_ENCODINGS, MediaKind, Mid, Rid};
 
 /// SSRCs that one m-line may declare. Three simulcast layers with RTX and FEC need nine; more only cost memory.
 const MAX_SSRCS: usize = 32;
@@ -41,10 +41,12 @@ pub(super) struct Section {
     pub extensions: Vec<OfferedExtension>,
     /// SSRCs of the media, each with that of its RTX stream.
     pub ssrcs: Vec<(u32, Option<u32>)>,
+    /// Whether these are a simulcast's encodings, smallest first (`a=ssrc-group:SIM`).
+    pub ssrc_encodings: bool,
     /// Every SSRC that the m-line names, sorted.
     pub declared: Vec<u32>,
-    /// Encodings that it can send, in the order of preference.
-    pub rids: Vec<OfferedRid>,
+    /// Encodings that it can send, in the order of `a=simulcast`; paused ones among them, which may begin at any time.
+    pub rids: Vec<Rid>,
     /// Whether they are a simulcast (`a=simulcast`).
     pub simulcast: bool,
     /// The attributes that describe the transport.
@@ -93,14 +95,6 @@ pub(super) struct OfferedExtension {
     pub direction: Option<Direction>,
 }
 
-/// `a=rid:<id> send`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OfferedRid {
-    pub rid: Rid,
-    /// Offered as paused at first (`~` in `a=simulcast`).
-    pub paused: bool,
-}
-
 /// The attributes that describe the transport, as written: which section's count is known only when BUNDLE is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TransportLines {
@@ -144,6 +138,7 @@ impl Section {
             codecs: Vec::new(),
             extensions: std::mem::take(&mut lines.extensions),
             ssrcs: Vec::new(),
+            ssrc_encodings: false,
             declared: Vec::new(),
             rids: Vec::new(),
             simulcast: false,
@@ -188,26 +183,30 @@ impl Section {
         self.formats = payload_types(formats)?;
         self.codecs = lines.types.bind(&self.formats, kind == MediaKind::Audio);
         self.declared = lines.declared();
-        self.ssrcs = lines.media_ssrcs()?;
+        (self.ssrcs, self.ssrc_encodings) = lines.media_ssrcs()?;
         if self.direction.sends {
             (self.rids, self.simulcast) = lines.send_rids()?;
         }
         Ok(())
     }
 
-    /// The encoding that we take of those offered: one for now. The last is the largest: browsers list encodings as the page gave them, and
-    /// pages give them smallest first.
-    pub fn one_rid(&self) -> Option<Rid> {
-        self.rids.iter().rev().find(|r| !r.paused).or(self.rids.last()).map(|r| r.rid)
+    /// Adds to the encodings that are taken those that are offered and have room. Of too many it is the largest: browsers list
+    /// encodings as the page gave them, and pages give them smallest first.
+    pub fn take_rids(&self, taken: &mut Vec<Rid>) {
+        let fresh: Vec<Rid> = self.rids.iter().copied().filter(|rid| !taken.contains(rid)).collect();
+        let room = MOST_ENCODINGS.saturating_sub(taken.len());
+        taken.extend(fresh.get(fresh.len().saturating_sub(room)..).unwrap_or_default());
     }
 
-    /// The SSRCs that will carry what we take. Firefox declares those of all the encodings that it offers, and sends the one that we take
-    /// with the first of them, whichever that was; the others declare none beside rids.
+    /// The SSRCs that will carry what we take: none that a rid will name. Firefox declares some beside rids, and does not always send with
+    /// the one that stands in the encoding's place.
     pub fn ssrcs_to_expect(&self) -> Vec<(u32, Option<u32>)> {
-        let count = if self.rids.is_empty() { self.ssrcs.len() } else { 1 };
-        self.ssrcs.iter().take(count).copied().collect()
+        if self.rids.is_empty() { self.ssrcs.clone() } else { Vec::new() }
     }
 }
+
+/// An SSRC of media, with that of its RTX stream.
+type MediaSsrc = (u32, Option<u32>);
 
 /// The attributes of a section before they are bound to one another.
 struct Lines<'a> {
@@ -360,8 +359,8 @@ impl<'a> Lines<'a> {
         declared
     }
 
-    /// The SSRCs that carry media, each with that of its RTX stream.
-    fn media_ssrcs(&self) -> Result<Vec<(u32, Option<u32>)>, OfferError> {
+    /// The SSRCs that carry media, each with that of its RTX stream, and whether they are a simulcast's encodings.
+    fn media_ssrcs(&self) -> Result<(Vec<MediaSsrc>, bool), OfferError> {
         let mut repairs: Vec<(u32, u32)> = Vec::new();
         for (semantics, ssrcs) in &self.groups {
             if let ("FID" | "FEC-FR", [media, repair]) = (*semantics, ssrcs.as_slice()) {
@@ -376,24 +375,28 @@ impl<'a> Lines<'a> {
             group.and_then(|(_, ssrcs)| ssrcs.get(1).copied())
         };
         let media = self.ssrcs.iter().copied().filter(|s| repairs.iter().all(|(_, repair)| repair != s));
-        // A simulcast without rids (a=ssrc-group:SIM) lists its layers smallest first: one is taken, as with rids.
-        let layers = self.groups.iter().find(|(semantics, ssrcs)| *semantics == "SIM" && ssrcs.len() > 1).map(|(_, ssrcs)| ssrcs.as_slice());
-        let (layers, largest) = layers.map_or((&[][..], None), |layers| (layers, layers.last().copied()));
-        Ok(media.filter(|s| !layers.contains(s) || Some(*s) == largest).map(|s| (s, rtx(s))).collect())
+        // A simulcast without rids (a=ssrc-group:SIM) lists its encodings smallest first; the largest are taken, as with rids.
+        let Some(encodings) = self.encodings() else { return Ok((media.map(|s| (s, rtx(s))).collect(), false)) };
+        let first = encodings.len().saturating_sub(MOST_ENCODINGS);
+        Ok((encodings.iter().skip(first).map(|s| (*s, rtx(*s))).collect(), true))
     }
 
-    /// The encodings offered, and whether as a simulcast. `a=simulcast:send 1;~2,3 recv 4` (RFC 8853) orders them and says which are paused.
-    fn send_rids(&self) -> Result<(Vec<OfferedRid>, bool), OfferError> {
+    /// The SSRCs of a simulcast without rids.
+    fn encodings(&self) -> Option<&[u32]> {
+        self.groups.iter().find(|(semantics, ssrcs)| *semantics == "SIM" && ssrcs.len() > 1).map(|(_, ssrcs)| ssrcs.as_slice())
+    }
+
+    /// The encodings offered, and whether as a simulcast. `a=simulcast:send 1;~2,3 recv 4` (RFC 8853) orders them.
+    fn send_rids(&self) -> Result<(Vec<Rid>, bool), OfferError> {
         let mut words = self.simulcast.unwrap_or_default().split_whitespace();
         let Some(list) = words.by_ref().find(|w| *w == "send").and_then(|_| words.next()) else {
-            return Ok((self.rids.iter().map(|rid| OfferedRid { rid: *rid, paused: false }).collect(), false));
+            return Ok((self.rids.clone(), false));
         };
-        let mut offered: Vec<OfferedRid> = Vec::new();
+        let mut offered: Vec<Rid> = Vec::new();
         for text in list.split([';', ',']).take(MAX_RIDS) {
-            let (text, paused) = text.strip_prefix('~').map_or((text, false), |rest| (rest, true));
-            let rid = rid(text)?;
-            if self.rids.contains(&rid) && offered.iter().all(|o| o.rid != rid) {
-                offered.push(OfferedRid { rid, paused });
+            let rid = rid(text.strip_prefix('~').unwrap_or(text))?;
+            if self.rids.contains(&rid) && !offered.contains(&rid) {
+                offered.push(rid);
             }
         }
         Ok((offered, true))

@@ -110,12 +110,13 @@ struct Mline {
     ssrc: Option<u32>,
     rtx_ssrc: Option<u32>,
     pair: Option<usize>,
-    rid: Option<Rid>,
+    /// The encodings taken so far: an encoding keeps its place.
+    rids: Vec<Rid>,
 }
 
 impl Mline {
     fn of(section: &Section) -> Self {
-        Self { mid: section.mid, media: section.media.clone(), open: false, ssrc: None, rtx_ssrc: None, pair: None, rid: None }
+        Self { mid: section.mid, media: section.media.clone(), open: false, ssrc: None, rtx_ssrc: None, pair: None, rids: Vec::new() }
     }
 }
 
@@ -234,8 +235,7 @@ impl Session {
             _ => Common::of(section, offer.allow_mixed || section.allow_mixed),
         };
         let receive = section.direction.sends.then(|| {
-            // The encoding once chosen stays, while it is offered: the packet path has latched on it.
-            mline.rid = mline.rid.filter(|rid| section.rids.iter().any(|r| r.rid == *rid)).or(section.one_rid());
+            section.take_rids(&mut mline.rids);
             ReceivePlan {
                 mline: index_of(i),
                 mid,
@@ -243,7 +243,8 @@ impl Session {
                 codecs: common.codecs.clone(),
                 extensions: common.to_us,
                 ssrcs: section.ssrcs_to_expect(),
-                rid: mline.rid,
+                rids: mline.rids.clone(),
+                ssrc_encodings: section.rids.is_empty() && section.ssrc_encodings,
             }
         });
         let send = section.direction.receives.then(|| {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::response::SlotPair;
-use super::values::{ChatMessage, MemberId, MemberInfo, TrackInfo, TrackNumber};
+use super::values::{ChatMessage, MemberId, MemberInfo, TrackInfo, TrackNumber, TrackQuality};
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -58,6 +58,19 @@ pub enum Event {
     Speakers {
         /// The members.
         members: Vec<MemberId>,
+    },
+    /// What is sent of each track of video in the slots: all of it, whenever something about it changes.
+    Quality {
+        /// The tracks.
+        tracks: Vec<TrackQuality>,
+    },
+    /// Which encodings of an own track somebody wants, by rid: the others need not be sent until they are named here. An own track
+    /// without encodings is not mentioned.
+    Demand {
+        /// Which track.
+        track: TrackNumber,
+        /// The rids that are wanted, smallest first.
+        rids: Vec<String>,
     },
     /// Somebody has said something.
     Chat {

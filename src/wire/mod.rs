@@ -16,16 +16,16 @@ mod tests;
 mod typescript;
 
 pub use event::{ByeReason, Event, LeaveReason};
-pub use request::{ClientMessage, PublishLine, Request};
+pub use request::{ClientMessage, PublishLine, Request, Tile};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
-pub use values::{ChatMessage, Grants, MemberId, MemberInfo, Source, TrackInfo, TrackNumber};
+pub use values::{ChatMessage, Grants, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, Source, TrackInfo, TrackNumber, TrackQuality};
 
 /// The version of the protocol, carried by `hello` and by `Sec-WebSocket-Protocol`.
 pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
 /// The `type` of every request, in the order of [`Request`]'s variants.
-pub const REQUEST_TYPES: [&str; 17] = [
+pub const REQUEST_TYPES: [&str; 18] = [
     "hello",
     "join",
     "resume",
@@ -37,6 +37,7 @@ pub const REQUEST_TYPES: [&str; 17] = [
     "mute",
     "subscribe",
     "unsubscribe",
+    "view",
     "chat",
     "history",
     "kick",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{MemberId, Source, TrackNumber};
+use super::values::{MemberId, Priority, Source, TrackNumber};
 
 /// One message from a client.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -98,6 +98,11 @@ pub enum Request {
         /// Which tracks.
         tracks: Vec<TrackNumber>,
     },
+    /// How tracks are shown: what is not named stays as it was. At first every picture is shown large.
+    View {
+        /// The tiles (at most 64).
+        tiles: Vec<Tile>,
+    },
     /// Says something to everybody.
     Chat {
         /// What (1 byte to 4 KiB).
@@ -156,6 +161,7 @@ impl Request {
             Request::Mute { .. } => "mute",
             Request::Subscribe { .. } => "subscribe",
             Request::Unsubscribe { .. } => "unsubscribe",
+            Request::View { .. } => "view",
             Request::Chat { .. } => "chat",
             Request::History { .. } => "history",
             Request::Kick { .. } => "kick",
@@ -164,6 +170,22 @@ impl Request {
             Request::Ping {} => "ping",
         }
     }
+}
+
+/// How one track of video is shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Tile {
+    /// Which track.
+    pub track: TrackNumber,
+    /// Width of the picture in pixels of the display; 0 when it is not to be seen.
+    pub width: u16,
+    /// Height of the picture in pixels of the display; 0 when it is not to be seen.
+    pub height: u16,
+    /// How much it matters.
+    #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+    pub priority: Priority,
 }
 
 /// What a sending m-line carries.

@@ -48,6 +48,12 @@ fn requests() -> Vec<Request> {
         Request::Mute { track: TrackNumber(7), muted: true },
         Request::Subscribe { tracks: tracks() },
         Request::Unsubscribe { tracks: tracks() },
+        Request::View {
+            tiles: vec![
+                Tile { track: TrackNumber(7), width: 640, height: 360, priority: Priority::High },
+                Tile { track: TrackNumber(8), width: 0, height: 0, priority: Priority::Normal },
+            ],
+        },
         Request::Chat { text: "hello".into(), key: Some("k1".into()), echo: true },
         Request::History { before: Some(3), limit: 50 },
         Request::Kick { member: MemberId("bob".into()) },
@@ -108,6 +114,13 @@ fn events() -> Vec<Event> {
         Event::Need { pairs: 8 },
         Event::Slots { slots: vec![slot()] },
         Event::Speakers { members: vec![bob()] },
+        Event::Quality {
+            tracks: vec![
+                TrackQuality { track: TrackNumber(7), level: QualityLevel::High, limit: None },
+                TrackQuality { track: TrackNumber(8), level: QualityLevel::Paused, limit: Some(QualityLimit::Bandwidth) },
+            ],
+        },
+        Event::Demand { track: TrackNumber(7), rids: vec!["q".into(), "h".into()] },
         Event::Chat { message: chat(None) },
         Event::Locked { locked: true },
         Event::Media { connected: true },
@@ -165,7 +178,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 6);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 13);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 15);
 }
 
 #[test]
@@ -183,6 +196,7 @@ fn what_may_be_left_out_may_be_left_out() {
         r#"{"id":1,"type":"offer","sdp":""}"#,
         r#"{"id":1,"type":"candidate","candidate":""}"#,
         r#"{"id":1,"type":"publish","mid":"0","source":"camera"}"#,
+        r#"{"id":1,"type":"view","tiles":[{"track":1,"width":1,"height":1}]}"#,
         r#"{"id":1,"type":"chat","text":"x"}"#,
         r#"{"id":1,"type":"history","limit":1}"#,
     ] {

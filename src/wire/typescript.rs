@@ -16,6 +16,7 @@ fn generate() -> String {
     text += &format!("\nexport const VERSION = {VERSION};\nexport const SUBPROTOCOL = {SUBPROTOCOL:?};\n");
     add::<ClientMessage>(&mut text, &config);
     add::<Request>(&mut text, &config);
+    add::<Tile>(&mut text, &config);
     add::<PublishLine>(&mut text, &config);
     add::<ServerMessage>(&mut text, &config);
     add::<OkResult>(&mut text, &config);
@@ -33,6 +34,10 @@ fn generate() -> String {
     add::<Grants>(&mut text, &config);
     add::<TrackInfo>(&mut text, &config);
     add::<MemberInfo>(&mut text, &config);
+    add::<Priority>(&mut text, &config);
+    add::<TrackQuality>(&mut text, &config);
+    add::<QualityLevel>(&mut text, &config);
+    add::<QualityLimit>(&mut text, &config);
     add::<ChatMessage>(&mut text, &config);
     text
 }

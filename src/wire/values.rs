@@ -70,6 +70,64 @@ pub struct TrackInfo {
     pub muted_by_moderator: bool,
 }
 
+/// How much a picture matters beside the others, when not all can be had. Shared screens come first in any case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Priority {
+    /// Less than others.
+    Low,
+    /// As others.
+    #[default]
+    Normal,
+    /// More than others: it is pinned, or large.
+    High,
+}
+
+/// What a member is sent of a track of video.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct TrackQuality {
+    /// Which track.
+    pub track: TrackNumber,
+    /// How good it is.
+    pub level: QualityLevel,
+    /// Why it is not better, if anything but the track itself stands against that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub limit: Option<QualityLimit>,
+}
+
+/// How good a picture is, of what its publisher can send.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum QualityLevel {
+    /// Nothing is sent.
+    Paused,
+    /// The smallest of three encodings.
+    Low,
+    /// The middle one, or the smaller of two.
+    Medium,
+    /// The largest, or the only one.
+    High,
+}
+
+/// What keeps a picture from being better.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum QualityLimit {
+    /// The member's own connection carries no more.
+    Bandwidth,
+    /// The member has said that it shows it smaller, or not at all.
+    View,
+    /// Its publisher sends nothing better: it cannot, or its connection carries no more.
+    Publisher,
+    /// The member cannot decode its codec.
+    Codec,
+}
+
 /// A member, as others see it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -40,6 +40,8 @@ async fn two_members_see_each_others_tracks_in_slots() {
     bob.ask(call(&[])).await.expect("answered");
     let (_, slots) = bob.event().await;
     assert!(matches!(&slots, Event::Slots { slots } if slots.len() == 1 && slots[0].audio.is_some() && slots[0].video.is_some()), "{slots:?}");
+    let (_, quality) = bob.event().await;
+    assert!(matches!(&quality, Event::Quality { tracks } if tracks.len() == 1 && tracks[0].track == published[1].1.track), "{quality:?}");
     alice.ask(Request::Unpublish { track: published[1].1.track }).await.expect("unpublished");
     assert!(matches!(bob.event().await.1, Event::TrackEnded { .. }));
     assert!(matches!(bob.event().await.1, Event::Slots { slots } if slots[0].video.is_none()));

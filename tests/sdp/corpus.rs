@@ -84,14 +84,14 @@ fn red_comes_first_only_when_it_is_offered_first() {
 }
 
 #[test]
-fn of_a_simulcast_one_encoding_is_accepted() {
+fn all_encodings_of_a_simulcast_are_accepted() {
     for name in ["chromium-simulcast-vp8", "chromium-simulcast-h264", "chromium-simulcast-vp9", "chromium-simulcast-av1", "firefox-simulcast-vp8"] {
         let answer = first_answer(name);
         let plan = &answer.media.receive[0];
-        assert_eq!(plan.rid.unwrap().to_string(), "f", "{name}");
-        assert!(plan.ssrcs.len() <= 1, "{name}");
-        assert!(answer.sdp.contains("a=rid:f recv\r\na=simulcast:recv f\r\n"), "{name}");
-        assert_eq!(answer.sdp.matches("a=rid:").count(), 1, "{name}");
+        assert_eq!(plan.rids.iter().map(ToString::to_string).collect::<Vec<_>>(), ["q", "h", "f"], "{name}");
+        assert_eq!((plan.ssrcs.len(), plan.encodings()), (0, 3), "{name}");
+        assert!(answer.sdp.contains("a=rid:q recv\r\na=rid:h recv\r\na=rid:f recv\r\na=simulcast:recv q;h;f\r\n"), "{name}");
+        assert_eq!(answer.sdp.matches("a=rid:").count(), 3, "{name}");
     }
 }
 

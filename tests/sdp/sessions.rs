@@ -2,6 +2,8 @@
 
 use althing::sdp::MlineRef;
 
+use althing::sdp::Answer;
+
 use super::support::{answer, offer, section, session, without};
 
 #[test]
@@ -78,25 +80,31 @@ fn a_slot_that_pauses_keeps_its_ssrcs_and_its_pair() {
     assert_eq!((resumed.pairs, resumed.media), (before.pairs, before.media));
 }
 
-#[test]
-fn a_simulcast_keeps_the_encoding_that_was_accepted() {
-    let mut session = session();
-    let first = offer("chromium-simulcast-vp8");
-    answer(&mut session, &first, 1).unwrap();
-    let turned = answer(&mut session, &first.replace("a=simulcast:send q;h;f", "a=simulcast:send f;h;q"), 2).unwrap();
-    assert_eq!(turned.media.receive[0].rid.unwrap().to_string(), "f");
+fn rids(answer: &Answer) -> Vec<String> {
+    answer.media.receive[0].rids.iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn paused_encodings_are_not_chosen_while_another_is_offered() {
+fn encodings_of_a_simulcast_keep_their_numbers() {
+    let mut session = session();
     let first = offer("chromium-simulcast-vp8");
-    let chosen = |list: &str| {
-        let answer = answer(&mut session(), &first.replace("a=simulcast:send q;h;f", list), 1).unwrap();
-        answer.media.receive[0].rid.unwrap().to_string()
-    };
-    assert_eq!(chosen("a=simulcast:send q;h;~f"), "h");
-    assert_eq!(chosen("a=simulcast:send ~q;~h;~f"), "f");
-    assert_eq!(chosen("a=simulcast:recv x send q,~h"), "q");
+    assert_eq!(rids(&answer(&mut session, &first, 1).unwrap()), ["q", "h", "f"]);
+    let turned = answer(&mut session, &first.replace("a=simulcast:send q;h;f", "a=simulcast:send f;h;q"), 2).unwrap();
+    assert_eq!(rids(&turned), ["q", "h", "f"]);
+    assert!(turned.sdp.contains("a=simulcast:recv f;h;q\r\n"), "in the order of the offer");
+    let fewer = answer(&mut session, &first.replace("a=simulcast:send q;h;f", "a=simulcast:send h;f"), 3).unwrap();
+    assert_eq!(rids(&fewer), ["q", "h", "f"]);
+    assert!(fewer.sdp.contains("a=simulcast:recv h;f\r\n") && !fewer.sdp.contains("a=rid:q"), "what is not offered is not answered");
+}
+
+#[test]
+fn paused_encodings_are_accepted_too_and_of_too_many_the_last() {
+    let first = offer("chromium-simulcast-vp8");
+    let chosen = |list: &str| rids(&answer(&mut session(), &first.replace("a=simulcast:send q;h;f", list), 1).unwrap());
+    assert_eq!(chosen("a=simulcast:send q;h;~f"), ["q", "h", "f"]);
+    assert_eq!(chosen("a=simulcast:recv x send q,~h"), ["q", "h"]);
+    let many = first.replace("a=rid:q send", "a=rid:z send\r\na=rid:q send").replace("a=simulcast:send q;h;f", "a=simulcast:send z;q;h;f");
+    assert_eq!(rids(&answer(&mut session(), &many, 1).unwrap()), ["q", "h", "f"]);
 }
 
 #[test]
@@ -128,8 +136,10 @@ fn extension_ids_over_fourteen_need_the_two_byte_form() {
 }
 
 #[test]
-fn of_a_simulcast_by_ssrcs_the_largest_layer_is_taken() {
+fn a_simulcast_by_ssrcs_has_an_encoding_for_each() {
     let sdp = offer("ffmpeg-whip").replace("a=ssrc-group:FID", "a=ssrc-group:SIM 11 12 3301547221\r\na=ssrc-group:FID 11 21\r\na=ssrc-group:FID");
     let answer = answer(&mut session(), &sdp, 1).unwrap();
-    assert_eq!(answer.media.receive[1].ssrcs, [(3_301_547_221, Some(1_918_273_640))]);
+    let plan = &answer.media.receive[1];
+    assert_eq!(plan.ssrcs, [(11, Some(21)), (12, None), (3_301_547_221, Some(1_918_273_640))]);
+    assert!(plan.ssrc_encodings && plan.encodings() == 3);
 }

@@ -77,7 +77,15 @@ pub fn summary(answer: &Answer) -> String {
 
 fn media(plan: &MediaPlan, out: &mut String) {
     for r in &plan.receive {
-        let line = format!("receive {} mid {} {:?} rid {:?} ssrcs {:?}", r.mline, r.mid, r.kind, r.rid, r.ssrcs);
+        let line = format!(
+            "receive {} mid {} {:?} rids {:?} ssrcs {:?}{}",
+            r.mline,
+            r.mid,
+            r.kind,
+            r.rids,
+            r.ssrcs,
+            if r.ssrc_encodings { " encodings" } else { "" }
+        );
         mline(&line, &r.codecs, &r.extensions, out);
     }
     for s in &plan.send {

@@ -145,7 +145,8 @@ impl Client {
                 codecs: vec![self.codec(kind)],
                 extensions: extensions(),
                 ssrcs: Vec::new(),
-                rid: None,
+                rids: Vec::new(),
+                ssrc_encodings: false,
             });
         }
         for pair in 0..pairs {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use althing::base::{RoomId, TrackId};
 use althing::contract::plan::H264Profile;
-use althing::contract::{Codec, CodecPlan, Counter, Event, Feedback, MediaKind, RoomCommand, SrtpProfile};
+use althing::contract::{Codec, CodecPlan, Counter, Event, Feedback, MediaKind, RoomCommand, SrtpProfile, View};
 use rtc_stun::attributes::{ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING};
 
 use crate::client::{Client, VP8, written};
@@ -103,7 +103,7 @@ fn packets_that_come_before_the_plan_of_their_m_line_are_not_taken_for_another_m
         let subscriber = world.clients[1].peer;
         let plan = world.clients[1].plan(2);
         world.command(RoomCommand::Negotiate { peer: subscriber, media: Box::new(plan) });
-        world.command(RoomCommand::Point { peer: subscriber, mline: 4, source: Some(screen) });
+        world.command(RoomCommand::Point { peer: subscriber, mline: 4, source: Some(screen), view: View::LARGE });
         send(&mut world, 1_020, !declares);
 
         let heard = |mline: u8| world.clients[1].heard[&world.clients[1].slot_ssrc(mline)].from(0);

@@ -205,6 +205,8 @@ impl House {
                 | Media::Disconnected { room, .. }
                 | Media::Reconnected { room, .. }
                 | Media::Speakers { room, .. }
+                | Media::Demand { room, .. }
+                | Media::Quality { room, .. }
                 | Media::TrackStarted { room, .. }
                 | Media::RoomFailed { room } => *room,
             };

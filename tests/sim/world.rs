@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use althing::base::{Ntp, RoomId, Time, TrackId, WorkerId};
-use althing::contract::{Command, Counter, Event, MediaKind, RoomCommand, SrtpProfile};
+use althing::contract::{Command, Counter, Event, MediaKind, RoomCommand, SrtpProfile, View};
 use althing::media::engine::{Engine, EngineConfig};
 use althing::media::outgoing::Outgoing;
 use althing::media::route::relay::{RelaySink, send_stray};
@@ -148,7 +148,7 @@ impl World {
     pub fn point(&mut self, subscriber: usize, pair: u8, publisher: Option<usize>) {
         for (half, kind) in [(0, MediaKind::Audio), (1, MediaKind::Video)] {
             let source = publisher.map(|p| track(p, kind));
-            let what = RoomCommand::Point { peer: self.clients[subscriber].peer, mline: 2 + pair * 2 + half, source };
+            let what = RoomCommand::Point { peer: self.clients[subscriber].peer, mline: 2 + pair * 2 + half, source, view: View::LARGE };
             self.command_in(self.clients[subscriber].worker, self.room, what);
         }
     }

@@ -72,11 +72,11 @@ function fault(result) {
   if (result.state !== 'connected') return 'not connected: ' + result.state;
   for (const [mid, stream] of Object.entries(result.streams)) if (!/^pair-\d+$/.test(stream)) return `mid ${mid} is in stream ${stream}`;
   if (!result.sent) return '';
-  if (result.sent.length !== 1) return 'not exactly one encoding is sent';
+  if (result.sent.length < 1 || result.sent.length > 3) return 'not one to three encodings are sent';
   if (!result.decoded) return 'nothing of it was decoded';
   const plan = result.receive.find(r => r.kind === 'Video');
   if (plan?.ssrcs.length && !plan.ssrcs.includes(result.sent[0].ssrc)) return 'it is sent with an SSRC that the plan does not have';
-  if (plan?.rid && result.sent[0].rid && plan.rid !== result.sent[0].rid) return 'it is another rid than the plan has';
+  if (plan?.rids.length && result.sent.some((s) => s.rid && !plan.rids.includes(s.rid))) return 'it is another rid than the plan has';
   return '';
 }
 

@@ -6,7 +6,7 @@ use crate::base::{PeerId, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
 use crate::sdp::Offer;
-use crate::wire::{ByeReason, Event, Grants, MemberId, OkResult, PublishLine, TrackNumber};
+use crate::wire::{ByeReason, Event, Grants, MemberId, OkResult, PublishLine, Tile, TrackNumber};
 
 /// One signaling socket; never reused within a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -149,6 +149,11 @@ pub enum MemberRequest {
         tracks: Vec<TrackNumber>,
         /// Whether they are wanted.
         wanted: bool,
+    },
+    /// To receive tracks as large as they are shown.
+    View {
+        /// How they are shown.
+        tiles: Vec<Tile>,
     },
     /// To say something.
     Chat {

@@ -13,6 +13,12 @@ impl Room {
             Media::Connected { peer, .. } | Media::Reconnected { peer, .. } => self.tell_media(peer, true),
             Media::Disconnected { peer, .. } => self.tell_media(peer, false),
             Media::Speakers { speaking, .. } => self.speaking(&speaking),
+            Media::Demand { track, encodings, .. } => self.demanded(track, encodings),
+            Media::Quality { peer, tracks, .. } => {
+                if let Some(seat) = self.peers.get(&peer).copied() {
+                    self.sent(seat, &tracks);
+                }
+            }
             Media::TrackStarted { .. } => {}
             Media::RoomFailed { .. } => self.restart(),
         }
@@ -46,6 +52,8 @@ impl Room {
             member.connection = None;
             member.tracks.clear();
             member.unwanted.clear();
+            member.views.clear();
+            member.quality.clear();
             member.slots = Slots::default();
         }
         self.peers.clear();

@@ -1,14 +1,14 @@
 //! A member of a room, and what it has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::SocketId;
 use super::slots::{Group, Slots};
 use super::whip::HttpSession;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
-use crate::contract::{Fingerprint, MediaKind, Mid, ReceivePlan};
+use crate::contract::{Fingerprint, MediaKind, Mid, ReceivePlan, View};
 use crate::sdp::{Pair, Session};
-use crate::wire::{Grants, MemberId, MemberInfo, Source, TrackInfo, TrackNumber};
+use crate::wire::{Grants, MemberId, MemberInfo, Source, TrackInfo, TrackNumber, TrackQuality};
 
 /// A member's place in a room; never given twice in a room's life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,6 +30,10 @@ pub struct Member {
     pub tracks: Vec<Track>,
     /// Others' tracks that it does not want.
     pub unwanted: BTreeSet<TrackId>,
+    /// How it shows others' tracks, where it has said so.
+    pub views: BTreeMap<TrackId, View>,
+    /// What it is sent.
+    pub quality: Vec<TrackQuality>,
     pub slots: Slots,
     /// How many slot pairs it has been told to have.
     pub asked: usize,
@@ -63,6 +67,8 @@ pub struct Track {
     pub mid: Mid,
     pub muted: bool,
     pub muted_by_moderator: bool,
+    /// A bit for each encoding that somebody wants, once a worker has said so.
+    pub demand: Option<u8>,
 }
 
 impl Member {

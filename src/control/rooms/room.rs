@@ -11,7 +11,7 @@ use super::names::RoomName;
 use super::slots::Shown;
 use super::spread::Listeners;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
-use crate::contract::{MediaKind, RoomCommand};
+use crate::contract::{MediaKind, RoomCommand, View};
 use crate::control::Refusal;
 use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, OkResult, SlotPair, Source};
 
@@ -170,6 +170,7 @@ impl Room {
             MemberRequest::Unpublish { track } => self.unpublish(seat, track),
             MemberRequest::Mute { track, muted } => self.mute(seat, track, muted),
             MemberRequest::Want { tracks, wanted } => self.want(seat, &tracks, wanted),
+            MemberRequest::View { tiles } => self.view(seat, &tiles),
             MemberRequest::Chat { text, key, echo, at } => self.say(seat, text, key, echo, at),
             MemberRequest::History { before, limit } => self.history(seat, before, limit),
             MemberRequest::Kick { member } => self.kick(seat, &member),
@@ -243,6 +244,7 @@ impl Room {
         self.tracks.remove(&track);
         for member in self.members.values_mut() {
             member.unwanted.remove(&track);
+            member.views.remove(&track);
         }
     }
 
@@ -332,14 +334,16 @@ impl Room {
             Some(pinned) => (member.slots.pin(&pinned, pairs), 0),
             None => member.slots.fill(&wanted, pairs),
         };
-        let (peer, worker) = (*peer, *worker);
+        let (peer, worker, pairs) = (*peer, *worker, pairs.clone());
         for change in changes {
             let pair = pairs.get(change.pair);
             let mline = pair.and_then(|p| if change.half == MediaKind::Audio { p.audio } else { p.video });
             if let Some(mline) = mline {
-                self.effects.push(Effect::Worker(worker, RoomCommand::Point { peer, mline: mline.index, source: change.source }));
+                let view = change.source.and_then(|track| Some(self.view_of(self.members.get(&seat)?, track))).unwrap_or(View::LARGE);
+                self.effects.push(Effect::Worker(worker, RoomCommand::Point { peer, mline: mline.index, source: change.source, view }));
             }
         }
+        let Some(member) = self.members.get(&seat) else { return };
         if member.slots.filled().ne(before.filled()) {
             let slots = self.slot_list(seat);
             self.tell(|s| s == seat, Event::Slots { slots });

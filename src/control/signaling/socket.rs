@@ -227,6 +227,7 @@ impl Reader {
             Request::Mute { track, muted } => MemberRequest::Mute { track, muted },
             Request::Subscribe { tracks } => MemberRequest::Want { tracks, wanted: true },
             Request::Unsubscribe { tracks } => MemberRequest::Want { tracks, wanted: false },
+            Request::View { tiles } => MemberRequest::View { tiles },
             Request::Chat { text, key, echo } => {
                 let at = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
                 MemberRequest::Chat { text, key, echo, at }

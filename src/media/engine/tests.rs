@@ -37,7 +37,16 @@ fn add(engine: &mut Engine, room: RoomId, peer: PeerId, name: &str) {
     let mid = |n: &str| Mid::new(n).expect("a mid");
     let codecs = vec![CodecPlan { payload_type: 96, codec: Codec::Vp8, clock_rate: 90_000, rtx: None, feedback: Feedback::default() }];
     let extensions = ExtensionMap::default();
-    let receive = ReceivePlan { mline: 0, mid: mid("0"), kind: MediaKind::Video, codecs: codecs.clone(), extensions, ssrcs: Vec::new(), rid: None };
+    let receive = ReceivePlan {
+        mline: 0,
+        mid: mid("0"),
+        kind: MediaKind::Video,
+        codecs: codecs.clone(),
+        extensions,
+        ssrcs: Vec::new(),
+        rids: Vec::new(),
+        ssrc_encodings: false,
+    };
     let send = SendPlan { mline: 1, mid: mid("1"), kind: MediaKind::Video, ssrc: 7, rtx_ssrc: None, codecs, extensions };
     tell(engine, room, RoomCommand::Negotiate { peer, media: Box::new(MediaPlan { receive: vec![receive], send: vec![send] }) });
     tell(engine, room, RoomCommand::Publish { peer, mline: 0, track: TrackId(peer.0) });

@@ -9,12 +9,15 @@
 
 pub mod av1;
 mod bytes;
+pub mod dependency;
 pub mod ext;
 pub mod h264;
+pub mod layers;
 pub mod opus;
 pub mod red;
 pub mod rtcp;
 pub mod rtp;
+pub mod size;
 pub mod twcc;
 pub mod vp8;
 pub mod vp9;

@@ -1,8 +1,10 @@
-//! RTCP (RFC 3550 section 6, RFC 4585, RFC 5104): read in place, written into a caller's buffer.
+//! RTCP (RFC 3550 section 6, RFC 3611, RFC 4585, RFC 5104): read in place, written into a caller's buffer.
 
 mod write;
+mod xr;
 
 pub use write::{Compound, SenderInfo};
+pub use xr::{XrBlock, XrBlocks};
 
 use super::Malformed;
 use super::bytes::{u16_at, u32_at, u64_at};
@@ -14,6 +16,7 @@ const SOURCE_DESCRIPTION: u8 = 202;
 const BYE: u8 = 203;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
+const EXTENDED_REPORT: u8 = 207;
 
 const NACK: u8 = 1;
 const TRANSPORT_CC: u8 = 15;
@@ -97,6 +100,13 @@ pub enum Rtcp<'a> {
         /// Who leaves.
         ssrcs: Ssrcs<'a>,
     },
+    /// XR (RFC 3611 section 2).
+    ExtendedReport {
+        /// Who reports.
+        ssrc: u32,
+        /// What it says about round trips.
+        blocks: XrBlocks<'a>,
+    },
     /// Any other packet.
     Other {
         /// Its packet type, 192–223.
@@ -159,6 +169,7 @@ impl<'a> Framed<'a> {
             BYE => self.bye(),
             TRANSPORT_FEEDBACK => self.transport_feedback(),
             PAYLOAD_FEEDBACK => self.payload_feedback(),
+            EXTENDED_REPORT => self.extended_report(),
             packet_type => Some(Rtcp::Other { packet_type }),
         }
         .ok_or(Malformed::Truncated)
@@ -212,6 +223,10 @@ impl<'a> Framed<'a> {
             APPLICATION_LAYER if fci.starts_with(b"REMB") => remb(sender, fci),
             _ => Some(Rtcp::Other { packet_type: self.packet_type }),
         }
+    }
+
+    fn extended_report(&self) -> Option<Rtcp<'a>> {
+        Some(Rtcp::ExtendedReport { ssrc: u32_at(self.body, 0)?, blocks: XrBlocks::new(self.body.get(4..)?) })
     }
 }
 

@@ -69,15 +69,7 @@ impl Descriptor {
     ///
     /// `payload` is the one that was read, or a copy of at least its descriptor. False when there is no picture id, or no such place.
     pub fn set_picture_id(&self, payload: &mut [u8], value: u16) -> bool {
-        let Some(place) = self.picture_id.and_then(|id| Some((id, payload.get_mut(id.offset..)?))) else {
-            return false;
-        };
-        match place {
-            (PictureId { bits: 7, .. }, [byte, ..]) => *byte = value as u8 & 0x7f,
-            (PictureId { bits: 15, .. }, [high, low, ..]) => [*high, *low] = (value | 0x8000).to_be_bytes(),
-            _ => return false,
-        }
-        true
+        self.picture_id.is_some_and(|id| id.write(payload, value))
     }
 
     /// Writes another TL0PICIDX in the place of the present one; see [`Self::set_picture_id`].
@@ -88,7 +80,8 @@ impl Descriptor {
 }
 
 impl PictureId {
-    fn parse(payload: &[u8], at: &mut usize) -> Option<Self> {
+    /// Reads the id at `at` and moves `at` behind it. VP9 writes it the same way.
+    pub(super) fn parse(payload: &[u8], at: &mut usize) -> Option<Self> {
         let offset = *at;
         let first = next(payload, at)?;
         if first & 0x80 == 0 {
@@ -97,9 +90,20 @@ impl PictureId {
         next(payload, at)?;
         Some(Self { offset, bits: 15, value: u16_at(payload, offset)? & 0x7fff })
     }
+
+    /// Writes another value in this id's place; false when `payload` has no such place.
+    pub(super) fn write(self, payload: &mut [u8], value: u16) -> bool {
+        match (self.bits, payload.get_mut(self.offset..)) {
+            (7, Some([byte, ..])) => *byte = value as u8 & 0x7f,
+            (15, Some([high, low, ..])) => [*high, *low] = (value | 0x8000).to_be_bytes(),
+            _ => return false,
+        }
+        true
+    }
 }
 
-fn next(payload: &[u8], at: &mut usize) -> Option<u8> {
+/// The byte at `at`, which moves behind it.
+pub(super) fn next(payload: &[u8], at: &mut usize) -> Option<u8> {
     let byte = *payload.get(*at)?;
     *at = at.wrapping_add(1);
     Some(byte)

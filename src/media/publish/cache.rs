@@ -4,8 +4,8 @@
 //! stored per subscriber: forwarding and retransmission both read from here.
 
 use crate::base::Time;
-use crate::media::packet::vp8;
-use crate::media::rewrite::SourceExtensions;
+use crate::media::packet::layers::FrameLayers;
+use crate::media::rewrite::{PictureIds, SourceExtensions};
 
 /// What is known of a cached packet beside its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +28,10 @@ pub struct PacketMeta {
     pub header_len: u16,
     /// Its header extensions.
     pub extensions: SourceExtensions,
-    /// Its VP8 descriptor.
-    pub vp8: Option<vp8::Descriptor>,
+    /// What it means for the choice of layers.
+    pub layers: FrameLayers,
+    /// The numbers in its VP8 or VP9 descriptor.
+    pub pictures: PictureIds,
 }
 
 /// A packet in the cache: header, then payload in the clear and without padding.
@@ -216,7 +218,8 @@ mod tests {
             starts_key_frame: false,
             header_len: 12,
             extensions: SourceExtensions::default(),
-            vp8: None,
+            layers: FrameLayers::whole(true, true, false),
+            pictures: PictureIds::default(),
         }
     }
 

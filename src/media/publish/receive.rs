@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::holes::Arrival;
-use super::stream::{MOST_STREAMS, Stream, StreamKind};
+use super::stream::{Bound, MOST_STREAMS, Stream, StreamKind};
 use crate::base::Time;
 use crate::contract::{Codec, Counter, Counters, Extension, ReceivePlan};
 use crate::media::packet::ext;
@@ -72,12 +72,12 @@ fn authenticate(peer: &mut Peer, header: &RtpHeader, datagram: &mut [u8]) -> Res
     }
     let mut fresh = ReceiveStream::new();
     let opened = receiver.open(&mut fresh, datagram, header.header_len, header.sequence, header.ssrc).map_err(srtp_drop)?;
-    let (mline, kind) = peer.bind(header, datagram).ok_or(Counter::DropUnknownSsrc)?;
+    let bound = peer.bind(header, datagram).ok_or(Counter::DropUnknownSsrc)?;
     if peer.streams.len() >= MOST_STREAMS {
         return Err(Counter::DropSsrcCap);
     }
     let stream = place.unwrap_or_else(|at| at);
-    peer.streams.insert(stream, Stream::new(header.ssrc, kind, mline, fresh));
+    peer.streams.insert(stream, Stream::new(header.ssrc, bound, fresh));
     Ok((stream, opened.index, opened.payload_len))
 }
 
@@ -110,14 +110,15 @@ fn repair<'a>(
     now: Time, peer: &mut Peer, mut header: RtpHeader, stream: usize, sequence: u64, packet: &'a mut [u8], extensions: SourceExtensions,
     counters: &mut Counters,
 ) -> Result<(Received, &'a [u8]), Counter> {
-    let mline = peer.streams[stream].mline;
+    let (mline, encoding) = (peer.streams[stream].mline, peer.streams[stream].encoding);
     peer.streams[stream].reception.arrived(now, sequence, header.timestamp, packet.len(), 90_000);
     let plan = peer.plan.receive.iter().find(|l| l.mline == mline).ok_or(Counter::DropUnpublished)?;
     let codec = plan.codecs.iter().position(|c| c.rtx == Some(header.payload_type)).ok_or(Counter::DropPayloadType)?;
     let original = packet.get(header.header_len..header.header_len + OSN).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes);
     let original = original.filter(|_| packet.len() > header.header_len + OSN).ok_or(Counter::DropPadding)?;
-    // An m-line whose SSRC has changed has several media streams: the one that misses it.
-    let misses = |s: &Stream| s.mline == mline && s.kind == StreamKind::Media && s.holes.has(s.srtp.index(original));
+    // An encoding whose SSRC has changed has several media streams: the one that misses it.
+    let repaired = Bound { mline, kind: StreamKind::Media, encoding };
+    let misses = |s: &Stream| s.bound() == repaired && s.holes.has(s.srtp.index(original));
     let media = peer.streams.iter().position(misses).ok_or(Counter::DropPadding)?;
     let state = &mut peer.streams[media];
     let original = state.srtp.index(original);

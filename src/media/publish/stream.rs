@@ -12,10 +12,21 @@ pub const MOST_STREAMS: usize = 64;
 pub enum StreamKind {
     /// Media.
     Media,
-    /// RTX of the same m-line's media (RFC 4588).
+    /// RTX of the same encoding's media (RFC 4588).
     Repair,
     /// An encoding that the answer did not accept.
     Unwanted,
+}
+
+/// Where an SSRC belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The m-line.
+    pub mline: u8,
+    /// What it carries of it.
+    pub kind: StreamKind,
+    /// The number of the encoding.
+    pub encoding: u8,
 }
 
 /// One SSRC: its SRTP state, its statistics, its holes.
@@ -27,6 +38,8 @@ pub struct Stream {
     pub kind: StreamKind,
     /// The m-line it belongs to.
     pub mline: u8,
+    /// The number of the encoding that it is, or repairs.
+    pub encoding: u8,
     /// Index and replay window of SRTP.
     pub srtp: ReceiveStream,
     /// Statistics for receiver reports.
@@ -36,8 +49,19 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Where it belongs.
+    pub const fn bound(&self) -> Bound {
+        Bound { mline: self.mline, kind: self.kind, encoding: self.encoding }
+    }
+
+    /// It belongs somewhere else: what is missing of it was asked for in vain.
+    pub fn bind(&mut self, Bound { mline, kind, encoding }: Bound) {
+        (self.mline, self.kind, self.encoding) = (mline, kind, encoding);
+        self.holes.clear();
+    }
+
     /// A stream whose first packet has just authenticated.
-    pub fn new(ssrc: u32, kind: StreamKind, mline: u8, srtp: ReceiveStream) -> Self {
-        Self { ssrc, kind, mline, srtp, reception: Reception::default(), holes: Holes::default() }
+    pub fn new(ssrc: u32, Bound { kind, mline, encoding }: Bound, srtp: ReceiveStream) -> Self {
+        Self { ssrc, kind, mline, encoding, srtp, reception: Reception::default(), holes: Holes::default() }
     }
 }

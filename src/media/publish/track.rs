@@ -1,7 +1,6 @@
-//! A published track: one encoding, its cache, and what its publisher is asked for.
+//! A published track: its encodings, and what belongs to all of them.
 
-use super::cache::{Cache, CacheSize};
-use super::key_frame::KeyFrames;
+use super::encoding::Encoding;
 use super::level::SpeechLevel;
 use crate::base::{BitSet, Ntp, Time, TrackId, WorkerId};
 use crate::contract::{MediaKind, ReceivePlan};
@@ -25,22 +24,20 @@ pub struct Track {
     pub muted: bool,
     /// Whether a packet has come.
     pub started: bool,
-    /// The SSRC that feeds it.
-    pub ssrc: Option<u32>,
-    /// Rises when another SSRC feeds it, after a gap too large to repair, and when it is muted or not: subscribers begin anew.
-    pub generation: u32,
-    /// Its recent packets.
-    pub cache: Cache,
+    /// Its encodings by their number: 1 to [`crate::contract::MOST_ENCODINGS`].
+    pub encodings: Vec<Encoding>,
     /// Subscribers, by their index in the room.
     pub subscribers: BitSet,
-    /// Its key frames, wanted and asked for.
-    pub keys: KeyFrames,
     /// How loud it is.
     pub level: SpeechLevel,
-    /// Its publisher's line of NTP against RTP, from sender reports.
-    pub clock: Option<ClockLine>,
-    /// What [`Self::captured_at`] needs to turn that line into our time.
+    /// What [`Self::captured_at`] needs to turn its encodings' clock lines into our time.
     pub clock_offset: Option<i64>,
+    /// The encodings that are being sent, a bit for each, when they were last looked at.
+    pub sent: u8,
+    /// The encodings that its publisher was told that somebody wants, once it was told.
+    pub demand_told: Option<u8>,
+    /// When it is told of those that nobody wants any more.
+    pub demand_off_at: Option<Time>,
     /// Other workers that have subscribers for it.
     pub exports: Vec<Export>,
     /// How it comes from another worker, and its m-line there.
@@ -73,9 +70,8 @@ impl ClockLine {
 }
 
 impl Track {
-    /// A track that has not begun.
-    pub fn new(id: TrackId, publisher: usize, mline: u8, kind: MediaKind) -> Self {
-        let size = if kind == MediaKind::Audio { CacheSize::AUDIO } else { CacheSize::VIDEO };
+    /// A track of so many encodings that has not begun.
+    pub fn new(id: TrackId, publisher: usize, mline: u8, kind: MediaKind, encodings: usize) -> Self {
         Self {
             id,
             publisher,
@@ -83,14 +79,13 @@ impl Track {
             kind,
             muted: false,
             started: false,
-            ssrc: None,
-            generation: 0,
-            cache: Cache::new(size),
+            encodings: (0..encodings).map(|_| Encoding::new(kind)).collect(),
             subscribers: BitSet::default(),
-            keys: KeyFrames::default(),
             level: SpeechLevel::default(),
-            clock: None,
             clock_offset: None,
+            sent: 0,
+            demand_told: None,
+            demand_off_at: None,
             exports: Vec::new(),
             import: None,
         }
@@ -98,33 +93,55 @@ impl Track {
 
     /// A track that is published on another worker.
     pub fn imported(id: TrackId, from: WorkerId, source: ReceivePlan) -> Self {
-        let track = Self::new(id, ELSEWHERE, source.mline, source.kind);
+        let track = Self::new(id, ELSEWHERE, source.mline, source.kind, source.encodings());
         Self { import: Some(Box::new((Import::new(from), source))), ..track }
     }
 
-    /// Packets come from `ssrc` now; another one than before is a new generation.
-    pub fn fed_by(&mut self, ssrc: u32) {
-        if self.ssrc == Some(ssrc) {
-            return;
-        }
-        if self.ssrc.is_some() {
-            self.generation = self.generation.wrapping_add(1);
-            self.cache.clear();
-            self.clock = None;
-        }
-        self.ssrc = Some(ssrc);
+    /// Its m-line was negotiated anew: encodings may have come to it.
+    pub fn grow(&mut self, encodings: usize) {
+        let kind = self.kind;
+        self.encodings.extend((self.encodings.len()..encodings).map(|_| Encoding::new(kind)));
+    }
+
+    /// An encoding by its number.
+    pub fn encoding(&self, number: u8) -> Option<&Encoding> {
+        self.encodings.get(usize::from(number))
+    }
+
+    /// An encoding by its number.
+    pub fn encoding_mut(&mut self, number: u8) -> Option<&mut Encoding> {
+        self.encodings.get_mut(usize::from(number))
     }
 
     /// When its publisher is to be asked for a key frame, if one is wanted and there is somebody to ask.
     pub fn next_ask(&self) -> Option<Time> {
-        self.keys.next_ask().filter(|_| self.import.is_some() || self.ssrc.is_some() && !self.muted)
+        let may_ask = |e: &&Encoding| self.import.is_some() || e.ssrc.is_some() && !self.muted;
+        self.encodings.iter().filter(may_ask).filter_map(|e| e.keys.next_ask()).min()
+    }
+
+    /// A bit for each encoding that anybody here or elsewhere gets or is to get.
+    pub fn wanted(&self) -> u8 {
+        let elsewhere = self.exports.iter().fold(0, |wanted, export| wanted | export.wanted);
+        self.wanted_here() | elsewhere
+    }
+
+    /// A bit for each encoding that anybody here gets or is to get.
+    pub fn wanted_here(&self) -> u8 {
+        (0..).zip(&self.encodings).filter(|(_, e)| !e.receivers.is_empty()).fold(0, |wanted, (n, _)| wanted | 1 << n)
+    }
+
+    /// Whether an encoding is being sent.
+    pub fn is_sent(&self, now: Time, number: u8) -> bool {
+        let others = (0..).zip(&self.encodings).filter(|(n, _)| *n != number).map(|(_, e)| e.last_packet).max().unwrap_or(Time::ZERO);
+        self.encoding(number).is_some_and(|e| e.is_sent(now, others))
     }
 
     /// When a timestamp was captured, in our time. `wall_now` is our wall clock at `now`.
     ///
     /// Before the publisher's first sender report, and wherever its clock makes no sense, that is `now`.
-    pub fn captured_at(&self, now: Time, wall_now: Ntp, timestamp: u32) -> Time {
-        let (Some(line), Some(offset)) = (self.clock, self.clock_offset) else { return now };
+    pub fn captured_at(&self, now: Time, wall_now: Ntp, encoding: u8, timestamp: u32) -> Time {
+        let clock = self.encoding(encoding).and_then(|e| e.clock);
+        let (Some(line), Some(offset)) = (clock, self.clock_offset) else { return now };
         let captured = line.ntp.plus_micros(line.micros_to(timestamp)).plus_micros(offset);
         let age = wall_now.micros_since(captured);
         if !(0..2_000_000).contains(&age) {
@@ -147,25 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn another_ssrc_is_a_new_generation() {
-        let mut track = Track::new(TrackId(1), 0, 0, MediaKind::Video);
-        track.fed_by(1);
-        track.fed_by(1);
-        assert_eq!(track.generation, 0);
-        track.fed_by(2);
-        assert_eq!(track.generation, 1);
-    }
-
-    #[test]
     fn a_publisher_whose_clock_makes_no_sense_is_taken_at_arrival() {
-        let mut track = Track::new(TrackId(1), 0, 0, MediaKind::Video);
+        let mut track = Track::new(TrackId(1), 0, 0, MediaKind::Video, 1);
         let wall = Ntp::from_unix(std::time::Duration::from_secs(1_000));
         let now = Time::from_millis(10_000);
-        assert_eq!(track.captured_at(now, wall, 0), now);
-        track.clock = Some(ClockLine { ntp: wall, timestamp: 0, clock_rate: 90_000 });
+        assert_eq!(track.captured_at(now, wall, 0, 0), now);
+        track.encodings[0].clock = Some(ClockLine { ntp: wall, timestamp: 0, clock_rate: 90_000 });
         track.clock_offset = Some(0);
-        assert_eq!(track.captured_at(now, wall.plus_micros(100_000), 0), Time::from_millis(9_900));
-        assert_eq!(track.captured_at(now, wall.plus_micros(-50_000), 0), now, "in the future");
-        assert_eq!(track.captured_at(now, wall.plus_micros(5_000_000), 0), now, "too long ago");
+        assert_eq!(track.captured_at(now, wall.plus_micros(100_000), 0, 0), Time::from_millis(9_900));
+        assert_eq!(track.captured_at(now, wall.plus_micros(-50_000), 0, 0), now, "in the future");
+        assert_eq!(track.captured_at(now, wall.plus_micros(5_000_000), 0, 0), now, "too long ago");
     }
 }

@@ -1,6 +1,7 @@
 //! The outgoing RTP header: fixed fields from the slot, extensions carried over from the source's ids to the subscriber's.
 
 use crate::contract::{Extension, ExtensionMap, Mid};
+use crate::media::packet::dependency::{self, Structure};
 use crate::media::packet::ext::{self, ExtensionWriter};
 use crate::media::packet::rtp::{ExtensionForm, RtpHeader};
 
@@ -79,6 +80,20 @@ impl SourceExtensions {
     /// Bytes that [`Self::to_bytes`] takes.
     pub const BYTES: usize = KINDS * 3;
 
+    /// The frame number of its dependency descriptor, if it has one.
+    pub fn frame_number(&self, packet: &[u8]) -> Option<u16> {
+        let [_, high, low] = *self.get(Extension::DependencyDescriptor, packet)?.first_chunk()?;
+        Some(u16::from_be_bytes([high, low]))
+    }
+
+    /// Takes an extension out: it goes to nobody.
+    pub fn forget(&mut self, kind: Extension) {
+        if let Some(start) = self.starts.get_mut(kind as usize) {
+            *start = 0;
+            self.present &= !(1 << kind as u16);
+        }
+    }
+
     fn has(&self, kind: Extension) -> bool {
         self.starts.get(kind as usize).is_some_and(|start| *start != 0)
     }
@@ -144,7 +159,7 @@ impl OwnBlock {
 
 /// What the slot says in one packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutFields {
+pub struct OutFields<'a> {
     /// The marker bit.
     pub marker: bool,
     /// The payload type, 0–127.
@@ -163,7 +178,23 @@ pub struct OutFields {
     pub abs_send_time: Option<u32>,
     /// Whether to write the slot's mid, when the rewriting was compiled with one.
     pub mid: bool,
+    /// What the dependency descriptor says here, where the source has one.
+    pub dependency: Option<Dependency<'a>>,
 }
+
+/// What a slot says in a dependency descriptor instead of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dependency<'a> {
+    /// The frame's number.
+    pub frame_number: u16,
+    /// The decode targets that remain, when layers are cut or may be, and the structure that they are targets of.
+    pub active: Option<(u32, &'a Structure)>,
+}
+
+/// Bytes of the longest extension.
+const LONGEST: usize = 255;
+/// Bytes by which a dependency descriptor may grow: the flags of its extended part, and 32 decode targets.
+const ACTIVE_TARGETS: usize = 5;
 
 impl HeaderRewrite {
     /// Compiles the subscriber's ids; `mid` is the slot's own.
@@ -189,7 +220,7 @@ impl HeaderRewrite {
     ///
     /// `source` was read from `packet`. The two-byte form is taken only where the subscriber agreed to it and an element needs it;
     /// where it did not agree, such an element is left out.
-    pub fn write(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields) -> Option<usize> {
+    pub fn write(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields<'_>) -> Option<usize> {
         match self.write_short(packet, source, out, fields) {
             Some(len) => Some(len),
             None => self.write_any(packet, source, out, fields),
@@ -197,7 +228,7 @@ impl HeaderRewrite {
     }
 
     /// The usual header: all elements fit the one-byte form, and both of the slot's values are given. `None` otherwise.
-    fn write_short(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields) -> Option<usize> {
+    fn write_short(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields<'_>) -> Option<usize> {
         let own = self.own.get(usize::from(fields.mid))?;
         let transport_cc = if own.transport_cc == 0 { 0 } else { fields.transport_cc? };
         let abs_send_time = if own.abs_send_time == 0 { 0 } else { fields.abs_send_time? };
@@ -218,8 +249,9 @@ impl HeaderRewrite {
         }
         let mut at = usize::from(own.len);
         if source.present & self.carried_kinds != 0 {
+            let mut scratch = [0; LONGEST];
             for (kind, id) in self.carried().filter(|(kind, _)| source.has(*kind)) {
-                let value = source.get(*kind, packet)?;
+                let value = value(*kind, packet, source, fields, &mut scratch)?;
                 if !ExtensionForm::OneByte.holds(*id, value.len()) {
                     return None;
                 }
@@ -238,7 +270,7 @@ impl HeaderRewrite {
     }
 
     /// Any header, element by element.
-    fn write_any(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields) -> Option<usize> {
+    fn write_any(&self, packet: &[u8], source: &SourceExtensions, out: &mut [u8], fields: &OutFields<'_>) -> Option<usize> {
         let fixed_len = write_fixed(out, fields)?;
         let mut block = ExtensionWriter::new(out.get_mut(fixed_len..)?, self.form(source, fields));
         if let Some((id, mid)) = self.mid.filter(|_| fields.mid) {
@@ -250,8 +282,9 @@ impl HeaderRewrite {
         if let Some((id, time)) = self.abs_send_time.zip(fields.abs_send_time) {
             block.add(id, &ext::abs_send_time_bytes(time));
         }
-        for (kind, id) in self.carried() {
-            if let Some(value) = source.get(*kind, packet) {
+        let mut scratch = [0; LONGEST];
+        for (kind, id) in self.carried().filter(|(kind, _)| source.has(*kind)) {
+            if let Some(value) = value(*kind, packet, source, fields, &mut scratch) {
                 block.add(*id, value);
             }
         }
@@ -267,14 +300,17 @@ impl HeaderRewrite {
         // Each element with a head of two bytes, the announcement and up to three bytes of padding.
         let own = 2 + 2 + 2 + 3 + 2 + Mid::MAX;
         let carried = self.carried().map(|(kind, _)| source.len(*kind).wrapping_add(2));
-        carried.fold(FIXED_LEN + CSRC_LEN + 4 + 3 + own, usize::wrapping_add)
+        const AROUND: usize = FIXED_LEN + CSRC_LEN + 4 + 3 + ACTIVE_TARGETS;
+        carried.fold(own.wrapping_add(AROUND), usize::wrapping_add)
     }
 
-    fn form(&self, source: &SourceExtensions, fields: &OutFields) -> ExtensionForm {
+    fn form(&self, source: &SourceExtensions, fields: &OutFields<'_>) -> ExtensionForm {
         if !self.two_byte_allowed {
             return ExtensionForm::OneByte;
         }
-        let carried = self.carried().filter(|(kind, _)| source.has(*kind)).map(|(kind, id)| (*id, source.len(*kind)));
+        let grows = |kind| kind == Extension::DependencyDescriptor && fields.dependency.is_some_and(|d| d.active.is_some());
+        let len = |kind| source.len(kind).wrapping_add(if grows(kind) { ACTIVE_TARGETS } else { 0 });
+        let carried = self.carried().filter(|(kind, _)| source.has(*kind)).map(|(kind, id)| (*id, len(*kind)));
         let own = [
             self.mid.filter(|_| fields.mid).map(|(id, mid)| (id, mid.as_bytes().len())),
             self.transport_cc.zip(fields.transport_cc).map(|(id, _)| (id, 2)),
@@ -289,8 +325,22 @@ impl HeaderRewrite {
     }
 }
 
+/// What an extension that is carried over says here.
+fn value<'a>(
+    kind: Extension, packet: &'a [u8], source: &SourceExtensions, fields: &OutFields<'_>, scratch: &'a mut [u8; LONGEST],
+) -> Option<&'a [u8]> {
+    let value = source.get(kind, packet)?;
+    match fields.dependency {
+        Some(Dependency { frame_number, active }) if kind == Extension::DependencyDescriptor => {
+            let len = dependency::rewrite(value, scratch, frame_number, active)?;
+            scratch.get(..len)
+        }
+        _ => Some(value),
+    }
+}
+
 /// Version 2, no padding, at most one contributing source; the extension bit is still clear.
-fn write_fixed(out: &mut [u8], fields: &OutFields) -> Option<usize> {
+fn write_fixed(out: &mut [u8], fields: &OutFields<'_>) -> Option<usize> {
     let (fixed, rest) = out.split_first_chunk_mut::<FIXED_LEN>()?;
     let [s0, s1] = fields.sequence.to_be_bytes();
     let [t0, t1, t2, t3] = fields.timestamp.to_be_bytes();

@@ -6,10 +6,12 @@
 
 pub mod header;
 pub mod picture;
+pub mod redundancy;
 pub mod sequence;
 pub mod timestamp;
 
-pub use header::{HeaderRewrite, OutFields, SourceExtensions};
-pub use picture::PictureMap;
+pub use header::{Dependency, HeaderRewrite, OutFields, SourceExtensions};
+pub use picture::{Continuity, PictureIds, PictureMap};
+pub use redundancy::Redundancy;
 pub use sequence::SequenceMap;
 pub use timestamp::{TimestampMap, WallMap};

@@ -11,7 +11,7 @@ use crate::media::peer::Peer;
 use crate::media::publish::receive::srtp_drop;
 use crate::media::publish::stream::StreamKind;
 use crate::media::publish::track::{ClockLine, Track};
-use crate::media::route::leg::Moment;
+use crate::media::route::leg::{Moment, Source};
 
 /// Packets that one RTCP compound may make us send again: 1,500 bytes of NACK could ask for 6,000.
 const MOST_RETRANSMISSIONS: usize = 128;
@@ -49,7 +49,12 @@ impl Room {
             Rtcp::FullIntraRequest { entries, .. } => {
                 entries.into_iter().for_each(|(media, _)| self.picture_lost(index, media, &mut shared.counters))
             }
-            Rtcp::TransportFeedback { .. } | Rtcp::Remb { .. } | Rtcp::SourceDescription | Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
+            Rtcp::TransportFeedback { .. }
+            | Rtcp::Remb { .. }
+            | Rtcp::SourceDescription
+            | Rtcp::Bye { .. }
+            | Rtcp::ExtendedReport { .. }
+            | Rtcp::Other { .. } => {}
         }
     }
 
@@ -67,15 +72,15 @@ impl Room {
         if peer.clock_offset.is_none_or(|known| (known - offset).abs() > CLOCK_JUMP_MICROS) {
             peer.clock_offset = Some(offset);
         }
-        let mline = peer.streams[place].mline;
+        let (mline, encoding) = (peer.streams[place].mline, peer.streams[place].encoding);
         let Some(clock_rate) = peer.receive_plan(mline).and_then(|p| p.codecs.first()).map(|c| c.clock_rate) else { return };
         let clock_offset = peer.clock_offset;
         if let Some(track) = peer.published[usize::from(mline)].and_then(|t| self.tracks.get_mut(usize::from(t)))
-            && track.ssrc == Some(ssrc)
+            && let Some(known) = track.encoding_mut(encoding).filter(|e| e.ssrc == Some(ssrc))
         {
-            track.clock = Some(ClockLine { ntp, timestamp, clock_rate });
+            known.clock = Some(ClockLine { ntp, timestamp, clock_rate });
             track.clock_offset = clock_offset;
-            Self::tell_clock(track, shared);
+            Self::tell_clock(track, encoding, shared);
         }
     }
 
@@ -108,9 +113,14 @@ impl Room {
     /// A subscriber has lost the picture, or never had one.
     fn picture_lost(&mut self, index: usize, media: u32, counters: &mut Counters) {
         counters.add(Counter::KeyFrameRequestIn);
-        let Some(source) = self.peers.get(index).and_then(|p| p.leg_by_ssrc(media).and_then(|leg| p.legs[leg].source())) else { return };
-        if self.tracks[source].kind == MediaKind::Video {
-            self.tracks[source].keys.want();
+        let leg = self.peers.get(index).and_then(|p| p.legs.get(p.leg_by_ssrc(media)?));
+        let Some((source, leg)) = leg.and_then(|leg| Some((leg.source()?, leg))) else { return };
+        let Some(present) = leg.selection().present() else { return self.want_key_frames_for(index) };
+        let track = &mut self.tracks[source];
+        if track.kind == MediaKind::Video
+            && let Some(encoding) = track.encoding_mut(present.encoding)
+        {
+            encoding.keys.want();
             self.key_frame_due(source);
         }
     }
@@ -120,8 +130,10 @@ fn send_one_again(now: Time, peer: &mut Peer, leg: usize, sequence: u16, tracks:
     let mut downlink = peer.downlink()?;
     let (leg, way) = downlink.leg(leg)?;
     let track = tracks.get(leg.source()?)?;
-    let packet = track.cache.get(leg.source_of(sequence)?)?;
-    leg.retransmit(&Moment::new(now, shared.wall(now)), packet, way, &mut shared.replies)?;
+    let number = leg.selection().present()?.encoding;
+    let encoding = track.encoding(number)?;
+    let packet = encoding.cache.get(leg.source_of(sequence)?)?;
+    leg.retransmit(&Moment::new(now, shared.wall(now)), &Source { track, number, encoding, packet }, way, &mut shared.replies)?;
     shared.counters.add(Counter::RtpRetransmitted);
     Some(())
 }

@@ -3,16 +3,15 @@
 use super::timers::SPEAKERS_EVERY;
 use super::{Room, send_dtls};
 use crate::base::Time;
-use crate::contract::{Codec, Counter, DisconnectReason, Event, Extension, MediaKind};
+use crate::contract::{Counter, DisconnectReason, Event, Extension, MediaKind};
 use crate::media::demux::PeerAt;
 use crate::media::engine::{Shared, stun_drop};
 use crate::media::packet::ext::AudioLevel;
-use crate::media::packet::{self, vp8};
 use crate::media::peer::Srtp;
-use crate::media::publish::cache::PacketMeta;
 use crate::media::publish::receive::{Received, receive};
 use crate::media::publish::track::Track;
 use crate::media::route::fanout::TickItem;
+use crate::media::route::leg::Leg;
 use crate::media::transport::{DtlsEvent, Path};
 
 impl Room {
@@ -51,20 +50,15 @@ impl Room {
         let Some(peer) = self.peers.get_mut(index) else { return };
         shared.events.push_back(Event::Reconnected { room: self.id, peer: peer.id });
         for leg in &mut peer.legs {
-            if let Some(track) = leg.source().and_then(|t| self.tracks.get_mut(t)) {
-                leg.begin_anew(track.kind);
-                if track.kind == MediaKind::Video {
-                    track.keys.want();
-                }
-            }
+            leg.begin_anew();
         }
-        self.key_frames_due(index);
+        self.want_key_frames_for(index);
     }
 
     /// The tracks that a peer's legs wait for are asked for when their publishers may be.
     pub(super) fn key_frames_due(&mut self, subscriber: usize) {
         let Some(peer) = self.peers.get(subscriber) else { return };
-        for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
+        for (track, _) in peer.legs.iter().flat_map(Leg::awaits_key_frames) {
             if let Some(at) = self.tracks.get(track).and_then(Track::next_ask) {
                 self.tracks_due.sooner(track, at);
             }
@@ -149,30 +143,35 @@ impl Room {
         let peer = self.peers.get_mut(index).ok_or(Counter::DropUnpublished)?;
         let stream = peer.streams.get_mut(received.stream).ok_or(Counter::DropUnknownSsrc)?;
         let track_index = usize::from(peer.published[usize::from(stream.mline)].ok_or(Counter::DropUnpublished)?);
+        let number = stream.encoding;
         let track = self.tracks.get_mut(track_index).ok_or(Counter::DropUnpublished)?;
-        if track.ssrc != Some(stream.ssrc) {
-            track.fed_by(stream.ssrc);
+        let encoding = track.encodings.get_mut(usize::from(number)).ok_or(Counter::DropEncoding)?;
+        if encoding.ssrc != Some(stream.ssrc) {
+            encoding.fed_by(stream.ssrc);
+            Self::tell_clock(track, number, shared);
             if let Some(at) = track.next_ask() {
                 self.tracks_due.sooner(track_index, at);
             }
-            Self::tell_clock(track, shared);
         }
+        let encoding = track.encodings.get_mut(usize::from(number)).ok_or(Counter::DropEncoding)?;
         if received.gap_too_large {
             // Its jump is not its subscribers' jump: one that misses the packet after a few such could no longer tell the rollover counter.
-            track.generation = track.generation.wrapping_add(1);
-            if track.kind == MediaKind::Video {
-                track.keys.want();
-                if let Some(at) = track.next_ask() {
-                    self.tracks_due.sooner(track_index, at);
-                }
+            encoding.begin_anew();
+            if track.kind == MediaKind::Video && !encoding.receivers.is_empty() {
+                encoding.keys.want();
+                self.tracks_due.sooner(track_index, encoding.keys.next_ask().unwrap_or(now));
             }
         }
-        let generation = track.generation;
+        encoding.last_packet = now;
+        if track.sent >> number & 1 == 0 && track.kind == MediaKind::Video {
+            self.looks_due.sooner(track_index, now);
+        }
+        let generation = encoding.generation;
         let Some((codec_index, codec)) = received.codec else {
             // Nothing to forward, and nobody shall ask for it: subscribers close the gap.
-            let item = TickItem { track: track_index, sequence: received.sequence, generation, skipped: true };
-            self.tick.push(item, &track.subscribers);
-            Self::note_crossing(&mut self.crossing, track, item);
+            let item = TickItem { track: track_index, encoding: number, sequence: received.sequence, generation, skipped: true };
+            self.tick.push(item, &encoding.receivers);
+            Self::note_crossing(&mut self.crossing, &track.exports, item);
             return Err(Counter::DropPadding);
         };
         if track.muted {
@@ -189,34 +188,24 @@ impl Room {
             }
         }
         let payload = packet.get(received.header.header_len..).ok_or(Counter::DropMalformed)?;
-        let starts_key_frame = track.kind == MediaKind::Video && packet::starts_key_frame(codec, payload);
-        if starts_key_frame {
-            track.keys.began();
+        let meta = encoding.read(now, received, (codec_index, codec), packet, payload);
+        if encoding.receivers.is_empty() && !track.exports.iter().any(|export| export.wants(number)) {
+            return Ok(());
         }
-        let meta = PacketMeta {
-            sequence: received.sequence,
-            generation,
-            arrived: now,
-            timestamp: received.header.timestamp,
-            marker: received.header.marker,
-            codec: codec_index,
-            starts_key_frame,
-            header_len: received.header.header_len as u16,
-            extensions: received.extensions,
-            vp8: if codec == Codec::Vp8 { vp8::Descriptor::parse(payload) } else { None },
-        };
-        track.cache.insert(meta, packet);
-        let item = TickItem { track: track_index, sequence: received.sequence, generation, skipped: false };
-        self.tick.push(item, &track.subscribers);
-        Self::note_crossing(&mut self.crossing, track, item);
+        encoding.cache.insert(meta, packet);
+        let item = TickItem { track: track_index, encoding: number, sequence: received.sequence, generation, skipped: false };
+        self.tick.push(item, &encoding.receivers);
+        Self::note_crossing(&mut self.crossing, &track.exports, item);
         Ok(())
     }
 
     /// A subscriber can be reached now: whatever it waits for is asked for.
-    fn want_key_frames_for(&mut self, subscriber: usize) {
+    pub(super) fn want_key_frames_for(&mut self, subscriber: usize) {
         let Some(peer) = self.peers.get(subscriber).filter(|p| p.srtp.is_some()) else { return };
-        for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
-            self.tracks[track].keys.want();
+        for (track, encoding) in peer.legs.iter().flat_map(Leg::awaits_key_frames) {
+            if let Some(encoding) = self.tracks.get_mut(track).and_then(|t| t.encoding_mut(encoding)) {
+                encoding.keys.want();
+            }
         }
         self.key_frames_due(subscriber);
     }

@@ -38,8 +38,9 @@ impl Room {
             return Some(());
         };
         let track = &mut self.tracks[index];
+        track.grow(source.encodings());
         let (import, before) = &mut **track.import.as_mut()?;
-        import.wanted &= import.from == from;
+        import.wanted = if import.from == from { import.wanted } else { 0 };
         (import.from, *before) = (from, source);
         let (_, source) = &**track.import.as_ref()?;
         for subscriber in track.subscribers.iter() {
@@ -55,9 +56,9 @@ impl Room {
     /// An imported track ends: its publisher's worker need not send it any more.
     pub(super) fn refuse(&mut self, id: TrackId, shared: &mut Shared) {
         let Some(index) = self.track_index(id) else { return };
-        let note = self.demand(index, false);
+        let note = self.demand(index, 0);
         if let Some((import, _)) = self.tracks[index].import.as_deref()
-            && import.wanted
+            && import.wanted != 0
             && let Some(note) = note
         {
             shared.say(import.from, note);
@@ -67,15 +68,15 @@ impl Room {
     /// The room ends here: nobody need send its tracks any more.
     pub fn refuse_all(&self, shared: &mut Shared) {
         for (index, track) in &self.tracks {
-            if let Some((import, _)) = track.import.as_deref().filter(|(import, _)| import.wanted)
-                && let Some(note) = self.demand(index, false)
+            if let Some((import, _)) = track.import.as_deref().filter(|(import, _)| import.wanted != 0)
+                && let Some(note) = self.demand(index, 0)
             {
                 shared.say(import.from, note);
             }
         }
     }
 
-    fn demand(&self, index: usize, wanted: bool) -> Option<Note> {
+    fn demand(&self, index: usize, wanted: u8) -> Option<Note> {
         let track = self.tracks.get(index)?.id;
         let handle = Handle { room: self.key, index: index as u32, track };
         Some(Note::Demand { room: self.id, track, wanted, handle })
@@ -100,15 +101,14 @@ impl Room {
     /// Says what is wanted of other workers and forgets what they want no longer, where it is time to.
     pub(super) fn relays(&mut self, now: Time, shared: &mut Shared) {
         while let Some(index) = self.relays_due.pop(now) {
-            let note = |wanted| self.demand(index, wanted);
-            let (want, refuse) = (note(true), note(false));
+            let wanted = self.tracks.get(index).map_or(0, Track::wanted_here);
+            let note = self.demand(index, wanted);
             let Some(track) = self.tracks.get_mut(index) else { continue };
             track.exports.retain(|export| export.until > now);
             let mut next = track.exports.iter().map(|export| export.until).fold(Time::NEVER, Time::min);
-            let wanted = !track.subscribers.is_empty();
             if let Some((import, _)) = track.import.as_deref_mut() {
-                if (wanted != import.wanted || wanted && import.demand_due <= now)
-                    && let Some(note) = if wanted { want } else { refuse }
+                if (wanted != import.wanted || wanted != 0 && import.demand_due <= now)
+                    && let Some(note) = note
                 {
                     shared.say(import.from, note);
                     shared.counters.add(Counter::RelayDemand);
@@ -117,44 +117,46 @@ impl Room {
                     import.demand_due = now + pause;
                     import.unanswered = import.unanswered.saturating_add(1);
                 }
-                if wanted {
+                if wanted != 0 {
                     next = next.min(import.demand_due);
                 }
             }
             self.relays_due.set(index, next);
+            self.demand_changed(now, index, shared);
         }
     }
 
-    /// Another worker wants a track of ours, or does no longer.
-    pub fn handle_demand(&mut self, now: Time, from: WorkerId, id: TrackId, wanted: bool, handle: Handle, shared: &mut Shared) {
+    /// Another worker wants encodings of a track of ours, or does no longer.
+    pub fn handle_demand(&mut self, now: Time, from: WorkerId, id: TrackId, wanted: u8, handle: Handle, shared: &mut Shared) {
         // Before the track is published here, or after it has ended: the demand is repeated.
         let Some(index) = self.track_index(id) else { return shared.counters.add(Counter::RelayDropStale) };
         let track = &mut self.tracks[index];
         if track.import.is_some() {
             return shared.counters.add(Counter::RelayDropStale);
         }
-        let before = track.exports.iter().position(|export| export.worker == from);
-        if let Some(before) = before {
-            track.exports.swap_remove(before);
+        let before = track.exports.iter().position(|export| export.worker == from).map(|before| track.exports.swap_remove(before));
+        let fresh = wanted & !before.map_or(0, |export| export.wanted);
+        if wanted != 0 {
+            let export = Export { worker: from, handle, wanted, until: now + EXPIRY };
+            track.exports.push(export);
+            self.relays_due.sooner(index, export.until);
         }
-        if !wanted {
-            return;
+        let track = &self.tracks[index];
+        for (number, encoding) in (0..).zip(&track.encodings).filter(|(number, _)| fresh >> number & 1 == 1) {
+            if let (Some(line), Some(offset)) = (encoding.clock, track.clock_offset) {
+                shared.say(from, Note::Clock { handle, encoding: number, clock: Some((line, offset)) });
+            }
         }
-        let export = Export { worker: from, handle, until: now + EXPIRY };
-        track.exports.push(export);
-        if before.is_none()
-            && let (Some(line), Some(offset)) = (track.clock, track.clock_offset)
-        {
-            shared.say(from, Note::Clock { handle, clock: Some((line, offset)) });
-        }
-        self.relays_due.sooner(index, export.until);
+        self.demand_changed(now, index, shared);
     }
 
     /// Somebody on another worker needs a key frame.
-    pub fn handle_key_frame(&mut self, id: TrackId, shared: &mut Shared) {
+    pub fn handle_key_frame(&mut self, id: TrackId, encoding: u8, shared: &mut Shared) {
         let Some(index) = self.track_index(id) else { return shared.counters.add(Counter::RelayDropStale) };
-        if self.tracks[index].kind == MediaKind::Video {
-            self.tracks[index].keys.want();
+        if self.tracks[index].kind == MediaKind::Video
+            && let Some(encoding) = self.tracks[index].encoding_mut(encoding)
+        {
+            encoding.keys.want();
             self.key_frame_due(index);
         }
     }
@@ -163,12 +165,13 @@ impl Room {
     pub fn cross(&mut self, sink: &mut impl RelaySink, shared: &mut Shared) {
         for item in self.crossing.drain(..) {
             let Some(track) = self.tracks.get(item.track) else { continue };
-            for export in &track.exports {
+            let Some(encoding) = track.encoding(item.encoding) else { continue };
+            for export in track.exports.iter().filter(|export| export.wants(item.encoding)) {
                 let (sent, bytes) = if item.skipped {
-                    (relay::send_skipped(sink, export.worker, export.handle, item.sequence, item.generation), 0)
+                    (relay::send_skipped(sink, export.worker, export.handle, item.encoding, item.sequence, item.generation), 0)
                 } else {
-                    let Some(packet) = track.cache.get(item.sequence).filter(|p| p.meta.generation == item.generation) else { continue };
-                    (relay::send_packet(sink, export.worker, export.handle, packet), packet.header.len() + packet.payload.len())
+                    let Some(packet) = encoding.cache.get(item.sequence).filter(|p| p.meta.generation == item.generation) else { continue };
+                    (relay::send_packet(sink, export.worker, export.handle, item.encoding, packet), packet.header.len() + packet.payload.len())
                 };
                 if !sent {
                     shared.counters.add(Counter::RelayDropFull);
@@ -186,49 +189,61 @@ impl Room {
     }
 
     /// Other workers want this item too.
-    pub(super) fn note_crossing(crossing: &mut Vec<TickItem>, track: &Track, item: TickItem) {
-        if !track.exports.is_empty() {
+    pub(super) fn note_crossing(crossing: &mut Vec<TickItem>, exports: &[Export], item: TickItem) {
+        if exports.iter().any(|export| export.wants(item.encoding)) {
             crossing.push(item);
         }
     }
 
     /// The publisher's clock is known, or known no longer.
-    pub(super) fn tell_clock(track: &Track, shared: &mut Shared) {
-        for export in &track.exports {
-            shared.say(export.worker, Note::Clock { handle: export.handle, clock: track.clock.zip(track.clock_offset) });
+    pub(super) fn tell_clock(track: &Track, encoding: u8, shared: &mut Shared) {
+        let clock = track.encoding(encoding).and_then(|e| e.clock).zip(track.clock_offset);
+        for export in track.exports.iter().filter(|export| export.wants(encoding)) {
+            shared.say(export.worker, Note::Clock { handle: export.handle, encoding, clock });
         }
     }
 
     /// A packet of an imported track: into its cache, and into the tick.
-    pub fn handle_relayed(&mut self, now: Time, from: WorkerId, handle: Handle, meta: PacketMeta, packet: &[u8], shared: &mut Shared) {
+    pub fn handle_relayed(
+        &mut self, now: Time, from: WorkerId, (handle, number): (Handle, u8), meta: PacketMeta, packet: &[u8], shared: &mut Shared,
+    ) {
         shared.counters.add(Counter::RelayIn);
         shared.counters.add_many(Counter::RelayBytesIn, packet.len() as u64);
-        let Some(index) = self.follow(now, from, handle, (meta.generation, meta.sequence), shared) else {
+        let Some(index) = self.follow(now, from, (handle, number), (meta.generation, meta.sequence), shared) else {
             return shared.counters.add(Counter::RelayDropStale);
         };
         let track = &mut self.tracks[index];
-        if meta.starts_key_frame {
-            track.keys.began();
+        let codec = track.import.as_deref().and_then(|(_, source)| source.codecs.get(usize::from(meta.codec))).map(|c| c.codec);
+        if track.sent >> number & 1 == 0 && track.kind == MediaKind::Video {
+            self.looks_due.sooner(index, now);
         }
-        let (sequence, generation) = (meta.sequence, track.generation);
-        track.cache.insert(PacketMeta { generation, arrived: now, ..meta }, packet);
-        self.tick.push(TickItem { track: index, sequence, generation, skipped: false }, &track.subscribers);
+        let Some(encoding) = track.encoding_mut(number) else { return };
+        let (sequence, generation) = (meta.sequence, encoding.generation);
+        let meta = PacketMeta { generation, arrived: now, ..meta };
+        encoding.take_over(&meta, packet, codec);
+        encoding.cache.insert(meta, packet);
+        self.tick.push(TickItem { track: index, encoding: number, sequence, generation, skipped: false }, &encoding.receivers);
     }
 
     /// A number of an imported track that will never come as a packet.
-    pub fn handle_skipped(&mut self, now: Time, from: WorkerId, handle: Handle, generation: u32, sequence: u64, shared: &mut Shared) {
-        let Some(index) = self.follow(now, from, handle, (generation, sequence), shared) else { return };
-        let track = &self.tracks[index];
-        self.tick.push(TickItem { track: index, sequence, generation: track.generation, skipped: true }, &track.subscribers);
+    pub fn handle_skipped(&mut self, now: Time, from: WorkerId, at: (Handle, u8), (generation, sequence): (u32, u64), shared: &mut Shared) {
+        let Some(index) = self.follow(now, from, at, (generation, sequence), shared) else { return };
+        let Some(encoding) = self.tracks[index].encoding(at.1) else { return };
+        let item = TickItem { track: index, encoding: at.1, sequence, generation: encoding.generation, skipped: true };
+        self.tick.push(item, &encoding.receivers);
     }
 
     /// The imported track that a number belongs to; none when it is not here, or nobody wants it.
-    fn follow(&mut self, now: Time, from: WorkerId, handle: Handle, (generation, sequence): (u32, u64), shared: &mut Shared) -> Option<usize> {
+    fn follow(
+        &mut self, now: Time, from: WorkerId, (handle, number): (Handle, u8), (generation, sequence): (u32, u64), shared: &mut Shared,
+    ) -> Option<usize> {
         let index = handle.index as usize;
-        let refusal = self.demand(index, false)?;
-        let track = self.tracks.get_mut(index).filter(|t| t.id == handle.track)?;
+        let track = self.tracks.get(index).filter(|t| t.id == handle.track)?;
+        let wanted = track.wanted_here();
+        let refusal = self.demand(index, wanted)?;
+        let track = self.tracks.get_mut(index)?;
         let (import, _) = track.import.as_deref_mut().filter(|(import, _)| import.from == from)?;
-        if track.subscribers.is_empty() {
+        if wanted >> number & 1 == 0 {
             if import.refusal_due <= now {
                 import.refusal_due = now + RETRY;
                 shared.say(from, refusal);
@@ -236,23 +251,28 @@ impl Room {
             }
             return None;
         }
-        let continuity = import.follow(generation, sequence, MOST_HOLES as u64);
+        let continuity = import.follow(number, generation, sequence, MOST_HOLES as u64);
+        let encoding = track.encodings.get_mut(usize::from(number))?;
         if continuity != Continuity::GoesOn {
             // As with a publisher's own jump: its subscribers begin anew, and never follow it in their numbers.
-            track.generation = track.generation.wrapping_add(1);
+            encoding.begin_anew();
         }
         if continuity == Continuity::Broken && track.kind == MediaKind::Video {
-            track.keys.want();
+            encoding.keys.want();
             self.key_frame_due(index);
         }
         Some(index)
     }
 
     /// What another worker knows of the publisher's clock.
-    pub fn handle_clock(&mut self, handle: Handle, clock: Option<(ClockLine, i64)>, shared: &mut Shared) {
+    pub fn handle_clock(&mut self, handle: Handle, encoding: u8, clock: Option<(ClockLine, i64)>, shared: &mut Shared) {
         let track = self.tracks.get_mut(handle.index as usize).filter(|t| t.id == handle.track && t.import.is_some());
         let Some(track) = track else { return shared.counters.add(Counter::RelayDropStale) };
-        (track.clock, track.clock_offset) = clock.unzip();
+        let (line, offset) = clock.unzip();
+        track.clock_offset = offset.or(track.clock_offset);
+        if let Some(encoding) = track.encoding_mut(encoding) {
+            encoding.clock = line;
+        }
     }
 
     /// What another worker hears; it counts when this one listens for all.

@@ -12,6 +12,7 @@ use crate::media::packet::rtcp::{Compound, MAX_COUNT, ReportBlock};
 use crate::media::peer::Peer;
 use crate::media::publish::key_frame::KeyFrames;
 use crate::media::publish::stream::StreamKind;
+use crate::media::route::leg::Leg;
 use crate::media::route::relay::{MOST_VOICES, Note, Voices};
 
 /// Sender and receiver reports go out so often (RFC 3550 section 6.2 allows less with feedback profiles).
@@ -56,6 +57,7 @@ impl Room {
         while let Some(track) = self.tracks_due.pop(now) {
             self.key_frame_turn(now, track, shared);
         }
+        self.look_at_encodings(now, shared);
         self.speak(now, shared);
         self.relays(now, shared);
     }
@@ -68,6 +70,9 @@ impl Room {
         {
             // Its tracks may have begun meanwhile: looked at together with the reports, which wake it anyway.
             peer.wish_due = now;
+        }
+        if self.peers.get(index).is_some_and(|peer| peer.select_due <= now) {
+            self.select(now, index, shared);
         }
         self.ask_for_key_frames(now, index);
         let Some(peer) = self.peers.get_mut(index) else { return };
@@ -104,10 +109,12 @@ impl Room {
             return;
         }
         let mut has_begun = false;
-        for track in peer.legs.iter().filter(|l| l.awaits_key_frame()).filter_map(|l| l.source()) {
-            if let Some(track) = self.tracks.get_mut(track) {
-                track.keys.want();
-                has_begun |= track.ssrc.is_some() || track.import.is_some();
+        for (track, number) in peer.legs.iter().flat_map(Leg::awaits_key_frames) {
+            let Some(track) = self.tracks.get_mut(track) else { continue };
+            let imported = track.import.is_some();
+            if let Some(encoding) = track.encoding_mut(number) {
+                encoding.keys.want();
+                has_begun |= encoding.ssrc.is_some() || imported;
             }
         }
         // A track from which nothing has ever come is asked when it begins: until then nobody need wake for it.
@@ -115,17 +122,19 @@ impl Room {
         self.key_frames_due(index);
     }
 
-    /// Asks a track's publisher (or the worker that it is on) for the key frame that is due.
+    /// Asks a track's publisher (or the worker that it is on) for the key frames that are due, each of its encoding.
     fn key_frame_turn(&mut self, now: Time, index: usize, shared: &mut Shared) {
         let Some(track) = self.tracks.get_mut(index) else { return };
-        if let Some((import, _)) = track.import.as_deref() {
-            if track.keys.ask(now) {
-                shared.say(import.from, Note::KeyFrame { room: self.id, track: track.id });
+        for (number, encoding) in (0..).zip(&mut track.encodings) {
+            if let Some((import, _)) = track.import.as_deref() {
+                if encoding.keys.ask(now) {
+                    shared.say(import.from, Note::KeyFrame { room: self.id, track: track.id, encoding: number });
+                }
+                continue;
             }
-        } else {
-            let (Some(ssrc), false) = (track.ssrc, track.muted) else { return };
+            let (Some(ssrc), false) = (encoding.ssrc, track.muted) else { continue };
             let Some(peer) = self.peers.get_mut(track.publisher) else { return };
-            if track.keys.ask(now) {
+            if encoding.keys.ask(now) {
                 let fir = !peer.receive_plan(track.mline).is_some_and(|p| p.codecs.iter().any(|c| c.feedback.pli));
                 let number = peer.next_fir(fir);
                 shared.counters.add(Counter::KeyFrameRequestOut);

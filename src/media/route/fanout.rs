@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::leg::Moment;
+use super::leg::{Moment, Source};
 use crate::base::{BitSet, Time};
 use crate::contract::{Counter, Counters};
 use crate::media::outgoing::Outgoing;
 use crate::media::peer::{Downlink, Peer};
-use crate::media::publish::cache::CachedPacket;
 use crate::media::publish::track::Track;
 
 /// Packets that are served together: what one subscriber gets of them lies side by side. Larger ticks go window by window.
@@ -34,9 +33,11 @@ const NO_TRACK: usize = usize::MAX;
 pub struct TickItem {
     /// Index of the track in the room.
     pub track: usize,
+    /// The number of the encoding.
+    pub encoding: u8,
     /// Extended sequence number of the source.
     pub sequence: u64,
-    /// The track's generation when it arrived.
+    /// The encoding's generation when it arrived.
     pub generation: u32,
     /// Whether it was padding only: nothing to forward, a number to skip.
     pub skipped: bool,
@@ -61,11 +62,11 @@ pub struct Tick {
 }
 
 impl Tick {
-    /// A packet is in its track's cache, or a number is to be skipped.
-    pub fn push(&mut self, item: TickItem, subscribers: &BitSet) {
-        if !subscribers.is_empty() {
+    /// A packet is in its encoding's cache, or a number is to be skipped.
+    pub fn push(&mut self, item: TickItem, receivers: &BitSet) {
+        if !receivers.is_empty() {
             self.items.push(item);
-            self.ready.union_with(subscribers);
+            self.ready.union_with(receivers);
         }
     }
 
@@ -99,7 +100,7 @@ impl Tick {
                 self.unserved.clone_from(&self.ready);
             }
             // Looked up once for all subscribers.
-            let window: [Option<Source<'_>>; WINDOW] = std::array::from_fn(|i| self.items.get(self.from + i).and_then(|item| item.find(tracks)));
+            let window: [Option<Found<'_>>; WINDOW] = std::array::from_fn(|i| self.items.get(self.from + i).and_then(|item| item.find(tracks)));
             let len = self.until - self.from;
             let track = self.items.get(self.from).map_or(NO_TRACK, |item| item.track);
             let far = cold || self.ready.len() >= FETCH_FROM;
@@ -112,8 +113,8 @@ impl Tick {
                         if !out.has_room() {
                             return;
                         }
-                        if let Some(Some(source)) = window.get(self.next) {
-                            forward(moment, &mut way, source, out, counters);
+                        if let Some(Some(found)) = window.get(self.next) {
+                            forward(moment, &mut way, found, out, counters);
                         }
                         self.next += 1;
                     }
@@ -144,29 +145,33 @@ impl Tick {
     }
 }
 
-/// An item's track and packet.
-struct Source<'a> {
-    item: TickItem,
-    track: &'a Track,
-    /// None for a number that is skipped.
-    packet: Option<CachedPacket<'a>>,
+/// What an item stands for.
+enum Found<'a> {
+    Packet(TickItem, Source<'a>),
+    /// A number that is skipped.
+    Skipped(TickItem),
 }
 
 impl TickItem {
     /// None when its packet is no longer there: another stream may have taken the number since, and has an item of its own.
-    fn find(self, tracks: &Slab<Track>) -> Option<Source<'_>> {
+    fn find(self, tracks: &Slab<Track>) -> Option<Found<'_>> {
         let track = tracks.get(self.track)?;
-        let packet = if self.skipped { None } else { Some(track.cache.get(self.sequence).filter(|p| p.meta.generation == self.generation)?) };
-        Some(Source { item: self, track, packet })
+        let encoding = track.encoding(self.encoding)?;
+        if self.skipped {
+            return Some(Found::Skipped(self));
+        }
+        let packet = encoding.cache.get(self.sequence).filter(|p| p.meta.generation == self.generation)?;
+        Some(Found::Packet(self, Source { track, number: self.encoding, encoding, packet }))
     }
 }
 
-fn forward(moment: &Moment, downlink: &mut Downlink<'_>, source: &Source<'_>, out: &mut Outgoing, counters: &mut Counters) {
-    let Some((leg, way)) = downlink.leg_of(source.item.track) else { return };
-    let Some(packet) = source.packet else {
-        return leg.skip(source.item.generation, source.item.sequence);
+fn forward(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &mut Outgoing, counters: &mut Counters) {
+    let (Found::Packet(item, _) | Found::Skipped(item)) = found;
+    let Some((leg, way)) = downlink.leg_of(item.track) else { return };
+    let Found::Packet(_, source) = found else {
+        return leg.skip(item.encoding, item.generation, item.sequence);
     };
-    match leg.forward(moment, source.track, packet, way, out) {
+    match leg.forward(moment, source, way, out) {
         Ok(()) => counters.add(Counter::RtpForwarded),
         Err(reason) => counters.add(reason),
     }
@@ -181,7 +186,7 @@ mod tests {
         let mut all = BitSet::default();
         [0, 3, 5].into_iter().for_each(|peer| all.insert(peer));
         for (track, sequence) in [(1, 10), (2, 20), (1, 11), (2, 21)] {
-            tick.push(TickItem { track, sequence, generation: 0, skipped: false }, &all);
+            tick.push(TickItem { track, encoding: 0, sequence, generation: 0, skipped: false }, &all);
         }
         tick
     }

@@ -8,13 +8,15 @@ use std::time::Duration;
 use crate::base::random::Random;
 use crate::base::seq::timestamp_after;
 use crate::base::{Ntp, Time};
-use crate::contract::{Codec, CodecPlan, Counter, Extension, ExtensionMap, MediaKind, ReceivePlan, SendPlan};
+use crate::contract::{Codec, CodecPlan, Counter, Extension, ExtensionMap, Limit, MediaKind, ReceivePlan, SendPlan, View};
 use crate::media::outgoing::Outgoing;
 use crate::media::packet::rtcp::SenderInfo;
 use crate::media::packet::{ext, opus, red};
 use crate::media::publish::cache::CachedPacket;
+use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;
-use crate::media::rewrite::{HeaderRewrite, OutFields, PictureMap, SequenceMap, TimestampMap, WallMap};
+use crate::media::rewrite::{Continuity, Dependency, HeaderRewrite, OutFields, PictureMap, SequenceMap, TimestampMap, WallMap};
+use crate::media::select::{Aim, Step, Switch};
 use crate::media::transport::{Path, SrtpSender};
 
 /// Codecs of one publisher's m-line that a leg tells apart.
@@ -36,7 +38,8 @@ struct Outlet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     AsIs,
-    Vp8,
+    /// Its descriptor has numbers that go on from source to source: VP8, VP9.
+    Numbered,
     /// RED whose blocks have another payload type at this subscriber.
     RedBlocks {
         primary: u8,
@@ -51,16 +54,16 @@ enum Form {
 pub struct Leg {
     // touched by every packet
     source: Option<usize>,
-    generation: u32,
     ssrc: u32,
-    awaiting_key_frame: bool,
-    begun: bool,
+    switch: Switch,
     counts_transport: bool,
     /// What [`repeats_exactly`] says of the plan.
     repeats_exactly: bool,
     acknowledged: bool,
     timestamp: TimestampMap,
     picture: PictureMap,
+    /// Frame numbers of dependency descriptors.
+    frames: Continuity,
     last_timestamp: u32,
     last_source_timestamp: u32,
     frame: u32,
@@ -76,6 +79,10 @@ pub struct Leg {
     // touched by reports
     wall: WallMap,
     pointed_at: Time,
+    /// How its picture is shown.
+    view: View,
+    /// Why its picture is not better.
+    limit: Option<Limit>,
     // touched by negotiation
     plan: SendPlan,
 }
@@ -109,6 +116,18 @@ pub struct Way<'a> {
     pub transport_cc: &'a mut u16,
 }
 
+/// A packet of a track, and where it belongs there.
+pub struct Source<'a> {
+    /// The track.
+    pub track: &'a Track,
+    /// The number of the encoding.
+    pub number: u8,
+    /// The encoding.
+    pub encoding: &'a Encoding,
+    /// The packet.
+    pub packet: CachedPacket<'a>,
+}
+
 impl Leg {
     /// A leg for an m-line; it forwards nothing before it is pointed at a track.
     pub fn new(now: Time, plan: SendPlan, random: &mut Random) -> Self {
@@ -117,15 +136,16 @@ impl Leg {
         let clock_rate = plan.codecs.first().map_or(90_000, |c| c.clock_rate);
         Self {
             source: None,
-            generation: 0,
-            awaiting_key_frame: false,
-            begun: false,
+            switch: Switch::default(),
+            view: View::LARGE,
+            limit: None,
             outlets: [None; MOST_CODECS],
             header: HeaderRewrite::compile(&target_extensions(&plan), Some(plan.mid)),
             counts_transport: target_extensions(&plan).id(Extension::TransportCc).is_some(),
             sequence: SequenceMap::new(first(random)),
             timestamp: TimestampMap::default(),
             picture: PictureMap::default(),
+            frames: Continuity::new(16),
             last_timestamp: 0,
             last_source_timestamp: 0,
             frame: 0,
@@ -154,16 +174,49 @@ impl Leg {
         self.plan = plan;
     }
 
-    /// Points the leg at a track (its index in the room and its publisher's plan), or at nothing.
+    /// Points the leg at a track (its index in the room and its publisher's plan), or at nothing. It gets nothing before it is aimed.
     pub fn point(&mut self, now: Time, source: Option<(usize, &Track, &ReceivePlan)>) {
         self.source = source.map(|(index, _, _)| index);
-        self.begun = false;
+        self.switch.point(source.is_some_and(|(_, track, _)| track.kind == MediaKind::Video));
         self.pointed_at = now;
-        if let Some((_, track, plan)) = source {
-            self.generation = track.generation;
-            self.awaiting_key_frame = track.kind == MediaKind::Video;
+        if let Some((_, _, plan)) = source {
             self.compile(plan);
         }
+    }
+
+    /// What it is to get of its track from now on. Whoever aims keeps [`Encoding::receivers`] true.
+    pub fn aim(&mut self, aim: Aim) {
+        self.switch.aim(aim);
+    }
+
+    /// How its picture is shown from now on.
+    pub const fn show(&mut self, view: View) {
+        self.view = view;
+    }
+
+    /// How its picture is shown.
+    pub const fn view(&self) -> View {
+        self.view
+    }
+
+    /// Why its picture is not better than it is, from now on.
+    pub const fn explain(&mut self, limit: Option<Limit>) {
+        self.limit = limit;
+    }
+
+    /// Why its picture is not better than it is.
+    pub const fn limit(&self) -> Option<Limit> {
+        self.limit
+    }
+
+    /// What it gets of its track, and what it is to get.
+    pub const fn selection(&self) -> &Switch {
+        &self.switch
+    }
+
+    /// Whether it can decode a codec of its track's, by that codec's place in the publisher's plan.
+    pub fn decodes(&self, codec: u8) -> bool {
+        self.outlets.get(usize::from(codec)).is_some_and(Option::is_some)
     }
 
     /// Compiles payload types and header extensions for a publisher's plan.
@@ -179,9 +232,8 @@ impl Leg {
     }
 
     /// What comes next has nothing to do with what went out: it takes the next number, and a picture begins with a key frame.
-    pub const fn begin_anew(&mut self, kind: MediaKind) {
-        self.begun = false;
-        self.awaiting_key_frame = matches!(kind, MediaKind::Video);
+    pub const fn begin_anew(&mut self) {
+        self.switch.begin_anew();
     }
 
     /// The index of the track it is pointed at.
@@ -189,9 +241,10 @@ impl Leg {
         self.source
     }
 
-    /// Whether it waits for a key frame.
-    pub const fn awaits_key_frame(&self) -> bool {
-        self.source.is_some() && self.awaiting_key_frame
+    /// The encodings of its track whose key frame it waits for.
+    pub fn awaits_key_frames(&self) -> impl Iterator<Item = (usize, u8)> + use<> {
+        let encodings = self.switch.awaits();
+        self.source.into_iter().flat_map(move |track| encodings.clone().map(move |encoding| (track, encoding)))
     }
 
     /// The m-line it belongs to.
@@ -215,42 +268,58 @@ impl Leg {
     }
 
     /// A number of its source that will never come as media (padding): what follows closes the gap.
-    pub fn skip(&mut self, generation: u32, sequence: u64) {
-        if self.begun && self.generation == generation {
+    pub fn skip(&mut self, encoding: u8, generation: u32, sequence: u64) {
+        if self.switch.is_on(encoding, generation) {
             self.sequence.skip(sequence);
         }
     }
 
     /// Forwards one packet of its track into the arena, or says why not.
-    pub fn forward(
-        &mut self, moment: &Moment, track: &Track, packet: CachedPacket<'_>, way: &mut Way<'_>, out: &mut Outgoing,
-    ) -> Result<(), Counter> {
+    pub fn forward(&mut self, moment: &Moment, source: &Source<'_>, way: &mut Way<'_>, out: &mut Outgoing) -> Result<(), Counter> {
+        let packet = &source.packet;
         let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten().ok_or(Counter::DropUndecodable)?;
-        if self.generation != packet.meta.generation {
-            self.generation = packet.meta.generation;
-            self.begin_anew(track.kind);
-        }
-        if self.awaiting_key_frame && !packet.meta.starts_key_frame {
-            return Err(Counter::DropAwaitingKeyFrame);
-        }
-        if !self.begun {
-            self.begin(moment, track, &packet);
+        match self.switch.step(source.number, packet.meta, |layer| source.encoding.nested(layer)) {
+            Step::Forward => {}
+            Step::Begin => self.begin(moment, source),
+            Step::Leave => return self.leave(moment, source, outlet, way, out),
+            Step::Other => return Err(Counter::DropOtherEncoding),
+            Step::AwaitKeyFrame => return Err(Counter::DropAwaitingKeyFrame),
         }
         let sequence = self.sequence.map(packet.meta.sequence).ok_or(Counter::DropTooOld)?;
-        self.follow_time(&packet);
+        self.follow_time(packet);
         let slot = out.slot().ok_or(Counter::DropSocketFull)?;
-        let header_len =
-            self.write_header(moment, &packet, outlet.payload_type, self.ssrc, sequence, way.transport_cc, slot).ok_or(Counter::DropMalformed)?;
-        let (len, payload_len) = self.seal(&packet, outlet.form, way.sender, sequence, header_len, slot).ok_or(Counter::DropMalformed)?;
+        let header_len = self.write_header(moment, source, outlet.payload_type, self.ssrc, sequence, way, slot).ok_or(Counter::DropMalformed)?;
+        let (len, payload_len) = self.seal(packet, outlet.form, way.sender, sequence, header_len, slot).ok_or(Counter::DropMalformed)?;
         out.commit(way.path, len);
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(payload_len as u32);
         Ok(())
     }
 
+    /// Leaves a packet out, and closes the gap. One that comes after later ones were sent has its place already: what goes out in it
+    /// is padding, so that the receiver does not ask for it.
+    fn leave(&mut self, moment: &Moment, source: &Source<'_>, outlet: Outlet, way: &mut Way<'_>, out: &mut Outgoing) -> Result<(), Counter> {
+        let packet = &source.packet;
+        self.picture.leave(&packet.meta.pictures);
+        if self.sequence.skip(packet.meta.sequence) {
+            return Err(Counter::DropLayer);
+        }
+        let sequence = self.sequence.map(packet.meta.sequence).ok_or(Counter::DropTooOld)?;
+        let slot = out.slot().ok_or(Counter::DropSocketFull)?;
+        let header_len = self.write_header(moment, source, outlet.payload_type, self.ssrc, sequence, way, slot).ok_or(Counter::DropMalformed)?;
+        let (header, padding) = slot.split_at_mut_checked(header_len).ok_or(Counter::DropMalformed)?;
+        // Padding of one byte, which says how many there are (RFC 3550 section 5.1); it ends nothing.
+        let ([first, second, ..], [length, ..]) = (header, padding) else { return Err(Counter::DropMalformed) };
+        (*first, *second, *length) = (*first | 0x20, *second & 0x7f, 1);
+        let len = way.sender.seal_in_place(slot, header_len, 1, self.ssrc, sequence).ok_or(Counter::DropMalformed)?;
+        out.commit(way.path, len);
+        self.packets = self.packets.wrapping_add(1);
+        Err(Counter::DropLayer)
+    }
+
     /// Memory held beside its own size, in bytes.
     pub fn memory(&self) -> usize {
-        self.sequence.memory() + self.plan.codecs.capacity() * size_of::<CodecPlan>()
+        self.sequence.memory() + self.picture.memory() + self.plan.codecs.capacity() * size_of::<CodecPlan>()
     }
 
     /// The source's number of an outgoing sequence number, for a NACK.
@@ -259,9 +328,10 @@ impl Leg {
     }
 
     /// Sends a packet again: as RTX where negotiated (RFC 4588), else the very same packet.
-    pub fn retransmit(&mut self, moment: &Moment, packet: CachedPacket<'_>, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
+    pub fn retransmit(&mut self, moment: &Moment, source: &Source<'_>, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
+        let packet = &source.packet;
         // Before the present source has begun, numbers lead to the one before; its packets may be in the cache under the same numbers.
-        if !self.begun || self.generation != packet.meta.generation {
+        if !self.switch.is_on(source.number, packet.meta.generation) || !self.switch.sends(packet.meta.sequence, &packet.meta.layers) {
             return None;
         }
         let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten()?;
@@ -270,16 +340,16 @@ impl Leg {
         let len = match (outlet.rtx, self.plan.rtx_ssrc) {
             (Some(payload_type), Some(ssrc)) => {
                 let index = self.rtx_next;
-                let header_len = self.write_header(moment, &packet, payload_type, ssrc, index, way.transport_cc, slot)?;
+                let header_len = self.write_header(moment, source, payload_type, ssrc, index, way, slot)?;
                 slot.get_mut(header_len..header_len + OSN)?.copy_from_slice(&(sequence as u16).to_be_bytes());
-                let payload_len = self.copy_payload(&packet, outlet.form, slot.get_mut(header_len + OSN..)?)?;
+                let payload_len = self.copy_payload(packet, outlet.form, slot.get_mut(header_len + OSN..)?)?;
                 self.rtx_next += 1;
                 way.sender.seal_in_place(slot, header_len, OSN + payload_len, ssrc, index)?
             }
             _ if sequence < self.repeats_from || !self.repeats_exactly => return None,
             _ => {
-                let header_len = self.write_header(moment, &packet, outlet.payload_type, self.plan.ssrc, sequence, way.transport_cc, slot)?;
-                self.seal(&packet, outlet.form, way.sender, sequence, header_len, slot)?.0
+                let header_len = self.write_header(moment, source, outlet.payload_type, self.plan.ssrc, sequence, way, slot)?;
+                self.seal(packet, outlet.form, way.sender, sequence, header_len, slot)?.0
             }
         };
         out.commit(way.path, len);
@@ -296,10 +366,11 @@ impl Leg {
     /// The timestamp lies on the publisher's own line of NTP against RTP (shared by its audio and video, so that
     /// lips stay in sync); nothing is reported before that line is known, or a few seconds have passed without it.
     pub fn sender_report(&self, now: Time, wall: Ntp, track: &Track) -> Option<SenderInfo> {
-        if !self.begun || self.packets == 0 {
+        if self.packets == 0 {
             return None;
         }
-        let rtp_timestamp = match (track.clock, track.clock_offset) {
+        let clock = track.encoding(self.switch.present()?.encoding)?.clock;
+        let rtp_timestamp = match (clock, track.clock_offset) {
             (Some(line), Some(offset)) => self.timestamp.map(line.at(wall.plus_micros(-offset))),
             _ if now.since(self.pointed_at) > LINE_OF_ARRIVAL_AFTER => self.wall.at(now),
             _ => return None,
@@ -308,12 +379,12 @@ impl Leg {
     }
 
     /// The first packet of a source: its numbers continue those of the one before (docs/adr/0005-timestamps-and-lips.md).
-    fn begin(&mut self, moment: &Moment, track: &Track, packet: &CachedPacket<'_>) {
-        let meta = packet.meta;
-        let wall = self.wall.at(track.captured_at(moment.now, moment.wall, meta.timestamp));
+    fn begin(&mut self, moment: &Moment, source: &Source<'_>) {
+        let (packet, meta) = (&source.packet, source.packet.meta);
+        let wall = self.wall.at(source.track.captured_at(moment.now, moment.wall, source.number, meta.timestamp));
         if self.packets == 0 {
             self.timestamp.start(meta.timestamp, wall);
-        } else if track.kind == MediaKind::Audio {
+        } else if source.track.kind == MediaKind::Audio {
             let frame = opus::frame_samples_48k(packet.payload).filter(|_| self.frame == 0).unwrap_or(self.frame).max(1);
             self.timestamp.audio_switch(meta.timestamp, wall, self.last_timestamp, frame);
         } else {
@@ -321,11 +392,11 @@ impl Leg {
         }
         if self.packets > 0 {
             self.picture.switch();
+            self.frames.switch();
         }
         self.sequence.switch(meta.sequence);
         self.last_source_timestamp = meta.timestamp;
         self.last_timestamp = self.timestamp.map(meta.timestamp);
-        (self.begun, self.awaiting_key_frame) = (true, false);
     }
 
     fn follow_time(&mut self, packet: &CachedPacket<'_>) {
@@ -342,24 +413,36 @@ impl Leg {
     }
 
     fn write_header(
-        &self, moment: &Moment, packet: &CachedPacket<'_>, payload_type: u8, ssrc: u32, sequence: u64, transport_cc: &mut u16, out: &mut [u8],
+        &mut self, moment: &Moment, source: &Source<'_>, payload_type: u8, ssrc: u32, sequence: u64, way: &mut Way<'_>, out: &mut [u8],
     ) -> Option<usize> {
+        let packet = &source.packet;
         let fields = OutFields {
             payload_type,
-            marker: packet.meta.marker,
+            // What is sent again as it was must not follow what is cut now.
+            marker: if self.repeats_exactly { packet.meta.marker } else { self.switch.ends_picture(packet.meta) },
             sequence: sequence as u16,
             timestamp: self.timestamp.map(packet.meta.timestamp),
             ssrc,
             csrc: None,
-            transport_cc: Some(*transport_cc),
+            transport_cc: Some(*way.transport_cc),
             abs_send_time: Some(moment.abs_send_time),
             mid: !self.acknowledged || self.repeats_exactly,
+            dependency: self.dependency(source),
         };
         let len = self.header.write(packet.header, &packet.meta.extensions, out, &fields)?;
         if self.counts_transport {
-            *transport_cc = transport_cc.wrapping_add(1);
+            *way.transport_cc = way.transport_cc.wrapping_add(1);
         }
         Some(len)
+    }
+
+    /// What its dependency descriptor says, where it has one: the frame's number here, and with a key frame which layers are cut.
+    fn dependency<'a>(&mut self, source: &Source<'a>) -> Option<Dependency<'a>> {
+        let number = source.packet.meta.extensions.frame_number(source.packet.header)?;
+        let layer = self.switch.present().map(|choice| choice.layer);
+        let structure = source.encoding.structure.as_deref().filter(|_| source.packet.meta.starts_key_frame && !self.repeats_exactly);
+        let active = structure.zip(layer).map(|(structure, layer)| (structure.active_for(layer), structure));
+        Some(Dependency { frame_number: self.frames.map(number), active })
     }
 
     /// Seals header and payload; the length of the datagram and of the payload.
@@ -368,7 +451,7 @@ impl Leg {
     ) -> Option<(usize, usize)> {
         let shared = match form {
             Form::AsIs => Some(packet.payload),
-            Form::Vp8 => (!self.picture_differs(packet)).then_some(packet.payload),
+            Form::Numbered => self.picture.differs(&packet.meta.pictures)?.is_none().then_some(packet.payload),
             Form::RedPrimary => packet.payload.get(red::primary(packet.payload)?.start..),
             Form::RedBlocks { .. } => None,
         };
@@ -381,28 +464,17 @@ impl Leg {
         Some((len, payload_len))
     }
 
-    /// Follows a VP8 packet's picture id; whether it has to be written anew.
-    fn picture_differs(&mut self, packet: &CachedPacket<'_>) -> bool {
-        let Some(descriptor) = &packet.meta.vp8 else { return false };
-        let mut scratch = [0; MAX_DESCRIPTOR];
-        let Some(bytes) = scratch.get_mut(..descriptor.header_len.min(MAX_DESCRIPTOR)) else { return false };
-        bytes.copy_from_slice(&packet.payload[..bytes.len()]);
-        self.picture.rewrite(descriptor, bytes)
-    }
-
     /// Copies the payload and changes what is this subscriber's own; its length.
     fn copy_payload(&mut self, packet: &CachedPacket<'_>, form: Form, target: &mut [u8]) -> Option<usize> {
         let payload = match form {
             Form::RedPrimary => packet.payload.get(red::primary(packet.payload)?.start..)?,
-            Form::AsIs | Form::Vp8 | Form::RedBlocks { .. } => packet.payload,
+            Form::AsIs | Form::Numbered | Form::RedBlocks { .. } => packet.payload,
         };
         let target = target.get_mut(..payload.len())?;
         target.copy_from_slice(payload);
         match form {
-            Form::Vp8 => {
-                if let Some(descriptor) = &packet.meta.vp8 {
-                    self.picture.rewrite(descriptor, target);
-                }
+            Form::Numbered => {
+                self.picture.rewrite(&packet.meta.pictures, target)?;
             }
             Form::RedBlocks { primary } => {
                 for block in red::headers(payload) {
@@ -435,14 +507,11 @@ fn target_extensions(plan: &SendPlan) -> ExtensionMap {
     target
 }
 
-/// The longest VP8 payload descriptor with its extensions.
-const MAX_DESCRIPTOR: usize = 6;
-
 /// How a codec that is sent goes to a subscriber with these codecs.
 fn outlet_for(sent: &CodecPlan, received: &[CodecPlan]) -> Option<Outlet> {
     let decoder = received.iter().find(|c| c.codec.decodes(sent.codec));
     let form = match (sent.codec, decoder.map(|d| d.codec)) {
-        (Codec::Vp8, Some(_)) => Form::Vp8,
+        (Codec::Vp8 | Codec::Vp9 { .. }, Some(_)) => Form::Numbered,
         (Codec::Red { primary: theirs }, Some(Codec::Red { primary: ours })) if theirs != ours => Form::RedBlocks { primary: ours },
         (Codec::Red { .. }, None) => Form::RedPrimary,
         _ => Form::AsIs,

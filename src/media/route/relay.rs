@@ -14,10 +14,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use slotmap::{DefaultKey, Key, KeyData};
 
 use crate::base::{Ntp, RoomId, Time, TrackId, WorkerId};
-use crate::media::packet::vp8;
+use crate::contract::MOST_ENCODINGS;
+use crate::media::packet::layers::FrameLayers;
 use crate::media::publish::cache::{CachedPacket, PacketMeta};
 use crate::media::publish::track::ClockLine;
-use crate::media::rewrite::SourceExtensions;
+use crate::media::rewrite::{PictureIds, SourceExtensions};
 use crate::media::transport::Path;
 
 /// Voices that one message names: as many as are ever said to speak.
@@ -52,8 +53,8 @@ pub enum Note {
         room: RoomId,
         /// The track.
         track: TrackId,
-        /// Whether it is wanted.
-        wanted: bool,
+        /// A bit for each encoding that is wanted; 0 when it is wanted no longer.
+        wanted: u8,
         /// Where its packets are to be put.
         handle: Handle,
     },
@@ -63,11 +64,15 @@ pub enum Note {
         room: RoomId,
         /// The track.
         track: TrackId,
+        /// The number of the encoding.
+        encoding: u8,
     },
-    /// The publisher's line of NTP against RTP, and its offset to our wall clock; none when it is not known any more.
+    /// An encoding's line of NTP against RTP, and its offset to our wall clock; none when it is not known any more.
     Clock {
         /// Whose.
         handle: Handle,
+        /// The number of the encoding.
+        encoding: u8,
         /// The line and the offset in microseconds.
         clock: Option<(ClockLine, i64)>,
     },
@@ -123,6 +128,8 @@ pub enum Message<'a> {
     Packet {
         /// Where it belongs.
         handle: Handle,
+        /// The number of its encoding.
+        encoding: u8,
         /// What is known of it; [`PacketMeta::arrived`] is for the reader to say.
         meta: PacketMeta,
         /// Header and payload.
@@ -132,6 +139,8 @@ pub enum Message<'a> {
     Skipped {
         /// Where it belongs.
         handle: Handle,
+        /// The number of its encoding.
+        encoding: u8,
         /// The number.
         sequence: u64,
         /// The generation that it belongs to.
@@ -159,27 +168,30 @@ const STRAY: u8 = 8;
 
 const MARKER: u8 = 1;
 const STARTS_KEY_FRAME: u8 = 2;
-const IS_VP8: u8 = 4;
 
 /// Hands a packet over: one copy, from the cache into the ring.
-pub fn send_packet(sink: &mut impl RelaySink, to: WorkerId, handle: Handle, packet: CachedPacket<'_>) -> bool {
+pub fn send_packet(sink: &mut impl RelaySink, to: WorkerId, handle: Handle, encoding: u8, packet: CachedPacket<'_>) -> bool {
     let meta = packet.meta;
-    let flags = (u8::from(meta.marker) * MARKER) | (u8::from(meta.starts_key_frame) * STARTS_KEY_FRAME) | (u8::from(meta.vp8.is_some()) * IS_VP8);
+    let flags = (u8::from(meta.marker) * MARKER) | (u8::from(meta.starts_key_frame) * STARTS_KEY_FRAME);
     let mut head = Writer::new(PACKET);
     head.handle(handle);
+    head.put([encoding]);
     head.put(meta.sequence.to_ne_bytes());
     head.put(meta.generation.to_ne_bytes());
     head.put(meta.timestamp.to_ne_bytes());
     head.put([flags, meta.codec]);
     head.put(meta.header_len.to_ne_bytes());
     head.put(meta.extensions.to_bytes());
+    head.put(meta.layers.to_bytes());
+    head.put(meta.pictures.to_bytes());
     sink.send(to, [head.bytes(), packet.header, packet.payload], false)
 }
 
 /// Hands over that a number is to be skipped.
-pub fn send_skipped(sink: &mut impl RelaySink, to: WorkerId, handle: Handle, sequence: u64, generation: u32) -> bool {
+pub fn send_skipped(sink: &mut impl RelaySink, to: WorkerId, handle: Handle, encoding: u8, sequence: u64, generation: u32) -> bool {
     let mut head = Writer::new(SKIPPED);
     head.handle(handle);
+    head.put([encoding]);
     head.put(sequence.to_ne_bytes());
     head.put(generation.to_ne_bytes());
     sink.send(to, [head.bytes(), &[], &[]], false)
@@ -193,17 +205,19 @@ pub fn send_note(sink: &mut impl RelaySink, to: WorkerId, note: &Note) -> bool {
             head = Writer::new(DEMAND);
             head.put(room.0.to_ne_bytes());
             head.put(track.0.to_ne_bytes());
-            head.put([u8::from(*wanted)]);
+            head.put([*wanted]);
             head.handle(*handle);
         }
-        Note::KeyFrame { room, track } => {
+        Note::KeyFrame { room, track, encoding } => {
             head = Writer::new(KEY_FRAME);
             head.put(room.0.to_ne_bytes());
             head.put(track.0.to_ne_bytes());
+            head.put([*encoding]);
         }
-        Note::Clock { handle, clock } => {
+        Note::Clock { handle, encoding, clock } => {
             head = Writer::new(CLOCK);
             head.handle(*handle);
+            head.put([*encoding]);
             head.put([u8::from(clock.is_some())]);
             let (line, offset) = clock.unwrap_or((ClockLine { ntp: Ntp(0), timestamp: 0, clock_rate: 0 }, 0));
             head.put(line.ntp.0.to_ne_bytes());
@@ -243,13 +257,15 @@ impl<'a> Message<'a> {
         Some(match kind {
             PACKET => {
                 let handle = reader.handle()?;
+                let [encoding] = reader.take()?;
                 let (sequence, generation) = (u64::from_ne_bytes(reader.take()?), u32::from_ne_bytes(reader.take()?));
                 let timestamp = u32::from_ne_bytes(reader.take()?);
                 let [flags, codec] = reader.take()?;
                 let header_len = u16::from_ne_bytes(reader.take()?);
                 let extensions = SourceExtensions::from_bytes(&reader.take()?);
-                let packet = reader.0;
-                let payload = packet.get(usize::from(header_len)..)?;
+                let layers = FrameLayers::from_bytes(reader.take()?);
+                let pictures = PictureIds::from_bytes(reader.take()?);
+                let packet = reader.0.get(..).filter(|packet| packet.len() >= usize::from(header_len))?;
                 let meta = PacketMeta {
                     sequence,
                     generation,
@@ -260,12 +276,14 @@ impl<'a> Message<'a> {
                     starts_key_frame: flags & STARTS_KEY_FRAME != 0,
                     header_len,
                     extensions,
-                    vp8: if flags & IS_VP8 != 0 { vp8::Descriptor::parse(payload) } else { None },
+                    layers,
+                    pictures,
                 };
-                Message::Packet { handle, meta, packet }
+                Message::Packet { handle, encoding, meta, packet }
             }
             SKIPPED => Message::Skipped {
                 handle: reader.handle()?,
+                encoding: reader.byte()?,
                 sequence: u64::from_ne_bytes(reader.take()?),
                 generation: u32::from_ne_bytes(reader.take()?),
             },
@@ -332,6 +350,10 @@ impl Reader<'_> {
         Some(*value)
     }
 
+    fn byte(&mut self) -> Option<u8> {
+        self.take::<1>().map(|[byte]| byte)
+    }
+
     fn room(&mut self) -> Option<RoomId> {
         Some(RoomId(u64::from_ne_bytes(self.take()?)))
     }
@@ -360,15 +382,16 @@ impl Reader<'_> {
 
     fn note(&mut self, kind: u8) -> Option<Note> {
         Some(match kind {
-            DEMAND => Note::Demand { room: self.room()?, track: self.track()?, wanted: self.take()? == [1], handle: self.handle()? },
-            KEY_FRAME => Note::KeyFrame { room: self.room()?, track: self.track()? },
+            DEMAND => Note::Demand { room: self.room()?, track: self.track()?, wanted: self.byte()?, handle: self.handle()? },
+            KEY_FRAME => Note::KeyFrame { room: self.room()?, track: self.track()?, encoding: self.byte()? },
             CLOCK => {
                 let handle = self.handle()?;
+                let encoding = self.byte()?;
                 let known = self.take()? == [1];
                 let ntp = Ntp(u64::from_ne_bytes(self.take()?));
                 let line = ClockLine { ntp, timestamp: u32::from_ne_bytes(self.take()?), clock_rate: u32::from_ne_bytes(self.take()?) };
                 let offset = i64::from_ne_bytes(self.take()?);
-                Note::Clock { handle, clock: known.then_some((line, offset)) }
+                Note::Clock { handle, encoding, clock: known.then_some((line, offset)) }
             }
             VOICES => {
                 let room = self.room()?;
@@ -393,8 +416,17 @@ pub struct Export {
     pub worker: WorkerId,
     /// Where it wants the packets.
     pub handle: Handle,
+    /// A bit for each encoding that it wants.
+    pub wanted: u8,
     /// Unless it says again that it wants them, they end then.
     pub until: Time,
+}
+
+impl Export {
+    /// Whether it wants an encoding.
+    pub const fn wants(&self, encoding: u8) -> bool {
+        self.wanted >> encoding & 1 == 1
+    }
 }
 
 /// What an imported track is beside a track.
@@ -402,16 +434,16 @@ pub struct Export {
 pub struct Import {
     /// The worker of its publisher.
     pub from: WorkerId,
-    /// Whether that worker was told that somebody here wants it.
-    pub wanted: bool,
+    /// The encodings of which that worker was told that somebody here wants them, a bit for each.
+    pub wanted: u8,
     /// When to say so again.
     pub demand_due: Time,
     /// Demands since anything came.
     pub unanswered: u32,
     /// When to say again that nobody wants what comes nevertheless.
     pub refusal_due: Time,
-    generation: Option<u32>,
-    highest: u64,
+    /// Of each encoding, its generation and its highest number.
+    encodings: [Option<(u32, u64)>; MOST_ENCODINGS],
 }
 
 /// What a packet means for its import.
@@ -428,19 +460,19 @@ pub enum Continuity {
 impl Import {
     /// An import that nobody has asked for yet.
     pub const fn new(from: WorkerId) -> Self {
-        Self { from, wanted: false, demand_due: Time::ZERO, unanswered: 0, refusal_due: Time::ZERO, generation: None, highest: 0 }
+        Self { from, wanted: 0, demand_due: Time::ZERO, unanswered: 0, refusal_due: Time::ZERO, encodings: [None; MOST_ENCODINGS] }
     }
 
-    /// A number of the publisher's stream has come. A gap of more than `most` breaks the stream.
-    pub fn follow(&mut self, generation: u32, sequence: u64, most: u64) -> Continuity {
+    /// A number of one of the publisher's streams has come. A gap of more than `most` breaks the stream.
+    pub fn follow(&mut self, encoding: u8, generation: u32, sequence: u64, most: u64) -> Continuity {
         self.unanswered = 0;
-        let before = self.generation.replace(generation);
-        let highest = std::mem::replace(&mut self.highest, sequence);
+        let Some(known) = self.encodings.get_mut(usize::from(encoding)) else { return Continuity::GoesOn };
+        let before = known.replace((generation, sequence));
         match before {
             None => Continuity::GoesOn,
-            Some(before) if before != generation => Continuity::NewGeneration,
-            Some(_) => {
-                self.highest = highest.max(sequence);
+            Some((before, _)) if before != generation => Continuity::NewGeneration,
+            Some((_, highest)) => {
+                *known = Some((generation, highest.max(sequence)));
                 if sequence > highest + most + 1 { Continuity::Broken } else { Continuity::GoesOn }
             }
         }

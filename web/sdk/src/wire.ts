@@ -58,6 +58,9 @@ export type Request = { "type": "hello",
   | { "type": "unsubscribe",
     /** Which tracks. */
     tracks: Array<TrackNumber>, }
+  | { "type": "view",
+    /** The tiles (at most 64). */
+    tiles: Array<Tile>, }
   | { "type": "chat",
     /** What (1 byte to 4 KiB). */
     text: string,
@@ -82,6 +85,17 @@ export type Request = { "type": "hello",
     /** Whether the room is locked. */
     locked: boolean, }
   | { "type": "ping", };
+
+/** How one track of video is shown. */
+export type Tile = {
+    /** Which track. */
+    track: TrackNumber,
+    /** Width of the picture in pixels of the display; 0 when it is not to be seen. */
+    width: number,
+    /** Height of the picture in pixels of the display; 0 when it is not to be seen. */
+    height: number,
+    /** How much it matters. */
+    priority?: Priority, };
 
 /** What a sending m-line carries. */
 export type PublishLine = {
@@ -249,6 +263,14 @@ export type Event = { "type": "member_joined",
   | { "type": "speakers",
     /** The members. */
     members: Array<MemberId>, }
+  | { "type": "quality",
+    /** The tracks. */
+    tracks: Array<TrackQuality>, }
+  | { "type": "demand",
+    /** Which track. */
+    track: TrackNumber,
+    /** The rids that are wanted, smallest first. */
+    rids: Array<string>, }
   | { "type": "chat",
     /** What. */
     message: ChatMessage, }
@@ -312,6 +334,24 @@ export type MemberInfo = {
     away: boolean,
     /** Its tracks. */
     tracks: Array<TrackInfo>, };
+
+/** How much a picture matters beside the others, when not all can be had. Shared screens come first in any case. */
+export type Priority = "low" | "normal" | "high";
+
+/** What a member is sent of a track of video. */
+export type TrackQuality = {
+    /** Which track. */
+    track: TrackNumber,
+    /** How good it is. */
+    level: QualityLevel,
+    /** Why it is not better, if anything but the track itself stands against that. */
+    limit?: QualityLimit, };
+
+/** How good a picture is, of what its publisher can send. */
+export type QualityLevel = "paused" | "low" | "medium" | "high";
+
+/** What keeps a picture from being better. */
+export type QualityLimit = "bandwidth" | "view" | "publisher" | "codec";
 
 /** One line of chat. */
 export type ChatMessage = {

@@ -1,6 +1,6 @@
 //! `join`: a newcomer, or somebody who comes again under the same identity.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::control::Refusal;
 use crate::control::rooms::command::{Admission, JoinDraws, SocketId};
@@ -36,6 +36,8 @@ impl Room {
             connection: None,
             tracks: Vec::new(),
             unwanted: BTreeSet::new(),
+            views: BTreeMap::new(),
+            quality: Vec::new(),
             slots: Slots::default(),
             asked,
         };

@@ -8,4 +8,5 @@ mod offer;
 mod publish;
 mod resume;
 mod subscribe;
+mod view;
 mod whip;

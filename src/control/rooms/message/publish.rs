@@ -101,7 +101,7 @@ impl Room {
         let Some(mline) = connection.publishable(desired.mid, desired.source) else { return };
         let (peer, worker) = (connection.peer, connection.worker);
         let muted_by_moderator = self.silenced.contains(&(member.identity.clone(), desired.source));
-        let track = Track { id, source: desired.source, mid: desired.mid, muted: desired.muted, muted_by_moderator };
+        let track = Track { id, source: desired.source, mid: desired.mid, muted: desired.muted, muted_by_moderator, demand: None };
         let event = Event::Track { member: member.identity.clone(), track: track.info() };
         member.tracks.push(track);
         self.tracks.insert(id, seat);

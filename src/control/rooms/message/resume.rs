@@ -6,7 +6,7 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use crate::base::Time;
+use crate::base::{Time, TrackId};
 use crate::control::Refusal;
 use crate::control::rooms::command::SocketId;
 use crate::control::rooms::member::{Presence, Seat};
@@ -26,6 +26,11 @@ impl Room {
         self.sockets.insert(socket, seat);
         let joined = self.joined(seat);
         self.reply(socket, id, Ok(joined));
+        let own: Vec<TrackId> = self.members.get(&seat).map_or_else(Vec::new, |m| m.tracks.iter().map(|t| t.id).collect());
+        own.into_iter().for_each(|track| self.tell_demand(seat, track));
+        if self.members.get(&seat).is_some_and(|m| !m.quality.is_empty()) {
+            self.tell_quality(seat);
+        }
         if was_away {
             self.tell_away(seat, false);
         }

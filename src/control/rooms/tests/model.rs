@@ -279,8 +279,8 @@ impl World {
         }
         for command in self.scene.commands.drain(..) {
             match command {
-                RoomCommand::Point { peer, mline, source: Some(track) } => drop(self.pointed.insert((peer.0, mline), track.0)),
-                RoomCommand::Point { peer, mline, source: None } => drop(self.pointed.remove(&(peer.0, mline))),
+                RoomCommand::Point { peer, mline, source: Some(track), .. } => drop(self.pointed.insert((peer.0, mline), track.0)),
+                RoomCommand::Point { peer, mline, source: None, .. } => drop(self.pointed.remove(&(peer.0, mline))),
                 RoomCommand::RemovePeer { peer } => self.pointed.retain(|(p, _), _| *p != peer.0),
                 _ => {}
             }

@@ -39,7 +39,7 @@ fn pointed(scene: &Scene, peer: PeerId, mlines: u8) -> Vec<Option<(PeerId, u8)>>
     };
     let last = |mline: u8| {
         scene.commands.iter().rev().find_map(|c| match c {
-            RoomCommand::Point { peer: p, mline: m, source } if (*p, *m) == (peer, mline) => Some(*source),
+            RoomCommand::Point { peer: p, mline: m, source, .. } if (*p, *m) == (peer, mline) => Some(*source),
             _ => None,
         })
     };

@@ -68,7 +68,7 @@ impl Known {
             RoomCommand::Mute { track, .. } => {
                 assert!(matches!(self.tracks.get(track), Some(Origin::Here(..))), "{track:?} is muted where it is not")
             }
-            RoomCommand::Point { peer, mline, source } => {
+            RoomCommand::Point { peer, mline, source, .. } => {
                 let kind = self.plan(*peer).send.iter().find(|l| l.mline == *mline).map(|l| l.kind).expect("a slot");
                 match source {
                     Some(track) => {

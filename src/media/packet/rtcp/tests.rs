@@ -1,6 +1,7 @@
 use super::*;
 use ::bytes::Bytes;
 use proptest::prelude::*;
+use rtc_rtcp::extended_report::{DLRRReport, DLRRReportBlock, ExtendedReport, ReceiverReferenceTimeReportBlock};
 use rtc_rtcp::goodbye::Goodbye;
 use rtc_rtcp::packet::Packet;
 use rtc_rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
@@ -26,6 +27,8 @@ fn everything(out: &mut [u8]) -> Compound<'_> {
     assert!(compound.remb(1, Bitrate::kbps(2_500), &[2, 3]));
     assert!(compound.transport_feedback(1, 2, &[1, 2, 3, 4, 5]));
     assert!(compound.bye(&[1, 2, 3]));
+    assert!(compound.extended_report_dlrr(1, &[(7, 0xabcd_0123, 65_536), (8, 0, 0)]));
+    assert!(compound.extended_report_rrtr(1, INFO.ntp));
     compound
 }
 
@@ -35,6 +38,17 @@ fn read(compound: &[u8]) -> Vec<Result<Rtcp<'_>, Malformed>> {
 
 fn theirs(bytes: &[u8]) -> Vec<Box<dyn Packet>> {
     rtc_rtcp::packet::unmarshal(&mut Bytes::copy_from_slice(bytes)).unwrap()
+}
+
+fn delay(ssrc: u32, last_rr: u32, delay: u32) -> XrBlock {
+    XrBlock::DelaySinceLastReceiverReport { ssrc, last_rr, delay }
+}
+
+/// The blocks of an extended report of SSRC 1 with these bytes, a multiple of four, as its blocks.
+fn extended(blocks: &[u8]) -> Vec<XrBlock> {
+    let bytes = [&[0x80, 207, 0, blocks.len() as u8 / 4 + 1, 0, 0, 0, 1], blocks].concat();
+    let [Ok(Rtcp::ExtendedReport { ssrc: 1, blocks })] = &read(&bytes)[..] else { panic!("{bytes:?}") };
+    blocks.clone().collect()
 }
 
 fn one<T: Packet + Clone + 'static>(bytes: &[u8]) -> T {
@@ -48,7 +62,7 @@ fn what_is_written_is_read() {
     let mut out = [0xff; 512];
     let compound = everything(&mut out);
     let packets: Vec<_> = read(compound.as_slice()).into_iter().map(Result::unwrap).collect();
-    assert_eq!(packets.len(), 9);
+    assert_eq!(packets.len(), 11);
     let Rtcp::SenderReport { ssrc: 1, ntp: Ntp(0x0102_0304_0506_0708), rtp_timestamp: 90_000, packets: 11, octets: 12_000, blocks } =
         packets[0].clone()
     else {
@@ -68,6 +82,10 @@ fn what_is_written_is_read() {
     assert_eq!(packets[7], Rtcp::TransportFeedback { sender: 1, media: 2, fci: &[1, 2, 3, 4, 5] });
     let Rtcp::Bye { ssrcs } = packets[8].clone() else { panic!("{:?}", packets[8]) };
     assert_eq!(ssrcs.collect::<Vec<_>>(), [1, 2, 3]);
+    let Rtcp::ExtendedReport { ssrc: 1, blocks } = packets[9].clone() else { panic!("{:?}", packets[9]) };
+    assert_eq!(blocks.collect::<Vec<_>>(), [delay(7, 0xabcd_0123, 65_536), delay(8, 0, 0)]);
+    let Rtcp::ExtendedReport { ssrc: 1, blocks } = packets[10].clone() else { panic!("{:?}", packets[10]) };
+    assert_eq!(blocks.collect::<Vec<_>>(), [XrBlock::ReceiverReferenceTime(INFO.ntp)]);
 }
 
 #[test]
@@ -111,7 +129,7 @@ fn impossible_padding_is_refused() {
 
 #[test]
 fn unknown_packets_and_formats_are_told_by_their_type() {
-    assert_eq!(read(&[0x80, 207, 0, 1, 0, 0, 0, 1]), [Ok(Rtcp::Other { packet_type: 207 })]);
+    assert_eq!(read(&[0x80, 208, 0, 1, 0, 0, 0, 1]), [Ok(Rtcp::Other { packet_type: 208 })]);
     assert_eq!(read(&[0x83, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]), [Ok(Rtcp::Other { packet_type: 205 })]);
     assert_eq!(read(&[0x8f, 206, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, b'R', b'E', b'M', b'A']), [Ok(Rtcp::Other { packet_type: 206 })]);
 }
@@ -146,6 +164,8 @@ fn what_does_not_fit_leaves_the_compound_as_it_was() {
             compound.remb(1, Bitrate::bps(1), &[2]),
             compound.transport_feedback(1, 2, &[1]),
             compound.bye(&[1]),
+            compound.extended_report_dlrr(1, &[(2, 3, 4)]),
+            compound.extended_report_rrtr(1, INFO.ntp),
         ];
         assert!(compound.len() <= room);
         let packets = read(compound.as_slice());
@@ -164,6 +184,7 @@ fn counts_that_the_header_cannot_hold_are_refused() {
     assert!(!compound.bye(&[0; 32]));
     assert!(!compound.remb(1, Bitrate::bps(1), &[0; 256]));
     assert!(!compound.cname(1, &"n".repeat(256)));
+    assert!(!compound.extended_report_dlrr(1, &[(0, 0, 0); 21_846]));
     assert!(compound.is_empty());
     assert!(compound.receiver_report(1, &[BLOCK; 31]) && compound.bye(&[0; 31]) && compound.cname(1, &"n".repeat(255)));
     assert!(read(compound.as_slice()).iter().all(Result::is_ok));
@@ -175,6 +196,44 @@ fn a_nack_without_numbers_writes_nothing() {
     let mut compound = Compound::new(&mut out);
     assert!(compound.nack(1, 2, &mut std::iter::empty()));
     assert!(compound.is_empty());
+}
+
+#[test]
+fn delays_of_nobody_write_nothing() {
+    let mut out = [0; 64];
+    let mut compound = Compound::new(&mut out);
+    assert!(compound.extended_report_dlrr(1, &[]));
+    assert!(compound.is_empty());
+}
+
+#[test]
+fn blocks_of_other_types_are_passed_over() {
+    // Loss run lengths of no chunks, two delays, a statistics summary's header, a time.
+    let blocks = [
+        &[1, 0, 0, 2, 0, 0, 0, 9, 0, 1, 0, 2][..],
+        &[5, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 11, 0, 0, 0, 12],
+        &[6, 0xf0, 0, 0],
+        &[4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8],
+    ];
+    assert_eq!(extended(&blocks.concat()), [delay(7, 8, 9), delay(10, 11, 12), XrBlock::ReceiverReferenceTime(INFO.ntp)]);
+    assert_eq!(extended(&[]), []);
+}
+
+#[test]
+fn a_block_of_an_impossible_length_says_nothing() {
+    let time = [4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8];
+    let after = |block: &[u8]| extended(&[block, &time[..]].concat());
+    // A time of one word and of three, delays that end within a sub-block.
+    assert_eq!(after(&[4, 0, 0, 1, 1, 2, 3, 4]), [XrBlock::ReceiverReferenceTime(INFO.ntp)]);
+    assert_eq!(after(&[4, 0, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9]), [XrBlock::ReceiverReferenceTime(INFO.ntp)]);
+    assert_eq!(after(&[5, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8]), [XrBlock::ReceiverReferenceTime(INFO.ntp)]);
+    // One that announces more than there is hides what would follow.
+    assert_eq!(after(&[9, 0, 0, 4]), []);
+}
+
+#[test]
+fn an_extended_report_without_its_sender_is_malformed() {
+    assert_eq!(read(&[0x80, 207, 0, 0]), [Err(Malformed::Truncated)]);
 }
 
 #[test]
@@ -317,6 +376,30 @@ proptest! {
     }
 
     #[test]
+    fn extended_reports_are_read_alike_by_another_implementation(
+        (ssrc, ntp) in any::<(u32, u64)>(),
+        delays in proptest::collection::vec(any::<(u32, u32, u32)>(), 1..40),
+    ) {
+        let mut out = [0; 1_024];
+        let mut compound = Compound::new(&mut out);
+        prop_assert!(compound.extended_report_dlrr(ssrc, &delays) && compound.extended_report_rrtr(ssrc, Ntp(ntp)));
+        let list = DLRRReportBlock { reports: delays.iter().map(|&(ssrc, last_rr, dlrr)| DLRRReport { ssrc, last_rr, dlrr }).collect() };
+        let time = ReceiverReferenceTimeReportBlock { ntp_timestamp: ntp };
+        let alone = |block: Box<dyn Packet>| ExtendedReport { sender_ssrc: ssrc, reports: vec![block] };
+        let packets = theirs(compound.as_slice());
+        prop_assert_eq!(packets.len(), 2);
+        prop_assert!(packets[0].equal(&alone(Box::new(list.clone()))));
+        prop_assert!(packets[1].equal(&alone(Box::new(time.clone()))));
+
+        let report = ExtendedReport { sender_ssrc: ssrc, reports: vec![Box::new(time), Box::new(list)] };
+        let bytes = rtc_rtcp::packet::marshal(&[Box::new(report)]).unwrap();
+        let [Ok(Rtcp::ExtendedReport { ssrc: read_ssrc, blocks })] = &read(&bytes)[..] else { panic!() };
+        let mut expected = vec![XrBlock::ReceiverReferenceTime(Ntp(ntp))];
+        expected.extend(delays.iter().map(|&(ssrc, last_rr, since)| delay(ssrc, last_rr, since)));
+        prop_assert_eq!((*read_ssrc, blocks.clone().collect::<Vec<_>>()), (ssrc, expected));
+    }
+
+    #[test]
     fn estimates_keep_eighteen_bits(bps in any::<u64>(), shift in 0u32..64) {
         let bps = bps >> shift;
         let mut out = [0; 64];
@@ -338,6 +421,7 @@ fn exhaust(bytes: &[u8]) {
             Rtcp::SenderReport { blocks, .. } | Rtcp::ReceiverReport { blocks, .. } => assert!(blocks.count() <= MAX_COUNT),
             Rtcp::Nack { lost, .. } => assert!(lost.count() <= bytes.len() * 17),
             Rtcp::FullIntraRequest { entries, .. } => assert!(entries.count() <= bytes.len()),
+            Rtcp::ExtendedReport { blocks, .. } => assert!(blocks.count() <= bytes.len()),
             Rtcp::Remb { ssrcs, .. } | Rtcp::Bye { ssrcs } => assert!(ssrcs.count() <= 255),
             _ => {}
         }

@@ -164,6 +164,31 @@ impl<'a> Compound<'a> {
         self.append(BYE, count, ssrcs.len().wrapping_mul(4), |put| ssrcs.iter().all(|ssrc| put.u32(*ssrc)))
     }
 
+    /// XR with a DLRR block (RFC 3611 section 4.5): for each receiver its SSRC, the middle 32 bits of its last reference time, and the
+    /// time since that arrived in 1/65,536 s. An empty list writes nothing and fits.
+    pub fn extended_report_dlrr(&mut self, ssrc: u32, delays: &[(u32, u32, u32)]) -> bool {
+        if delays.is_empty() {
+            return true;
+        }
+        let Ok(words) = u16::try_from(delays.len().saturating_mul(3)) else {
+            return false;
+        };
+        self.extended_report(ssrc, xr::DELAY, words, |put| {
+            delays.iter().all(|(receiver, last_rr, delay)| put.u32(*receiver) && put.u32(*last_rr) && put.u32(*delay))
+        })
+    }
+
+    /// XR with an RRTR block (RFC 3611 section 4.4): the wall clock now.
+    pub fn extended_report_rrtr(&mut self, ssrc: u32, ntp: Ntp) -> bool {
+        self.extended_report(ssrc, xr::REFERENCE_TIME, 2, |put| put.bytes(&ntp.0.to_be_bytes()))
+    }
+
+    /// One block, whose content of so many 32-bit words `fill` writes.
+    fn extended_report(&mut self, ssrc: u32, block_type: u8, words: u16, fill: impl FnOnce(&mut Put<'_>) -> bool) -> bool {
+        let body_len = usize::from(words).wrapping_mul(4).wrapping_add(8);
+        self.append(EXTENDED_REPORT, 0, body_len, |put| put.u32(ssrc) && put.bytes(&[block_type, 0]) && put.u16(words) && fill(put))
+    }
+
     fn reports(&mut self, packet_type: u8, head_len: usize, blocks: &[ReportBlock], head: impl FnOnce(&mut Put<'_>) -> bool) -> bool {
         let Some(count) = counted(blocks.len()) else {
             return false;

@@ -33,7 +33,7 @@ fn read(packet: &[u8], map: &ExtensionMap) -> SourceExtensions {
     SourceExtensions::read(&RtpHeader::parse(packet).unwrap(), map, packet)
 }
 
-const FIELDS: OutFields = OutFields {
+const FIELDS: OutFields<'static> = OutFields {
     marker: true,
     payload_type: 111,
     sequence: 0x0102,
@@ -43,6 +43,7 @@ const FIELDS: OutFields = OutFields {
     transport_cc: None,
     abs_send_time: None,
     mid: false,
+    dependency: None,
 };
 
 /// What a subscriber finds: the extension kinds by its own map.

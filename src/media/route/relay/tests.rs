@@ -1,6 +1,7 @@
 use super::*;
 use crate::contract::{Extension, ExtensionMap};
 use crate::media::packet::rtp::RtpHeader;
+use crate::media::packet::vp8;
 use crate::media::publish::cache::{Cache, CacheSize};
 use proptest::prelude::*;
 
@@ -26,7 +27,7 @@ fn a_packet_arrives_as_it_was_cached() {
     let header = RtpHeader::parse(&packet).expect("a header");
     let mut map = ExtensionMap::default();
     map.set(Extension::AudioLevel, 1);
-    let payload = packet.get(header.header_len..).expect("a payload");
+    let descriptor = vp8::Descriptor::parse(packet.get(header.header_len..).expect("a payload")).expect("a descriptor");
     let meta = PacketMeta {
         sequence: 0x1_0001,
         generation: 3,
@@ -37,13 +38,14 @@ fn a_packet_arrives_as_it_was_cached() {
         starts_key_frame: true,
         header_len: header.header_len as u16,
         extensions: SourceExtensions::read(&header, &map, &packet),
-        vp8: vp8::Descriptor::parse(payload),
+        layers: FrameLayers::from_vp8(&descriptor, true),
+        pictures: PictureIds { id: 0x102, id_at: 2, id_bits: 15, tl0: 0, tl0_at: 0, len: 4 },
     };
     let mut cache = Cache::new(CacheSize::VIDEO);
     cache.insert(meta, &packet);
     let mut sent = Sent::default();
-    assert!(send_packet(&mut sent, WorkerId(1), handle(), cache.get(0x1_0001).expect("cached")));
-    let Some(Message::Packet { handle: to, meta: read, packet: bytes }) = Message::read(&sent.0) else { panic!("a packet") };
+    assert!(send_packet(&mut sent, WorkerId(1), handle(), 2, cache.get(0x1_0001).expect("cached")));
+    let Some(Message::Packet { handle: to, encoding: 2, meta: read, packet: bytes }) = Message::read(&sent.0) else { panic!("a packet") };
     assert_eq!((to, bytes, format!("{read:?}")), (handle(), &packet[..], format!("{meta:?}")));
     assert_eq!(read.extensions.get(Extension::AudioLevel, bytes), Some(&[0x55][..]));
 }
@@ -55,11 +57,11 @@ fn what_rooms_say_is_read_as_it_was_said() {
     let (room, track) = (RoomId(1), TrackId(u64::MAX));
     let v6 = Path { local: 3, remote: SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 9, 0, 4)) };
     for note in [
-        Note::Demand { room, track, wanted: true, handle: handle() },
-        Note::Demand { room, track, wanted: false, handle: handle() },
-        Note::KeyFrame { room, track },
-        Note::Clock { handle: handle(), clock: Some((line, -7)) },
-        Note::Clock { handle: handle(), clock: None },
+        Note::Demand { room, track, wanted: 5, handle: handle() },
+        Note::Demand { room, track, wanted: 0, handle: handle() },
+        Note::KeyFrame { room, track, encoding: 2 },
+        Note::Clock { handle: handle(), encoding: 1, clock: Some((line, -7)) },
+        Note::Clock { handle: handle(), encoding: 1, clock: None },
         Note::Voices { room, voices: Voices::default() },
         Note::Voices { room, voices: Voices::new(&many[..3]) },
         Note::Voices { room, voices: Voices::new(&many) },
@@ -73,14 +75,14 @@ fn what_rooms_say_is_read_as_it_was_said() {
     let mut sent = Sent::default();
     send_stray(&mut sent, WorkerId(1), v6, &[1, 2, 3], true);
     assert!(matches!(Message::read(&sent.0), Some(Message::Stray { path, datagram: [1, 2, 3] }) if path == v6));
-    send_skipped(&mut sent, WorkerId(1), handle(), 8, 9);
-    assert!(matches!(Message::read(&sent.0), Some(Message::Skipped { handle: to, sequence: 8, generation: 9 }) if to == handle()));
+    send_skipped(&mut sent, WorkerId(1), handle(), 2, 8, 9);
+    assert!(matches!(Message::read(&sent.0), Some(Message::Skipped { handle: to, encoding: 2, sequence: 8, generation: 9 }) if to == handle()));
 }
 
 #[test]
 fn an_import_tells_a_new_generation_and_a_break_from_what_goes_on() {
     let mut import = Import::new(WorkerId(1));
-    let mut follow = |generation, sequence| import.follow(generation, sequence, 128);
+    let mut follow = |generation, sequence| import.follow(1, generation, sequence, 128);
     assert_eq!(follow(5, 10_000), Continuity::GoesOn, "the first");
     assert_eq!(follow(5, 10_001), Continuity::GoesOn);
     assert_eq!(follow(5, 9_990), Continuity::GoesOn, "late");
@@ -89,6 +91,7 @@ fn an_import_tells_a_new_generation_and_a_break_from_what_goes_on() {
     assert_eq!(follow(5, 10_261), Continuity::GoesOn);
     assert_eq!(follow(6, 3), Continuity::NewGeneration);
     assert_eq!(follow(6, 4), Continuity::GoesOn);
+    assert_eq!(import.follow(0, 6, 90_000, 128), Continuity::GoesOn, "another encoding has numbers of its own");
 }
 
 proptest! {

@@ -1,0 +1,258 @@
+//! What each subscriber gets of each picture: looked at when its link, its tiles or the encodings have changed.
+
+use std::time::Duration;
+
+use super::Room;
+use crate::base::Time;
+use crate::contract::{Event, Limit, MediaKind, Quality};
+use crate::media::engine::Shared;
+use crate::media::publish::key_frame::KeyFrames;
+use crate::media::publish::track::Track;
+use crate::media::select::ladder::height;
+use crate::media::select::{Aim, Choice, Claim, Form, Ladder, Rung, allocate, ladder};
+
+/// Whether encodings come or fail to come is looked at so often. Less costs turns, more lets a picture stand still for longer.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// What nobody wants any more is still sent for so long: somebody may want it again, and a key frame costs more.
+const DEMAND_OFF_AFTER: Duration = Duration::from_secs(3);
+/// Between two improvements of what a subscriber gets, at least. Less flickers, more keeps a poor picture for longer.
+const RAISE_EVERY: Duration = Duration::from_millis(500);
+
+/// Space for working out one subscriber's share, used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    rungs: Vec<Rung>,
+    forms: Vec<Form>,
+    claims: Vec<Claim>,
+    /// Of each claim, by where its forms begin: the leg, its track, and what is left out.
+    legs: Vec<(usize, usize, Ladder)>,
+}
+
+impl Room {
+    /// A subscriber's share is worked out anew in this turn.
+    pub(super) fn select_soon(&mut self, now: Time, subscriber: usize) {
+        if let Some(peer) = self.peers.get_mut(subscriber) {
+            peer.select_due = now;
+            self.peers_due.sooner(subscriber, now);
+        }
+    }
+
+    /// Works out what a subscriber gets, and aims its legs at it.
+    pub(super) fn select(&mut self, now: Time, subscriber: usize, shared: &mut Shared) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.claim(now, subscriber, &mut scratch);
+        let Some(peer) = self.peers.get_mut(subscriber) else { return };
+        let budget = peer.budget();
+        let fresh = peer.legs.iter().any(|leg| leg.source().is_some() && leg.selection().aimed() == Aim::default());
+        let may_raise = fresh || now >= peer.raise_at;
+        let outcome = allocate(&mut scratch.claims, &scratch.forms, budget, may_raise);
+        if outcome.raised {
+            peer.raise_at = now + RAISE_EVERY;
+        }
+        let mut next = if outcome.could_raise { peer.raise_at } else { Time::NEVER };
+        for place in 0..scratch.claims.len() {
+            let claim = scratch.claims[place];
+            let (leg, track, ladder) = scratch.legs[claim.order];
+            let rungs = &scratch.rungs[claim.first..claim.first + claim.count];
+            let aim = aim(rungs, claim.gets, ladder);
+            let limit = limit(&claim, ladder);
+            self.aim(now, (subscriber, leg), track, aim, shared);
+            let Some(peer) = self.peers.get_mut(subscriber) else { break };
+            peer.legs[leg].explain(limit);
+            if aim.meanwhile.is_some() {
+                next = next.min(now + LOOK_EVERY);
+            }
+        }
+        self.scratch = scratch;
+        self.tell_quality(subscriber, shared);
+        if let Some(peer) = self.peers.get_mut(subscriber) {
+            peer.select_due = next;
+        }
+    }
+
+    /// Lists what a subscriber's pictures can be.
+    fn claim(&self, now: Time, subscriber: usize, scratch: &mut Scratch) {
+        let Scratch { rungs, forms, claims, legs } = scratch;
+        rungs.clear();
+        forms.clear();
+        claims.clear();
+        legs.clear();
+        let Some(peer) = self.peers.get(subscriber) else { return };
+        for (place, leg) in peer.legs.iter().enumerate() {
+            let Some((index, track)) = leg.source().and_then(|index| Some((index, self.tracks.get(index)?))) else { continue };
+            if track.kind != MediaKind::Video {
+                continue;
+            }
+            let first = rungs.len();
+            let decodable = track.encodings.iter().filter_map(|e| e.codec).all(|codec| leg.decodes(codec));
+            let ladder = if decodable { ladder(now, track, leg.view(), rungs) } else { Ladder { undecodable: true, ..Ladder::default() } };
+            let count = rungs.len() - first;
+            forms.extend(rungs[first..].iter().map(|rung| Form { rate: rung.rate, level: rung.level }));
+            let aimed = leg.selection().aimed().wanted;
+            let has =
+                aimed.map_or(0, |aimed| rungs[first..].iter().rposition(|rung| is_at_most(rung, aimed, &rungs[first..])).map_or(0, |at| at + 1));
+            let view = leg.view();
+            let pixels = u32::from(view.width) * u32::from(view.height);
+            claims.push(Claim { rank: view.rank, pixels, first, count, has, gets: 0, order: legs.len() });
+            legs.push((place, index, ladder));
+        }
+    }
+
+    /// Aims a leg, and keeps true who receives which encoding of its track.
+    pub(super) fn aim(&mut self, now: Time, (subscriber, leg): (usize, usize), index: usize, aim: Aim, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(subscriber) else { return };
+        let before = peer.legs[leg].selection().aimed();
+        peer.legs[leg].aim(aim);
+        let reachable = peer.srtp.is_some();
+        let wanted = peer.legs[leg].selection().encodings();
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        let mut changed = false;
+        for (number, encoding) in (0..).zip(&mut track.encodings) {
+            let receives = wanted >> number & 1 == 1;
+            if receives != encoding.receivers.contains(subscriber) {
+                changed = true;
+                if receives { encoding.receivers.insert(subscriber) } else { encoding.receivers.remove(subscriber) }
+            }
+        }
+        if aim != before && reachable {
+            self.want_key_frames_for(subscriber);
+            let peer = &mut self.peers[subscriber];
+            peer.wish_due = peer.wish_due.min(now + KeyFrames::repeat());
+            self.peer_due(subscriber);
+        }
+        if changed {
+            self.receivers_changed(now, index, shared);
+        }
+    }
+
+    /// Who gets which encoding of a track has changed.
+    pub(super) fn receivers_changed(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        self.relay_changed(index);
+        self.demand_changed(now, index, shared);
+    }
+
+    /// Looks at which encodings of a track are wanted, and tells whoever publishes it: of new ones at once.
+    pub(super) fn demand_changed(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        let wanted = track.wanted();
+        for (number, encoding) in (0..).zip(&mut track.encodings) {
+            let is_wanted = wanted >> number & 1 == 1;
+            match (is_wanted, encoding.wanted_since == Time::ZERO) {
+                (true, true) => encoding.wanted_since = now,
+                (false, false) => encoding.wanted_since = Time::ZERO,
+                _ => {}
+            }
+        }
+        if track.import.is_some() || track.encodings.len() < 2 {
+            return;
+        }
+        let told = track.demand_told.unwrap_or(u8::MAX);
+        if wanted & !told != 0 {
+            // What was told before and is not wanted any more has its time of grace still.
+            track.demand_told = Some(told | wanted);
+            shared.events.push_back(Event::Demand { room: self.id, track: track.id, encodings: told | wanted });
+        }
+        if track.demand_told.unwrap_or(u8::MAX) != wanted {
+            let at = *track.demand_off_at.get_or_insert(now + DEMAND_OFF_AFTER);
+            self.looks_due.sooner(index, at);
+        } else {
+            track.demand_off_at = None;
+        }
+    }
+
+    /// Looks at tracks whose turn it is: which of their encodings are sent, and which are wanted no longer.
+    pub(super) fn look_at_encodings(&mut self, now: Time, shared: &mut Shared) {
+        while let Some(index) = self.looks_due.pop(now) {
+            let Some(track) = self.tracks.get_mut(index) else { continue };
+            let mut next = Time::NEVER;
+            if let Some(at) = track.demand_off_at {
+                if at <= now {
+                    let wanted = track.wanted();
+                    track.demand_off_at = None;
+                    track.demand_told = Some(wanted);
+                    shared.events.push_back(Event::Demand { room: self.id, track: track.id, encodings: wanted });
+                } else {
+                    next = at;
+                }
+            }
+            let sent = (0..track.encodings.len() as u8).filter(|n| track.is_sent(now, *n)).fold(0, |sent, n| sent | 1 << n);
+            let changed = std::mem::replace(&mut track.sent, sent) != sent;
+            if sent != 0 && track.encodings.len() > 1 {
+                next = next.min(now + LOOK_EVERY);
+            }
+            self.looks_due.set(index, next);
+            if changed {
+                let mut from = 0;
+                while let Some(subscriber) = self.tracks.get(index).and_then(|t| t.subscribers.next_from(from)) {
+                    self.select_soon(now, subscriber);
+                    from = subscriber + 1;
+                }
+            }
+        }
+    }
+
+    /// Tells control what a subscriber is sent, if it has changed.
+    fn tell_quality(&mut self, subscriber: usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(subscriber) else { return };
+        let mut tracks = std::mem::take(&mut self.qualities);
+        tracks.clear();
+        for leg in &peer.legs {
+            let Some(track) = leg.source().and_then(|index| self.tracks.get(index)).filter(|t| t.kind == MediaKind::Video) else { continue };
+            let aim = leg.selection().aimed();
+            let gets = leg.selection().present().or(aim.meanwhile).or(aim.wanted).filter(|_| aim != Aim::default());
+            let encoding = gets.map(|choice| place_of(track, choice.encoding));
+            tracks.push(Quality { track: track.id, encoding, of: track.encodings.len() as u8, limit: leg.limit() });
+        }
+        if peer.quality_told != tracks {
+            peer.quality_told.clone_from(&tracks);
+            shared.events.push_back(Event::Quality { room: self.id, peer: peer.id, tracks: tracks.clone() });
+        }
+        self.qualities = tracks;
+    }
+}
+
+/// The place of an encoding among those of its track, from the smallest.
+fn place_of(track: &Track, encoding: u8) -> u8 {
+    (0..track.encodings.len() as u8).filter(|other| height(track, *other) < height(track, encoding)).count() as u8
+}
+
+/// Whether a form is no better than what a leg is aimed at.
+fn is_at_most(rung: &Rung, aimed: Choice, rungs: &[Rung]) -> bool {
+    if rung.choice == aimed {
+        return true;
+    }
+    let level = rungs.iter().find(|r| r.choice == aimed).map(|r| r.level);
+    match level {
+        Some(level) => rung.level <= level,
+        // What it is aimed at is not among the forms any more: the same encoding's, or a smaller one's.
+        None => rung.choice.encoding <= aimed.encoding,
+    }
+}
+
+/// The aim that a share comes to: its best form, and until that is sent the best one that is.
+fn aim(rungs: &[Rung], gets: usize, ladder: Ladder) -> Aim {
+    let Some(best) = gets.checked_sub(1).and_then(|last| rungs.get(last)) else { return Aim::default() };
+    // With room for all there is, also for what its publisher keeps back: it may come at any time.
+    let withheld = ladder.withheld.filter(|_| gets == rungs.len());
+    let sent = rungs[..gets].iter().rev().find(|rung| rung.sent).or_else(|| rungs.iter().find(|rung| rung.sent));
+    match withheld {
+        Some(encoding) => Aim { wanted: Some(Choice { encoding, layer: best.choice.layer }), meanwhile: Some(sent.unwrap_or(best).choice) },
+        None if best.sent => Aim::at(best.choice),
+        None => Aim { wanted: Some(best.choice), meanwhile: sent.map(|rung| rung.choice) },
+    }
+}
+
+/// Why a picture is not better than it is.
+fn limit(claim: &Claim, ladder: Ladder) -> Option<Limit> {
+    if ladder.undecodable {
+        Some(Limit::Codec)
+    } else if claim.gets < claim.count {
+        Some(Limit::Bandwidth)
+    } else if ladder.withheld.is_some() {
+        Some(Limit::Publisher)
+    } else if ladder.cut_by_view {
+        Some(Limit::View)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,9 @@
+//! Which encoding and which layer of a track each subscriber gets.
+
+pub mod allocate;
+pub mod ladder;
+pub mod switch;
+
+pub use allocate::{Claim, Form, allocate};
+pub use ladder::{Ladder, Rung, ladder};
+pub use switch::{Aim, Choice, Step, Switch};
