@@ -158,6 +158,8 @@ fn rules(config: &Config) -> Rules {
         grace: config.rooms.grace,
         resume: config.rooms.resume,
         history: config.rooms.history,
+        last_n: config.rooms.last_n,
+        voices: config.rooms.voices,
         chat_bytes: config.limits.chat_bytes as usize,
         mlines: config.limits.mlines as usize,
         spread_from: usize::from(config.media.spread_from),

@@ -58,7 +58,7 @@ impl Scene {
 
     fn publish(&mut self, client: &mut Client, kind: MediaKind) {
         let mline = u8::from(kind == MediaKind::Video);
-        self.command(RoomCommand::Publish { peer: client.peer, mline, track: TrackId(client.index as u64 * 2 + u64::from(mline)) });
+        self.command(RoomCommand::Publish { peer: client.peer, mline, track: TrackId(client.index as u64 * 2 + u64::from(mline)), voice: false });
         client.publish(Time::ZERO, kind);
     }
 

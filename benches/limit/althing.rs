@@ -122,7 +122,12 @@ impl Althing {
         }
         if let Role::Publisher(index) = role {
             for mline in 0..2 {
-                self.command(RoomCommand::Publish { peer: client.peer, mline, track: TrackId(index as u64 * 2 + u64::from(mline) + 1) });
+                self.command(RoomCommand::Publish {
+                    peer: client.peer,
+                    mline,
+                    track: TrackId(index as u64 * 2 + u64::from(mline) + 1),
+                    voice: false,
+                });
             }
         }
         self.read(address, client.check());

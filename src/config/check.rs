@@ -92,6 +92,10 @@ pub struct RoomsConfig {
     pub resume: Duration,
     /// Chat messages that a room keeps.
     pub history: usize,
+    /// Members (and shared screens) that a member is shown at most.
+    pub last_n: usize,
+    /// Voices that are forwarded at a time.
+    pub voices: u8,
 }
 
 /// The keys that tokens are signed with.
@@ -183,6 +187,11 @@ impl Settings {
         }
         at_least("rooms.max", self.rooms.max as u64, 1)?;
         at_least("rooms.members", self.rooms.members as u64, 1)?;
+        at_least("rooms.last_n", self.rooms.last_n as u64, 1)?;
+        at_least("rooms.voices", self.rooms.voices.into(), 1)?;
+        if self.rooms.voices > MOST_VOICES {
+            return invalid("rooms.voices", format!("nobody can follow so many: choose {MOST_VOICES} or fewer"));
+        }
         for origin in self.http.origins.iter().filter(|o| *o != "*") {
             check_origin(origin)?;
         }
@@ -238,6 +247,8 @@ fn http(settings: &Settings) -> HttpConfig {
     HttpConfig { listen: settings.http.listen, origins, heartbeat: Duration::from_secs(settings.http.heartbeat_seconds) }
 }
 
+/// Voices at a time at most: workers tell each other of no more.
+const MOST_VOICES: u8 = 10;
 /// Workers at most.
 const MOST_WORKERS: u16 = 256;
 
@@ -267,6 +278,8 @@ fn rooms(settings: &Settings) -> RoomsConfig {
         grace: Duration::from_secs(rooms.grace_seconds),
         resume: Duration::from_secs(rooms.resume_seconds),
         history: rooms.history,
+        last_n: rooms.last_n,
+        voices: rooms.voices,
     }
 }
 

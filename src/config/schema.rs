@@ -117,11 +117,15 @@ pub struct RoomSettings {
     pub resume_seconds: u64,
     /// Chat messages that a room keeps.
     pub history: usize,
+    /// Members and shared screens that a member is shown at most: those who spoke last, and those that it has pinned.
+    pub last_n: usize,
+    /// Voices that are forwarded at a time: the loudest. The sound of shared screens does not count.
+    pub voices: u8,
 }
 
 impl Default for RoomSettings {
     fn default() -> Self {
-        Self { max: 10_000, members: 500, grace_seconds: 30, resume_seconds: 60, history: 200 }
+        Self { max: 10_000, members: 500, grace_seconds: 30, resume_seconds: 60, history: 200, last_n: 25, voices: 5 }
     }
 }
 

@@ -49,6 +49,8 @@ pub enum RoomCommand {
         mline: u8,
         /// The track's identity.
         track: TrackId,
+        /// It is a voice, of which only the loudest are forwarded when there are many; the sound of a film is not.
+        voice: bool,
     },
     /// A track of this room that is published on another worker: it may be pointed at like one from here. Given again
     /// when its publisher has negotiated anew. Its packets cross only while somebody here subscribes.
@@ -82,6 +84,11 @@ pub enum RoomCommand {
         source: Option<TrackId>,
         /// How the picture is shown.
         view: View,
+    },
+    /// How many voices are forwarded at a time, the loudest of all; [`u8::MAX`]: all of them. Without this command a worker forwards all.
+    Voices {
+        /// How many.
+        most: u8,
     },
     /// The worker that hears all of the room's voices and says who speaks. Without this command a worker takes itself for it.
     Listener {

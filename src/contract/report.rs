@@ -104,6 +104,8 @@ counters! {
     DropPadding => "packets_dropped_total", "reason=padding";
     /// Packets dropped: the m-line carries no published track, or the track is muted by a moderator.
     DropUnpublished => "packets_dropped_total", "reason=unpublished";
+    /// Packets dropped: a voice that is not among the loudest at present.
+    DropUnheard => "packets_dropped_total", "reason=unheard";
     /// Packets dropped: the encoding is not the one that the answer accepted.
     DropEncoding => "packets_dropped_total", "reason=encoding";
     /// Forwards dropped: the subscriber cannot decode the codec.
@@ -114,6 +116,14 @@ counters! {
     DropOtherEncoding => "forwards_dropped_total", "reason=other_encoding";
     /// Forwards dropped: of a layer that the subscriber does not get.
     DropLayer => "forwards_dropped_total", "reason=layer";
+    /// Packets of pictures that had to wait, so that the way to their subscriber was not overfilled.
+    Paced => "paced_packets_total", "";
+    /// Times that too much waited for a subscriber: all of it was given up, and its pictures began anew.
+    DropPaced => "pace_queue_overflows_total", "";
+    /// Subscribers that negotiated reports of what they receive and sent none: they are sent all there is.
+    LinksUnanswered => "links_unanswered_total", "";
+    /// Probes sent: packets repeated to find out what a link carries.
+    Probes => "probe_packets_total", "";
     /// Forwards dropped: too old for the rewriting to place.
     DropTooOld => "forwards_dropped_total", "reason=too_old";
     /// Forwarded media that the socket refused because its buffer was full.

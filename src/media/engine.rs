@@ -213,7 +213,7 @@ impl Engine {
             Note::Clock { handle, encoding, clock } => {
                 self.with_room(Some(handle.room), |room, shared| room.handle_clock(handle, encoding, clock, shared))
             }
-            Note::Voices { room, voices } => self.with_room(self.key(room), |room, _| room.handle_voices(now, from, voices)),
+            Note::Voices { room, are, voices } => self.with_room(self.key(room), |room, _| room.handle_voices(now, from, are, voices)),
             Note::PathIs { path, peer } => {
                 if !self.strays.remember(now, path, (from, peer)) {
                     self.shared.counters.add(Counter::StrayTableFull);

@@ -8,6 +8,7 @@
 pub mod demux;
 pub mod engine;
 pub mod outgoing;
+pub mod pace;
 pub mod packet;
 pub mod peer;
 pub mod publish;

@@ -4,21 +4,26 @@ use std::collections::VecDeque;
 
 use crate::base::prefetch::prefetch;
 use crate::base::random::Random;
-use crate::base::{Bitrate, PeerId, Time};
+use crate::base::{Bitrate, Ntp, PeerId, Time};
 use crate::contract::{CodecPlan, Extension, Feedback, MediaPlan, Quality, ReceivePlan, Rid, SecurityPlan, SrtpKeys, TransportPlan};
+use crate::media::pace::Link;
 use crate::media::packet::rtp::RtpHeader;
 use crate::media::packet::twcc::Arrivals;
 use crate::media::publish::stream::{Bound, Stream, StreamKind};
 use crate::media::rewrite::SourceExtensions;
 use crate::media::route::leg::{Leg, Way};
+use crate::media::route::queue::PaceQueue;
 use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
 
 /// Lines of a leg's memory that a forward touches, its first ones.
 const LEG_LINES: usize = 7;
 /// m-lines of a peer at most: indices are below this.
 pub const MOST_MLINES: usize = 64;
+/// Where an estimate begins. More overflows slow links at the beginning, less shows small pictures for longer; the first probes go
+/// to three and to six times as much.
+const START: Bitrate = Bitrate::kbps(800);
 /// What a subscriber may be sent of whom nothing is known.
-const UNLIMITED: Bitrate = Bitrate::bps(u64::MAX / 256);
+pub const UNLIMITED: Bitrate = Bitrate::bps(u64::MAX / 256);
 /// In `by_track`: the track goes to none.
 const NO_LEG: u8 = u8::MAX;
 /// What an association of the DTLS library's holds beside our own, in bytes; it does not say, this was measured.
@@ -37,6 +42,10 @@ pub struct Peer {
     by_track: Vec<u8>,
     /// The next transport-wide sequence number towards it.
     pub transport_cc: u16,
+    /// Congestion control towards it, when it says what it receives.
+    pub link: Option<Box<Link>>,
+    /// Pictures that wait for their turn.
+    pub queue: PaceQueue,
     /// How it is reached.
     pub ice: IceLite,
     /// Its identity.
@@ -61,6 +70,12 @@ pub struct Peer {
     pub wish_due: Time,
     /// When what it gets of each picture is to be worked out anew.
     pub select_due: Time,
+    /// For which estimate that was done last.
+    pub selected_for: Bitrate,
+    /// When that was done last.
+    pub selected_at: Time,
+    /// When its link has something to do: what waits may be sent, a probe is due, a report has come.
+    pub link_due: Option<Time>,
     /// When anything that it gets may become better.
     pub raise_at: Time,
     /// What control was last told that it is sent.
@@ -69,6 +84,8 @@ pub struct Peer {
     pub report_due: Time,
     /// Round trip time, from its receiver reports, in microseconds.
     pub rtt: Option<u32>,
+    /// When a receiver that sends nothing said what its clock shows, and who it is there.
+    pub reference_time: Option<(u32, Ntp, Time)>,
     /// Our wall clock minus its NTP clock, in microseconds, from its first sender report.
     pub clock_offset: Option<i64>,
     waiting_dtls: VecDeque<Vec<u8>>,
@@ -119,6 +136,8 @@ pub struct Downlink<'a> {
     legs: &'a mut [Leg],
     by_track: &'a [u8],
     way: Way<'a>,
+    /// Pictures that wait for their turn.
+    pub queue: &'a mut PaceQueue,
 }
 
 impl<'a> Downlink<'a> {
@@ -131,6 +150,29 @@ impl<'a> Downlink<'a> {
     /// A leg by its place.
     pub fn leg(&mut self, leg: usize) -> Option<(&mut Leg, &mut Way<'a>)> {
         Some((self.legs.get_mut(leg)?, &mut self.way))
+    }
+
+    /// The places of all legs.
+    pub const fn places(&self) -> std::ops::Range<usize> {
+        0..self.legs.len()
+    }
+
+    /// Whether a picture's packet may leave now; those that wait go first.
+    pub fn may_send(&mut self, now: Time) -> bool {
+        self.way.link.as_mut().is_none_or(|link| link.pacer().is_ready(now))
+    }
+
+    /// How much waits, and for how long, so that the rate may rise with it.
+    pub fn tell_waiting(&mut self, now: Time) {
+        if let Some(link) = &mut self.way.link {
+            link.pacer().queued(self.queue.bytes(), self.queue.oldest(now));
+        }
+    }
+
+    /// Too much waits: nothing of it will be sent, and pictures begin anew.
+    pub fn give_up(&mut self) {
+        self.queue.clear();
+        self.legs.iter_mut().filter(|leg| leg.is_paced()).for_each(Leg::begin_anew);
     }
 }
 
@@ -153,16 +195,22 @@ impl Peer {
             legs: Vec::new(),
             by_track: Vec::new(),
             transport_cc: 0,
+            link: None,
+            queue: PaceQueue::default(),
             arrivals: None,
             feedback_due: None,
             nack_due: None,
             wish_due: now,
             select_due: Time::NEVER,
+            selected_for: Bitrate::default(),
+            selected_at: Time::ZERO,
+            link_due: None,
             raise_at: Time::ZERO,
             quality_told: Vec::new(),
             report_due: now,
             fir_number: 0,
             rtt: None,
+            reference_time: None,
             clock_offset: None,
             waiting_dtls: VecDeque::new(),
             memory: PeerMemory::default(),
@@ -182,12 +230,13 @@ impl Peer {
         let streams = self.streams.capacity() * size_of::<Stream>() + self.streams.iter().map(|s| s.holes.memory()).sum::<usize>();
         let arrivals = self.arrivals.as_ref().map_or(0, |a| size_of::<Arrivals>() + a.memory());
         let srtp = self.srtp.as_ref().map_or(0, |_| size_of::<Srtp>());
+        let link = self.link.as_ref().map_or(0, |l| size_of::<Link>() + l.memory()) + self.queue.memory();
         let waiting = self.waiting_dtls.iter().map(Vec::capacity).sum::<usize>();
         let association = self.dtls.as_ref().map_or(0, |d| size_of::<DtlsTransport>() + if d.has_association() { ASSOCIATION } else { 0 });
         self.memory = PeerMemory {
             legs: bytes(legs),
             handshake: bytes(association + waiting),
-            rest: bytes(size_of::<Peer>() + plan + streams + arrivals + srtp + self.by_track.capacity()),
+            rest: bytes(size_of::<Peer>() + plan + streams + arrivals + srtp + link + self.by_track.capacity()),
         };
     }
 
@@ -207,6 +256,12 @@ impl Peer {
                 Some(leg) => *leg = Leg::new(now, line, random),
                 None => self.legs.push(Leg::new(now, line, random)),
             }
+        }
+        let reports = self.legs.iter().any(Leg::is_reported);
+        if reports && self.link.is_none() {
+            self.link = Some(Box::new(Link::new(now, START)));
+        } else if !reports {
+            self.link = None;
         }
         let plan = MediaPlan { receive, send: Vec::new() };
         if self.arrivals.is_none() && plan.receive.iter().any(|l| l.codecs.iter().any(|c| c.feedback.transport_cc)) {
@@ -246,8 +301,9 @@ impl Peer {
 
     /// What it takes to send to it; `None` while it cannot be sent to.
     pub fn downlink(&mut self) -> Option<Downlink<'_>> {
-        let way = Way { path: self.path()?, sender: &self.srtp.as_ref()?.sender, transport_cc: &mut self.transport_cc };
-        Some(Downlink { legs: &mut self.legs, by_track: &self.by_track, way })
+        let way =
+            Way { path: self.path()?, sender: &self.srtp.as_ref()?.sender, transport_cc: &mut self.transport_cc, link: self.link.as_deref_mut() };
+        Some(Downlink { legs: &mut self.legs, by_track: &self.by_track, way, queue: &mut self.queue })
     }
 
     /// Asks for the memory that [`Self::fetch_routes`] and [`Self::downlink`] read.
@@ -327,12 +383,25 @@ impl Peer {
         let wish = (self.srtp.is_some() && self.legs.iter().any(|l| l.awaits_key_frames().next().is_some())).then_some(self.wish_due);
         let report = self.may_report().then_some(self.report_due);
         let select = Some(self.select_due);
-        [self.next_feedback(), select, dtls, wish, self.ice.consent_deadline(), report].into_iter().flatten().min().unwrap_or(Time::NEVER)
+        [self.next_feedback(), self.link_due, select, dtls, wish, self.ice.consent_deadline(), report]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(Time::NEVER)
     }
 
-    /// What it may be sent in all.
-    pub const fn budget(&self) -> Bitrate {
-        UNLIMITED
+    /// What its link carries on the wire, as far as it says what it receives.
+    pub fn estimate(&self) -> Option<Bitrate> {
+        self.link.as_ref().map(|link| link.estimate())
+    }
+
+    /// Something waits for its turn: when it comes.
+    pub fn pace_later(&mut self) -> Option<Time> {
+        let link = self.link.as_deref_mut().filter(|_| !self.queue.is_empty())?;
+        let at = link.pacer().next_at();
+        let due = self.link_due.map_or(at, |due| due.min(at));
+        self.link_due = Some(due);
+        Some(due)
     }
 
     /// Whether it can be sent reports at all.

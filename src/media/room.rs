@@ -1,15 +1,19 @@
 //! A room on a worker: all its state in one value, so that it can be dropped as one.
 //!
 //! Split by pace: commands here (negotiation), `packets` (each datagram), `feedback` (what receivers report),
-//! `timers` (what is due by the clock), `selection` (what each subscriber gets), `relay` (what other workers have to do with it).
+//! `timers` (what is due by the clock), `selection` (what each subscriber gets), `pacing` (when), `voices` (who is heard), `relay`
+//! (what other workers have to do with it).
 
 mod feedback;
+mod pacing;
 mod packets;
 mod relay;
 mod selection;
 mod timers;
+mod voices;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use slab::Slab;
 use slotmap::DefaultKey;
@@ -23,6 +27,7 @@ use super::publish::track::Track;
 use super::route::fanout::{Tick, TickItem};
 use super::route::leg::Moment;
 use super::schedule::Schedule;
+use super::select::voices::Voices;
 use super::select::{Aim, Choice};
 use super::transport::DtlsTransport;
 use crate::base::{BitSet, PeerId, RoomId, Time, TrackId, WorkerId};
@@ -31,6 +36,9 @@ use crate::contract::{
 };
 use relay::Elsewhere;
 use selection::Scratch;
+
+/// Pictures that wait are looked at so often at most: what leaves together costs one call.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// A room on a worker.
 pub struct Room {
@@ -58,8 +66,14 @@ pub struct Room {
     untold: bool,
     /// The worker that hears all voices, when it is another one.
     listener: Option<WorkerId>,
-    /// What other workers hear.
+    /// What other workers hear, each that has ever said anything.
     elsewhere: Vec<Elsewhere>,
+    /// How many voices are forwarded; [`u8::MAX`]: all.
+    most_voices: u8,
+    /// The listener was told last that somebody is loud here.
+    was_loud: bool,
+    /// Which, when they are chosen here.
+    voices: Voices,
     /// What this tick brought for other workers.
     crossing: Vec<TickItem>,
     /// When what crosses of a track is to be looked at: ours that others want, theirs that we want.
@@ -94,6 +108,9 @@ impl Room {
             untold: false,
             listener: None,
             elsewhere: Vec::new(),
+            most_voices: u8::MAX,
+            was_loud: false,
+            voices: Voices::default(),
             crossing: Vec::new(),
             relays_due: Schedule::default(),
             looks_due: Schedule::default(),
@@ -158,7 +175,11 @@ impl Room {
             RoomCommand::Negotiate { peer, media } => self.negotiate(now, peer, *media, shared),
             RoomCommand::RestartIce { peer, ice } => self.restart_ice(peer, ice, shared),
             RoomCommand::RemovePeer { peer } => self.remove_peer(now, peer, shared),
-            RoomCommand::Publish { peer, mline, track } => self.publish(now, peer, mline, track),
+            RoomCommand::Publish { peer, mline, track, voice } => self.publish(now, (peer, mline), track, voice),
+            RoomCommand::Voices { most } => {
+                self.limit_voices(now, most);
+                Some(())
+            }
             RoomCommand::Import { track, from, source } => self.import(track, from, *source),
             RoomCommand::Unpublish { track } => {
                 self.refuse(track, shared);
@@ -182,6 +203,11 @@ impl Room {
     /// Writes what waits to be sent into the arena; true when all of it is written.
     pub fn poll_transmit(&mut self, now: Time, out: &mut Outgoing, shared: &mut Shared) -> bool {
         self.tick.give_out(&Moment::new(now, shared.wall(now)), &mut self.peers, &self.tracks, out, &mut shared.counters);
+        while let Some(waiting) = self.tick.next_waiting() {
+            if let Some(at) = self.peers.get_mut(waiting).and_then(Peer::pace_later) {
+                self.peers_due.sooner(waiting, at.max(now + SHORTEST_WAIT));
+            }
+        }
         self.tick.is_done()
     }
 
@@ -260,7 +286,7 @@ impl Room {
         Some(())
     }
 
-    fn publish(&mut self, now: Time, id: PeerId, mline: u8, track: TrackId) -> Option<()> {
+    fn publish(&mut self, now: Time, (id, mline): (PeerId, u8), track: TrackId, voice: bool) -> Option<()> {
         let publisher = self.peer_index(id)?;
         let plan = self.peers[publisher].receive_plan(mline)?;
         let (kind, encodings) = (plan.kind, plan.encodings());
@@ -271,7 +297,10 @@ impl Room {
             let before = self.tracks.get(usize::from(before))?.id;
             self.unpublish(now, before)?;
         }
-        let index = self.tracks.insert(Track::new(track, publisher, mline, kind, encodings));
+        let voice = voice && kind == MediaKind::Audio;
+        // One voice more than are forwarded is heard when it is chosen.
+        let unheard = voice && self.most_voices != u8::MAX;
+        let index = self.tracks.insert(Track { voice, unheard, ..Track::new(track, publisher, mline, kind, encodings) });
         self.track_of.insert(track, index);
         self.peers[publisher].published[usize::from(mline)] = u16::try_from(index).ok();
         Some(())
@@ -284,6 +313,7 @@ impl Room {
         self.relays_due.remove(index);
         self.looks_due.remove(index);
         self.heard.remove(index);
+        self.voices.forget(track.id);
         if self.speakers.iter().any(|(speaker, _)| *speaker == track.id) {
             self.speakers_due = Time::ZERO;
         }
@@ -292,6 +322,7 @@ impl Room {
             if let Some(leg) = peer.leg_of(index) {
                 peer.legs[leg].point(Time::ZERO, None);
                 peer.route(index, None);
+                peer.queue.forget_track(index);
             }
             self.select_soon(now, subscriber);
         }
@@ -366,6 +397,7 @@ impl Room {
         let Some(before) = peer.legs[leg].source() else { return };
         peer.route(before, None);
         peer.legs[leg].point(now, None);
+        peer.queue.forget_track(before);
         let track = &mut self.tracks[before];
         track.subscribers.remove(subscriber);
         track.encodings.iter_mut().for_each(|encoding| encoding.receivers.remove(subscriber));

@@ -34,6 +34,8 @@ pub fn offer(ufrag: &str, pwd: &str, fingerprint: &str, pairs: u32, version: u32
         for (at, known) in section.lines().enumerate() {
             match known.split_once(':') {
                 _ if at == 0 => line(&format!("m={known}")),
+                // It does not say what it receives, and so must not promise it.
+                _ if mid >= 2 && (known.ends_with(" transport-cc") || known.ends_with(" goog-remb")) => {}
                 Some(("a=mid", _)) => line(&format!("a=mid:{mid}")),
                 Some(("a=ice-ufrag", _)) => line(&format!("a=ice-ufrag:{ufrag}")),
                 Some(("a=ice-pwd", _)) => line(&format!("a=ice-pwd:{pwd}")),

@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 use althing::base::random::Random;
 use althing::base::{PeerId, Time};
 use althing::contract::*;
+use althing::media::packet::ext;
 use althing::media::packet::rtcp::{self, Rtcp};
 use althing::media::packet::rtp::RtpHeader;
+use althing::media::packet::twcc::Arrivals;
 use althing::media::peer::Srtp;
+use althing::media::rewrite::SourceExtensions;
 use althing::media::transport::{DtlsEvent, DtlsIdentity, DtlsTransport, ReceiveStream, SrtpError};
 use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_USE_CANDIDATE, ATTR_USERNAME, AttrType};
 use rtc_stun::fingerprint::FINGERPRINT;
@@ -53,6 +56,8 @@ pub struct Client {
     /// RTX SSRCs that an answer has announced, each with its media SSRC; without one, an RTX SSRC is its media SSRC and one.
     pub rtx_of: BTreeMap<u32, u32>,
     pub has_rtx: bool,
+    /// Whether its slots negotiate transport-wide feedback, so that the server estimates its link. Without, it is sent all there is.
+    pub is_estimated: bool,
     /// Whether it answers NACK with RTX (as browsers do) or with the very same packet.
     pub repeats_as_rtx: bool,
     rtx_next: u64,
@@ -68,6 +73,8 @@ pub struct Client {
     random: Random,
     wall_offset: i64,
     twcc: u16,
+    /// Transport-wide numbers that came, as it reports them.
+    arrivals: Arrivals,
 }
 
 impl Client {
@@ -101,6 +108,7 @@ impl Client {
             rtx_streams: BTreeMap::new(),
             rtx_of: BTreeMap::new(),
             has_rtx: true,
+            is_estimated: false,
             repeats_as_rtx: false,
             rtx_next: 1,
             online: true,
@@ -113,6 +121,7 @@ impl Client {
             wall_offset: i64::from(random.next_u32() % 3_600_000) * 1_000,
             random,
             twcc: 0,
+            arrivals: Arrivals::new(),
         }
     }
 
@@ -154,7 +163,9 @@ impl Client {
                 let mline = 2 + pair * 2 + half;
                 let ssrc = self.slot_ssrc(mline);
                 let rtx_ssrc = (self.has_rtx && kind == MediaKind::Video).then_some(ssrc + 1);
-                plan.send.push(SendPlan { mline, mid: mid(mline), kind, ssrc, rtx_ssrc, codecs: vec![self.codec(kind)], extensions: extensions() });
+                let mut codec = self.codec(kind);
+                codec.feedback.transport_cc = self.is_estimated;
+                plan.send.push(SendPlan { mline, mid: mid(mline), kind, ssrc, rtx_ssrc, codecs: vec![codec], extensions: extensions() });
             }
         }
         plan
@@ -283,12 +294,17 @@ impl Client {
     fn take_rtp(&mut self, now: Time, mut bytes: Vec<u8>) {
         let Some(receiver) = self.srtp.as_ref().map(|s| &s.receiver) else { return };
         let header = RtpHeader::parse(&bytes).expect("well-formed");
+        let number = SourceExtensions::read(&header, &extensions(), &bytes).get(Extension::TransportCc, &bytes).and_then(ext::transport_cc);
         let is_rtx = header.payload_type == VP8_RTX;
         let media_ssrc = if is_rtx { self.rtx_of.get(&header.ssrc).copied().unwrap_or(header.ssrc.wrapping_sub(1)) } else { header.ssrc };
         let heard = self.heard.entry(media_ssrc).or_default();
         if is_rtx {
             let stream = self.rtx_streams.entry(header.ssrc).or_default();
             let opened = receiver.open(stream, &mut bytes, header.header_len, header.sequence, header.ssrc).expect("authentic RTX");
+            number.inspect(|number| self.arrivals.record(*number, now));
+            if header.padding {
+                return;
+            }
             let payload = &bytes[header.header_len..header.header_len + opened.payload_len];
             let original = heard.stream.index(u16::from_be_bytes([payload[0], payload[1]]));
             if let Some(stamp) = heard::stamp(header.payload_type, &payload[2..]) {
@@ -307,6 +323,7 @@ impl Client {
                 return;
             }
         };
+        number.inspect(|number| self.arrivals.record(*number, now));
         heard.sealed.insert(opened.index, sealed);
         if heard.sealed.len() > 2_000 {
             heard.sealed.pop_first();

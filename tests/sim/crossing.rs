@@ -96,7 +96,7 @@ fn a_demand_that_comes_before_its_track_is_said_again() {
     world.point(1, 0, Some(0));
     world.run(Duration::from_millis(200));
     let peer = world.clients[0].peer;
-    world.command_in(0, RoomId(1), RoomCommand::Publish { peer, mline: 1, track: track(0, MediaKind::Video) });
+    world.command_in(0, RoomId(1), RoomCommand::Publish { peer, mline: 1, track: track(0, MediaKind::Video), voice: false });
     world.run(Duration::from_secs(4));
     assert!(world.clients[1].heard.values().map(|h| h.from(0).len()).sum::<usize>() > 300);
 }

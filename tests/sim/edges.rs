@@ -99,7 +99,7 @@ fn packets_that_come_before_the_plan_of_their_m_line_are_not_taken_for_another_m
         plan.receive.push(line);
         let peer = client.peer;
         world.command(RoomCommand::Negotiate { peer, media: Box::new(plan) });
-        world.command(RoomCommand::Publish { peer, mline: SCREEN_AUDIO, track: screen });
+        world.command(RoomCommand::Publish { peer, mline: SCREEN_AUDIO, track: screen, voice: false });
         let subscriber = world.clients[1].peer;
         let plan = world.clients[1].plan(2);
         world.command(RoomCommand::Negotiate { peer: subscriber, media: Box::new(plan) });

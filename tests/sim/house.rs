@@ -51,6 +51,8 @@ impl House {
             chat_bytes: 4_096,
             mlines: 64,
             spread_from: self.spread_from,
+            last_n: 100,
+            voices: u8::MAX,
         };
         let fingerprint = self.world.identity.fingerprint().value.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":");
         let ground = Ground {

@@ -19,6 +19,8 @@ pub struct Published {
     pub timestamp: u32,
     pub next_at: Time,
     pub active: bool,
+    /// Its audio level in its packets, in −dBov.
+    pub level: u8,
     pub key_frame_due: bool,
     pub key_frame_requests: u64,
     /// In the clear: where the payload begins, the packet, its extended number.
@@ -42,6 +44,7 @@ impl Client {
             timestamp,
             next_at: now,
             active: true,
+            level: 20,
             key_frame_due: true,
             key_frame_requests: 0,
             sent: BTreeMap::new(),
@@ -81,7 +84,20 @@ impl Client {
         header.extend((number as u16).to_be_bytes());
         header.extend(stream.timestamp.to_be_bytes());
         header.extend(stream.ssrc.to_be_bytes());
-        header.extend([0xBE, 0xDE, 0, 2, MID_ID << 4, b'0' + stream.mline, LEVEL_ID << 4, 20, TWCC_ID << 4 | 1, (twcc >> 8) as u8, twcc as u8, 0]);
+        header.extend([
+            0xBE,
+            0xDE,
+            0,
+            2,
+            MID_ID << 4,
+            b'0' + stream.mline,
+            LEVEL_ID << 4,
+            stream.level,
+            TWCC_ID << 4 | 1,
+            (twcc >> 8) as u8,
+            twcc as u8,
+            0,
+        ]);
         let mut payload = if stream.kind == MediaKind::Audio {
             vec![0xF8]
         } else {
@@ -170,6 +186,10 @@ impl Client {
             let info =
                 SenderInfo { ntp: wall, rtp_timestamp: stream.timestamp.wrapping_add((age.max(0) * rate / 1_000) as u32), packets: 1, octets: 1 };
             compounds.push(written(|compound| compound.sender_report(stream.ssrc, info, &[])));
+        }
+        let mut fci = [0; 1_100];
+        while let Some(len) = self.arrivals.write_fci(&mut fci) {
+            compounds.push(written(|compound| compound.transport_feedback(own, 0, &fci[..len])));
         }
         out.extend(compounds.into_iter().filter_map(|compound| self.seal_rtcp(&compound)));
     }

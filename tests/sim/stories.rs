@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use althing::base::RoomId;
 use althing::contract::{Counter, DisconnectReason, Event, MediaKind, RoomCommand, SrtpProfile};
 
 use crate::client::{Client, Stamp};
@@ -246,4 +247,56 @@ fn sender_reports_of_a_pair_lie_on_the_publishers_own_line() {
 
 fn last_out(world: &World, ssrc: u32) -> u32 {
     world.clients[0].heard[&ssrc].last_out_timestamp
+}
+
+/// How many packets of each of the others' voices a subscriber has heard since `before`.
+fn voices(world: &World, subscriber: usize, before: &[usize]) -> Vec<usize> {
+    let others = (0..world.clients.len()).filter(|p| *p != subscriber);
+    let heard = others.enumerate().map(|(pair, publisher)| heard(world, subscriber, pair as u8, MediaKind::Audio, publisher).len());
+    heard.zip(before.iter().chain(std::iter::repeat(&0))).map(|(now, before)| now - before).collect()
+}
+
+#[test]
+fn of_many_voices_the_loudest_are_forwarded_and_whoever_begins_to_speak_is_heard() {
+    for workers in [1, 2] {
+        let mut world = World::with_workers(7, workers);
+        for n in 0..8 {
+            world.join_on(n % workers as usize, 7, GCM);
+        }
+        world.connect_all();
+        let level = |world: &mut World, client: usize, level: u8| world.clients[client].published[0].level = level;
+        (0..8).for_each(|client| level(&mut world, client, 100));
+        world.run(seconds(2));
+        for worker in 0..workers as usize {
+            world.command_in(worker, RoomId(1), RoomCommand::Voices { most: 2 });
+        }
+        level(&mut world, 1, 20);
+        level(&mut world, 2, 20);
+        world.run(seconds(2));
+        let before = voices(&world, 0, &[]);
+        world.run(seconds(2));
+        assert_eq!(voices(&world, 0, &before), [100, 100, 0, 0, 0, 0, 0], "{workers} workers: two speak, the others are not forwarded");
+        level(&mut world, 1, 100);
+        world.run(seconds(2));
+        let before = voices(&world, 0, &[]);
+        level(&mut world, 6, 30);
+        world.run(seconds(2));
+        let now = voices(&world, 0, &before);
+        assert!(now[5] >= 80, "{workers} workers: whoever begins to speak is heard within 400 ms: {now:?}");
+        assert_eq!((now[1], now[0] < 30), (100, true), "in the place of one who is silent: {now:?}");
+        let dropped = world.count(Counter::DropUnheard);
+        for worker in 0..workers as usize {
+            world.command_in(worker, RoomId(1), RoomCommand::Voices { most: u8::MAX });
+        }
+        world.run(seconds(1));
+        let before = voices(&world, 0, &[]);
+        world.run(seconds(1));
+        assert_eq!(voices(&world, 0, &before), [50; 7], "{workers} workers: all are forwarded again");
+        assert!(dropped > 1_000 && world.count(Counter::DropUnheard) - dropped < 10);
+        let numbers =
+            |client: usize| world.clients[0].heard[&world.clients[0].slot_ssrc(2 + client as u8 * 2)].packets.keys().copied().collect::<Vec<_>>();
+        for pair in 0..7 {
+            assert!(numbers(pair).windows(2).all(|w| w[1] == w[0] + 1), "a pause leaves no gap in a slot's numbers");
+        }
+    }
 }

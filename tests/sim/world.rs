@@ -90,7 +90,7 @@ impl World {
         self.command(RoomCommand::Negotiate { peer, media: Box::new(client.plan(pairs)) });
         for (mline, kind) in [(0, MediaKind::Audio), (1, MediaKind::Video)] {
             client.publish(self.now, kind);
-            self.command(RoomCommand::Publish { peer, mline, track: track(client.index, kind) });
+            self.command(RoomCommand::Publish { peer, mline, track: track(client.index, kind), voice: kind == MediaKind::Audio });
         }
         self.clients.push(client);
     }
@@ -115,7 +115,7 @@ impl World {
         }
         for (mline, kind) in [(0, MediaKind::Audio), (1, MediaKind::Video)] {
             client.publish(self.now, kind);
-            self.command_in(worker, self.room, RoomCommand::Publish { peer, mline, track: track(index, kind) });
+            self.command_in(worker, self.room, RoomCommand::Publish { peer, mline, track: track(index, kind), voice: kind == MediaKind::Audio });
         }
         self.clients.push(client);
         for other in (0..self.engines.len()).filter(|w| *w != worker) {

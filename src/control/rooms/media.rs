@@ -53,6 +53,7 @@ impl Room {
             member.tracks.clear();
             member.unwanted.clear();
             member.views.clear();
+            member.pins.clear();
             member.quality.clear();
             member.slots = Slots::default();
         }

@@ -32,6 +32,8 @@ pub struct Member {
     pub unwanted: BTreeSet<TrackId>,
     /// How it shows others' tracks, where it has said so.
     pub views: BTreeMap<TrackId, View>,
+    /// Others' tracks that it has pinned: they are shown whoever speaks.
+    pub pins: BTreeSet<TrackId>,
     /// What it is sent.
     pub quality: Vec<TrackQuality>,
     pub slots: Slots,

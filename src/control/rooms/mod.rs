@@ -5,6 +5,7 @@
 
 pub mod actor;
 mod chat;
+mod choice;
 mod command;
 pub mod directory;
 mod media;

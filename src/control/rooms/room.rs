@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::chat::ChatLog;
+use super::choice::Choice;
 use super::command::{Command, Effect, MemberRequest, SocketId};
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
@@ -32,6 +33,10 @@ pub struct Rules {
     pub mlines: usize,
     /// Connections on the home worker from which on others go elsewhere, too.
     pub spread_from: usize,
+    /// Groups that a member is shown at most.
+    pub last_n: usize,
+    /// Voices that are forwarded at a time.
+    pub voices: u8,
 }
 
 /// Where a room's media is.
@@ -67,6 +72,7 @@ pub struct Room {
     empty_since: Option<Time>,
     next_seat: u32,
     pub(super) listeners: Listeners,
+    pub(super) choice: Choice,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -94,6 +100,7 @@ impl Room {
             empty_since: Some(now),
             next_seat: 0,
             listeners: Listeners::default(),
+            choice: Choice::default(),
             effects: Vec::new(),
         }
     }
@@ -123,6 +130,7 @@ impl Room {
             Command::ShutDown => self.shut_down(),
         }
         self.settle_listener();
+        self.settle_voices();
         self.note_emptiness(now);
         std::mem::take(&mut self.effects)
     }
@@ -216,6 +224,7 @@ impl Room {
     pub(super) fn remove(&mut self, seat: Seat, reason: LeaveReason) {
         let Some(member) = self.members.remove(&seat) else { return };
         self.identities.remove(&member.identity);
+        self.choice.forget(seat);
         if let Some(socket) = member.socket() {
             self.sockets.remove(&socket);
         }
@@ -245,6 +254,7 @@ impl Room {
         for member in self.members.values_mut() {
             member.unwanted.remove(&track);
             member.views.remove(&track);
+            member.pins.remove(&track);
         }
     }
 
@@ -259,6 +269,7 @@ impl Room {
             self.speakers = speakers;
             let members = self.speaker_ids();
             self.tell(|_| true, Event::Speakers { members });
+            self.follow_speakers();
         }
     }
 
@@ -271,8 +282,14 @@ impl Room {
     pub(super) fn fill_after(&mut self, changed: Seat) {
         let groups = self.groups();
         let concerned: Vec<Seat> = self.members.iter().filter(|(s, m)| self.concerns(changed, &groups, **s, m)).map(|(s, _)| *s).collect();
-        for seat in concerned {
-            self.fill(seat, &groups);
+        self.fill_each(concerned, &groups);
+    }
+
+    /// Fills these members' slots.
+    pub(super) fn fill_each(&mut self, seats: Vec<Seat>, groups: &[Shown]) {
+        let order = if groups.len() > self.most_shown() { self.choice.order(groups) } else { Vec::new() };
+        for seat in seats {
+            self.fill(seat, groups, &order);
         }
     }
 
@@ -280,9 +297,7 @@ impl Room {
     #[cfg(test)]
     pub(super) fn fill_everybody(&mut self) -> Vec<Effect> {
         let groups = self.groups();
-        for seat in self.members.keys().copied().collect::<Vec<_>>() {
-            self.fill(seat, &groups);
-        }
+        self.fill_each(self.members.keys().copied().collect(), &groups);
         std::mem::take(&mut self.effects)
     }
 
@@ -295,7 +310,7 @@ impl Room {
             return self.members.get(&changed).is_some_and(|m| http.pins(&m.identity));
         }
         let publishes = groups.iter().rev().any(|g| g.group.seat == changed);
-        let may_ask = groups.len() > member.asked && member.asked < self.most_pairs();
+        let may_ask = groups.len() > member.asked && member.asked < self.most_shown();
         let has_place = member.connection.as_ref().is_some_and(|c| member.slots.has_place(c.pairs.len()));
         publishes && (may_ask || has_place)
     }
@@ -303,11 +318,11 @@ impl Room {
     /// Fills one member's slots with what it wants.
     pub(super) fn fill_one(&mut self, seat: Seat) {
         let groups = self.groups();
-        self.fill(seat, &groups);
+        self.fill_each(vec![seat], &groups);
     }
 
     /// All that is published, in the order of its members' coming.
-    fn groups(&self) -> Vec<Shown> {
+    pub(super) fn groups(&self) -> Vec<Shown> {
         let mut groups: Vec<Shown> = Vec::new();
         for (seat, member) in &self.members {
             for screen in [false, true] {
@@ -321,10 +336,11 @@ impl Room {
         groups
     }
 
-    fn fill(&mut self, seat: Seat, groups: &[Shown]) {
-        let pinned = self.pinned(seat, groups);
+    fn fill(&mut self, seat: Seat, groups: &[Shown], order: &[usize]) {
+        let (pinned, most) = (self.pinned(seat, groups), self.most_shown());
         let Some(member) = self.members.get_mut(&seat) else { return };
         let wanted = if pinned.is_some() { Vec::new() } else { wanted(seat, member, groups) };
+        let wanted = self.choice.choose(member, wanted, groups, order, most);
         let Some(Connection { peer, worker, pairs, .. }) = &member.connection else {
             // Without a connection there is nothing to fill; the first offer should have enough pairs.
             return self.ask(seat, wanted.len());
@@ -332,7 +348,12 @@ impl Room {
         let before = member.slots.clone();
         let (changes, unplaced) = match pinned {
             Some(pinned) => (member.slots.pin(&pinned, pairs), 0),
-            None => member.slots.fill(&wanted, pairs),
+            // Of more than there are pairs the first are shown at once, and there will be pairs for all.
+            None => {
+                let shown = self.choice.choose(member, wanted.clone(), groups, order, pairs.len());
+                let (changes, unplaced) = member.slots.fill(&shown, pairs);
+                (changes, unplaced.saturating_add(wanted.len().saturating_sub(shown.len())))
+            }
         };
         let (peer, worker, pairs) = (*peer, *worker, pairs.clone());
         for change in changes {
@@ -356,7 +377,7 @@ impl Room {
     /// Asks a member for more pairs when it has been asked for fewer than `groups`; grown in steps, so that a room
     /// that fills does not make everybody negotiate each time.
     fn ask(&mut self, seat: Seat, groups: usize) {
-        let most = self.most_pairs();
+        let most = self.most_pairs().min(self.most_shown().saturating_add(2));
         let Some(member) = self.members.get_mut(&seat) else { return };
         let enough = groups.saturating_add(1).next_multiple_of(4).min(most);
         if groups > member.asked && enough > member.asked {
@@ -366,13 +387,13 @@ impl Room {
     }
 
     /// How many pairs fit beside the four m-lines that a member may send on.
-    fn most_pairs(&self) -> usize {
+    pub(super) fn most_pairs(&self) -> usize {
         self.rules.mlines.saturating_sub(Source::ALL.len()) / 2
     }
 
     /// How many pairs a newcomer's first offer should have: a few more than there are groups.
     pub(super) fn first_pairs(&self) -> usize {
-        self.groups().len().saturating_add(2).next_multiple_of(2).max(4).min(self.most_pairs().max(1))
+        self.groups().len().min(self.most_shown()).saturating_add(2).next_multiple_of(2).max(4).min(self.most_pairs().max(1))
     }
 
     /// Who is in a member's slots, for the protocol.

@@ -61,6 +61,7 @@ impl Room {
     pub(super) fn leave_worker(&mut self, worker: WorkerId) {
         if !self.on_workers().contains(&worker) {
             self.listeners.0.remove(&worker);
+            self.choice.forget_worker(worker);
         }
     }
 
@@ -82,6 +83,7 @@ impl Room {
         let mut workers = self.on_workers();
         workers.insert(self.ground.worker);
         self.listeners.0.clear();
+        workers.iter().for_each(|worker| self.choice.forget_worker(*worker));
         workers.into_iter().for_each(|worker| self.worker(worker, RoomCommand::Close));
     }
 

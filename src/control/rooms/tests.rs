@@ -1,6 +1,7 @@
 //! Rooms without sockets and without a worker: what members are told and what the worker is told.
 
 mod chat;
+mod choice;
 mod coming_and_going;
 mod media;
 mod model;

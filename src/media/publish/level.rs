@@ -53,6 +53,11 @@ impl SpeechLevel {
         (self.speaking && now.micros_since(self.heard) < STALE).then_some((self.smooth_x16 / 16) as u8)
     }
 
+    /// Whether it is loud now, be it a word or a click: the smoothed level in −dBov if so.
+    pub fn loud(&self, now: Time) -> Option<u8> {
+        (self.smooth_x16 < SPEECH * 16 && now.micros_since(self.heard) < STALE).then_some((self.smooth_x16 / 16) as u8)
+    }
+
     /// Whether packets have said a level lately: only then may who speaks change.
     pub fn is_heard(&self, now: Time) -> bool {
         now.micros_since(self.heard) < STALE

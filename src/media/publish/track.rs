@@ -22,6 +22,10 @@ pub struct Track {
     pub kind: MediaKind,
     /// A moderator has stopped it.
     pub muted: bool,
+    /// It is a voice, and at present not one of those that are forwarded.
+    pub unheard: bool,
+    /// It is a voice: only the loudest are forwarded when there are many.
+    pub voice: bool,
     /// Whether a packet has come.
     pub started: bool,
     /// Its encodings by their number: 1 to [`crate::contract::MOST_ENCODINGS`].
@@ -78,6 +82,8 @@ impl Track {
             mline,
             kind,
             muted: false,
+            unheard: false,
+            voice: false,
             started: false,
             encodings: (0..encodings).map(|_| Encoding::new(kind)).collect(),
             subscribers: BitSet::default(),
@@ -117,6 +123,11 @@ impl Track {
     pub fn next_ask(&self) -> Option<Time> {
         let may_ask = |e: &&Encoding| self.import.is_some() || e.ssrc.is_some() && !self.muted;
         self.encodings.iter().filter(may_ask).filter_map(|e| e.keys.next_ask()).min()
+    }
+
+    /// Whether anything of it has come.
+    pub fn has_begun(&self) -> bool {
+        self.encodings.iter().any(|e| e.last_packet != Time::ZERO)
     }
 
     /// A bit for each encoding that anybody here or elsewhere gets or is to get.

@@ -112,6 +112,11 @@ impl SequenceMap {
         self.epochs.capacity().saturating_mul(size_of::<Epoch>())
     }
 
+    /// The highest input that was mapped since the last switch.
+    pub const fn highest_in(&self) -> Option<u64> {
+        self.highest_in
+    }
+
     /// The highest number given out so far.
     pub const fn highest_out(&self) -> Option<u64> {
         self.highest_out

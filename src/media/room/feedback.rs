@@ -1,12 +1,16 @@
 //! What a peer reports: RTCP in. As a publisher it sends sender reports, as a subscriber NACK, PLI and receiver reports.
 
+use std::time::Duration;
+
 use slab::Slab;
 
 use super::Room;
 use crate::base::{Ntp, Time};
 use crate::contract::{Counter, Counters, MediaKind};
 use crate::media::engine::Shared;
-use crate::media::packet::rtcp::{self, ReportBlock, Rtcp};
+use crate::media::pace::Link;
+use crate::media::pace::sent::Kind;
+use crate::media::packet::rtcp::{self, ReportBlock, Rtcp, XrBlock, XrBlocks};
 use crate::media::peer::Peer;
 use crate::media::publish::receive::srtp_drop;
 use crate::media::publish::stream::StreamKind;
@@ -15,6 +19,8 @@ use crate::media::route::leg::{Moment, Source};
 
 /// Packets that one RTCP compound may make us send again: 1,500 bytes of NACK could ask for 6,000.
 const MOST_RETRANSMISSIONS: usize = 128;
+/// What a subscriber gets is worked out so often at most, while its link says nothing alarming.
+const SELECT_EVERY: Duration = Duration::from_millis(100);
 /// A publisher whose NTP clock jumps by more than this has set it: its offset is taken anew.
 const CLOCK_JUMP_MICROS: i64 = 1_000_000;
 
@@ -49,13 +55,42 @@ impl Room {
             Rtcp::FullIntraRequest { entries, .. } => {
                 entries.into_iter().for_each(|(media, _)| self.picture_lost(index, media, &mut shared.counters))
             }
-            Rtcp::TransportFeedback { .. }
-            | Rtcp::Remb { .. }
-            | Rtcp::SourceDescription
-            | Rtcp::Bye { .. }
-            | Rtcp::ExtendedReport { .. }
-            | Rtcp::Other { .. } => {}
+            Rtcp::TransportFeedback { fci, .. } => self.link_reports(now, index, |link| link.feedback(now, fci)),
+            Rtcp::Remb { bitrate, .. } => self.link_reports(now, index, |link| {
+                link.remb(now, bitrate);
+                true
+            }),
+            Rtcp::ExtendedReport { ssrc, blocks } => self.asked_for_round_trip(now, index, ssrc, blocks),
+            Rtcp::SourceDescription | Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
         }
+    }
+
+    /// A pure receiver sends no sender reports, and learns its round trip from when we say that its own word came (RFC 3611 section
+    /// 4.4 and 4.5): with the next report.
+    fn asked_for_round_trip(&mut self, now: Time, index: usize, ssrc: u32, blocks: XrBlocks<'_>) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        for block in blocks {
+            if let XrBlock::ReceiverReferenceTime(ntp) = block {
+                peer.reference_time = Some((ssrc, ntp, now));
+            }
+        }
+    }
+
+    /// A subscriber says what it receives: what it is to get follows from that, though not from every single word.
+    fn link_reports(&mut self, now: Time, index: usize, report: impl FnOnce(&mut Link) -> bool) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(link) = peer.link.as_deref_mut() else { return };
+        if !report(link) {
+            return;
+        }
+        let (estimate, before) = (link.estimate().as_bps(), peer.selected_for.as_bps());
+        // The same again would come out the same: layers are looked at each second in any case.
+        if estimate.abs_diff(before) * 50 > before {
+            let due = if link.is_overusing() { now } else { peer.selected_at + SELECT_EVERY };
+            peer.select_due = peer.select_due.min(due);
+        }
+        peer.link_due = Some(now);
+        self.peer_due(index);
     }
 
     /// A sender report: the publisher's line of NTP against RTP.
@@ -91,7 +126,11 @@ impl Room {
         for block in blocks {
             let Some(leg) = peer.leg_by_ssrc(block.ssrc) else { continue };
             peer.legs[leg].acknowledge();
-            peer.rtt = round_trip_micros(middle, &block).or(peer.rtt);
+            let round_trip = round_trip_micros(middle, &block);
+            peer.rtt = round_trip.or(peer.rtt);
+            if let Some(link) = &mut peer.link {
+                link.receiver_report(now, block.fraction_lost, round_trip.map(|micros| Duration::from_micros(micros.into())));
+            }
         }
     }
 
@@ -133,7 +172,8 @@ fn send_one_again(now: Time, peer: &mut Peer, leg: usize, sequence: u16, tracks:
     let number = leg.selection().present()?.encoding;
     let encoding = track.encoding(number)?;
     let packet = encoding.cache.get(leg.source_of(sequence)?)?;
-    leg.retransmit(&Moment::new(now, shared.wall(now)), &Source { track, number, encoding, packet }, way, &mut shared.replies)?;
+    let source = Source { track, number, encoding, packet };
+    leg.retransmit(&Moment::new(now, shared.wall(now)), &source, Kind::Repair, way, &mut shared.replies)?;
     shared.counters.add(Counter::RtpRetransmitted);
     Some(())
 }

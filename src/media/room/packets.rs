@@ -1,6 +1,6 @@
 //! Each datagram: from the wire to its track's cache.
 
-use super::timers::SPEAKERS_EVERY;
+use super::voices::SPEAKERS_EVERY;
 use super::{Room, send_dtls};
 use crate::base::Time;
 use crate::contract::{Counter, DisconnectReason, Event, Extension, MediaKind};
@@ -186,6 +186,13 @@ impl Room {
             if self.speakers_due == Time::NEVER {
                 self.speakers_due = now + SPEAKERS_EVERY;
             }
+        }
+        if track.unheard {
+            if track.level.loud(now).is_some() {
+                // Nobody shall miss the beginning of a word.
+                self.speakers_due = now;
+            }
+            return Err(Counter::DropUnheard);
         }
         let payload = packet.get(received.header.header_len..).ok_or(Counter::DropMalformed)?;
         let meta = encoding.read(now, received, (codec_index, codec), packet, payload);

@@ -24,9 +24,25 @@ const VOICES_STALE: Duration = Duration::from_millis(700);
 /// Voices that another worker hears.
 #[derive(Debug)]
 pub(super) struct Elsewhere {
-    worker: WorkerId,
-    at: Time,
-    voices: Voices,
+    pub worker: WorkerId,
+    /// When it said so.
+    pub at: Time,
+    /// Those that speak.
+    pub speaking: Voices,
+    /// Those that are loud, be it with a word or not.
+    pub loud: Voices,
+}
+
+impl Elsewhere {
+    /// Whether it is too old to count.
+    pub fn is_stale(&self, now: Time) -> bool {
+        now.since(self.at) >= VOICES_STALE
+    }
+
+    /// Whether nothing is heard there.
+    pub const fn is_silent(&self) -> bool {
+        self.speaking.is_empty() && self.loud.is_empty()
+    }
 }
 
 impl Room {
@@ -273,30 +289,5 @@ impl Room {
         if let Some(encoding) = track.encoding_mut(encoding) {
             encoding.clock = line;
         }
-    }
-
-    /// What another worker hears; it counts when this one listens for all.
-    pub fn handle_voices(&mut self, now: Time, from: WorkerId, voices: Voices) {
-        match self.elsewhere.iter_mut().find(|e| e.worker == from) {
-            Some(heard) => (heard.at, heard.voices) = (now, voices),
-            None => self.elsewhere.push(Elsewhere { worker: from, at: now, voices }),
-        }
-        self.speakers_due = self.speakers_due.min(now);
-    }
-
-    /// The worker that hears all voices.
-    pub(super) fn listen(&mut self, now: Time, worker: WorkerId, own: WorkerId) {
-        let listens = worker == own;
-        self.listener = (!listens).then_some(worker);
-        // Whoever said who speaks before may have said something else.
-        self.untold = listens;
-        self.speakers_due = self.speakers_due.min(now);
-    }
-
-    /// Adds what other workers hear now; whether any of them may be heard yet.
-    pub(super) fn add_voices(elsewhere: &mut Vec<Elsewhere>, now: Time, speaking: &mut Vec<(TrackId, u8)>) -> bool {
-        elsewhere.retain(|e| now.since(e.at) < VOICES_STALE);
-        speaking.extend(elsewhere.iter().flat_map(|e| e.voices.iter()));
-        elsewhere.iter().any(|e| !e.voices.is_empty())
     }
 }

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::Room;
-use crate::base::Time;
+use crate::base::{Bitrate, Time};
 use crate::contract::{Event, Limit, MediaKind, Quality};
 use crate::media::engine::Shared;
+use crate::media::packet::layers::Layer;
+use crate::media::peer::UNLIMITED;
 use crate::media::publish::key_frame::KeyFrames;
 use crate::media::publish::track::Track;
+use crate::media::route::leg::Leg;
 use crate::media::select::ladder::height;
 use crate::media::select::{Aim, Choice, Claim, Form, Ladder, Rung, allocate, ladder};
 
@@ -18,6 +21,9 @@ const DEMAND_OFF_AFTER: Duration = Duration::from_secs(3);
 /// Between two improvements of what a subscriber gets, at least. Less flickers, more keeps a poor picture for longer.
 const RAISE_EVERY: Duration = Duration::from_millis(500);
 
+/// The share of an estimate that is kept free for repairs, at most.
+const MOST_REPAIRS: f64 = 0.3;
+
 /// Space for working out one subscriber's share, used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -26,6 +32,13 @@ pub(super) struct Scratch {
     claims: Vec<Claim>,
     /// Of each claim, by where its forms begin: the leg, its track, and what is left out.
     legs: Vec<(usize, usize, Ladder)>,
+}
+
+impl Scratch {
+    /// What the best form of a claim takes, in bit/s.
+    fn most(&self, claim: &Claim) -> u64 {
+        claim.count.checked_sub(1).and_then(|last| self.forms.get(claim.first + last)).map_or(0, |form| form.rate.as_bps())
+    }
 }
 
 impl Room {
@@ -41,8 +54,8 @@ impl Room {
     pub(super) fn select(&mut self, now: Time, subscriber: usize, shared: &mut Shared) {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.claim(now, subscriber, &mut scratch);
+        let (budget, around) = self.budget(subscriber);
         let Some(peer) = self.peers.get_mut(subscriber) else { return };
-        let budget = peer.budget();
         let fresh = peer.legs.iter().any(|leg| leg.source().is_some() && leg.selection().aimed() == Aim::default());
         let may_raise = fresh || now >= peer.raise_at;
         let outcome = allocate(&mut scratch.claims, &scratch.forms, budget, may_raise);
@@ -63,11 +76,31 @@ impl Room {
                 next = next.min(now + LOOK_EVERY);
             }
         }
+        let most = scratch.claims.iter().map(|claim| scratch.most(claim)).sum::<u64>();
         self.scratch = scratch;
         self.tell_quality(subscriber, shared);
-        if let Some(peer) = self.peers.get_mut(subscriber) {
-            peer.select_due = next;
+        let Some(peer) = self.peers.get_mut(subscriber) else { return };
+        (peer.selected_at, peer.select_due) = (now, next);
+        if let Some(link) = &mut peer.link {
+            peer.selected_for = link.estimate();
+            // With room to spare: a link that carries just what is wanted is not worth finding out.
+            link.want(now, Bitrate::bps((most + around) * 11 / 10));
+            peer.link_due = Some(now);
         }
+    }
+
+    /// What a subscriber's pictures may take in all, and what goes to it beside them, in bit/s.
+    fn budget(&self, subscriber: usize) -> (Bitrate, u64) {
+        let Some((peer, link)) = self.peers.get(subscriber).and_then(|peer| Some((peer, peer.link.as_deref()?))) else { return (UNLIMITED, 0) };
+        let sound = |leg: &Leg| {
+            let track = self.tracks.get(leg.source()?)?;
+            (track.kind == MediaKind::Audio).then(|| track.encodings.first().map_or(0, |e| e.rates.of(Layer::TOP).as_bps()))
+        };
+        let around = peer.legs.iter().filter_map(sound).sum::<u64>();
+        // What is lost is sent once more.
+        let repairs = (link.loss().min(MOST_REPAIRS) * 1_000.0) as u64;
+        let estimate = link.estimate().as_bps();
+        (Bitrate::bps((estimate - estimate * repairs / 1_000).saturating_sub(around)), around)
     }
 
     /// Lists what a subscriber's pictures can be.

@@ -13,7 +13,7 @@ use crate::media::peer::Peer;
 use crate::media::publish::key_frame::KeyFrames;
 use crate::media::publish::stream::StreamKind;
 use crate::media::route::leg::Leg;
-use crate::media::route::relay::{MOST_VOICES, Note, Voices};
+use crate::media::route::relay::Note;
 
 /// Sender and receiver reports go out so often (RFC 3550 section 6.2 allows less with feedback profiles).
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -22,8 +22,6 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const REPORT_PHASES: u64 = 100;
 /// Nothing is worth a turn sooner than this after the last one.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);
-/// Who speaks is looked at so often. Less flickers, more lags behind the voice.
-pub(super) const SPEAKERS_EVERY: Duration = Duration::from_millis(200);
 /// Bytes of an RTCP compound before it is sealed: fits the smallest path.
 const COMPOUND: usize = 1_150;
 /// Bytes of a sender report with its CNAME.
@@ -32,8 +30,6 @@ const SENDER_REPORT: usize = 28 + 20;
 const REMB: Bitrate = Bitrate::kbps(5_000);
 /// A missing packet is asked for again after this while no round trip has been measured.
 const RETRY_UNKNOWN: Duration = Duration::from_millis(80);
-/// While so many events wait for control, nobody is told who speaks.
-const MOST_WAITING_EVENTS: usize = 1_024;
 
 /// When a peer that comes now reports for the first time: at its own phase of the second, the same for good.
 pub(super) fn first_report(now: Time, id: PeerId) -> Time {
@@ -71,9 +67,17 @@ impl Room {
             // Its tracks may have begun meanwhile: looked at together with the reports, which wake it anyway.
             peer.wish_due = now;
         }
+        if let Some(peer) = self.peers.get_mut(index)
+            && peer.report_due <= now
+            && peer.link.is_some()
+        {
+            // What pictures take changes without anybody saying so.
+            peer.select_due = now;
+        }
         if self.peers.get(index).is_some_and(|peer| peer.select_due <= now) {
             self.select(now, index, shared);
         }
+        self.pace(now, index, shared);
         self.ask_for_key_frames(now, index);
         let Some(peer) = self.peers.get_mut(index) else { return };
         nack(now, peer, shared);
@@ -175,6 +179,10 @@ impl Room {
                 compound.receiver_report(own, &blocks[..count]) && compound.cname(own, CNAME) && (!remb || compound.remb(own, REMB, &ssrcs[..count]))
             });
         }
+        if let Some((ssrc, ntp, at)) = self.peers.get_mut(index).and_then(|peer| peer.reference_time.take()) {
+            let delay = (now.micros_since(at) * 65_536 / 1_000_000) as u32;
+            send_rtcp(&mut self.peers[index], shared, |own, compound| compound.extended_report_dlrr(own, &[(ssrc, ntp.middle(), delay)]));
+        }
         self.sender_reports(now, wall, index, shared);
     }
 
@@ -198,48 +206,6 @@ impl Room {
         if len > 0 {
             seal_and_reply(peer, shared, &mut buffer, len);
         }
-    }
-
-    /// Tells control when who speaks has changed, while there are voices.
-    fn speak(&mut self, now: Time, shared: &mut Shared) {
-        if self.speakers_due > now {
-            return;
-        }
-        let mut speaking = std::mem::take(&mut self.louder);
-        speaking.clear();
-        let mut from = 0;
-        while let Some(index) = self.heard.next_from(from) {
-            let track = self.tracks.get(index).filter(|t| t.level.is_heard(now));
-            if track.is_none() {
-                self.heard.remove(index);
-            }
-            speaking.extend(track.and_then(|t| Some((t.id, t.level.speaking(now)?))));
-            from = index + 1;
-        }
-        let others_speak = self.listener.is_none() && Self::add_voices(&mut self.elsewhere, now, &mut speaking);
-        speaking.sort_unstable_by_key(|(id, level)| (*level, *id));
-        speaking.truncate(MOST_VOICES);
-        let mut kept_back = false;
-        if let Some(listener) = self.listener {
-            // Levels are for the listener to compare, so they are said again and again; silence is said once.
-            if !speaking.is_empty() || !self.speakers.is_empty() {
-                self.speakers.clone_from(&speaking);
-                shared.say(listener, Note::Voices { room: self.id, voices: Voices::new(&speaking) });
-            }
-        } else {
-            // Levels, and so the order, move all the time: only who speaks is news.
-            let same = speaking.len() == self.speakers.len() && speaking.iter().all(|(id, _)| self.speakers.iter().any(|(known, _)| known == id));
-            // Control that does not listen is told when it does: the list of speakers is kept back, never queued without end.
-            kept_back = (!same || self.untold) && shared.events.len() >= MOST_WAITING_EVENTS;
-            if (!same || self.untold) && !kept_back {
-                self.untold = false;
-                self.speakers.clone_from(&speaking);
-                shared.events.push_back(Event::Speakers { room: self.id, speaking: speaking.clone() });
-            }
-        }
-        self.louder = speaking;
-        let again = kept_back || others_speak || !self.heard.is_empty();
-        self.speakers_due = if again { now + SPEAKERS_EVERY } else { Time::NEVER };
     }
 }
 

@@ -59,6 +59,10 @@ pub struct Tick {
     next: usize,
     /// When anything was given out last.
     given_out: Time,
+    /// Whose pictures have waited, and may be sent now.
+    due: BitSet,
+    /// For whom something waits since anything was given out.
+    waiting: BitSet,
 }
 
 impl Tick {
@@ -72,7 +76,19 @@ impl Tick {
 
     /// Whether everything has been given out.
     pub fn is_done(&self) -> bool {
-        self.items.is_empty()
+        self.items.is_empty() && self.due.is_empty()
+    }
+
+    /// What has waited for a peer may be sent now.
+    pub fn resume(&mut self, peer: usize) {
+        self.due.insert(peer);
+    }
+
+    /// Takes out a peer for whom something waits.
+    pub fn next_waiting(&mut self) -> Option<usize> {
+        let peer = self.waiting.first()?;
+        self.waiting.remove(peer);
+        Some(peer)
     }
 
     /// A peer is gone: its index must not be served.
@@ -83,6 +99,8 @@ impl Tick {
         }
         self.unserved.remove(peer);
         self.ready.remove(peer);
+        self.due.remove(peer);
+        self.waiting.remove(peer);
     }
 
     /// A track is gone: its index may soon be another's. Its items stay in their places, and nothing is found for them.
@@ -94,6 +112,15 @@ impl Tick {
     pub fn give_out(&mut self, moment: &Moment, peers: &mut Slab<Peer>, tracks: &Slab<Track>, out: &mut Outgoing, counters: &mut Counters) {
         let cold = moment.now().since(self.given_out) > COLD_AFTER;
         self.given_out = moment.now();
+        while let Some(subscriber) = self.due.first() {
+            if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink)
+                && !send_waiting(moment, &mut way, tracks, out, counters)
+            {
+                return;
+            }
+            self.waiting.insert(subscriber);
+            self.due.remove(subscriber);
+        }
         while self.from < self.items.len() {
             if self.until == self.from {
                 self.until = self.items.len().min(self.from + WINDOW);
@@ -113,8 +140,10 @@ impl Tick {
                         if !out.has_room() {
                             return;
                         }
-                        if let Some(Some(found)) = window.get(self.next) {
-                            forward(moment, &mut way, found, out, counters);
+                        if let Some(Some(found)) = window.get(self.next)
+                            && !serve(moment, &mut way, found, out, counters)
+                        {
+                            self.waiting.insert(subscriber);
                         }
                         self.next += 1;
                     }
@@ -165,8 +194,55 @@ impl TickItem {
     }
 }
 
+impl Found<'_> {
+    const fn item(&self) -> TickItem {
+        match self {
+            Found::Packet(item, _) | Found::Skipped(item) => *item,
+        }
+    }
+
+    /// Bytes of it in the cache.
+    const fn len(&self) -> usize {
+        match self {
+            Found::Packet(_, source) => source.packet.header.len() + source.packet.payload.len(),
+            Found::Skipped(_) => 0,
+        }
+    }
+}
+
+/// Sends something, or lets it wait; false when it waits.
+fn serve(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &mut Outgoing, counters: &mut Counters) -> bool {
+    let Some((leg, _)) = downlink.leg_of(found.item().track) else { return true };
+    if !leg.is_paced() || downlink.queue.is_empty() && downlink.may_send(moment.now()) {
+        forward(moment, downlink, found, out, counters);
+        return true;
+    }
+    counters.add(Counter::Paced);
+    if !downlink.queue.push(moment.now(), found.item(), found.len()) {
+        counters.add(Counter::DropPaced);
+        downlink.give_up();
+    }
+    downlink.tell_waiting(moment.now());
+    false
+}
+
+/// Sends what waits for a subscriber as far as it may be sent now; false when the arena is full.
+fn send_waiting(moment: &Moment, downlink: &mut Downlink<'_>, tracks: &Slab<Track>, out: &mut Outgoing, counters: &mut Counters) -> bool {
+    while let Some(item) = downlink.queue.first().filter(|_| downlink.may_send(moment.now())) {
+        if !out.has_room() {
+            return false;
+        }
+        if let Some(found) = item.find(tracks) {
+            forward(moment, downlink, &found, out, counters);
+        }
+        downlink.queue.pop();
+    }
+    downlink.tell_waiting(moment.now());
+    true
+}
+
 fn forward(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &mut Outgoing, counters: &mut Counters) {
-    let (Found::Packet(item, _) | Found::Skipped(item)) = found;
+    let item = found.item();
     let Some((leg, way)) = downlink.leg_of(item.track) else { return };
     let Found::Packet(_, source) = found else {
         return leg.skip(item.encoding, item.generation, item.sequence);

@@ -5,48 +5,31 @@
 
 use std::time::Duration;
 
+use super::outlet::{Form, Outlet, outlet_for};
 use crate::base::random::Random;
 use crate::base::seq::timestamp_after;
 use crate::base::{Ntp, Time};
-use crate::contract::{Codec, CodecPlan, Counter, Extension, ExtensionMap, Limit, MediaKind, ReceivePlan, SendPlan, View};
+use crate::contract::{CodecPlan, Counter, Extension, ExtensionMap, Limit, MediaKind, ReceivePlan, SendPlan, View};
 use crate::media::outgoing::Outgoing;
+use crate::media::pace::Link;
+use crate::media::pace::sent::Kind;
 use crate::media::packet::rtcp::SenderInfo;
 use crate::media::packet::{ext, opus, red};
 use crate::media::publish::cache::CachedPacket;
 use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;
-use crate::media::rewrite::{Continuity, Dependency, HeaderRewrite, OutFields, PictureMap, SequenceMap, TimestampMap, WallMap};
+use crate::media::rewrite::{Continuity, Dependency, HeaderRewrite, OutFields, PictureMap, Redundancy, SequenceMap, TimestampMap, WallMap};
 use crate::media::select::{Aim, Step, Switch};
 use crate::media::transport::{Path, SrtpSender};
 
 /// Codecs of one publisher's m-line that a leg tells apart.
 pub const MOST_CODECS: usize = 16;
+/// The padding bit in a header's first byte.
+pub(super) const PADDING: u8 = 0x20;
+/// Bytes of the longest RED payload that is made: with all headers it fits a datagram.
+const MOST_RED: usize = 1_200;
 /// A publisher that has sent no sender report for so long is put on a line of arrival times.
 const LINE_OF_ARRIVAL_AFTER: Duration = Duration::from_secs(6);
-/// Bytes of an RTX packet's payload before the original one: the original sequence number (RFC 4588 section 4).
-const OSN: usize = 2;
-
-/// How packets of one of the publisher's codecs go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Outlet {
-    payload_type: u8,
-    rtx: Option<u8>,
-    form: Form,
-}
-
-/// What has to be done to the payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    AsIs,
-    /// Its descriptor has numbers that go on from source to source: VP8, VP9.
-    Numbered,
-    /// RED whose blocks have another payload type at this subscriber.
-    RedBlocks {
-        primary: u8,
-    },
-    /// RED for a subscriber without RED: only the primary block goes out.
-    RedPrimary,
-}
 
 /// One subscription. The fields are in the order in which forwarding needs them, by how often they are touched.
 #[derive(Debug)]
@@ -54,28 +37,32 @@ enum Form {
 pub struct Leg {
     // touched by every packet
     source: Option<usize>,
-    ssrc: u32,
-    switch: Switch,
-    counts_transport: bool,
+    pub(super) ssrc: u32,
+    pub(super) switch: Switch,
+    pub(super) counts_transport: bool,
     /// What [`repeats_exactly`] says of the plan.
-    repeats_exactly: bool,
-    acknowledged: bool,
+    pub(super) repeats_exactly: bool,
+    pub(super) acknowledged: bool,
     timestamp: TimestampMap,
     picture: PictureMap,
     /// Frame numbers of dependency descriptors.
     frames: Continuity,
-    last_timestamp: u32,
+    pub(super) last_timestamp: u32,
     last_source_timestamp: u32,
     frame: u32,
     packets: u32,
     octets: u32,
-    header: HeaderRewrite,
-    outlets: [Option<Outlet>; MOST_CODECS],
-    sequence: SequenceMap,
+    pub(super) header: HeaderRewrite,
+    pub(super) outlets: [Option<Outlet>; MOST_CODECS],
+    pub(super) sequence: SequenceMap,
     // touched by retransmission
-    rtx_next: u64,
+    pub(super) rtx_next: u64,
+    /// The source's number of the packet that filled a probe last.
+    pub(super) repeated: u64,
     /// Numbers before this went out with another header and are not sent again.
-    repeats_from: u64,
+    pub(super) repeats_from: u64,
+    /// What the last packets of sound had, for a subscriber that is to hear them twice.
+    redundancy: Redundancy,
     // touched by reports
     wall: WallMap,
     pointed_at: Time,
@@ -84,14 +71,14 @@ pub struct Leg {
     /// Why its picture is not better.
     limit: Option<Limit>,
     // touched by negotiation
-    plan: SendPlan,
+    pub(super) plan: SendPlan,
 }
 
 /// What every forward of a tick is told of the time.
 pub struct Moment {
-    now: Time,
+    pub(super) now: Time,
     wall: Ntp,
-    abs_send_time: u32,
+    pub(super) abs_send_time: u32,
 }
 
 impl Moment {
@@ -114,6 +101,20 @@ pub struct Way<'a> {
     pub path: Path,
     /// The subscriber's next transport-wide sequence number.
     pub transport_cc: &'a mut u16,
+    /// Congestion control towards it.
+    pub link: Option<&'a mut Link>,
+}
+
+impl Way<'_> {
+    /// A datagram leaves; `number` is its transport-wide one, if it has any.
+    pub(super) fn sent(&mut self, now: Time, number: Option<u16>, bytes: usize, kind: Kind) {
+        let Some(link) = &mut self.link else { return };
+        match number {
+            Some(number) => link.sent(now, number, bytes, kind),
+            None => link.sent_unnumbered(now, bytes),
+        }
+        link.pacer().spend(bytes);
+    }
 }
 
 /// A packet of a track, and where it belongs there.
@@ -151,6 +152,8 @@ impl Leg {
             frame: 0,
             rtx_next: first(random),
             repeats_from: 0,
+            repeated: 0,
+            redundancy: Redundancy::new(1),
             wall: WallMap { base: now, base_ts: random.next_u32(), clock_rate },
             packets: 0,
             octets: 0,
@@ -288,9 +291,11 @@ impl Leg {
         let sequence = self.sequence.map(packet.meta.sequence).ok_or(Counter::DropTooOld)?;
         self.follow_time(packet);
         let slot = out.slot().ok_or(Counter::DropSocketFull)?;
+        let number = self.counts_transport.then_some(*way.transport_cc);
         let header_len = self.write_header(moment, source, outlet.payload_type, self.ssrc, sequence, way, slot).ok_or(Counter::DropMalformed)?;
         let (len, payload_len) = self.seal(packet, outlet.form, way.sender, sequence, header_len, slot).ok_or(Counter::DropMalformed)?;
         out.commit(way.path, len);
+        way.sent(moment.now, number, len, Kind::Media);
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(payload_len as u32);
         Ok(())
@@ -306,59 +311,32 @@ impl Leg {
         }
         let sequence = self.sequence.map(packet.meta.sequence).ok_or(Counter::DropTooOld)?;
         let slot = out.slot().ok_or(Counter::DropSocketFull)?;
+        let number = self.counts_transport.then_some(*way.transport_cc);
         let header_len = self.write_header(moment, source, outlet.payload_type, self.ssrc, sequence, way, slot).ok_or(Counter::DropMalformed)?;
         let (header, padding) = slot.split_at_mut_checked(header_len).ok_or(Counter::DropMalformed)?;
-        // Padding of one byte, which says how many there are (RFC 3550 section 5.1); it ends nothing.
+        // Padding of one byte; it ends nothing.
         let ([first, second, ..], [length, ..]) = (header, padding) else { return Err(Counter::DropMalformed) };
-        (*first, *second, *length) = (*first | 0x20, *second & 0x7f, 1);
+        (*first, *second, *length) = (*first | PADDING, *second & 0x7f, 1);
         let len = way.sender.seal_in_place(slot, header_len, 1, self.ssrc, sequence).ok_or(Counter::DropMalformed)?;
         out.commit(way.path, len);
+        way.sent(moment.now, number, len, Kind::Media);
         self.packets = self.packets.wrapping_add(1);
         Err(Counter::DropLayer)
     }
 
     /// Memory held beside its own size, in bytes.
     pub fn memory(&self) -> usize {
-        self.sequence.memory() + self.picture.memory() + self.plan.codecs.capacity() * size_of::<CodecPlan>()
+        self.sequence.memory() + self.picture.memory() + self.redundancy.memory() + self.plan.codecs.capacity() * size_of::<CodecPlan>()
     }
 
-    /// The source's number of an outgoing sequence number, for a NACK.
-    pub fn source_of(&self, sequence: u16) -> Option<u64> {
-        self.sequence.source_of(sequence)
+    /// Whether its packets wait for their turn: pictures do, sound does not.
+    pub const fn is_paced(&self) -> bool {
+        matches!(self.plan.kind, MediaKind::Video)
     }
 
-    /// Sends a packet again: as RTX where negotiated (RFC 4588), else the very same packet.
-    pub fn retransmit(&mut self, moment: &Moment, source: &Source<'_>, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
-        let packet = &source.packet;
-        // Before the present source has begun, numbers lead to the one before; its packets may be in the cache under the same numbers.
-        if !self.switch.is_on(source.number, packet.meta.generation) || !self.switch.sends(packet.meta.sequence, &packet.meta.layers) {
-            return None;
-        }
-        let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten()?;
-        let sequence = self.sequence.map(packet.meta.sequence)?;
-        let slot = out.slot()?;
-        let len = match (outlet.rtx, self.plan.rtx_ssrc) {
-            (Some(payload_type), Some(ssrc)) => {
-                let index = self.rtx_next;
-                let header_len = self.write_header(moment, source, payload_type, ssrc, index, way, slot)?;
-                slot.get_mut(header_len..header_len + OSN)?.copy_from_slice(&(sequence as u16).to_be_bytes());
-                let payload_len = self.copy_payload(packet, outlet.form, slot.get_mut(header_len + OSN..)?)?;
-                self.rtx_next += 1;
-                way.sender.seal_in_place(slot, header_len, OSN + payload_len, ssrc, index)?
-            }
-            _ if sequence < self.repeats_from || !self.repeats_exactly => return None,
-            _ => {
-                let header_len = self.write_header(moment, source, outlet.payload_type, self.plan.ssrc, sequence, way, slot)?;
-                self.seal(packet, outlet.form, way.sender, sequence, header_len, slot)?.0
-            }
-        };
-        out.commit(way.path, len);
-        Some(())
-    }
-
-    /// Whether any codec here may be asked for again.
-    pub fn takes_nacks(&self) -> bool {
-        self.plan.codecs.iter().any(|c| c.feedback.nack)
+    /// Whether its receiver reports what it receives, transport-wide or as an estimate.
+    pub fn is_reported(&self) -> bool {
+        self.plan.codecs.iter().any(|c| c.feedback.transport_cc && self.counts_transport || c.feedback.remb)
     }
 
     /// What a sender report says: NTP now, the RTP timestamp of that moment, packets and octets sent.
@@ -412,7 +390,7 @@ impl Leg {
         }
     }
 
-    fn write_header(
+    pub(super) fn write_header(
         &mut self, moment: &Moment, source: &Source<'_>, payload_type: u8, ssrc: u32, sequence: u64, way: &mut Way<'_>, out: &mut [u8],
     ) -> Option<usize> {
         let packet = &source.packet;
@@ -446,14 +424,14 @@ impl Leg {
     }
 
     /// Seals header and payload; the length of the datagram and of the payload.
-    fn seal(
+    pub(super) fn seal(
         &mut self, packet: &CachedPacket<'_>, form: Form, sender: &SrtpSender, sequence: u64, header_len: usize, slot: &mut [u8],
     ) -> Option<(usize, usize)> {
         let shared = match form {
             Form::AsIs => Some(packet.payload),
             Form::Numbered => self.picture.differs(&packet.meta.pictures)?.is_none().then_some(packet.payload),
             Form::RedPrimary => packet.payload.get(red::primary(packet.payload)?.start..),
-            Form::RedBlocks { .. } => None,
+            Form::RedBlocks { .. } | Form::AddRed { .. } => None,
         };
         if let Some(payload) = shared {
             let len = sender.seal_scatter(slot, header_len, payload, self.ssrc, sequence)?;
@@ -465,9 +443,14 @@ impl Leg {
     }
 
     /// Copies the payload and changes what is this subscriber's own; its length.
-    fn copy_payload(&mut self, packet: &CachedPacket<'_>, form: Form, target: &mut [u8]) -> Option<usize> {
+    pub(super) fn copy_payload(&mut self, packet: &CachedPacket<'_>, form: Form, target: &mut [u8]) -> Option<usize> {
         let payload = match form {
             Form::RedPrimary => packet.payload.get(red::primary(packet.payload)?.start..)?,
+            Form::AddRed { primary } => {
+                let timestamp = self.timestamp.map(packet.meta.timestamp);
+                let most = target.len().min(MOST_RED);
+                return self.redundancy.write(timestamp, packet.payload, primary, target.get_mut(..most)?);
+            }
             Form::AsIs | Form::Numbered | Form::RedBlocks { .. } => packet.payload,
         };
         let target = target.get_mut(..payload.len())?;
@@ -481,14 +464,9 @@ impl Leg {
                     red::set_payload_type(target, block.offset, primary);
                 }
             }
-            Form::AsIs | Form::RedPrimary => {}
+            Form::AsIs | Form::RedPrimary | Form::AddRed { .. } => {}
         }
         Some(payload.len())
-    }
-
-    /// What went out so far had another header: sent again, it would not be the same to the bit.
-    fn forget_repeats(&mut self) {
-        self.repeats_from = self.sequence.highest_out().map_or(0, |h| h + 1);
     }
 }
 
@@ -505,42 +483,4 @@ fn target_extensions(plan: &SendPlan) -> ExtensionMap {
         target.set(Extension::AbsSendTime, 0);
     }
     target
-}
-
-/// How a codec that is sent goes to a subscriber with these codecs.
-fn outlet_for(sent: &CodecPlan, received: &[CodecPlan]) -> Option<Outlet> {
-    let decoder = received.iter().find(|c| c.codec.decodes(sent.codec));
-    let form = match (sent.codec, decoder.map(|d| d.codec)) {
-        (Codec::Vp8 | Codec::Vp9 { .. }, Some(_)) => Form::Numbered,
-        (Codec::Red { primary: theirs }, Some(Codec::Red { primary: ours })) if theirs != ours => Form::RedBlocks { primary: ours },
-        (Codec::Red { .. }, None) => Form::RedPrimary,
-        _ => Form::AsIs,
-    };
-    let decoder = if form == Form::RedPrimary { received.iter().find(|c| c.codec == Codec::Opus) } else { decoder }?;
-    Some(Outlet { payload_type: decoder.payload_type, rtx: decoder.rtx, form })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::Feedback;
-
-    fn plan(payload_type: u8, codec: Codec) -> CodecPlan {
-        CodecPlan { payload_type, codec, clock_rate: 48_000, rtx: None, feedback: Feedback::default() }
-    }
-
-    #[test]
-    fn red_is_stripped_for_a_subscriber_without_it_and_its_blocks_renumbered_for_one_with_other_numbers() {
-        let sent = plan(63, Codec::Red { primary: 111 });
-        assert_eq!(outlet_for(&sent, &[plan(109, Codec::Opus)]), Some(Outlet { payload_type: 109, rtx: None, form: Form::RedPrimary }));
-        let red = [plan(109, Codec::Opus), plan(64, Codec::Red { primary: 109 })];
-        assert_eq!(outlet_for(&sent, &red), Some(Outlet { payload_type: 64, rtx: None, form: Form::RedBlocks { primary: 109 } }));
-        let same = [plan(111, Codec::Opus), plan(63, Codec::Red { primary: 111 })];
-        assert_eq!(outlet_for(&sent, &same), Some(Outlet { payload_type: 63, rtx: None, form: Form::AsIs }));
-    }
-
-    #[test]
-    fn a_codec_that_the_subscriber_lacks_has_no_outlet() {
-        assert_eq!(outlet_for(&plan(98, Codec::Vp9 { profile: 2 }), &[plan(98, Codec::Vp9 { profile: 0 })]), None);
-    }
 }

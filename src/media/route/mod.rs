@@ -2,5 +2,8 @@
 
 pub mod fanout;
 pub mod leg;
+pub mod outlet;
+pub mod queue;
 pub mod relay;
+pub mod repair;
 pub mod strays;

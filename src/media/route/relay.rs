@@ -22,7 +22,7 @@ use crate::media::rewrite::{PictureIds, SourceExtensions};
 use crate::media::transport::Path;
 
 /// Voices that one message names: as many as are ever said to speak.
-pub const MOST_VOICES: usize = 8;
+pub const MOST_VOICES: usize = 10;
 /// Bytes of the longest message without its packet.
 const HEAD: usize = 128;
 
@@ -76,10 +76,12 @@ pub enum Note {
         /// The line and the offset in microseconds.
         clock: Option<(ClockLine, i64)>,
     },
-    /// Who speaks at the sender, loudest first.
+    /// Voices at the sender, loudest first, or those that it has chosen as the listener.
     Voices {
         /// The room.
         room: RoomId,
+        /// What they are.
+        are: VoicesAre,
         /// Audio level in −dBov of each.
         voices: Voices,
     },
@@ -90,6 +92,18 @@ pub enum Note {
         /// What the sender calls the peer.
         peer: u64,
     },
+}
+
+/// What a list of voices is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum VoicesAre {
+    /// Those that speak at the sender.
+    Speaking,
+    /// Those that are loud at the sender, be it with a word or not.
+    Loud,
+    /// Those that are to be forwarded; their levels say nothing.
+    Forwarded,
 }
 
 /// Who speaks, and how loud (−dBov).
@@ -118,6 +132,17 @@ impl Voices {
     /// Whether nobody speaks.
     pub const fn is_empty(&self) -> bool {
         self.count == 0
+    }
+}
+
+impl FromIterator<(TrackId, u8)> for Voices {
+    fn from_iter<I: IntoIterator<Item = (TrackId, u8)>>(voices: I) -> Self {
+        let mut list = Self::default();
+        for (place, voice) in list.list.iter_mut().zip(voices) {
+            *place = voice;
+            list.count += 1;
+        }
+        list
     }
 }
 
@@ -225,8 +250,9 @@ pub fn send_note(sink: &mut impl RelaySink, to: WorkerId, note: &Note) -> bool {
             head.put(line.clock_rate.to_ne_bytes());
             head.put(offset.to_ne_bytes());
         }
-        Note::Voices { room, voices } => {
+        Note::Voices { room, are, voices } => {
             head = Writer::new(VOICES);
+            head.put([*are as u8]);
             head.put(room.0.to_ne_bytes());
             for (track, level) in voices.iter() {
                 head.put(track.0.to_ne_bytes());
@@ -394,6 +420,11 @@ impl Reader<'_> {
                 Note::Clock { handle, encoding, clock: known.then_some((line, offset)) }
             }
             VOICES => {
+                let are = match self.byte()? {
+                    0 => VoicesAre::Speaking,
+                    1 => VoicesAre::Loud,
+                    _ => VoicesAre::Forwarded,
+                };
                 let room = self.room()?;
                 let mut voices = Voices::default();
                 for place in &mut voices.list {
@@ -401,7 +432,7 @@ impl Reader<'_> {
                     *place = (track, level);
                     voices.count += 1;
                 }
-                Note::Voices { room, voices }
+                Note::Voices { room, are, voices }
             }
             PATH_IS => Note::PathIs { path: self.path()?, peer: u64::from_ne_bytes(self.take()?) },
             _ => return None,

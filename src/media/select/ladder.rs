@@ -52,11 +52,13 @@ pub fn ladder(now: Time, track: &Track, view: View, rungs: &mut Vec<Rung>) -> La
     order.sort_by_key(|number| (height(track, *number), *number));
     let largest = largest_shown(track, order, view);
     ladder.cut_by_view = largest + 1 < order.len();
+    // What its publisher keeps back is passed over only where it sends something else: a way that is interrupted carries nothing.
+    let any = order.iter().any(|number| track.is_sent(now, *number));
     let begin = rungs.len();
     for (place, number) in (0..).zip(&order[..=largest]) {
         let Some(encoding) = track.encoding(*number) else { continue };
         let sent = track.is_sent(now, *number);
-        if !sent && is_withheld(now, track, encoding) && order.len() > 1 {
+        if any && !sent && is_withheld(now, track, encoding) {
             ladder.withheld = Some(*number);
             continue;
         }
@@ -83,7 +85,8 @@ pub fn ladder(now: Time, track: &Track, view: View, rungs: &mut Vec<Rung>) -> La
 /// The forms of one encoding: its layers, of which the last is all of it.
 fn layers(encoding: &Encoding, place: u8, larger: usize, mut push: impl FnMut(Layer, Bitrate, u8)) {
     if !encoding.rates.is_known() {
-        let rate = UNMEASURED.get(larger).copied().unwrap_or_default();
+        // The smallest is tried whatever it takes: on another worker than its publisher's nothing is known before it comes.
+        let rate = if place == 0 { UNMEASURED[UNMEASURED.len() - 1] } else { UNMEASURED.get(larger).copied().unwrap_or_default() };
         return push(Layer::TOP, rate, level(place, Layer::TOP));
     }
     let last = encoding.rates.layers().last();

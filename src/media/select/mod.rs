@@ -3,6 +3,7 @@
 pub mod allocate;
 pub mod ladder;
 pub mod switch;
+pub mod voices;
 
 pub use allocate::{Claim, Form, allocate};
 pub use ladder::{Ladder, Rung, ladder};

@@ -3,6 +3,7 @@ import { inviteLink, isRoomName, randomRoom, readAddress, roomAddress, socketAdd
 import { arrange } from '../src/lib/layout.ts';
 import { hue, initials } from '../src/lib/people.ts';
 import { actionOf } from '../src/lib/shortcuts.ts';
+import { qualityHint } from '../src/lib/wording.ts';
 
 test.each([
   ['http://a/r/hall', 'hall', undefined],
@@ -96,4 +97,21 @@ test('keys do nothing while somebody writes, with a modifier or held down; Escap
   expect(press('m', { ctrlKey: true })).toBe(undefined);
   expect(press('m', { repeat: true })).toBe(undefined);
   expect(press('Escape', { target })).toBe('close');
+});
+
+test.each([
+  ['paused', 'bandwidth', 'Paused: your connection is slow'],
+  ['low', 'bandwidth', 'Less sharp: your connection is slow'],
+  ['medium', 'bandwidth', 'Less sharp: your connection is slow'],
+  ['paused', 'publisher', 'Ada is sending no picture at the moment'],
+  ['low', 'publisher', 'Less sharp: Ada cannot send a better picture at the moment'],
+  ['paused', 'codec', 'Your browser cannot show this picture'],
+] as const)('a picture that is %s because of %s says so', (level, limit, hint) => {
+  expect(qualityHint({ track: 1, level, limit }, 'Ada')).toBe(hint);
+});
+
+test('a picture that is good, or only shown small, says nothing', () => {
+  expect(qualityHint({ track: 1, level: 'high' }, 'Ada')).toBe(undefined);
+  expect(qualityHint({ track: 1, level: 'low' }, 'Ada')).toBe(undefined);
+  for (const level of ['paused', 'low'] as const) expect(qualityHint({ track: 1, level, limit: 'view' }, 'Ada')).toBe(undefined);
 });

@@ -47,6 +47,7 @@ const FIREFOX_PREFERENCES = {
  * @property {(key: string) => Promise<void>} press
  * @property {(selector: string, ms?: number) => Promise<void>} appears
  * @property {() => Promise<void>} reload
+ * @property {(width: number, height: number) => Promise<void>} resize
  * @property {(path: string) => Promise<void>} screenshot
  * @property {() => Promise<void>} close
  * @property {string[]} console
@@ -83,6 +84,7 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
     press: (key) => page.keyboard.press(key),
     appears: async (selector, ms = 15_000) => void (await page.waitForSelector(selector, { timeout: ms })),
     reload: async () => void (await page.reload()),
+    resize: (width, height) => page.setViewportSize({ width, height }),
     screenshot: async (path) => void (await page.screenshot({ path })),
     close: () => browser.close(),
   };
@@ -117,6 +119,7 @@ export async function openFirefox({ prepare, argument, width = 800, height = 600
     press: (key) => page.keyboard.press(/** @type {any} */ (key)),
     appears: async (selector, ms = 15_000) => void (await page.waitForSelector(selector, { timeout: ms })),
     reload: async () => void (await page.reload()),
+    resize: async (width, height) => void (await page.setViewport({ width, height })),
     screenshot: async (path) => void (await page.screenshot({ path: /** @type {`${string}.png`} */ (path) })),
     close: () => browser.close(),
   };

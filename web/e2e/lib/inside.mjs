@@ -94,6 +94,30 @@ export function cornerOf({ member, kind }) {
 }
 
 /**
+ * Begins to look at the frames of a tile's picture; returns the longest time (ms) without one since the last call.
+ * @param {{ member: string, kind: string }} tile
+ */
+export function longestGap({ member, kind }) {
+  const own = /** @type {any} */ (window);
+  const video = /** @type {HTMLVideoElement} */ (document.querySelector(`[data-testid=tile][data-member="${member}"][data-kind=${kind}] video`));
+  const watch = own.gaps;
+  if (watch?.video === video) {
+    const longest = Math.max(watch.longest, performance.now() - watch.last);
+    watch.longest = 0;
+    return longest;
+  }
+  const fresh = (own.gaps = { video, last: performance.now(), longest: 0 });
+  const frame = () => {
+    const now = performance.now();
+    fresh.longest = Math.max(fresh.longest, now - fresh.last);
+    fresh.last = now;
+    if (own.gaps === fresh) video.requestVideoFrameCallback(frame);
+  };
+  video.requestVideoFrameCallback(frame);
+  return 0;
+}
+
+/**
  * The strongest frequency (Hz) in what is received of a member; 0 while it is silent.
  * @param {{ member: string, kind: 'camera' | 'screen' }} from
  */

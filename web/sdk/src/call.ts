@@ -3,7 +3,7 @@ import { AlthingError } from './errors.ts';
 import { Peer } from './peer.ts';
 import type { MediaState } from './peer.ts';
 import { Publisher } from './publisher.ts';
-import type { Publication } from './publisher.ts';
+import type { Ask, Publication } from './publisher.ts';
 import { Signaling } from './signaling.ts';
 import type { Joined, JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
 import { mediaByMember, SlotBoard } from './slots.ts';
@@ -12,7 +12,9 @@ import { enter, mergeChat, reduce } from './state.ts';
 import type { RoomState } from './state.ts';
 import { digest } from './stats.ts';
 import type { ConnectionStats, MemberStats } from './stats.ts';
-import type { ChatMessage, Event, LeaveReason, MemberId, MemberInfo, OkResult, Source, TrackNumber } from './wire.ts';
+import { Views } from './views.ts';
+import type { ViewSize } from './views.ts';
+import type { ChatMessage, Event, LeaveReason, MemberId, MemberInfo, OkResult, Priority, Source, TrackNumber } from './wire.ts';
 
 /** Where a call stands. */
 export type CallStatus = 'idle' | 'joining' | 'joined' | 'reconnecting' | 'ended';
@@ -44,6 +46,7 @@ export class Call extends Emitter<CallEvents> {
   readonly #signaling: Signaling;
   readonly #publisher = new Publisher();
   readonly #board = new SlotBoard();
+  readonly #views: Views;
   readonly #peer: Peer;
   #room: RoomState | undefined;
   #media: ReadonlyMap<MemberId, MemberMedia> = new Map();
@@ -51,7 +54,9 @@ export class Call extends Emitter<CallEvents> {
   constructor(options: SignalingOptions) {
     super();
     this.#signaling = new Signaling(options);
-    this.#peer = new Peer((request) => this.#signaling.request(request), this.#publisher, this.#board);
+    const ask: Ask = (request) => this.#signaling.request(request);
+    this.#peer = new Peer(ask, this.#publisher, this.#board);
+    this.#views = new Views(ask);
     this.#signaling.on('state', () => this.#changed());
     this.#signaling.on('joined', ({ joined, resumed }) => this.#enter(joined, resumed));
     this.#signaling.on('event', (event) => this.#take(event));
@@ -131,6 +136,14 @@ export class Call extends Emitter<CallEvents> {
   /** Wants these tracks no longer, or again. */
   async subscribe(tracks: TrackNumber[], wanted: boolean): Promise<void> {
     await this.#signaling.request({ type: wanted ? 'subscribe' : 'unsubscribe', tracks });
+  }
+
+  /**
+   * Says how a member's camera or screen is shown: how large (CSS pixels), or that it is hidden. Nothing larger is sent
+   * then. What was never said to be shown anyhow is taken for shown large.
+   */
+  view(member: MemberId, screen: boolean, size: ViewSize, priority: Priority = 'normal'): void {
+    this.#views.show(member, screen, size, priority);
   }
 
   /** Says something to everybody. Sent twice because the socket was lost, it arrives once. */
@@ -213,7 +226,10 @@ export class Call extends Emitter<CallEvents> {
       this.#publisher.learn(joined.me.tracks);
       this.#peer.need(joined.pairs);
       void this.#peer.touch();
-    } else this.#peer.renew(joined.pairs);
+    } else {
+      this.#views.reset();
+      this.#peer.renew(joined.pairs);
+    }
   }
 
   #take(event: Event): void {
@@ -221,11 +237,17 @@ export class Call extends Emitter<CallEvents> {
     if (!before) return;
     this.#set(reduce(before, event));
     if (event.type === 'need') this.#peer.need(event.pairs);
-    else if (event.type === 'restart') this.#peer.renew();
+    else if (event.type === 'restart') this.#restart();
+    else if (event.type === 'demand') this.#publisher.demand(event.track, event.rids);
     else if (event.type === 'media') this.#peer.heard(event.connected);
     else if (event.type === 'chat') this.emit('chat', event.message);
     else if (event.type === 'member_joined') this.emit('memberJoined', event.member);
     else if (event.type === 'member_left') this.#tellLeft(before, event.member, event.reason);
+  }
+
+  #restart(): void {
+    this.#views.reset();
+    this.#peer.renew();
   }
 
   #tellLeft(before: RoomState, who: MemberId, reason: LeaveReason): void {
@@ -235,6 +257,7 @@ export class Call extends Emitter<CallEvents> {
 
   #end(error: AlthingError): void {
     this.#peer.close();
+    this.#views.close();
     this.#media = new Map();
     this.#changed();
     this.emit('ended', error);
@@ -242,6 +265,7 @@ export class Call extends Emitter<CallEvents> {
 
   #set(room: RoomState): void {
     const placed = this.#room?.slots === room.slots;
+    if (this.#room?.members !== room.members) this.#views.follow(room.members);
     this.#room = room;
     if (placed) this.#changed();
     else this.#place();

@@ -3,14 +3,36 @@
  * each costs half a kilobyte of offer per m-line; the server forwards whichever of these the sender chose.
  */
 export function receivableVideo(all: readonly RTCRtpCodec[]): RTCRtpCodec[] {
-  const named = (name: string) => all.filter((codec) => codec.mimeType.toLowerCase() === `video/${name}`);
-  return [
-    named('vp8')[0],
-    named('vp9').find((codec) => parameter(codec, 'profile-id', '0') === '0'),
-    named('h264').find(isConstrainedBaseline),
-    named('av1').find((codec) => parameter(codec, 'profile', '0') === '0'),
-    ...named('rtx').slice(0, 1),
-  ].filter((codec) => codec !== undefined);
+  const forms = (['vp8', 'vp9', 'h264', 'av1'] as const).map((name) => formOf(name, all));
+  return [...forms, ...named('rtx', all).slice(0, 1)].filter((codec) => codec !== undefined);
+}
+
+/** A codec of video. */
+export type VideoCodec = 'vp8' | 'vp9' | 'h264' | 'av1';
+
+/** All that can be sent, with this codec before the others; they remain for a server that does not take it. */
+export function preferring(name: VideoCodec, all: readonly RTCRtpCodec[]): RTCRtpCodec[] {
+  const first = formOf(name, all);
+  return first ? [first, ...all.filter((codec) => codec !== first)] : [...all];
+}
+
+/** The form of a codec that every browser decodes. */
+function formOf(name: VideoCodec, all: readonly RTCRtpCodec[]): RTCRtpCodec | undefined {
+  const forms = named(name, all);
+  switch (name) {
+    case 'vp8':
+      return forms[0];
+    case 'vp9':
+      return forms.find((codec) => parameter(codec, 'profile-id', '0') === '0');
+    case 'h264':
+      return forms.find(isConstrainedBaseline);
+    case 'av1':
+      return forms.find((codec) => parameter(codec, 'profile', '0') === '0');
+  }
+}
+
+function named(name: string, all: readonly RTCRtpCodec[]): RTCRtpCodec[] {
+  return all.filter((codec) => codec.mimeType.toLowerCase() === `video/${name}`);
 }
 
 /** RFC 6184 section 8.1: profile_idc 0x42 with constraint_set1, and packets that may hold several units. */

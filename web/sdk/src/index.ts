@@ -5,6 +5,7 @@
  */
 export { Call } from './call.ts';
 export type { CallEvents, CallStatus, Diagnostics } from './call.ts';
+export type { VideoCodec } from './codecs.ts';
 export { classify, DeviceError, devicesAllowed, listDevices, openCamera, openMicrophone, openScreen } from './devices.ts';
 export type { DeviceList, DeviceProblem } from './devices.ts';
 export { Emitter } from './emitter.ts';
@@ -20,4 +21,5 @@ export type { JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
 export type { MemberMedia, SlotMedia } from './slots.ts';
 export type { RoomState } from './state.ts';
 export type { ConnectionStats, InboundStats, MemberStats, OutboundStats, TransportStats } from './stats.ts';
+export type { ViewSize } from './views.ts';
 export type * from './wire.ts';

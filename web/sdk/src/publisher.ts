@@ -1,4 +1,9 @@
+import { preferring } from './codecs.ts';
+import type { VideoCodec } from './codecs.ts';
+import { encodingsFor, oneEncoding, takesAbsoluteSizes } from './encodings.ts';
+import type { VideoSource } from './encodings.ts';
 import { isAlthingError } from './errors.ts';
+import { SenderControl, sizeOf } from './sender.ts';
 import type { OkResult, PublishLine, Request, Source, TrackInfo, TrackNumber } from './wire.ts';
 
 /** Asks the server for something. */
@@ -11,6 +16,10 @@ export interface Publication {
   readonly track: MediaStreamTrack | null;
   /** Whether the sender has muted it. */
   readonly muted: boolean;
+  /** Whether a picture is sent in several sizes, so that each viewer gets the fitting one (it is, unless this says false). Settled by the first offer. */
+  readonly simulcast?: boolean;
+  /** The codec to send a picture with, if the server takes it. Settled by the first offer. */
+  readonly codec?: VideoCodec;
 }
 
 interface Line {
@@ -18,12 +27,11 @@ interface Line {
   /** What is wanted: a publication, or none. */
   wanted: Publication | undefined;
   transceiver: RTCRtpTransceiver | undefined;
+  /** What is sent of a picture. */
+  control: SenderControl | undefined;
   /** What the server holds: its number and whether it takes it for muted. */
   held: { track: TrackNumber; muted: boolean } | undefined;
 }
-
-/** Bounds of what is sent (bit/s): enough for 720p and for text on a shared screen; the server's feedback lowers it. */
-const MOST_BITRATE: Partial<Record<Source, number>> = { camera: 1_700_000, screen: 2_500_000 };
 
 /**
  * The sending half of a connection. It is told what is wanted, and brings connection and server there by
@@ -31,7 +39,9 @@ const MOST_BITRATE: Partial<Record<Source, number>> = { camera: 1_700_000, scree
  */
 export class Publisher {
   readonly #lines = new Map<Source, Line>();
-  #streams = new Map<string, MediaStream>();
+  readonly #streams = new Map<string, MediaStream>();
+  /** Which encodings others want, by track; the server may say so before it says that the track is ours. */
+  readonly #demands = new Map<TrackNumber, readonly string[]>();
 
   /** What is published. */
   get publications(): Publication[] {
@@ -47,7 +57,7 @@ export class Publisher {
   want(publication: Publication): void {
     const line = this.#lines.get(publication.source);
     if (line) line.wanted = publication;
-    else this.#lines.set(publication.source, { source: publication.source, wanted: publication, transceiver: undefined, held: undefined });
+    else this.#lines.set(publication.source, { source: publication.source, wanted: publication, transceiver: undefined, control: undefined, held: undefined });
   }
 
   /** Wants a source published no longer. */
@@ -64,7 +74,7 @@ export class Publisher {
       if (line.transceiver) {
         if (line.transceiver.sender.track !== track) await line.transceiver.sender.replaceTrack(track);
       } else if (line.wanted) {
-        line.transceiver = this.#addLine(connection, line.source, track);
+        this.#addLine(connection, line, line.wanted);
         added = true;
       }
     }
@@ -84,19 +94,26 @@ export class Publisher {
   learn(tracks: readonly TrackInfo[]): void {
     for (const line of this.#lines.values()) {
       const track = tracks.find((other) => other.source === line.source);
-      line.held = track && { track: track.track, muted: track.muted };
+      this.#hold(line, track && { track: track.track, muted: track.muted });
     }
   }
 
-  /** Tells the server what differs from what it holds. */
+  /** Others want only these encodings of a track. */
+  demand(track: TrackNumber, rids: readonly string[]): void {
+    this.#demands.set(track, rids);
+    for (const line of this.#lines.values()) if (line.held?.track === track) line.control?.demand(rids);
+  }
+
+  /** Brings the encodings to what is captured, and tells the server what differs from what it holds. */
   async settle(ask: Ask): Promise<void> {
+    for (const line of this.#lines.values()) void line.control?.apply();
     for (const line of this.#lines.values()) {
       if (!line.transceiver?.mid) continue;
       if (line.wanted && !line.held) await this.#publish(line, line.transceiver.mid, ask);
-      if (!line.wanted && line.held) await unlessGone(line, ask({ type: 'unpublish', track: line.held.track }), undefined);
+      if (!line.wanted && line.held) await this.#unlessGone(line, ask({ type: 'unpublish', track: line.held.track }), undefined);
       if (line.wanted && line.held && line.wanted.muted !== line.held.muted) {
         const { muted } = line.wanted;
-        await unlessGone(line, ask({ type: 'mute', track: line.held.track, muted }), { ...line.held, muted });
+        await this.#unlessGone(line, ask({ type: 'mute', track: line.held.track, muted }), { ...line.held, muted });
       }
     }
   }
@@ -111,8 +128,10 @@ export class Publisher {
   /** The connection is gone, and with it what the server held; what is wanted stays. */
   reset(): void {
     this.#streams.clear();
+    this.#demands.clear();
     for (const line of this.#lines.values()) {
       line.transceiver = undefined;
+      line.control = undefined;
       line.held = undefined;
     }
   }
@@ -120,17 +139,46 @@ export class Publisher {
   async #publish(line: Line, mid: string, ask: Ask): Promise<void> {
     const muted = line.wanted?.muted ?? false;
     const result = await ask({ type: 'publish', mid, source: line.source, muted });
-    if (result?.of === 'published') line.held = { track: result.track.track, muted: result.track.muted };
+    if (result?.of === 'published') this.#hold(line, { track: result.track.track, muted: result.track.muted });
   }
 
-  #addLine(connection: RTCPeerConnection, source: Source, track: MediaStreamTrack | null): RTCRtpTransceiver {
-    const kind = source === 'camera' || source === 'screen' ? 'video' : 'audio';
-    const maxBitrate = MOST_BITRATE[source];
-    return connection.addTransceiver(track ?? kind, {
-      direction: 'sendonly',
-      streams: [this.#stream(source)],
-      ...(maxBitrate === undefined ? {} : { sendEncodings: [{ maxBitrate }] }),
-    });
+  /** Notes what the server holds. A track that begins is wanted whole until the server says otherwise. */
+  #hold(line: Line, held: Line['held']): void {
+    if (line.held && line.held.track !== held?.track) this.#demands.delete(line.held.track);
+    line.held = held;
+    line.control?.demand(held && this.#demands.get(held.track));
+  }
+
+  /** Notes what the server holds after a request; a track that the server does not know is held no longer. */
+  async #unlessGone(line: Line, asked: Promise<unknown>, then: Line['held']): Promise<void> {
+    try {
+      await asked;
+      this.#hold(line, then);
+    } catch (error) {
+      if (!isAlthingError(error, 'not_found')) throw error;
+      this.#hold(line, undefined);
+    }
+  }
+
+  #addLine(connection: RTCPeerConnection, line: Line, publication: Publication): void {
+    const { source } = publication;
+    if (source === 'camera' || source === 'screen') this.#addPicture(connection, line, source, publication);
+    else line.transceiver = connection.addTransceiver(publication.track ?? 'audio', { direction: 'sendonly', streams: [this.#stream(source)] });
+  }
+
+  #addPicture(connection: RTCPeerConnection, line: Line, source: VideoSource, { track, codec, simulcast = true }: Publication): void {
+    const size = track ? sizeOf(track) : undefined;
+    const one = [oneEncoding(source, size)];
+    const add = (sendEncodings: RTCRtpEncodingParameters[]) =>
+      connection.addTransceiver(track ?? 'video', { direction: 'sendonly', streams: [this.#stream(source)], sendEncodings });
+    try {
+      line.transceiver = add(simulcast ? encodingsFor(source, size, takesAbsoluteSizes()) : one);
+    } catch (error) {
+      console.info(`althing: the ${source} is sent in one size: ${String(error)}`);
+      line.transceiver = add(one);
+    }
+    if (codec) line.transceiver.setCodecPreferences(preferring(codec, RTCRtpSender.getCapabilities('video')?.codecs ?? []));
+    line.control = new SenderControl(line.transceiver.sender, source);
   }
 
   /** Sound and picture of one origin share a stream, so that receivers synchronise them. */
@@ -139,16 +187,5 @@ export class Publisher {
     let stream = this.#streams.get(origin);
     if (!stream) this.#streams.set(origin, (stream = new MediaStream()));
     return stream;
-  }
-}
-
-/** Notes what the server holds after a request; a track that the server does not know is held no longer. */
-async function unlessGone(line: Line, asked: Promise<unknown>, then: Line['held']): Promise<void> {
-  try {
-    await asked;
-    line.held = then;
-  } catch (error) {
-    if (!isAlthingError(error, 'not_found')) throw error;
-    line.held = undefined;
   }
 }

@@ -1,5 +1,5 @@
 import type { Joined } from './signaling.ts';
-import type { ChatMessage, Event, Grants, MemberId, MemberInfo, SlotPair, TrackInfo } from './wire.ts';
+import type { ChatMessage, Event, Grants, MemberId, MemberInfo, SlotPair, TrackInfo, TrackNumber, TrackQuality } from './wire.ts';
 
 /** How many chat messages are kept in memory. */
 const CHAT_KEPT = 1000;
@@ -15,6 +15,8 @@ export interface RoomState {
   readonly speakers: readonly MemberId[];
   /** Who is in which slot pair. */
   readonly slots: readonly SlotPair[];
+  /** What is sent of the pictures in them, by track. */
+  readonly quality: ReadonlyMap<TrackNumber, TrackQuality>;
   /** How many slot pairs the server needs. */
   readonly pairs: number;
   /** Oldest first. */
@@ -22,9 +24,9 @@ export interface RoomState {
   readonly locked: boolean;
 }
 
-/** The room as `join` or `resume` returned it; chat that is known already is kept. */
+/** The room as `join` or `resume` returned it; chat that is known already is kept, and quality until it is told again. */
 export function enter(joined: Joined, before?: RoomState): RoomState {
-  const kept = before?.room === joined.room ? before.chat : [];
+  const known = before?.room === joined.room ? before : undefined;
   return {
     room: joined.room,
     me: joined.me,
@@ -32,8 +34,9 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     members: joined.members,
     speakers: joined.speakers,
     slots: joined.slots,
+    quality: known?.quality ?? new Map(),
     pairs: joined.pairs,
-    chat: mergeChat(kept, joined.chat),
+    chat: mergeChat(known?.chat ?? [], joined.chat),
     locked: joined.locked,
   };
 }
@@ -60,14 +63,18 @@ export function reduce(state: RoomState, event: Event): RoomState {
       return { ...state, pairs: Math.max(state.pairs, event.pairs) };
     case 'slots':
       return { ...state, slots: event.slots };
+    case 'quality':
+      return { ...state, quality: new Map(event.tracks.map((track) => [track.track, track])) };
     case 'speakers':
       return { ...state, speakers: event.members };
     case 'chat':
       return { ...state, chat: mergeChat(state.chat, [event.message]) };
     case 'locked':
       return { ...state, locked: event.locked };
-    case 'media':
     case 'restart':
+      return { ...state, me: silent(state.me), members: state.members.map(silent), slots: [], speakers: [], quality: new Map() };
+    case 'demand':
+    case 'media':
     case 'bye':
       return state;
   }
@@ -84,6 +91,11 @@ export function mergeChat(known: readonly ChatMessage[], more: readonly ChatMess
 
 function without(members: readonly MemberInfo[], gone: MemberId): MemberInfo[] {
   return members.filter((member) => member.member !== gone);
+}
+
+/** A member whose tracks are gone. */
+function silent(member: MemberInfo): MemberInfo {
+  return { ...member, tracks: [] };
 }
 
 function withTrack(tracks: readonly TrackInfo[], track: TrackInfo): TrackInfo[] {

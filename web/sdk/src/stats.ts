@@ -23,11 +23,15 @@ export interface InboundStats {
   totalSamplesReceived: number;
 }
 
-/** What is sent on one m-line. */
+/** What is sent of one encoding on one m-line. */
 export interface OutboundStats {
   mid: string;
   kind: 'audio' | 'video';
+  /** Which encoding it is, where there are several. */
+  rid: string | undefined;
   codec: string | undefined;
+  /** Whether the encoding is switched on. */
+  active: boolean;
   packetsSent: number;
   bytesSent: number;
   retransmittedPacketsSent: number;
@@ -102,7 +106,9 @@ function outbound(entry: Entry, codec: string | undefined): OutboundStats {
   return {
     mid: text(entry, 'mid'),
     kind: kind(entry),
+    rid: optionalText(entry['rid']),
     codec,
+    active: entry['active'] !== false,
     packetsSent: number(entry, 'packetsSent'),
     bytesSent: number(entry, 'bytesSent'),
     retransmittedPacketsSent: number(entry, 'retransmittedPacketsSent'),

@@ -9,6 +9,7 @@ test('a report becomes figures by m-line, with codec and transport', () => {
     ['I', { id: 'I', type: 'inbound-rtp', kind: 'video', mid: '3', codecId: 'C', framesDecoded: 12, packetsReceived: 40 }],
     ['J', { id: 'J', type: 'inbound-rtp', kind: 'audio', mid: '2', totalAudioEnergy: 0.5 }],
     ['O', { id: 'O', type: 'outbound-rtp', kind: 'video', mid: '1', codecId: 'C', packetsSent: 9 }],
+    ['R', { id: 'R', type: 'outbound-rtp', kind: 'video', mid: '1', rid: 'h', active: false }],
     ['P', { id: 'P', type: 'candidate-pair', currentRoundTripTime: 0.02 }],
     ['T', { id: 'T', type: 'transport', srtpCipher: 'AEAD_AES_128_GCM', dtlsState: 'connected', selectedCandidatePairId: 'P' }],
   ]);
@@ -17,7 +18,10 @@ test('a report becomes figures by m-line, with codec and transport', () => {
     { mid: '3', kind: 'video', codec: 'video/VP8', framesDecoded: 12, packetsReceived: 40, freezeCount: 0 },
     { mid: '2', kind: 'audio', codec: undefined, totalAudioEnergy: 0.5 },
   ]);
-  expect(stats.outbound).toMatchObject([{ mid: '1', codec: 'video/VP8', packetsSent: 9 }]);
+  expect(stats.outbound).toMatchObject([
+    { mid: '1', rid: undefined, codec: 'video/VP8', active: true, packetsSent: 9 },
+    { mid: '1', rid: 'h', active: false, packetsSent: 0 },
+  ]);
   expect(stats.transport).toMatchObject({ srtpCipher: 'AEAD_AES_128_GCM', roundTripTime: 0.02 });
 });
 

@@ -1,31 +1,11 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { AlthingError } from '../src/errors.ts';
 import { Publisher } from '../src/publisher.ts';
 import type { Request, TrackInfo } from '../src/wire.ts';
+import { Lines, picture } from './connection.ts';
 
-/** The little of an RTCPeerConnection that publishing touches; browsers are tried in `e2e`. */
-class Lines {
-  lines: { mid: string; kind: string; sender: { track: unknown; replaceTrack: (track: unknown) => Promise<void> } }[] = [];
-
-  addTransceiver(track: MediaStreamTrack | string) {
-    const sender = {
-      track: typeof track === 'string' ? null : (track as unknown),
-      replaceTrack: (next: unknown) => {
-        sender.track = next;
-        return Promise.resolve();
-      },
-    };
-    const line = { mid: String(this.lines.length), kind: typeof track === 'string' ? track : track.kind, sender };
-    this.lines.push(line);
-    return line;
-  }
-}
-
-globalThis.MediaStream ??= class {} as never;
-
-const connection = (lines: Lines) => lines as unknown as RTCPeerConnection;
-const camera = { kind: 'video' } as MediaStreamTrack;
-const screen = { kind: 'video' } as MediaStreamTrack;
+const camera = picture();
+const screen = picture(1920, 1080);
 const info = (track: number, source: TrackInfo['source'], muted = false): TrackInfo => ({ track, source, muted, muted_by_moderator: false });
 
 function recorder(refuse?: AlthingError) {
@@ -42,10 +22,10 @@ test('a source that is published for the first time takes an offer, and only the
   const lines = new Lines();
   const publisher = new Publisher();
   publisher.want({ source: 'camera', track: camera, muted: false });
-  expect(await publisher.attach(connection(lines))).toBe(true);
+  expect(await publisher.attach(lines.connection)).toBe(true);
   expect(publisher.lines()).toEqual([{ mid: '0', source: 'camera', muted: false }]);
   publisher.learn([info(1, 'camera')]);
-  expect(await publisher.attach(connection(lines))).toBe(false);
+  expect(await publisher.attach(lines.connection)).toBe(false);
   const { asked, ask } = recorder();
   await publisher.settle(ask);
   await publisher.settle(ask);
@@ -56,11 +36,11 @@ test('muting and unmuting are told once each', async () => {
   const lines = new Lines();
   const publisher = new Publisher();
   publisher.want({ source: 'camera', track: camera, muted: false });
-  await publisher.attach(connection(lines));
+  await publisher.attach(lines.connection);
   publisher.learn([info(1, 'camera')]);
   const { asked, ask } = recorder();
   publisher.want({ source: 'camera', track: null, muted: true });
-  await publisher.attach(connection(lines));
+  await publisher.attach(lines.connection);
   await publisher.settle(ask);
   await publisher.settle(ask);
   expect(asked).toEqual([{ type: 'mute', track: 1, muted: true }]);
@@ -71,15 +51,15 @@ test('a screen that is shared a second time uses its m-line again without an off
   const lines = new Lines();
   const publisher = new Publisher();
   publisher.want({ source: 'screen', track: screen, muted: false });
-  await publisher.attach(connection(lines));
+  await publisher.attach(lines.connection);
   publisher.learn([info(2, 'screen')]);
   const { asked, ask } = recorder();
   publisher.unwant('screen');
-  expect(await publisher.attach(connection(lines))).toBe(false);
+  expect(await publisher.attach(lines.connection)).toBe(false);
   await publisher.settle(ask);
   expect(publisher.lines()).toEqual([]);
   publisher.want({ source: 'screen', track: screen, muted: false });
-  expect(await publisher.attach(connection(lines))).toBe(false);
+  expect(await publisher.attach(lines.connection)).toBe(false);
   await publisher.settle(ask);
   await publisher.settle(ask);
   expect(asked).toEqual([
@@ -93,7 +73,7 @@ test('after resuming, what the server lost is told again and what it holds is no
   const publisher = new Publisher();
   publisher.want({ source: 'camera', track: camera, muted: true });
   publisher.want({ source: 'screen', track: screen, muted: false });
-  await publisher.attach(connection(lines));
+  await publisher.attach(lines.connection);
   publisher.learn([info(1, 'camera', false), info(2, 'screen')]);
   publisher.learn([info(1, 'camera', false)]);
   const { asked, ask } = recorder();
@@ -108,7 +88,7 @@ test('a track that the server does not know any more is no error when it is to g
   const lines = new Lines();
   const publisher = new Publisher();
   publisher.want({ source: 'screen', track: screen, muted: false });
-  await publisher.attach(connection(lines));
+  await publisher.attach(lines.connection);
   publisher.learn([info(2, 'screen')]);
   publisher.unwant('screen');
   const { asked, ask } = recorder(new AlthingError('not_found', 'gone'));
@@ -120,10 +100,109 @@ test('a track that the server does not know any more is no error when it is to g
 test('a new connection publishes everything again', async () => {
   const publisher = new Publisher();
   publisher.want({ source: 'camera', track: camera, muted: false });
-  await publisher.attach(connection(new Lines()));
+  await publisher.attach(new Lines().connection);
   publisher.learn([info(1, 'camera')]);
   publisher.reset();
   const fresh = new Lines();
-  expect(await publisher.attach(connection(fresh))).toBe(true);
+  expect(await publisher.attach(fresh.connection)).toBe(true);
   expect(publisher.lines()).toEqual([{ mid: '0', source: 'camera', muted: false }]);
 });
+
+test('a picture is sent in several sizes, sound and what is published without simulcast in one', async () => {
+  const lines = new Lines();
+  const publisher = new Publisher();
+  publisher.want({ source: 'camera', track: camera, muted: false });
+  publisher.want({ source: 'screen', track: screen, muted: false, simulcast: false });
+  publisher.want({ source: 'microphone', track: null, muted: false });
+  await publisher.attach(lines.connection);
+  expect(lines.lines.map((line) => line.sender.active)).toEqual([['q', 'h', 'f'], ['-'], ['-']]);
+});
+
+test('a browser that takes no several sizes sends one', async () => {
+  const lines = new Lines();
+  lines.refusal = new DOMException('no', 'OperationError');
+  const publisher = new Publisher();
+  publisher.want({ source: 'camera', track: camera, muted: false });
+  expect(await publisher.attach(lines.connection)).toBe(true);
+  expect(lines.sender().encodings).toMatchObject([{ maxBitrate: 1_700_000 }]);
+});
+
+test('a codec that is preferred comes first, and the others remain', async () => {
+  const codecs = ['VP8', 'rtx', 'VP9', 'AV1'].map((name) => ({ mimeType: `video/${name}`, clockRate: 90000 }));
+  vi.stubGlobal('RTCRtpSender', { getCapabilities: () => ({ codecs }) });
+  const lines = new Lines();
+  const publisher = new Publisher();
+  publisher.want({ source: 'camera', track: camera, muted: false, codec: 'vp9' });
+  publisher.want({ source: 'screen', track: screen, muted: false });
+  await publisher.attach(lines.connection);
+  expect(lines.lines.map((line) => line.preferred)).toEqual([['video/VP9', 'video/VP8', 'video/rtx', 'video/AV1'], []]);
+  vi.unstubAllGlobals();
+});
+
+test('what others want is applied to the track that they mean', async () => {
+  const { publisher, lines } = await published();
+  publisher.demand(2, ['h']);
+  await expect.poll(() => lines.sender(1).active).toEqual(['h']);
+  publisher.demand(9, []);
+  expect(lines.sender(0).active).toEqual(['q', 'h', 'f']);
+  expect(lines.sender(0).changes).toEqual([]);
+});
+
+test('what others want of a track may be said before the answer that tells its number', async () => {
+  const lines = new Lines();
+  const publisher = new Publisher();
+  publisher.want({ source: 'camera', track: camera, muted: false });
+  await publisher.attach(lines.connection);
+  publisher.demand(1, ['q']);
+  publisher.learn([info(1, 'camera')]);
+  await expect.poll(() => lines.sender().active).toEqual(['q']);
+});
+
+test('the same goes for a track that is published without an offer', async () => {
+  const { publisher, lines } = await published();
+  const { ask } = recorder();
+  publisher.unwant('screen');
+  await publisher.settle(ask);
+  publisher.want({ source: 'screen', track: screen, muted: false });
+  publisher.demand(40, []);
+  await publisher.settle(ask);
+  await expect.poll(() => lines.sender(1).active).toEqual([]);
+});
+
+test('a track that begins is wanted whole, whatever was wanted of the one before', async () => {
+  const { publisher, lines } = await published();
+  publisher.demand(2, []);
+  await expect.poll(() => lines.sender(1).active).toEqual([]);
+  const { ask } = recorder();
+  publisher.unwant('screen');
+  await publisher.settle(ask);
+  publisher.want({ source: 'screen', track: screen, muted: false });
+  await publisher.settle(ask);
+  await expect.poll(() => lines.sender(1).active).toEqual(['h', 'f']);
+});
+
+test('resuming changes nothing of what is wanted, a new connection forgets it', async () => {
+  const { publisher, lines } = await published();
+  publisher.demand(1, ['q']);
+  await expect.poll(() => lines.sender().active).toEqual(['q']);
+  publisher.learn([info(1, 'camera'), info(2, 'screen')]);
+  await publisher.settle(recorder().ask);
+  expect(lines.sender().changes).toEqual(['q']);
+  publisher.reset();
+  const fresh = new Lines();
+  await publisher.attach(fresh.connection);
+  publisher.learn([info(1, 'camera'), info(2, 'screen')]);
+  await publisher.settle(recorder().ask);
+  expect(fresh.sender().active).toEqual(['q', 'h', 'f']);
+});
+
+async function published() {
+  const lines = new Lines();
+  const publisher = new Publisher();
+  publisher.want({ source: 'camera', track: camera, muted: false });
+  publisher.want({ source: 'screen', track: screen, muted: false });
+  await publisher.attach(lines.connection);
+  publisher.learn([info(1, 'camera'), info(2, 'screen')]);
+  await publisher.settle(recorder().ask);
+  return { publisher, lines };
+}

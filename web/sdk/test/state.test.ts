@@ -79,7 +79,25 @@ test('chat is in order and each line is there once, in whatever order it came', 
   expect(mergeChat([line(2), line(4)], [line(3), line(4), line(1)]).map((message) => message.number)).toEqual([1, 2, 3, 4]);
 });
 
+test('what is sent of the pictures is what was told last, all of it', () => {
+  const state = after(
+    enter(joined()),
+    { type: 'quality', tracks: [{ track: 3, level: 'low', limit: 'bandwidth' }, { track: 4, level: 'high' }] },
+    { type: 'quality', tracks: [{ track: 3, level: 'paused', limit: 'view' }] },
+  );
+  expect([...state.quality]).toEqual([[3, { track: 3, level: 'paused', limit: 'view' }]]);
+  expect(enter(joined(), state).quality).toBe(state.quality);
+  expect(enter(joined({ room: 'other' }), state).quality.size).toBe(0);
+});
+
+test('when the media of the room are lost, nobody has tracks until they publish again', () => {
+  const begin = enter(joined({ members: [member('a', { tracks: [camera] })], speakers: ['a'], slots: [{ pair: 0, member: 'a', screen: false, video: 3 }] }));
+  const lost = after(begin, { type: 'restart' });
+  expect(lost).toMatchObject({ members: [{ member: 'a', tracks: [] }], speakers: [], slots: [] });
+  expect(after(lost, { type: 'track', member: 'a', track: { ...camera, track: 8 } }).members[0]?.tracks).toEqual([{ ...camera, track: 8 }]);
+});
+
 test('events about the connection leave the room as it was', () => {
   const state = enter(joined());
-  expect(after(state, { type: 'media', connected: false }, { type: 'restart' })).toBe(state);
+  expect(after(state, { type: 'media', connected: false }, { type: 'demand', track: 3, rids: [] })).toBe(state);
 });

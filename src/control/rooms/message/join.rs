@@ -37,6 +37,7 @@ impl Room {
             tracks: Vec::new(),
             unwanted: BTreeSet::new(),
             views: BTreeMap::new(),
+            pins: BTreeSet::new(),
             quality: Vec::new(),
             slots: Slots::default(),
             asked,

@@ -105,7 +105,7 @@ impl Room {
         let event = Event::Track { member: member.identity.clone(), track: track.info() };
         member.tracks.push(track);
         self.tracks.insert(id, seat);
-        self.worker(worker, RoomCommand::Publish { peer, mline, track: id });
+        self.worker(worker, RoomCommand::Publish { peer, mline, track: id, voice: desired.source == Source::Microphone });
         if muted_by_moderator {
             self.worker(worker, RoomCommand::Mute { track: id, muted: true });
         }

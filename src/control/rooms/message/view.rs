@@ -18,6 +18,7 @@ impl Room {
         if tiles.len() > MOST_TILES {
             return Err(Refusal::new(ErrorCode::LimitExceeded, "at most 64 tiles in one message"));
         }
+        let mut pinned = false;
         for tile in tiles {
             let id = TrackId(tile.track.0);
             let Some(source) = self.tracks.get(&id).filter(|owner| **owner != seat).and_then(|owner| self.members.get(owner)?.track(id)) else {
@@ -25,10 +26,14 @@ impl Room {
             };
             let rank = rank(tile.priority, source.source.is_screen());
             let view = View { width: tile.width, height: tile.height, rank };
+            pinned |= self.pin(seat, id, tile.priority);
             let Some(member) = self.members.get_mut(&seat) else { return Ok(None) };
             if member.views.insert(id, view) != Some(view) {
                 self.point_again(seat, id);
             }
+        }
+        if pinned {
+            self.fill_one(seat);
         }
         Ok(None)
     }

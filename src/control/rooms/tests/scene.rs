@@ -54,7 +54,17 @@ impl Scene {
     }
 
     pub fn with(change: impl FnOnce(&mut Rules)) -> Self {
-        let mut rules = Rules { members: 500, grace: GRACE, resume: RESUME, history: 200, chat_bytes: 4_096, mlines: 64, spread_from: 8 };
+        let mut rules = Rules {
+            members: 500,
+            grace: GRACE,
+            resume: RESUME,
+            history: 200,
+            chat_bytes: 4_096,
+            mlines: 64,
+            spread_from: 8,
+            last_n: 100,
+            voices: 200,
+        };
         change(&mut rules);
         let ground = Ground {
             worker: WorkerId(0),

@@ -32,7 +32,7 @@ fn disconnected(scene: &mut Scene, session: &Session, reason: DisconnectReason) 
 fn pointed(scene: &Scene, peer: PeerId, mlines: u8) -> Vec<Option<(PeerId, u8)>> {
     let owner = |track: TrackId| {
         let published = scene.commands.iter().find_map(|c| match c {
-            RoomCommand::Publish { peer, mline, track: t } if *t == track => Some((*peer, *mline)),
+            RoomCommand::Publish { peer, mline, track: t, .. } if *t == track => Some((*peer, *mline)),
             _ => None,
         });
         published.expect("a track that was published")

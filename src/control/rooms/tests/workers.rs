@@ -48,6 +48,7 @@ impl Known {
             RoomCommand::AddPeer { peer, .. } => assert!(self.peers.insert(*peer, MediaPlan::default()).is_none(), "{peer:?} comes twice"),
             RoomCommand::Negotiate { peer, media } => *self.plan(*peer) = (**media).clone(),
             RoomCommand::RestartIce { peer, .. } => drop(self.plan(*peer)),
+            RoomCommand::Voices { .. } => {}
             RoomCommand::RemovePeer { peer } => {
                 self.plan(*peer);
                 self.peers.remove(peer);
@@ -55,7 +56,7 @@ impl Known {
                 let its: Vec<TrackId> = self.tracks.iter().filter(|(_, o)| matches!(o, Origin::Here(p, _) if p == peer)).map(|(t, _)| *t).collect();
                 its.into_iter().for_each(|track| self.forget_track(track));
             }
-            RoomCommand::Publish { peer, mline, track } => {
+            RoomCommand::Publish { peer, mline, track, .. } => {
                 assert!(self.plan(*peer).receive.iter().any(|l| l.mline == *mline), "m-line {mline} of {peer:?} carries nothing to us");
                 assert!(self.tracks.insert(*track, Origin::Here(*peer, *mline)).is_none(), "{track:?} begins twice");
             }

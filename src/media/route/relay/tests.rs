@@ -62,9 +62,9 @@ fn what_rooms_say_is_read_as_it_was_said() {
         Note::KeyFrame { room, track, encoding: 2 },
         Note::Clock { handle: handle(), encoding: 1, clock: Some((line, -7)) },
         Note::Clock { handle: handle(), encoding: 1, clock: None },
-        Note::Voices { room, voices: Voices::default() },
-        Note::Voices { room, voices: Voices::new(&many[..3]) },
-        Note::Voices { room, voices: Voices::new(&many) },
+        Note::Voices { room, are: VoicesAre::Speaking, voices: Voices::default() },
+        Note::Voices { room, are: VoicesAre::Loud, voices: Voices::new(&many[..3]) },
+        Note::Voices { room, are: VoicesAre::Forwarded, voices: Voices::new(&many) },
         Note::PathIs { path: Path { local: 1, remote: ([192, 0, 2, 1], 40_000).into() }, peer: 3 << 32 | 9 },
         Note::PathIs { path: v6, peer: u64::MAX },
     ] {

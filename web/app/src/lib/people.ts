@@ -1,4 +1,4 @@
-import type { Call, MemberId, MemberInfo, MemberMedia, Source, TrackInfo } from '@althing/sdk';
+import type { Call, MemberId, MemberInfo, MemberMedia, RoomState, Source, TrackInfo, TrackQuality } from '@althing/sdk';
 
 /** One picture on the stage: somebody, or somebody's screen. */
 export interface TileView {
@@ -10,6 +10,8 @@ export interface TileView {
   mine: boolean;
   /** The picture; absent when there is none to show. */
   video: MediaStreamTrack | undefined;
+  /** What is sent of it. */
+  quality: TrackQuality | undefined;
   /** The microphone's state, for cameras. */
   muted: boolean;
   mutedByModerator: boolean;
@@ -22,8 +24,8 @@ export function tilesOf(call: Call, own: { camera: MediaStreamTrack | null; scre
   const room = call.room;
   if (!room) return [];
   const speaking = new Set(room.speakers);
-  const others = room.members.flatMap((member) => tilesOfMember(member, call.media.get(member.member), speaking.has(member.member)));
-  const me = { ...common(room.me, speaking.has(room.me.member)), mine: true, muted: !own.microphoneOn };
+  const others = room.members.flatMap((member) => tilesOfMember(member, call.media.get(member.member), room.quality, speaking.has(member.member)));
+  const me = { ...common(room.me, speaking.has(room.me.member)), quality: undefined, mine: true, muted: !own.microphoneOn };
   const mine: TileView[] = [{ ...me, key: 'me', kind: 'camera', video: own.camera ?? undefined }];
   if (own.screen) mine.push({ ...me, key: 'me/screen', kind: 'screen', video: own.screen });
   return [...others, ...mine];
@@ -49,12 +51,10 @@ export function hue(identity: string): number {
   return Math.round((hash * 137.508) % 360);
 }
 
-function tilesOfMember(member: MemberInfo, media: MemberMedia | undefined, speaking: boolean): TileView[] {
+function tilesOfMember(member: MemberInfo, media: MemberMedia | undefined, quality: RoomState['quality'], speaking: boolean): TileView[] {
   const base = { ...common(member, speaking), mine: false };
-  const tiles: TileView[] = [{ ...base, key: member.member, kind: 'camera', video: shown(member, 'camera', media?.camera?.video) }];
-  if (trackOf(member, 'screen')) {
-    tiles.push({ ...base, key: `${member.member}/screen`, kind: 'screen', video: shown(member, 'screen', media?.screen?.video) });
-  }
+  const tiles: TileView[] = [{ ...base, ...shown(member, 'camera', media, quality), key: member.member, kind: 'camera' }];
+  if (trackOf(member, 'screen')) tiles.push({ ...base, ...shown(member, 'screen', media, quality), key: `${member.member}/screen`, kind: 'screen' });
   return tiles;
 }
 
@@ -71,7 +71,8 @@ function common(member: MemberInfo, speaking: boolean) {
 }
 
 /** A picture that its sender has muted is not shown, even while its last frame is still there. */
-function shown(member: MemberInfo, source: Source, video: MediaStreamTrack | undefined): MediaStreamTrack | undefined {
-  const track = trackOf(member, source);
-  return track && !track.muted && !track.muted_by_moderator ? video : undefined;
+function shown(member: MemberInfo, kind: TileView['kind'], media: MemberMedia | undefined, quality: RoomState['quality']): Pick<TileView, 'video' | 'quality'> {
+  const track = trackOf(member, kind);
+  const video = track && !track.muted && !track.muted_by_moderator ? media?.[kind]?.video : undefined;
+  return { video, quality: track && video && quality.get(track.track) };
 }

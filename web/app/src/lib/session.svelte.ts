@@ -5,6 +5,7 @@ import { readAddress, roomAddress, socketAddress } from './address.ts';
 import { preferences } from './preferences.ts';
 import { tilesOf } from './people.ts';
 import type { TileView } from './people.ts';
+import { Viewing } from './viewing.ts';
 import { endReason, joinProblem } from './wording.ts';
 
 declare global {
@@ -35,6 +36,7 @@ const RELOAD_KEY = 'althing.call';
 class Session {
   readonly local = new LocalMedia();
   readonly address = readAddress(location.href);
+  readonly viewing = new Viewing((...shown) => this.call?.view(...shown));
   call = $state.raw<Call | undefined>(undefined);
   devices = $state.raw<LocalState>(this.local.state);
   deviceProblems = $state<Partial<Record<'camera' | 'microphone', DeviceProblem>>>({});

@@ -1,4 +1,4 @@
-import type { AlthingError, DeviceProblem } from '@althing/sdk';
+import type { AlthingError, DeviceProblem, TrackQuality } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 
 /** Why a room could not be entered, and what to do about it. */
@@ -34,6 +34,22 @@ export function endReason(error: AlthingError): string {
   if (error.code === 'kicked') return m.ended_kicked();
   if (error.code !== 'closed') return m.ended_lost({ message: joinProblem(error) });
   return error.message === 'replaced' || error.message === 'resumed' ? m.ended_replaced() : m.ended_left();
+}
+
+/** Why a picture is not as good as it could be; nothing when it is, or when it is only shown small. */
+export function qualityHint({ level, limit }: TrackQuality, name: string): string | undefined {
+  const paused = level === 'paused';
+  switch (level === 'high' ? undefined : limit) {
+    case 'bandwidth':
+      return paused ? m.paused_bandwidth() : m.low_bandwidth();
+    case 'publisher':
+      return paused ? m.paused_publisher({ name }) : m.low_publisher({ name });
+    case 'codec':
+      return m.no_codec();
+    case 'view':
+    case undefined:
+      return undefined;
+  }
 }
 
 /** What is wrong with a device, and what to do about it. */

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { longestGap } from '../lib/inside.mjs';
+import { scene } from '../lib/scene.mjs';
+import { sleep, until } from '../lib/wait.mjs';
+
+/** @typedef {import('../lib/person.mjs').Person} Person */
+
+const stage = scene();
+
+/** Windows in which each of two tiles has more than 360 lines, and fewer than 180. */
+const LARGE = /** @type {const} */ ([1600, 900]);
+const SMALL = /** @type {const} */ ([420, 320]);
+
+for (const name of ['VP8', 'VP9']) {
+  test(`${name} is sent in three sizes, and each viewer gets the one that fits the tile`, async () => {
+    const ada = await stage.person('Ada', { prefer: `video/${name}` });
+    const ben = await stage.person('Ben', { width: LARGE[0], height: LARGE[1] });
+    const cleo = await stage.person('Cleo', { width: SMALL[0], height: SMALL[1] });
+    for (const person of [ben, cleo, ada]) await person.join(stage.url, `layers-${name}`);
+    await until('Ada encodes three sizes', async () => {
+      const encodings = await sent(ada);
+      return encodings.length === 3 && encodings.every((encoding) => encoding.framesEncoded > 0);
+    });
+    assert.deepEqual((await sent(ada)).map((encoding) => encoding.rid).sort(), ['f', 'h', 'q']);
+
+    await ben.sees('Ada');
+    await cleo.sees('Ada');
+    await until('Ben gets 360 lines', async () => (await seen(ben)).frameHeight === 360, 20_000);
+    await until('Cleo gets a small picture', async () => (await seen(cleo)).frameHeight <= 180, 20_000);
+    assert.equal((await seen(ben)).codec, `video/${name}`);
+    await sleep(3000);
+    assert.equal((await seen(ben)).frameHeight, 360, 'Ben still gets 360 lines');
+    assert.ok((await seen(cleo)).frameHeight <= 180, 'Cleo still gets a small picture');
+    for (const person of [ada, ben, cleo]) {
+      await person.isWell();
+      await stage.dismiss(person);
+    }
+  });
+}
+
+test('what nobody watches is not encoded, comes back when it is wanted, and nothing stands still meanwhile', async () => {
+  const [ada, ben] = await meet('demand');
+  const tile = { member: await ben.idOf('Ada'), kind: 'camera' };
+  await until('Ben gets 360 lines', async () => (await seen(ben)).frameHeight === 360, 20_000);
+  await ben.tab.evaluate(longestGap, tile);
+
+  await ben.tab.resize(...SMALL);
+  await until('Ben gets a small picture', async () => (await seen(ben)).frameHeight <= 180, 20_000);
+  await until('Ada switches the largest encoding off', async () => !(await encoding(ada, 'f')).active, 20_000);
+  const idle = (await encoding(ada, 'f')).framesEncoded;
+  await sleep(1000);
+  assert.equal((await encoding(ada, 'f')).framesEncoded, idle, 'nothing is encoded of what is switched off');
+  assert.ok((await ben.tab.evaluate(longestGap, tile)) < 1000, 'the picture has not stood still on its way down');
+
+  const wanted = Date.now();
+  await ben.tab.resize(...LARGE);
+  await until('Ada encodes the largest again', async () => (await encoding(ada, 'f')).framesEncoded > idle, 5000);
+  const back = Date.now() - wanted;
+  assert.ok(back < 2500, `the largest encoding is back after ${back} ms`);
+  await until('Ben gets 360 lines again', async () => (await seen(ben)).frameHeight === 360, 10_000);
+  await ben.sees('Ada');
+  assert.ok((await ben.tab.evaluate(longestGap, tile)) < 1000, 'the picture has not stood still on its way up');
+  for (const person of [ada, ben]) await person.isWell();
+});
+
+test('a tile that is not to be seen gets nothing, and a picture again as soon as it is', async () => {
+  const [ada, ben] = await meet('hidden');
+  const member = await ben.idOf('Ada');
+  const display = (/** @type {string} */ value) =>
+    ben.tab.evaluate(({ id, style }) => {
+      const tile = /** @type {HTMLElement} */ (document.querySelector(`[data-testid=tile][data-member="${id}"]`));
+      tile.style.display = style;
+    }, { id: member, style: value });
+
+  const { energy } = await ben.received('Ada');
+  await display('none');
+  await until('nothing of the picture arrives any more', async () => {
+    const before = (await seen(ben)).packetsReceived;
+    await sleep(1000);
+    return (await seen(ben)).packetsReceived === before;
+  });
+  await until('Ada encodes nothing', async () => (await sent(ada)).every(({ active }) => !active));
+  assert.ok((await ben.received('Ada')).energy > energy, 'the sound goes on');
+
+  const frames = (await seen(ben)).framesDecoded;
+  const shown = Date.now();
+  await display('');
+  await until('pictures arrive again', async () => (await seen(ben)).framesDecoded > frames, 5000);
+  const back = Date.now() - shown;
+  assert.ok(back < 2500, `the picture is back after ${back} ms`);
+  await ben.sees('Ada');
+  assert.equal(await ben.tab.evaluate(() => document.querySelectorAll('[data-testid=tile-paused]').length), 0, 'nobody is told of a slow connection');
+  for (const person of [ada, ben]) await person.isWell();
+});
+
+/**
+ * Ada, and Ben who shows her large.
+ * @param {string} room
+ */
+async function meet(room) {
+  const ada = await stage.person('Ada');
+  const ben = await stage.person('Ben', { width: LARGE[0], height: LARGE[1] });
+  await ada.join(stage.url, room);
+  await ben.join(stage.url, room);
+  await ben.sees('Ada');
+  return [ada, ben];
+}
+
+/**
+ * The encodings of somebody's camera, as their browser counts them.
+ * @param {Person} person
+ * @returns {Promise<import('@althing/sdk').OutboundStats[]>}
+ */
+async function sent(person) {
+  const { outbound } = await person.stats();
+  return outbound.filter((/** @type {import('@althing/sdk').OutboundStats} */ line) => line.kind === 'video');
+}
+
+/**
+ * One of them.
+ * @param {Person} person
+ * @param {string} rid
+ */
+async function encoding(person, rid) {
+  const found = (await sent(person)).find((line) => line.rid === rid);
+  if (!found) return person.fail(`no encoding ${rid}`);
+  return found;
+}
+
+/**
+ * The line on which Ada's camera arrives.
+ * @param {Person} person
+ * @returns {Promise<import('@althing/sdk').MemberStats>}
+ */
+async function seen(person) {
+  const member = await person.idOf('Ada');
+  const { members } = await person.stats();
+  const line = members.find((/** @type {import('@althing/sdk').MemberStats} */ found) => found.member === member && found.kind === 'video');
+  return line ?? person.fail('nothing arrives of Ada');
+}
