@@ -121,7 +121,7 @@ impl Node {
         let admin = listen(config.admin, "admin.listen").await?;
         let (http_at, admin_at) = (bound(&http), bound(&admin));
         serve(http, public_router(public.clone()), closing_seen.clone());
-        serve(admin, admin_router(metrics, ready_seen), closing_seen);
+        serve(admin, admin_router(metrics, rooms.clone(), ready_seen), closing_seen);
         ready.send_replace(true);
         announce(http_at, admin_at, &addresses.announced, development);
         Ok(Self { http: http_at, admin: admin_at, rooms, public, ready, closing })

@@ -17,7 +17,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let many = [1, 10, 50, 200, 1_000].map(|subscribers| (What::Video, subscribers));
-    for (what, subscribers) in many.into_iter().chain([(What::RewrittenVideo, 50), (What::Audio, 50)]) {
+    for (what, subscribers) in many.into_iter().chain([(What::RewrittenVideo, 50), (What::EstimatedVideo, 50), (What::Audio, 50)]) {
+        // `-- RewrittenVideo` runs the cases of that name alone.
+        if std::env::args().skip(1).any(|name| !name.starts_with('-') && name != format!("{what:?}")) {
+            continue;
+        }
         let costs: Vec<_> = (0..RUNS as u64).map(|seed| run(what, subscribers, seed)).collect();
         let all = |pick: fn(&engine::Cost) -> f64| median(costs.iter().map(pick).collect());
         let (forward, seal, bytes, ratio) = (all(|c| c.forward), all(|c| c.seal), all(|c| c.bytes), all(|c| c.forward / c.seal));

@@ -1,7 +1,7 @@
 //! What a worker tells the control plane.
 
 use super::plan::SrtpProfile;
-use crate::base::{PeerId, RoomId, TrackId};
+use crate::base::{Bitrate, PeerId, RoomId, TrackId};
 
 /// Something that happened in a room on a worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,8 @@ pub enum Event {
         peer: PeerId,
         /// The tracks.
         tracks: Vec<Quality>,
+        /// What its link carries, where it says what it receives.
+        link: Option<LinkState>,
     },
     /// The first packet of a published track has arrived.
     TrackStarted {
@@ -81,6 +83,19 @@ pub enum DisconnectReason {
     Closed,
 }
 
+/// What is known of the link to a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// What it carries on the wire.
+    pub estimate: Bitrate,
+    /// Why it is estimated so: a word for it.
+    pub why: &'static str,
+    /// Of a hundred datagrams, so many are lost.
+    pub loss_per_cent: u8,
+    /// From sending to the report about it, in milliseconds.
+    pub round_trip_ms: u32,
+}
+
 /// What a subscriber is sent of a track of video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quality {
@@ -105,4 +120,15 @@ pub enum Limit {
     Publisher,
     /// The subscriber cannot decode its codec.
     Codec,
+}
+
+impl DisconnectReason {
+    /// The reason as it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DisconnectReason::ConsentLost => "consent_lost",
+            DisconnectReason::HandshakeFailed => "handshake_failed",
+            DisconnectReason::Closed => "closed",
+        }
+    }
 }

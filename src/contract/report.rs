@@ -122,6 +122,16 @@ counters! {
     DropPaced => "pace_queue_overflows_total", "";
     /// Subscribers that negotiated reports of what they receive and sent none: they are sent all there is.
     LinksUnanswered => "links_unanswered_total", "";
+    /// Pictures that subscribers got in a better form than before.
+    LayersUp => "layer_switches_total", "cause=up";
+    /// Pictures that subscribers got in a lesser form, because their link carried no more.
+    LayersDownBandwidth => "layer_switches_total", "cause=bandwidth";
+    /// Pictures that subscribers got no more of, because their link carried too little.
+    LayersPaused => "layer_switches_total", "cause=paused";
+    /// Pictures that subscribers got in a lesser form, because they show them smaller.
+    LayersDownView => "layer_switches_total", "cause=view";
+    /// Pictures that subscribers got in a lesser form, because their publisher sent nothing better.
+    LayersDownPublisher => "layer_switches_total", "cause=publisher";
     /// Probes sent: packets repeated to find out what a link carries.
     Probes => "probe_packets_total", "";
     /// Forwards dropped: too old for the rewriting to place.

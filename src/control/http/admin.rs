@@ -1,20 +1,31 @@
 //! The private listener: metrics and health.
 
-use axum::Router;
+use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use tokio::sync::watch;
 
 use super::readiness;
+use crate::control::rooms::Directory;
 use crate::metrics::Metrics;
 
 /// The private listener's routes.
-pub fn admin_router(metrics: Metrics, ready: watch::Receiver<bool>) -> Router {
+pub fn admin_router(metrics: Metrics, rooms: Directory, ready: watch::Receiver<bool>) -> Router {
     Router::new()
+        .route("/rooms/{room}/journal", get(move |Path(room): Path<String>| async move { journal(&rooms, &room).await }))
         .route("/metrics", get(move || async move { text(&metrics) }))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || readiness(ready.clone())))
+}
+
+/// What happened to the media of a room's members, and why: JSON, a list of members.
+async fn journal(rooms: &Directory, room: &str) -> Response {
+    match rooms.journals(room).await {
+        Some(members) => Json(members).into_response(),
+        None => (StatusCode::NOT_FOUND, "there is no room of this name at present\n").into_response(),
+    }
 }
 
 fn text(metrics: &Metrics) -> Response {

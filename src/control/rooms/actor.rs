@@ -14,6 +14,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
+use super::journal::MemberJournal;
 use super::room::Room;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
@@ -60,6 +61,8 @@ pub enum Letter {
     },
     /// From a member's socket, with the request's name.
     Command(Command, &'static str),
+    /// From the admin listener, which wants to know what happened.
+    Journals(oneshot::Sender<Vec<MemberJournal>>),
 }
 
 /// The room's task.
@@ -110,6 +113,11 @@ impl Actor {
             Some(event) = self.media.recv() => self.apply(Command::Media(event), "media").await,
             letter = self.letters.recv() => match letter {
                 Some(Letter::Command(command, name)) => self.apply(command, name).await,
+                Some(Letter::Journals(asked)) => {
+                    // Whoever asked may have hung up.
+                    let _ = asked.send(self.room.journals());
+                    Ok(())
+                }
                 Some(Letter::Enter { command, socket, outbox, entered }) => self.enter(command, socket, outbox, entered).await,
                 Some(Letter::Ask { command, name, socket, place, answered }) => {
                     self.places.extend(place.map(|place| (socket, place)));

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::actor::{Actor, Letter, MAILBOX, MEDIA};
 use super::command::{Command, OfferDraws};
+use super::journal::MemberJournal;
 use super::names::RoomName;
 use super::placement::Placement;
 use super::room::{Ground, Room, Rules};
@@ -131,6 +132,15 @@ impl Directory {
     /// The room of this identity.
     pub fn find(&self, id: RoomId) -> Option<Handle> {
         self.0.by_id.get(&id).map(|room| room.clone())
+    }
+
+    /// What happened to the media of a room's members, and why; none when there is no such room.
+    pub async fn journals(&self, name: &str) -> Option<Vec<MemberJournal>> {
+        let name = RoomName::new(name).ok()?;
+        let room = self.0.by_name.get(&name).map(|room| room.clone())?;
+        let (asked, answer) = oneshot::channel();
+        room.send(Letter::Journals(asked)).await.ok()?;
+        answer.await.ok()
     }
 
     /// The room of a session: its secret begins with the room's number.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::SocketId;
+use super::journal::Journal;
 use super::slots::{Group, Slots};
 use super::whip::HttpSession;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
@@ -36,6 +37,8 @@ pub struct Member {
     pub pins: BTreeSet<TrackId>,
     /// What it is sent.
     pub quality: Vec<TrackQuality>,
+    /// What happened to its media.
+    pub journal: Journal,
     pub slots: Slots,
     /// How many slot pairs it has been told to have.
     pub asked: usize,

@@ -8,6 +8,7 @@ mod chat;
 mod choice;
 mod command;
 pub mod directory;
+mod journal;
 mod media;
 mod member;
 mod message;

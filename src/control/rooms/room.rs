@@ -120,6 +120,7 @@ impl Room {
             Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
             Command::Media(event) => {
                 self.follow_connection(&event, now);
+                self.keep_journal(now, &event);
                 self.media(event);
                 self.end_unconnected();
             }

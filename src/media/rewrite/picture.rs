@@ -46,7 +46,7 @@ impl PictureIds {
     }
 
     /// Writes other numbers into a copy of the descriptor, each in the place and length of the present one.
-    fn write(&self, bytes: &mut [u8], id: u16, tl0: u8) {
+    pub fn write(&self, bytes: &mut [u8], id: u16, tl0: u8) {
         match (self.id_bits, bytes.get_mut(usize::from(self.id_at)..)) {
             (7, Some([byte, ..])) => *byte = id as u8 & 0x7f,
             (15, Some([high, low, ..])) => [*high, *low] = (id | 0x8000).to_be_bytes(),

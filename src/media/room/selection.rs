@@ -1,10 +1,11 @@
 //! What each subscriber gets of each picture: looked at when its link, its tiles or the encodings have changed.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::Room;
 use crate::base::{Bitrate, Time};
-use crate::contract::{Event, Limit, MediaKind, Quality};
+use crate::contract::{Counter, Event, Limit, LinkState, MediaKind, Quality};
 use crate::media::engine::Shared;
 use crate::media::packet::layers::Layer;
 use crate::media::peer::UNLIMITED;
@@ -69,6 +70,9 @@ impl Room {
             let rungs = &scratch.rungs[claim.first..claim.first + claim.count];
             let aim = aim(rungs, claim.gets, ladder);
             let limit = limit(&claim, ladder);
+            if let Some(cause) = cause(&claim, limit) {
+                shared.counters.add(cause);
+            }
             self.aim(now, (subscriber, leg), track, aim, shared);
             let Some(peer) = self.peers.get_mut(subscriber) else { break };
             peer.legs[leg].explain(limit);
@@ -238,7 +242,13 @@ impl Room {
         }
         if peer.quality_told != tracks {
             peer.quality_told.clone_from(&tracks);
-            shared.events.push_back(Event::Quality { room: self.id, peer: peer.id, tracks: tracks.clone() });
+            let link = peer.link.as_deref().map(|link| LinkState {
+                estimate: link.estimate(),
+                why: link.why().name(),
+                loss_per_cent: (link.loss() * 100.0) as u8,
+                round_trip_ms: link.round_trip().as_millis().min(u128::from(u32::MAX)) as u32,
+            });
+            shared.events.push_back(Event::Quality { room: self.id, peer: peer.id, tracks: tracks.clone(), link });
         }
         self.qualities = tracks;
     }
@@ -272,6 +282,18 @@ fn aim(rungs: &[Rung], gets: usize, ladder: Ladder) -> Aim {
         Some(encoding) => Aim { wanted: Some(Choice { encoding, layer: best.choice.layer }), meanwhile: Some(sent.unwrap_or(best).choice) },
         None if best.sent => Aim::at(best.choice),
         None => Aim { wanted: Some(best.choice), meanwhile: sent.map(|rung| rung.choice) },
+    }
+}
+
+/// What a change of a share is counted as; none where it stays, or where it is the first.
+fn cause(claim: &Claim, limit: Option<Limit>) -> Option<Counter> {
+    match (claim.gets.cmp(&claim.has), limit) {
+        (Ordering::Equal, _) => None,
+        (Ordering::Greater, _) => Some(Counter::LayersUp),
+        (Ordering::Less, Some(Limit::Bandwidth)) if claim.gets == 0 => Some(Counter::LayersPaused),
+        (Ordering::Less, Some(Limit::Bandwidth)) => Some(Counter::LayersDownBandwidth),
+        (Ordering::Less, Some(Limit::Publisher)) => Some(Counter::LayersDownPublisher),
+        (Ordering::Less, _) => Some(Counter::LayersDownView),
     }
 }
 

@@ -427,9 +427,13 @@ impl Leg {
     pub(super) fn seal(
         &mut self, packet: &CachedPacket<'_>, form: Form, sender: &SrtpSender, sequence: u64, header_len: usize, slot: &mut [u8],
     ) -> Option<(usize, usize)> {
+        let mut numbers = None;
         let shared = match form {
             Form::AsIs => Some(packet.payload),
-            Form::Numbered => self.picture.differs(&packet.meta.pictures)?.is_none().then_some(packet.payload),
+            Form::Numbered => {
+                numbers = self.picture.differs(&packet.meta.pictures)?;
+                numbers.is_none().then_some(packet.payload)
+            }
             Form::RedPrimary => packet.payload.get(red::primary(packet.payload)?.start..),
             Form::RedBlocks { .. } | Form::AddRed { .. } => None,
         };
@@ -437,7 +441,16 @@ impl Leg {
             let len = sender.seal_scatter(slot, header_len, payload, self.ssrc, sequence)?;
             return Some((len, payload.len()));
         }
-        let payload_len = self.copy_payload(packet, form, slot.get_mut(header_len..)?)?;
+        let target = slot.get_mut(header_len..)?;
+        let payload_len = match numbers {
+            Some((id, tl0)) => {
+                let target = target.get_mut(..packet.payload.len())?;
+                target.copy_from_slice(packet.payload);
+                packet.meta.pictures.write(target, id, tl0);
+                target.len()
+            }
+            None => self.copy_payload(packet, form, target)?,
+        };
         let len = sender.seal_in_place(slot, header_len, payload_len, self.ssrc, sequence)?;
         Some((len, payload_len))
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::control::Refusal;
 use crate::control::rooms::command::{Admission, JoinDraws, SocketId};
+use crate::control::rooms::journal::Journal;
 use crate::control::rooms::member::{Member, Presence, Seat};
 use crate::control::rooms::room::{Outcome, Room};
 use crate::control::rooms::slots::Slots;
@@ -39,6 +40,7 @@ impl Room {
             views: BTreeMap::new(),
             pins: BTreeSet::new(),
             quality: Vec::new(),
+            journal: Journal::default(),
             slots: Slots::default(),
             asked,
         };

@@ -102,11 +102,14 @@ fn what_is_sent_and_what_is_wanted_is_told_and_told_again_to_who_resumes() {
     let peer = scene.room.members.values().find(|m| m.identity == clients[0].id()).and_then(|m| m.connection.as_ref()).expect("connected").peer;
     scene.forget();
     let sent = Quality { track: TrackId(track.0), encoding: Some(0), of: 3, limit: Some(Limit::Bandwidth) };
-    scene.apply(Command::Media(Media::Quality { room: RoomId(1), peer, tracks: vec![sent] }));
+    scene.apply(Command::Media(Media::Quality { room: RoomId(1), peer, tracks: vec![sent], link: None }));
     let expected = Event::Quality { tracks: vec![TrackQuality { track, level: QualityLevel::Low, limit: Some(QualityLimit::Bandwidth) }] };
     assert_eq!(scene.told(&clients[0]), std::slice::from_ref(&expected));
     scene.apply(Command::Media(Media::Demand { room: RoomId(1), track: TrackId(track.0), encodings: 1 }));
     assert_eq!(scene.told(&clients[1]), [], "a track without encodings is not mentioned");
+    let journal = serde_json::to_value(scene.room.journals()).expect("JSON");
+    assert_eq!(journal[0]["entries"][0]["tracks"][0]["limit"], "bandwidth", "and both are kept for whoever asks later: {journal}");
+    assert_eq!(journal[1]["entries"][0]["what"], "demand", "{journal}");
     scene.lose(&clients[0]);
     scene.forget();
     let seq = scene.room.members.values().find(|m| m.identity == clients[0].id()).expect("a member").seq;

@@ -31,4 +31,21 @@ pub enum Why {
 impl Why {
     /// How many there are.
     pub const COUNT: usize = 11;
+
+    /// The reason as it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Why::Start => "start",
+            Why::Increase => "increase",
+            Why::Hold => "hold",
+            Why::DecreaseDelay => "delay",
+            Why::DecreaseLoss => "loss",
+            Why::Restore => "restored",
+            Why::Outage => "outage",
+            Why::ProbeUp => "probe_up",
+            Why::ProbeDown => "probe_down",
+            Why::Remb => "remb",
+            Why::Report => "report",
+        }
+    }
 }
