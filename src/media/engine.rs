@@ -20,7 +20,7 @@ use super::transport::ice::{self, StunDrop};
 use super::transport::{DtlsIdentity, Path};
 use crate::base::map::{Seed, SeededMap};
 use crate::base::random::Random;
-use crate::base::{Ntp, RoomId, Time, WorkerId};
+use crate::base::{Bitrate, Ntp, PeerId, RoomId, Time, WorkerId};
 use crate::contract::{Command, Counter, Counters, Event, RoomCommand, WorkerReport, owner_of_ufrag};
 
 /// No room is worth a turn of the clock sooner than this after the last one.
@@ -305,6 +305,8 @@ impl Engine {
             }
             if let Some(room) = self.rooms.get_mut(key) {
                 room.busy = false;
+                // What had to wait has its moment now.
+                self.timers.set(slot_of(key), room.deadline());
             }
             self.busy.pop_front();
         }
@@ -328,6 +330,11 @@ impl Engine {
     /// The counters, for what the hands of the engine count.
     pub fn counters_mut(&mut self) -> &mut Counters {
         &mut self.shared.counters
+    }
+
+    /// What the link to a peer carries on the wire, as far as it says what it receives.
+    pub fn estimate(&self, room: RoomId, peer: PeerId) -> Option<Bitrate> {
+        self.rooms.get(self.key(room)?)?.estimate(peer)
     }
 
     /// What the worker reports about itself.

@@ -13,6 +13,7 @@ use crate::media::publish::stream::{Bound, Stream, StreamKind};
 use crate::media::rewrite::SourceExtensions;
 use crate::media::route::leg::{Leg, Way};
 use crate::media::route::queue::PaceQueue;
+use crate::media::select::Patience;
 use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
 
 /// Lines of a leg's memory that a forward touches, its first ones.
@@ -78,6 +79,8 @@ pub struct Peer {
     pub link_due: Option<Time>,
     /// When anything that it gets may become better.
     pub raise_at: Time,
+    /// How long that waits.
+    pub patience: Patience,
     /// What control was last told that it is sent.
     pub quality_told: Vec<Quality>,
     /// When the next sender and receiver reports are due.
@@ -206,6 +209,7 @@ impl Peer {
             selected_at: Time::ZERO,
             link_due: None,
             raise_at: Time::ZERO,
+            patience: Patience::default(),
             quality_told: Vec::new(),
             report_due: now,
             fir_number: 0,

@@ -15,7 +15,6 @@ fn assert_within(score: &Score, bounds: &[(&str, f64, f64)]) {
 }
 
 #[test]
-#[ignore = "the table of limited links is not reached yet"]
 fn a_link_that_breaks_down_is_sent_less_within_a_second_and_is_filled_again_when_it_is_back() {
     for (queue, frozen, standing) in [(300, 1_300.0, ("queue after 4 s ms", 100.0)), (1_200, 2_500.0, ("queue after 6 s ms", 500.0))] {
         let score = a_link_that_breaks_down(millis(queue));
@@ -70,7 +69,6 @@ fn with_thirty_per_cent_of_loss_the_picture_lives_for_ten_minutes() {
 }
 
 #[test]
-#[ignore = "the table of limited links is not reached yet"]
 fn in_a_full_room_everybody_is_sent_what_their_link_carries() {
     let score = a_full_room(50, Duration::from_secs(10));
     assert_within(&score, &[("most sent of an estimate", 0.0, 1.05), ("longest queue p95 ms", 0.0, 150.0)]);

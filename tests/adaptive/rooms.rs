@@ -57,7 +57,6 @@ fn of_fifty_who_all_publish_three_encodings_each_packet_is_opened_once_and_only_
 }
 
 #[test]
-#[ignore = "nobody is told of a track that nobody ever wanted"]
 fn a_publisher_whom_nobody_has_ever_watched_sends_no_picture() {
     let mut world = World::new(3);
     for _ in 0..2 {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use althing::base::{Bitrate, PeerId, RoomId, Time};
+use althing::base::{Bitrate, RoomId, Time};
 use althing::contract::View;
-use althing::media::engine::Engine;
 
 use crate::coding::Mode;
 use crate::cross::Cross;
@@ -16,16 +15,6 @@ use crate::world::{Ways, World};
 
 /// What a scenario came to, by the names of what is measured.
 pub type Score = BTreeMap<&'static str, f64>;
-
-/// Until an engine says what it takes a subscriber's link to carry. Its own method goes before this one.
-#[allow(dead_code, reason = "an engine that has the method needs no other")]
-trait Estimates {
-    fn estimate(&self, _room: RoomId, _peer: PeerId) -> Option<Bitrate> {
-        None
-    }
-}
-
-impl Estimates for Engine {}
 
 impl World {
     /// What a member's link is taken to carry, in bit/s; 0 when nobody says.
@@ -211,7 +200,8 @@ pub fn a_full_room(members: usize, span: Duration) -> Score {
         let bytes: u64 = [Class::Picture, Class::Report].map(|class| log.bytes(class, from, world.now)).iter().sum();
         over = over.max(bytes as f64 * 8.0 / 3.0 / world.estimate(member).max(1.0));
         queue = queue.max(milliseconds(log.waited(95, from, world.now)));
-        unseen += (0..9).filter(|pair| world.level(member, *pair, from) == 0).count() as f64;
+        let shows = |pair| world.has_come(member, pair) && world.level(member, pair, from) > 0;
+        unseen += (0..9).filter(|pair| !shows(*pair)).count() as f64;
     }
     Score::from([("most sent of an estimate", over), ("longest queue p95 ms", queue), ("pictures that nobody is shown", unseen)])
 }

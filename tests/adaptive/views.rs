@@ -45,7 +45,6 @@ fn every_codec_is_shown_without_a_fault_where_nothing_is_lost() {
 }
 
 #[test]
-#[ignore = "nobody asks for the key frame with which a larger picture of the same stream begins"]
 fn a_stream_with_sizes_within_is_shown_large_where_nothing_limits_it() {
     for mode in Mode::ALL.into_iter().filter(|mode| mode.spatial_layers() > 1) {
         let mut world = World::new(1);

@@ -192,6 +192,12 @@ impl World {
         self.engines.iter().map(|engine| engine.counters().get(counter)).sum()
     }
 
+    /// Whether anything has ever come on a subscriber's pair.
+    pub fn has_come(&self, subscriber: usize, pair: u8) -> bool {
+        let member = &self.members[subscriber];
+        member.receiver.slots.contains_key(&member.picture_ssrc(pair))
+    }
+
     /// A subscriber's pair, as its receiver has it.
     pub fn slot(&self, subscriber: usize, pair: u8) -> &Slot {
         let member = &self.members[subscriber];

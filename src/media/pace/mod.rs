@@ -28,6 +28,8 @@ pub const LEAST_ESTIMATE: Bitrate = Bitrate::kbps(30);
 pub const MOST_ESTIMATE: Bitrate = Bitrate::kbps(100_000);
 /// Without transport-wide feedback for so long, other reports count.
 const FEEDBACK_STALE: Duration = Duration::from_millis(5_000);
+/// A decrease below this share of the estimate is no correction: the link has broken down.
+const COLLAPSE: f64 = 0.6;
 /// A receiver that has said nothing for so long after the first datagram never will.
 const SILENT_FROM_THE_START: Duration = Duration::from_millis(3_000);
 /// When everything sent has arrived and for so long nothing more was sent, no queue of ours is left.
@@ -65,6 +67,8 @@ pub struct Link {
     /// When the first datagram left, and whether any report has come since.
     begun: Option<Time>,
     answered: bool,
+    /// The estimate fell by so much that a long queue stands: it drains before anything else is sent.
+    collapsed: bool,
     /// Bytes sent since then, for reports that do not say what arrived.
     reported: (Time, u64),
 }
@@ -86,6 +90,7 @@ impl Link {
             feedback_at: None,
             begun: None,
             answered: false,
+            collapsed: false,
             reported: (now, 0),
         }
     }
@@ -189,6 +194,11 @@ impl Link {
         Bitrate::bps(self.estimator.rate() as u64)
     }
 
+    /// What may be divided among pictures, on the wire.
+    pub fn share(&self, now: Time) -> Bitrate {
+        Bitrate::bps(self.estimator.share(now) as u64)
+    }
+
     /// Whether a queue stands that is too long.
     pub fn is_overusing(&self) -> bool {
         matches!(self.estimator.load(), Load::Over | Load::Draining)
@@ -240,6 +250,11 @@ impl Link {
         self.estimator.loss()
     }
 
+    /// The share that is lost whatever is sent.
+    pub const fn inherent_loss(&self) -> f64 {
+        self.estimator.inherent_loss()
+    }
+
     /// The time from sending a datagram to the feedback about it, smoothed: a round trip and half a feedback's interval.
     pub fn round_trip(&self) -> Duration {
         Duration::from_micros(self.estimator.round_trip() as u64)
@@ -273,7 +288,13 @@ impl Link {
         if change == Change::Fell {
             self.prober.fell(now, before, self.estimator.rate());
         }
-        self.pacer.set(self.estimator.rate());
+        let collapsed = change == Change::Fell && self.estimator.rate() < COLLAPSE * before;
+        self.collapsed = collapsed || self.collapsed && self.is_overusing();
+        if self.collapsed {
+            self.pacer.drain(self.estimator.rate(), collapsed);
+        } else {
+            self.pacer.set(self.estimator.rate());
+        }
     }
 
     fn learn(&mut self, now: Time) {

@@ -14,6 +14,10 @@ const FACTOR: f64 = 2.5;
 const BURST: u64 = 10_000;
 /// and so many bytes at least: two datagrams and a half, 24 ms at 1 Mbit/s. A larger one overflows a queue of 30 ms.
 const LEAST_BURST: i64 = 3_000;
+/// What waits for nothing may overdraw the budget by so many microseconds: more would stop media for as long.
+const MOST_DEBT: i64 = 200_000;
+/// From so many on, what can wait to be asked for again is not sent.
+const DEEP_DEBT: i64 = 50_000;
 /// A queue is emptied before its oldest datagram has waited so long.
 const MOST_WAIT: Duration = Duration::from_millis(250);
 /// The time for that is never taken for less than this.
@@ -47,10 +51,26 @@ impl Pacer {
         self.apply(self.estimate);
     }
 
+    /// A queue stands in front of the link, and the estimate is this: nothing leaves faster, and at the beginning nothing at all for a
+    /// moment. What is sent into a full queue is lost, the key frame with which a smaller picture begins first of all.
+    pub fn drain(&mut self, estimate: f64, begins: bool) {
+        self.estimate = (estimate / 8.0) as i64;
+        self.apply(self.estimate);
+        if begins {
+            self.budget = self.budget.min(-self.rate.saturating_mul(MOST_DEBT));
+        }
+    }
+
     /// Whether a datagram may leave now.
     pub fn is_ready(&mut self, now: Time) -> bool {
         self.fill(now);
         self.budget > 0
+    }
+
+    /// Whether so much was sent that waited for nothing that what can be asked for again had better wait.
+    pub fn is_in_debt(&mut self, now: Time) -> bool {
+        self.fill(now);
+        self.budget < -self.rate.saturating_mul(DEEP_DEBT)
     }
 
     /// Takes the budget for a datagram of `bytes` (of UDP payload), if there is any now.
@@ -65,7 +85,7 @@ impl Pacer {
 
     /// A datagram of `bytes` (of UDP payload) leaves that waits for nothing: audio, a repair, a probe.
     pub fn spend(&mut self, bytes: usize) {
-        self.budget -= (bytes + OVERHEAD) as i64 * UNIT;
+        self.budget = (self.budget - (bytes + OVERHEAD) as i64 * UNIT).max(-self.rate.saturating_mul(MOST_DEBT));
     }
 
     /// When there is budget again.
@@ -94,6 +114,8 @@ impl Pacer {
         // 100 Gbit/s: more would overflow the budget after years without a datagram.
         self.rate = rate.min(12_500_000_000);
         self.most = (self.rate * BURST as i64).max(LEAST_BURST * UNIT);
+        // What was owed at a higher rate is not owed for longer at a lower one.
+        self.budget = self.budget.max(-self.rate.saturating_mul(MOST_DEBT));
     }
 
     fn fill(&mut self, now: Time) {

@@ -18,6 +18,8 @@ const APARTS: f64 = 2.0;
 const LONGER_CLUSTER: f64 = 60_000.0;
 /// Where they scatter it lasts so many times longer than delays are apart: what chance does to its arrivals is a tenth of it then.
 const SPREADS: f64 = 4.0;
+/// The queue that a cluster makes at most, in microseconds, if the link carries no more than the estimate.
+const MOST_QUEUE: f64 = 100_000.0;
 /// The largest and the smallest datagram, in bytes of UDP payload.
 const LARGEST: f64 = 1_200.0;
 const SMALLEST: f64 = 200.0;
@@ -129,6 +131,8 @@ pub struct Prober {
     padding: u64,
     /// Clusters of which nothing was heard.
     untold: u32,
+    /// The last cluster found what the link carries.
+    limited: bool,
 }
 
 impl Prober {
@@ -146,6 +150,7 @@ impl Prober {
             knocked: Time::ZERO,
             padding: 0,
             untold: 0,
+            limited: false,
         }
     }
 
@@ -174,11 +179,19 @@ impl Prober {
             None if self.wanted > estimate => self.wanted.max(STEP * estimate),
             None => return None,
         };
-        let largest = if path.spread > 0.0 { LARGEST_STEP_SPREAD } else { LARGEST_STEP };
+        // What the link carries is known: a small step finds out whether it carries more now, and makes no queue.
+        let known = self.limited && path.loss < 0.05;
+        let largest = match () {
+            () if known => STEP,
+            () if path.spread > 0.0 => LARGEST_STEP_SPREAD,
+            () => LARGEST_STEP,
+        };
         let rate = rate.min(largest * estimate).min(most.max(estimate));
         // Of lossy paths enough must arrive, and what scatters must be longer than it scatters.
         let least = (CLUSTER / (1.0 - path.loss).max(0.3)).max((APARTS * path.apart).min(LONGER_CLUSTER));
         let duration = least.max(SPREADS * path.spread).min(LONGEST_CLUSTER);
+        // A longer one is a slower one: what it adds to a queue is bounded.
+        let rate = rate.min(estimate * (1.0 + MOST_QUEUE / duration));
         let bytes = rate * duration / 8e6;
         let size = (bytes / f64::from(LEAST_DATAGRAMS) - OVERHEAD as f64).clamp(SMALLEST, LARGEST);
         self.cluster = Some(Cluster { rate, whole: bytes, size, begun: now, bytes: 0.0, datagrams: 0, first: None, last: None, arrivals: None });
@@ -251,6 +264,7 @@ impl Prober {
 
     /// The last cluster took the estimate from `before` to `estimate` bits per second: decides when the next one comes.
     pub fn learned(&mut self, now: Time, limited: bool, before: f64, estimate: f64) {
+        self.limited = limited;
         let raised = estimate > WORTH * before;
         self.steps = if limited || self.steps >= FIRST.len() { FIRST.len() } else { self.steps + 1 };
         if raised {

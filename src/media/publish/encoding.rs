@@ -8,10 +8,11 @@ use super::cache::{Cache, CacheSize};
 use super::key_frame::KeyFrames;
 use super::rate::LayerRates;
 use super::track::ClockLine;
+use crate::base::seq::timestamp_after;
 use crate::base::{BitSet, Time};
 use crate::contract::MediaKind;
 use crate::media::packet::dependency::Structure;
-use crate::media::packet::layers::{Layer, LayerSet};
+use crate::media::select::Ways;
 
 /// An encoding that pauses for longer than this, while a smaller one goes on, is not sent any more. Less takes the pauses of a slow
 /// encoder for an end, more lets a picture stand still for so long.
@@ -44,6 +45,9 @@ pub struct Encoding {
     pub structure: Option<Box<Structure>>,
     /// When its last packet came.
     pub last_packet: Time,
+    /// The timestamp of its last picture and when that came, and how far pictures lie apart.
+    picture: (u32, Time),
+    apart: Duration,
     /// Since when somebody has wanted it; [`Time::ZERO`] while nobody does.
     pub wanted_since: Time,
 }
@@ -64,6 +68,8 @@ impl Encoding {
             size: None,
             structure: None,
             last_packet: Time::ZERO,
+            picture: (0, Time::ZERO),
+            apart: Duration::ZERO,
             wanted_since: Time::ZERO,
         }
     }
@@ -86,15 +92,27 @@ impl Encoding {
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// To which layers one may go down from one at any picture.
-    pub fn nested(&self, layer: Layer) -> LayerSet {
-        self.structure.as_deref().map_or(LayerSet::within(layer), |structure| structure.nested(layer))
+    /// How one gets from layer to layer.
+    pub fn ways(&self) -> Ways<'_> {
+        Ways(self.structure.as_deref())
+    }
+
+    /// A picture of it has begun: how far pictures lie apart is what a silence is judged by.
+    pub fn picture_began(&mut self, now: Time, timestamp: u32) {
+        if timestamp_after(timestamp, self.picture.0) || self.picture.1 == Time::ZERO {
+            let passed = now.since(self.picture.1).min(ENDED_AFTER);
+            self.apart = if self.picture.1 == Time::ZERO { Duration::ZERO } else { (self.apart * 7 + passed) / 8 };
+            self.picture = (timestamp, now);
+        }
     }
 
     /// Whether it is being sent: something came lately, or `others`, the last packet of the track's other encodings, paused too.
     pub fn is_sent(&self, now: Time, others: Time) -> bool {
         let silence = now.since(self.last_packet);
-        self.last_packet != Time::ZERO && (silence < SILENT_AFTER || others.since(self.last_packet) < SILENT_AFTER && silence < ENDED_AFTER)
+        // Alone it has nothing to be held against but its own pace.
+        let usual =
+            if others == Time::ZERO || now.since(others) > ENDED_AFTER { (self.apart * 6).clamp(SILENT_AFTER, ENDED_AFTER) } else { ENDED_AFTER };
+        self.last_packet != Time::ZERO && (silence < SILENT_AFTER || others.since(self.last_packet) < SILENT_AFTER && silence < usual)
     }
 }
 

@@ -46,6 +46,7 @@ impl Encoding {
             self.size = picture_size(codec, payload).or_else(|| self.described_size()).or(self.size);
         }
         self.codec = Some(place);
+        self.picture_began(now, received.header.timestamp);
         self.rates.count(now, layers.layer, packet.len());
         PacketMeta {
             sequence: received.sequence,
@@ -73,6 +74,7 @@ impl Encoding {
             self.size = codec.and_then(|codec| picture_size(codec, payload)).or_else(|| self.described_size()).or(self.size);
         }
         self.codec = Some(meta.codec);
+        self.picture_began(meta.arrived, meta.timestamp);
         self.last_packet = meta.arrived;
         self.rates.count(meta.arrived, meta.layers.layer, packet.len());
     }

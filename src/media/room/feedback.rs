@@ -21,6 +21,8 @@ use crate::media::route::leg::{Moment, Source};
 const MOST_RETRANSMISSIONS: usize = 128;
 /// What a subscriber gets is worked out so often at most, while its link says nothing alarming.
 const SELECT_EVERY: Duration = Duration::from_millis(100);
+/// From this share of lost datagrams on, repairs are sent twice.
+const LOSSY: f64 = 0.05;
 /// A publisher whose NTP clock jumps by more than this has set it: its offset is taken anew.
 const CLOCK_JUMP_MICROS: i64 = 1_000_000;
 
@@ -166,14 +168,28 @@ impl Room {
 }
 
 fn send_one_again(now: Time, peer: &mut Peer, leg: usize, sequence: u16, tracks: &Slab<Track>, shared: &mut Shared) -> Option<()> {
+    if peer.link.as_deref_mut().is_some_and(|link| link.pacer().is_in_debt(now)) {
+        return None;
+    }
+    // What was too much is not sent again: its encoding is being left.
+    let leaves = peer.link.as_deref().is_some_and(Link::is_overusing);
+    // Where much is lost, so are repairs: asking again takes a round trip, a second copy a fraction of the rate.
+    let twice = peer.link.as_deref().is_some_and(|link| link.loss() > LOSSY);
     let mut downlink = peer.downlink()?;
     let (leg, way) = downlink.leg(leg)?;
     let track = tracks.get(leg.source()?)?;
+    if leaves && leg.selection().is_leaving() {
+        return None;
+    }
     let number = leg.selection().present()?.encoding;
     let encoding = track.encoding(number)?;
     let packet = encoding.cache.get(leg.source_of(sequence)?)?;
     let source = Source { track, number, encoding, packet };
-    leg.retransmit(&Moment::new(now, shared.wall(now)), &source, Kind::Repair, way, &mut shared.replies)?;
+    let moment = Moment::new(now, shared.wall(now));
+    leg.retransmit(&moment, &source, Kind::Repair, way, &mut shared.replies)?;
+    if twice {
+        leg.retransmit(&moment, &source, Kind::Repair, way, &mut shared.replies)?;
+    }
     shared.counters.add(Counter::RtpRetransmitted);
     Some(())
 }

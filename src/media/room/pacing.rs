@@ -8,7 +8,6 @@ use super::Room;
 use crate::base::Time;
 use crate::contract::Counter;
 use crate::media::engine::Shared;
-use crate::media::pace::sent::Kind;
 use crate::media::peer::Peer;
 use crate::media::publish::track::Track;
 use crate::media::route::leg::{Leg, Moment};
@@ -71,14 +70,14 @@ fn fill_probe(now: Time, peer: &mut Peer, tracks: &Slab<Track>, bytes: usize, sh
     for place in downlink.places() {
         let Some((leg, way)) = downlink.leg(place) else { break };
         let Some(track) = leg.source().filter(|_| leg.is_paced()).and_then(|track| tracks.get(track)) else { continue };
-        if leg.repeat(&moment, track, Kind::Probe, way, &mut shared.replies).is_some() {
+        if leg.repeat(&moment, track, bytes, way, &mut shared.replies).is_some() {
             shared.counters.add(Counter::Probes);
             return Some(());
         }
     }
     for place in downlink.places() {
         let (leg, way) = downlink.leg(place)?;
-        if leg.pad(&moment, bytes, Kind::Probe, way, &mut shared.replies).is_some() {
+        if leg.pad(&moment, bytes, way, &mut shared.replies).is_some() {
             shared.counters.add(Counter::Probes);
             return Some(());
         }

@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::Room;
-use crate::base::{Bitrate, Time};
+use crate::base::{Bitrate, PeerId, Time};
 use crate::contract::{Counter, Event, Limit, LinkState, MediaKind, Quality};
 use crate::media::engine::Shared;
+use crate::media::pace::Link;
 use crate::media::packet::layers::Layer;
 use crate::media::peer::UNLIMITED;
 use crate::media::publish::key_frame::KeyFrames;
@@ -19,8 +20,6 @@ use crate::media::select::{Aim, Choice, Claim, Form, Ladder, Rung, allocate, lad
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// What nobody wants any more is still sent for so long: somebody may want it again, and a key frame costs more.
 const DEMAND_OFF_AFTER: Duration = Duration::from_secs(3);
-/// Between two improvements of what a subscriber gets, at least. Less flickers, more keeps a poor picture for longer.
-const RAISE_EVERY: Duration = Duration::from_millis(500);
 
 /// The share of an estimate that is kept free for repairs, at most.
 const MOST_REPAIRS: f64 = 0.3;
@@ -43,6 +42,11 @@ impl Scratch {
 }
 
 impl Room {
+    /// What the link to a peer carries, as far as it says what it receives.
+    pub fn estimate(&self, peer: PeerId) -> Option<Bitrate> {
+        self.peers.get(*self.peer_of.get(&peer)?)?.estimate()
+    }
+
     /// A subscriber's share is worked out anew in this turn.
     pub(super) fn select_soon(&mut self, now: Time, subscriber: usize) {
         if let Some(peer) = self.peers.get_mut(subscriber) {
@@ -55,20 +59,21 @@ impl Room {
     pub(super) fn select(&mut self, now: Time, subscriber: usize, shared: &mut Shared) {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.claim(now, subscriber, &mut scratch);
-        let (budget, around) = self.budget(subscriber);
+        let (budget, around) = self.budget(now, subscriber);
         let Some(peer) = self.peers.get_mut(subscriber) else { return };
         let fresh = peer.legs.iter().any(|leg| leg.source().is_some() && leg.selection().aimed() == Aim::default());
         let may_raise = fresh || now >= peer.raise_at;
         let outcome = allocate(&mut scratch.claims, &scratch.forms, budget, may_raise);
-        if outcome.raised {
-            peer.raise_at = now + RAISE_EVERY;
-        }
+        let lowered = scratch.claims.iter().any(|claim| claim.gets < claim.has && claim.gets < claim.count);
+        peer.patience.note(now, outcome.raised, lowered);
+        peer.raise_at = peer.raise_at.max(peer.patience.next_raise());
         let mut next = if outcome.could_raise { peer.raise_at } else { Time::NEVER };
         for place in 0..scratch.claims.len() {
             let claim = scratch.claims[place];
             let (leg, track, ladder) = scratch.legs[claim.order];
             let rungs = &scratch.rungs[claim.first..claim.first + claim.count];
-            let aim = aim(rungs, claim.gets, ladder);
+            let present = self.peers.get(subscriber).and_then(|peer| peer.legs[leg].selection().present());
+            let aim = aim(rungs, claim.gets, ladder, present);
             let limit = limit(&claim, ladder);
             if let Some(cause) = cause(&claim, limit) {
                 shared.counters.add(cause);
@@ -94,7 +99,7 @@ impl Room {
     }
 
     /// What a subscriber's pictures may take in all, and what goes to it beside them, in bit/s.
-    fn budget(&self, subscriber: usize) -> (Bitrate, u64) {
+    fn budget(&self, now: Time, subscriber: usize) -> (Bitrate, u64) {
         let Some((peer, link)) = self.peers.get(subscriber).and_then(|peer| Some((peer, peer.link.as_deref()?))) else { return (UNLIMITED, 0) };
         let sound = |leg: &Leg| {
             let track = self.tracks.get(leg.source()?)?;
@@ -102,8 +107,8 @@ impl Room {
         };
         let around = peer.legs.iter().filter_map(sound).sum::<u64>();
         // What is lost is sent once more.
-        let repairs = (link.loss().min(MOST_REPAIRS) * 1_000.0) as u64;
-        let estimate = link.estimate().as_bps();
+        let repairs = (link.inherent_loss().min(MOST_REPAIRS) * 1_000.0) as u64;
+        let estimate = link.share(now).as_bps();
         (Bitrate::bps((estimate - estimate * repairs / 1_000).saturating_sub(around)), around)
     }
 
@@ -140,6 +145,14 @@ impl Room {
         let Some(peer) = self.peers.get_mut(subscriber) else { return };
         let before = peer.legs[leg].selection().aimed();
         peer.legs[leg].aim(aim);
+        let smaller = peer.legs[leg].selection().present().zip(aim.wanted).is_some_and(|(present, wanted)| wanted.encoding < present.encoding);
+        if smaller && peer.link.as_deref().is_some_and(Link::is_overusing) {
+            // The larger picture is lost already, and would only keep the queue full until the smaller one begins.
+            peer.legs[leg].begin_anew();
+        }
+        if let Some(encoding) = peer.legs[leg].selection().present().and_then(|present| self.tracks.get(index)?.encoding(present.encoding)) {
+            peer.legs[leg].look_ahead(encoding.ways());
+        }
         let reachable = peer.srtp.is_some();
         let wanted = peer.legs[leg].selection().encodings();
         let Some(track) = self.tracks.get_mut(index) else { return };
@@ -148,7 +161,15 @@ impl Room {
             let receives = wanted >> number & 1 == 1;
             if receives != encoding.receivers.contains(subscriber) {
                 changed = true;
-                if receives { encoding.receivers.insert(subscriber) } else { encoding.receivers.remove(subscriber) }
+                if receives {
+                    encoding.receivers.insert(subscriber)
+                } else {
+                    encoding.receivers.remove(subscriber)
+                }
+                if encoding.receivers.is_empty() {
+                    // Nobody here waits for its key frame any more; others ask for themselves.
+                    encoding.keys.began();
+                }
             }
         }
         if aim != before && reachable {
@@ -214,6 +235,9 @@ impl Room {
             }
             let sent = (0..track.encodings.len() as u8).filter(|n| track.is_sent(now, *n)).fold(0, |sent, n| sent | 1 << n);
             let changed = std::mem::replace(&mut track.sent, sent) != sent;
+            self.demand_changed(now, index, shared);
+            let Some(track) = self.tracks.get_mut(index) else { continue };
+            next = next.min(track.demand_off_at.unwrap_or(Time::NEVER));
             if sent != 0 && track.encodings.len() > 1 {
                 next = next.min(now + LOOK_EVERY);
             }
@@ -273,16 +297,20 @@ fn is_at_most(rung: &Rung, aimed: Choice, rungs: &[Rung]) -> bool {
 }
 
 /// The aim that a share comes to: its best form, and until that is sent the best one that is.
-fn aim(rungs: &[Rung], gets: usize, ladder: Ladder) -> Aim {
+fn aim(rungs: &[Rung], gets: usize, ladder: Ladder, present: Option<Choice>) -> Aim {
     let Some(best) = gets.checked_sub(1).and_then(|last| rungs.get(last)) else { return Aim::default() };
-    // With room for all there is, also for what its publisher keeps back: it may come at any time.
-    let withheld = ladder.withheld.filter(|_| gets == rungs.len());
     let sent = rungs[..gets].iter().rev().find(|rung| rung.sent).or_else(|| rungs.iter().find(|rung| rung.sent));
-    match withheld {
-        Some(encoding) => Aim { wanted: Some(Choice { encoding, layer: best.choice.layer }), meanwhile: Some(sent.unwrap_or(best).choice) },
-        None if best.sent => Aim::at(best.choice),
-        None => Aim { wanted: Some(best.choice), meanwhile: sent.map(|rung| rung.choice) },
+    // With room for all there is, also for what its publisher keeps back: it may come at any time.
+    if let Some(encoding) = ladder.withheld.filter(|_| gets == rungs.len()) {
+        return Aim { wanted: Some(Choice { encoding, layer: best.choice.layer }), meanwhile: Some(sent.unwrap_or(best).choice) };
     }
+    if best.sent {
+        return Aim::at(best.choice);
+    }
+    // What was forwarded has stopped, and nothing else is sent, because nobody wanted it: the next smaller one is wanted now.
+    let stopped = present.is_some_and(|present| present.encoding == best.choice.encoding);
+    let smaller = || rungs[..gets].iter().rev().find(|rung| rung.choice.encoding != best.choice.encoding).filter(|_| stopped);
+    Aim { wanted: Some(best.choice), meanwhile: sent.or_else(smaller).map(|rung| rung.choice) }
 }
 
 /// What a change of a share is counted as; none where it stays, or where it is the first.

@@ -25,6 +25,8 @@ const WINDOW: usize = 32;
 const FETCH_FROM: usize = 100;
 /// Also of fewer, when nothing was given out for so long: whatever else ran meanwhile has used the cache.
 const COLD_AFTER: Duration = Duration::from_millis(1);
+/// What has waited for so long is not shown any more, and will soon be gone from the cache.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// The index of no track.
 const NO_TRACK: usize = usize::MAX;
 
@@ -228,6 +230,10 @@ fn serve(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &
 
 /// Sends what waits for a subscriber as far as it may be sent now; false when the arena is full.
 fn send_waiting(moment: &Moment, downlink: &mut Downlink<'_>, tracks: &Slab<Track>, out: &mut Outgoing, counters: &mut Counters) -> bool {
+    if downlink.queue.oldest(moment.now()) > LONGEST_WAIT {
+        counters.add(Counter::DropPaced);
+        downlink.give_up();
+    }
     while let Some(item) = downlink.queue.first().filter(|_| downlink.may_send(moment.now())) {
         if !out.has_room() {
             return false;

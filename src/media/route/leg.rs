@@ -19,7 +19,7 @@ use crate::media::publish::cache::CachedPacket;
 use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;
 use crate::media::rewrite::{Continuity, Dependency, HeaderRewrite, OutFields, PictureMap, Redundancy, SequenceMap, TimestampMap, WallMap};
-use crate::media::select::{Aim, Step, Switch};
+use crate::media::select::{Aim, Step, Switch, Ways};
 use crate::media::transport::{Path, SrtpSender};
 
 /// Codecs of one publisher's m-line that a leg tells apart.
@@ -192,6 +192,16 @@ impl Leg {
         self.switch.aim(aim);
     }
 
+    /// Looks whether what it is to get takes a key frame of the encoding that it gets already.
+    pub fn look_ahead(&mut self, ways: Ways<'_>) {
+        self.switch.look_ahead(ways);
+    }
+
+    /// Whether its packets have transport-wide numbers.
+    pub const fn counts_transport(&self) -> bool {
+        self.counts_transport
+    }
+
     /// How its picture is shown from now on.
     pub const fn show(&mut self, view: View) {
         self.view = view;
@@ -281,7 +291,7 @@ impl Leg {
     pub fn forward(&mut self, moment: &Moment, source: &Source<'_>, way: &mut Way<'_>, out: &mut Outgoing) -> Result<(), Counter> {
         let packet = &source.packet;
         let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten().ok_or(Counter::DropUndecodable)?;
-        match self.switch.step(source.number, packet.meta, |layer| source.encoding.nested(layer)) {
+        match self.switch.step(source.number, packet.meta, source.encoding.ways()) {
             Step::Forward => {}
             Step::Begin => self.begin(moment, source),
             Step::Leave => return self.leave(moment, source, outlet, way, out),
@@ -305,7 +315,9 @@ impl Leg {
     /// is padding, so that the receiver does not ask for it.
     fn leave(&mut self, moment: &Moment, source: &Source<'_>, outlet: Outlet, way: &mut Way<'_>, out: &mut Outgoing) -> Result<(), Counter> {
         let packet = &source.packet;
-        self.picture.leave(&packet.meta.pictures);
+        if outlet.form == (Form::Numbered { closes: true }) {
+            self.picture.leave(&packet.meta.pictures);
+        }
         if self.sequence.skip(packet.meta.sequence) {
             return Err(Counter::DropLayer);
         }
@@ -430,7 +442,7 @@ impl Leg {
         let mut numbers = None;
         let shared = match form {
             Form::AsIs => Some(packet.payload),
-            Form::Numbered => {
+            Form::Numbered { .. } => {
                 numbers = self.picture.differs(&packet.meta.pictures)?;
                 numbers.is_none().then_some(packet.payload)
             }
@@ -464,12 +476,12 @@ impl Leg {
                 let most = target.len().min(MOST_RED);
                 return self.redundancy.write(timestamp, packet.payload, primary, target.get_mut(..most)?);
             }
-            Form::AsIs | Form::Numbered | Form::RedBlocks { .. } => packet.payload,
+            Form::AsIs | Form::Numbered { .. } | Form::RedBlocks { .. } => packet.payload,
         };
         let target = target.get_mut(..payload.len())?;
         target.copy_from_slice(payload);
         match form {
-            Form::Numbered => {
+            Form::Numbered { .. } => {
                 self.picture.rewrite(&packet.meta.pictures, target)?;
             }
             Form::RedBlocks { primary } => {

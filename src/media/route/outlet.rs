@@ -19,7 +19,10 @@ pub enum Form {
     /// Nothing.
     AsIs,
     /// Its descriptor has numbers that go on from source to source: VP8, VP9.
-    Numbered,
+    Numbered {
+        /// Pictures that are left out take their numbers with them: receivers of VP8 wait for each, those of VP9 count on the gap.
+        closes: bool,
+    },
     /// RED whose blocks have another payload type at this subscriber.
     RedBlocks {
         /// The subscriber's payload type of the blocks.
@@ -39,7 +42,8 @@ pub fn outlet_for(sent: &CodecPlan, received: &[CodecPlan]) -> Option<Outlet> {
     let decoder = received.iter().find(|c| c.codec.decodes(sent.codec));
     let opus = || received.iter().find(|c| c.codec == Codec::Opus);
     let (decoder, form) = match (sent.codec, decoder.map(|d| d.codec)) {
-        (Codec::Vp8 | Codec::Vp9 { .. }, Some(_)) => (decoder, Form::Numbered),
+        (Codec::Vp8, Some(_)) => (decoder, Form::Numbered { closes: true }),
+        (Codec::Vp9 { .. }, Some(_)) => (decoder, Form::Numbered { closes: false }),
         (Codec::Red { primary: theirs }, Some(Codec::Red { primary: ours })) if theirs != ours => (decoder, Form::RedBlocks { primary: ours }),
         (Codec::Red { .. }, None) => (opus(), Form::RedPrimary),
         (Codec::Opus, Some(_)) => match received.first() {

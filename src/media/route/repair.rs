@@ -9,6 +9,8 @@ use crate::media::rewrite::{OutFields, SourceExtensions};
 
 /// Bytes of padding that one packet can have: its last byte counts them.
 const MOST_PADDING: usize = 255;
+/// Packets that are looked at for one that is short enough.
+const LOOKED_AT: usize = 8;
 /// Packets that a probe is filled with, the newest first.
 const MOST_REPEATED: u64 = 64;
 /// Bytes of an RTX packet's payload before the original one: the original sequence number (RFC 4588 section 4).
@@ -24,7 +26,7 @@ impl Leg {
     pub fn retransmit(&mut self, moment: &Moment, source: &Source<'_>, kind: Kind, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
         let packet = &source.packet;
         // Before the present source has begun, numbers lead to the one before; its packets may be in the cache under the same numbers.
-        if !self.switch.is_on(source.number, packet.meta.generation) || !self.switch.sends(packet.meta.sequence, &packet.meta.layers) {
+        if !self.switch.is_on(source.number, packet.meta.generation) || !self.switch.sends(packet.meta) {
             return None;
         }
         // RED is made once: the same packet would repeat others now (docs of `rewrite/redundancy.rs`).
@@ -52,20 +54,27 @@ impl Leg {
         Some(())
     }
 
-    /// Sends a packet that went out lately once more, or one before it the next time: to fill a probe. As RTX, or not at all.
-    pub fn repeat(&mut self, moment: &Moment, track: &Track, kind: Kind, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
+    /// Sends a packet that went out lately once more, or one before it the next time: to fill a probe with at most so many bytes. As
+    /// RTX, or not at all.
+    pub fn repeat(&mut self, moment: &Moment, track: &Track, bytes: usize, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
         let number = self.switch.present()?.encoding;
         let encoding = track.encoding(number)?;
         self.plan.rtx_ssrc?;
         let newest = self.sequence.highest_in()?;
-        self.repeated = if self.repeated <= newest && self.repeated + MOST_REPEATED > newest { self.repeated.checked_sub(1)? } else { newest };
-        let packet = encoding.cache.get(self.repeated)?;
-        self.retransmit(moment, &Source { track, number, encoding, packet }, kind, way, out)
+        for _ in 0..LOOKED_AT {
+            self.repeated = if self.repeated <= newest && self.repeated + MOST_REPEATED > newest { self.repeated.checked_sub(1)? } else { newest };
+            let fitting = encoding.cache.get(self.repeated).filter(|packet| packet.payload.len() <= bytes);
+            let Some(packet) = fitting else { continue };
+            if self.retransmit(moment, &Source { track, number, encoding, packet }, Kind::Probe, way, out).is_some() {
+                return Some(());
+            }
+        }
+        None
     }
 
     /// Sends nothing but padding, at most so many bytes of it: to fill a probe while there is nothing to repeat. It goes with the numbers
     /// of RTX, which have no gaps that matter.
-    pub fn pad(&mut self, moment: &Moment, bytes: usize, kind: Kind, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
+    pub fn pad(&mut self, moment: &Moment, bytes: usize, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
         let (payload_type, ssrc) = (self.plan.codecs.iter().find_map(|c| c.rtx)?, self.plan.rtx_ssrc?);
         let number = self.counts_transport.then_some(*way.transport_cc);
         let fields = OutFields {
@@ -92,7 +101,7 @@ impl Leg {
             *way.transport_cc = way.transport_cc.wrapping_add(1);
         }
         out.commit(way.path, len);
-        way.sent(moment.now, number, len, kind);
+        way.sent(moment.now, number, len, Kind::Probe);
         Some(())
     }
 

@@ -35,7 +35,7 @@ pub struct Claim {
 
 /// How much a set that is had already may take more than is there. Less switches to and fro with every change of a rate, more
 /// lets a queue grow.
-const KEEP_PER_CENT: u64 = 104;
+const KEEP_PER_CENT: u64 = 102;
 /// How much of what is there a better set may take.
 const RAISE_PER_CENT: u64 = 97;
 
@@ -177,8 +177,8 @@ mod tests {
             gets(&claims)
         };
         assert_eq!(at(1_100, true), [2, 2]);
-        assert_eq!(at(970, true), [2, 2], "a little too much is kept");
-        assert_eq!(at(950, true), [2, 1]);
+        assert_eq!(at(982, true), [2, 2], "a little too much is kept");
+        assert_eq!(at(975, true), [2, 1]);
         assert_eq!(at(1_020, true), [2, 1], "and not raised again before it fits with room to spare");
         assert_eq!(at(1_100, false), [2, 1], "nor before it may");
         assert_eq!(at(1_100, true), [2, 2]);

@@ -64,7 +64,9 @@ pub fn ladder(now: Time, track: &Track, view: View, rungs: &mut Vec<Rung>) -> La
         }
         ladder.withheld = None;
         let larger = order.len() - 1 - usize::from(place);
-        layers(encoding, place, larger, |layer, rate, level| {
+        let most = most_within(encoding, size(track, *number), view);
+        ladder.cut_by_view |= most + 1 < sizes(encoding);
+        layers(encoding, place, larger, most, |layer, rate, level| {
             rungs.push(Rung { choice: Choice { encoding: *number, layer }, rate, level, sent });
         });
     }
@@ -82,23 +84,40 @@ pub fn ladder(now: Time, track: &Track, view: View, rungs: &mut Vec<Rung>) -> La
     ladder
 }
 
-/// The forms of one encoding: its layers, of which the last is all of it.
-fn layers(encoding: &Encoding, place: u8, larger: usize, mut push: impl FnMut(Layer, Bitrate, u8)) {
+/// The forms of one encoding: its layers, of which the last is all of it. `most` is the largest size within it that is worth sending.
+fn layers(encoding: &Encoding, place: u8, larger: usize, most: u8, mut push: impl FnMut(Layer, Bitrate, u8)) {
     if !encoding.rates.is_known() {
         // The smallest is tried whatever it takes: on another worker than its publisher's nothing is known before it comes.
         let rate = if place == 0 { UNMEASURED[UNMEASURED.len() - 1] } else { UNMEASURED.get(larger).copied().unwrap_or_default() };
         return push(Layer::TOP, rate, level(place, Layer::TOP));
     }
-    let last = encoding.rates.layers().last();
-    for layer in encoding.rates.layers() {
+    let last = encoding.rates.layers().filter(|layer| layer.spatial() <= most).last();
+    for layer in encoding.rates.layers().filter(|layer| layer.spatial() <= most) {
         // The base alone of three temporal layers is a slide show: of all but the smallest, a smaller picture that moves is better.
         let base = layer.temporal() == 0 && encoding.rates.layers().any(|l| l.spatial() == layer.spatial() && l.temporal() >= 2);
         if base && (place > 0 || layer.spatial() > 0) {
             continue;
         }
-        let layer = if Some(layer) == last { Layer::TOP } else { layer };
-        push(layer, encoding.rates.of(layer), level(place, layer));
+        let rate = encoding.rates.of(layer);
+        // The last is all there is of its size, and what there may be more of it.
+        let aimed = if Some(layer) == last { Layer::new(layer.spatial(), Layer::TOP.temporal()) } else { layer };
+        push(aimed, rate, level(place, layer));
     }
+}
+
+/// How many sizes there are within an encoding.
+fn sizes(encoding: &Encoding) -> u8 {
+    encoding.rates.layers().map(|layer| layer.spatial() + 1).max().unwrap_or(1)
+}
+
+/// The largest size within an encoding that is worth sending: each is half the next one.
+fn most_within(encoding: &Encoding, size: (u16, u16), view: View) -> u8 {
+    let sizes = sizes(encoding);
+    let enough = |spatial: &u8| {
+        let halvings = sizes - 1 - spatial;
+        is_enough((size.0 >> halvings, size.1 >> halvings), view)
+    };
+    (0..sizes).find(enough).unwrap_or(sizes - 1)
 }
 
 /// A temporal step counts one, a spatial one more than all of them.
@@ -108,13 +127,13 @@ const fn level(place: u8, layer: Layer) -> u8 {
 
 /// The place in `order` of the largest encoding that is worth sending.
 fn largest_shown(track: &Track, order: &[u8], view: View) -> usize {
-    let enough = |number: &u8| {
-        let (width, height) = size(track, *number);
-        let scaled = |pixels: u16| u32::from(pixels) * ENLARGE_PER_CENT / 100;
-        // A picture is fitted into its tile by its narrower side.
-        scaled(width) >= u32::from(view.width) || scaled(height) >= u32::from(view.height)
-    };
-    order.iter().position(enough).unwrap_or(order.len() - 1)
+    order.iter().position(|number| is_enough(size(track, *number), view)).unwrap_or(order.len() - 1)
+}
+
+/// Whether a picture of this size fills its tile: it is fitted into it by its narrower side.
+fn is_enough((width, height): (u16, u16), view: View) -> bool {
+    let scaled = |pixels: u16| u32::from(pixels) * ENLARGE_PER_CENT / 100;
+    scaled(width) >= u32::from(view.width) || scaled(height) >= u32::from(view.height)
 }
 
 /// Width and height of an encoding: as its key frame says, else half the next larger one's.

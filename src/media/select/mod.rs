@@ -2,9 +2,11 @@
 
 pub mod allocate;
 pub mod ladder;
+pub mod patience;
 pub mod switch;
 pub mod voices;
 
 pub use allocate::{Claim, Form, allocate};
 pub use ladder::{Ladder, Rung, ladder};
-pub use switch::{Aim, Choice, Step, Switch};
+pub use patience::Patience;
+pub use switch::{Aim, Choice, Step, Switch, Ways};

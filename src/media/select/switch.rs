@@ -4,8 +4,13 @@
 //! that is part of the present one at the next picture, and up where a frame says that a receiver may.
 
 use crate::base::seq::timestamp_after;
-use crate::media::packet::layers::{FrameLayers, Layer, LayerSet};
+use crate::media::packet::dependency::Structure;
+use crate::media::packet::layers::{Layer, LayerSet};
 use crate::media::publish::cache::PacketMeta;
+
+/// Changes of layer that are remembered: what comes late, or again, is judged by what held in its time. More would cost 24 bytes each
+/// for every subscription; as many do not happen while packets are repaired.
+const CHANGES: usize = 4;
 
 /// An encoding of a track, and a layer of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,29 +61,54 @@ pub enum Step {
     AwaitKeyFrame,
 }
 
+/// The layers of an encoding, and how one gets from one to another: as its descriptors say, or nested as those of VP8 and VP9 are.
+#[derive(Clone, Copy, Debug)]
+pub struct Ways<'a>(pub Option<&'a Structure>);
+
+impl Ways<'_> {
+    /// The layers that there are, as far as that is known.
+    pub fn known(self) -> LayerSet {
+        self.0.map_or(LayerSet::ALL, Structure::layers)
+    }
+
+    /// The layers to which one may go down from one at any picture.
+    pub fn nested(self, layer: Layer) -> LayerSet {
+        self.0.map_or(LayerSet::within(layer), |structure| structure.nested(layer))
+    }
+}
+
 /// What one leg gets of its track.
 #[derive(Clone, Copy, Debug)]
 pub struct Switch {
     /// The encoding that is forwarded; none before one has begun.
     on: Option<u8>,
-    /// The layer of it, from the packet with number `since` on.
-    layer: Layer,
     /// The generation of the encoding.
     generation: u32,
     /// Whether a beginning needs a key frame: sound does not.
     needs_key_frame: bool,
+    /// The layer that is aimed at cannot be reached without a key frame.
+    stuck: bool,
     /// The timestamp of the newest picture.
     picture: u32,
-    since: u64,
-    /// The layer before that.
-    before: Layer,
+    /// The highest number seen of the encoding.
+    highest: u64,
+    /// Layers and since when they hold, the newest first.
+    changes: [Change; CHANGES],
     aim: Aim,
+}
+
+/// A layer, the number of the packet from which on it holds, and the timestamp of that packet's picture.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    layer: Layer,
+    since: u64,
+    picture: u32,
 }
 
 impl Default for Switch {
     fn default() -> Self {
-        let (layer, before) = (Layer::TOP, Layer::TOP);
-        Self { on: None, layer, generation: 0, needs_key_frame: true, picture: 0, since: 0, before, aim: Aim::default() }
+        let change = Change { layer: Layer::TOP, since: 0, picture: 0 };
+        Self { on: None, generation: 0, needs_key_frame: true, stuck: false, picture: 0, highest: 0, changes: [change; CHANGES], aim: Aim::default() }
     }
 }
 
@@ -92,6 +122,7 @@ impl Switch {
     /// Aims at something else of the same track. Aiming at nothing ends what is forwarded.
     pub const fn aim(&mut self, aim: Aim) {
         self.aim = aim;
+        self.stuck = false;
         if aim.wanted.is_none() && aim.meanwhile.is_none() {
             self.on = None;
         }
@@ -104,7 +135,7 @@ impl Switch {
 
     /// The encoding and the layer that are forwarded; none before a beginning.
     pub fn present(&self) -> Option<Choice> {
-        self.on.map(|encoding| Choice { encoding, layer: self.layer })
+        self.on.map(|encoding| Choice { encoding, layer: self.layer() })
     }
 
     /// What comes next has nothing to do with what went out.
@@ -117,16 +148,30 @@ impl Switch {
         self.on.is_some()
     }
 
+    /// Whether what is forwarded is another encoding than the one that is wanted.
+    pub fn is_leaving(&self) -> bool {
+        self.on.is_some() && self.on != self.aim.wanted.map(|wanted| wanted.encoding)
+    }
+
     /// A bit for each encoding whose packets it has to see.
     pub fn encodings(&self) -> u8 {
         self.aim.encodings() | self.on.map_or(0, |on| 1 << on)
     }
 
-    /// The encoding whose key frame it waits for: of what is wanted, else of what it gets meanwhile.
+    /// The encodings whose key frame it waits for: to begin with them, or to reach another layer of the present one.
     pub fn awaits(&self) -> impl Iterator<Item = u8> + Clone + use<> {
-        let (on, needs) = (self.on, self.needs_key_frame);
+        let (on, needs, stuck) = (self.on, self.needs_key_frame, self.stuck);
         let encodings = [self.aim.wanted, self.aim.meanwhile].into_iter().flatten().map(|choice| choice.encoding);
-        encodings.filter(move |encoding| needs && on != Some(*encoding))
+        encodings.filter(move |encoding| needs && (on != Some(*encoding) || stuck))
+    }
+
+    /// Looks whether the layer that is aimed at can be reached without a key frame; what is awaited follows from it.
+    pub fn look_ahead(&mut self, ways: Ways<'_>) {
+        let Some(choice) = self.on.and_then(|on| self.aim.of(on)) else { return self.stuck = false };
+        let Some(target) = ways.known().highest_within(choice.layer) else { return self.stuck = false };
+        let layer = self.layer();
+        // More pictures a second come by themselves, at the next frame that allows it.
+        self.stuck = target.spatial() != layer.spatial() && !ways.nested(layer).contains(target);
     }
 
     /// Whether this is a packet of what is forwarded now, in this generation.
@@ -134,8 +179,8 @@ impl Switch {
         self.on == Some(encoding) && self.generation == generation
     }
 
-    /// What becomes of a packet of encoding `encoding`. `nested` says to which layers one may go down from one at any time.
-    pub fn step(&mut self, encoding: u8, meta: &PacketMeta, nested: impl Fn(Layer) -> LayerSet) -> Step {
+    /// What becomes of a packet of encoding `encoding`.
+    pub fn step(&mut self, encoding: u8, meta: &PacketMeta, ways: Ways<'_>) -> Step {
         if self.on == Some(encoding) && self.generation != meta.generation {
             self.on = None;
         }
@@ -143,64 +188,70 @@ impl Switch {
             return self.enter(encoding, meta);
         }
         if let Some(choice) = self.aim.of(encoding) {
-            self.follow(choice.layer, meta, nested);
+            self.follow(choice.layer, meta, ways);
         }
-        if self.sends(meta.sequence, &meta.layers) { Step::Forward } else { Step::Leave }
+        if self.sends(meta) { Step::Forward } else { Step::Leave }
     }
 
     /// Whether a packet of what is forwarded is of a layer that went out when it was its turn.
-    pub fn sends(&self, sequence: u64, layers: &FrameLayers) -> bool {
-        layers.present.contains(if sequence < self.since { self.before } else { self.layer })
+    pub fn sends(&self, meta: &PacketMeta) -> bool {
+        meta.layers.present.contains(self.layer_at(meta))
     }
 
     /// Whether this packet is the last of its picture for this leg: the layers above it are cut.
     pub fn ends_picture(&self, meta: &PacketMeta) -> bool {
-        meta.marker || meta.layers.ends() && meta.layers.layer.spatial() == self.layer.spatial() && self.layer.spatial() < Layer::TOP.spatial()
+        let spatial = self.layer_at(meta).spatial();
+        meta.marker || meta.layers.ends() && meta.layers.layer.spatial() == spatial && spatial < Layer::TOP.spatial()
     }
 
-    /// Since which number of the source the present layer holds.
-    pub const fn since(&self) -> u64 {
-        self.since
+    fn layer(&self) -> Layer {
+        let [newest, ..] = self.changes;
+        newest.layer
+    }
+
+    /// The layer that holds for a packet: a picture is whole, whichever of its packets was the first to come.
+    fn layer_at(&self, meta: &PacketMeta) -> Layer {
+        let held = self.changes.iter().find(|change| meta.sequence >= change.since || meta.timestamp == change.picture);
+        held.map_or(self.changes[CHANGES - 1].layer, |change| change.layer)
     }
 
     fn enter(&mut self, encoding: u8, meta: &PacketMeta) -> Step {
         let Some(choice) = self.aim.of(encoding) else { return Step::Other };
-        // What it gets meanwhile is no better than what is wanted, once that is forwarded.
-        let meanwhile = self.aim.wanted.is_some_and(|wanted| wanted.encoding != encoding);
-        if meanwhile && self.on.is_some() && self.on == self.aim.wanted.map(|wanted| wanted.encoding) {
-            return Step::Other;
-        }
         if self.needs_key_frame && !meta.starts_key_frame {
             return if self.on.is_none() { Step::AwaitKeyFrame } else { Step::Other };
         }
-        (self.on, self.generation) = (Some(encoding), meta.generation);
-        self.layer = meta.layers.switch.highest_within(choice.layer).unwrap_or(choice.layer);
-        (self.before, self.since, self.picture) = (self.layer, meta.sequence, meta.timestamp);
+        if self.aim.wanted.is_some_and(|wanted| wanted.encoding == encoding) {
+            // Here it is: what it got meanwhile is not to come back by itself.
+            self.aim.meanwhile = None;
+        }
+        (self.on, self.generation, self.picture, self.highest, self.stuck) = (Some(encoding), meta.generation, meta.timestamp, meta.sequence, false);
+        let layer = meta.layers.switch.highest_within(choice.layer).unwrap_or(choice.layer);
+        self.changes = [Change { layer, since: meta.sequence, picture: meta.timestamp }; CHANGES];
         Step::Begin
     }
 
-    /// The layer may become another one: a lower one only where a picture begins, so that none goes out without its upper part.
-    fn follow(&mut self, limit: Layer, meta: &PacketMeta, nested: impl Fn(Layer) -> LayerSet) {
+    /// The layer may become another one: a lower one only where a picture begins, so that none goes out without its upper part, and
+    /// a higher one only with the newest packet: of a frame whose later packets were left out nothing can be sent any more.
+    fn follow(&mut self, limit: Layer, meta: &PacketMeta, ways: Ways<'_>) {
         let begins = timestamp_after(meta.timestamp, self.picture);
+        let newest = meta.sequence > self.highest;
+        self.highest = self.highest.max(meta.sequence);
         if begins {
             self.picture = meta.timestamp;
         }
+        let present = self.layer();
         // A key frame brings layers of its own; those from before it may not be there any more.
         let layer = if begins && meta.starts_key_frame {
-            meta.layers.switch.highest_within(limit).unwrap_or(self.layer)
-        } else if limit != self.layer {
-            meta.layers.step(self.layer, limit, nested(self.layer))
+            meta.layers.switch.highest_within(limit).unwrap_or(present)
+        } else if limit != present {
+            self.look_ahead(ways);
+            meta.layers.step(present, limit, ways.nested(present))
         } else {
             return;
         };
-        if begins || layer > self.layer {
-            self.change(meta.sequence, layer);
-        }
-    }
-
-    fn change(&mut self, sequence: u64, layer: Layer) {
-        if layer != self.layer {
-            (self.before, self.layer, self.since) = (self.layer, layer, sequence);
+        if layer != present && (begins && layer < present || newest && layer > present) {
+            self.changes.copy_within(..CHANGES - 1, 1);
+            self.changes[0] = Change { layer, since: meta.sequence, picture: meta.timestamp };
         }
     }
 }

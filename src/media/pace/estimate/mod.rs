@@ -57,6 +57,10 @@ const DRAIN: f64 = 1_000_000.0;
 /// Delays are apart by this many microseconds, and by the time of so many bits at the estimate, without any jitter: frames that meet.
 const OWN_SPREAD: f64 = 15_000.0;
 const OWN_BITS: f64 = 30_000.0;
+/// While a queue drains pictures may take this part of the capacity: the rest drains it.
+const SHARE_WHILE_DRAINING: f64 = 0.8;
+/// And for so long after a decrease: until the estimate is back at the capacity.
+const SHARE_AFTER_DRAINING: Duration = Duration::from_secs(4);
 /// Without news the capacity is trusted for so many microseconds; then it bounds growth less by [`FADE`] a second.
 const TRUST: u64 = 30_000_000;
 const FADE: f64 = 0.02;
@@ -139,6 +143,16 @@ impl Estimator {
     /// The estimate.
     pub const fn rate(&self) -> f64 {
         self.rate
+    }
+
+    /// What may be divided among pictures: while a queue drains, and for a moment after, nearly what the link was seen to carry. The
+    /// estimate is lower then, and to send nothing meanwhile would let pictures stand still for as long.
+    pub fn share(&self, now: Time) -> f64 {
+        let lowered = self.lowered.is_some_and(|at| now.since(at) < SHARE_AFTER_DRAINING);
+        match self.capacity {
+            Some(known) if lowered => self.rate.max(SHARE_WHILE_DRAINING * known.rate),
+            _ => self.rate,
+        }
     }
 
     /// Why it is what it is.
@@ -374,7 +388,9 @@ impl Estimator {
         let expected = on_the_way as f64 * 8e6 / passes - self.least_round_trip;
         let share = (self.queue.standing().max(expected) / DRAIN).clamp(0.05, 0.5);
         let target = if collapsed { passes * (1.0 - share) } else { (passes * (1.0 - share)).max(kept * self.rate) };
-        self.capacity = Some(Capacity { rate: passes.min(self.rate), seen: now });
+        // Of a second decrease the estimate says how the queue is drained, and no more what the link carries.
+        let most = self.capacity.filter(|_| self.cuts > 1).map_or(self.rate, |known| known.rate.max(self.rate));
+        self.capacity = Some(Capacity { rate: passes.min(most), seen: now });
         self.cut = Some((now, passes));
         self.loss.explained(now + Duration::from_micros(self.round_trip as u64 + 200_000));
         self.set(now, target.min(self.rate), Why::DecreaseDelay);
