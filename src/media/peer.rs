@@ -77,8 +77,6 @@ pub struct Peer {
     pub selected_at: Time,
     /// When its link has something to do: what waits may be sent, a probe is due, a report has come.
     pub link_due: Option<Time>,
-    /// When anything that it gets may become better.
-    pub raise_at: Time,
     /// How long that waits.
     pub patience: Patience,
     /// What control was last told that it is sent.
@@ -208,7 +206,6 @@ impl Peer {
             selected_for: Bitrate::default(),
             selected_at: Time::ZERO,
             link_due: None,
-            raise_at: Time::ZERO,
             patience: Patience::default(),
             quality_told: Vec::new(),
             report_due: now,

@@ -17,6 +17,8 @@ struct Entry {
     stamp: Option<Stamp>,
     timestamp: u32,
     marker: bool,
+    /// Whether it left for the first time because it was asked for.
+    asked: bool,
     payload: Vec<u8>,
 }
 
@@ -51,7 +53,8 @@ impl Faults {
 /// A run of one source's packets.
 struct Period {
     stream: StreamId,
-    /// When its first packet left, and its last: what came before or after that need not have left.
+    /// When its first packet came, and its last that left by itself: they leave in the order of their coming, at whatever pace, so
+    /// what came before or after that need not have left.
     began: Time,
     left: Time,
     /// The packets by their source's numbers.
@@ -68,6 +71,7 @@ impl Book {
             stamp: packet.stamp,
             timestamp: packet.timestamp,
             marker: packet.marker,
+            asked: packet.repeat,
             payload: if packet.is_sound() { vec![] } else { packet.payload.clone() },
         };
         let Some(first) = self.packets.get(&packet.number) else {
@@ -86,7 +90,7 @@ impl Book {
     }
 
     pub fn faults(&self, ledger: &Ledger) -> Faults {
-        let periods = self.periods();
+        let periods = self.periods(ledger);
         Faults {
             gaps: self.gaps(ledger, &periods),
             pictures: self.pictures(),
@@ -100,24 +104,21 @@ impl Book {
         self.packets.iter().filter_map(|(number, entry)| Some((*number, entry, entry.stamp.as_ref()?)))
     }
 
-    fn periods(&self) -> Vec<Period> {
+    fn periods(&self, ledger: &Ledger) -> Vec<Period> {
         let mut periods: Vec<Period> = Vec::new();
         for (_, entry, stamp) in self.stamped() {
             // A source that begins anew does so with a key frame, after what it was left at.
             let begins = stamp.key && stamp.packet == 0 && stamp.spatial == 0;
+            let came = ledger.course(stamp.stream).arrival(stamp.number);
             match periods.last_mut().filter(|period| period.stream == stamp.stream && !begins) {
                 Some(period) => {
                     period.packets.insert(stamp.number);
-                    period.left = period.left.max(entry.at);
+                    if !entry.asked {
+                        period.left = period.left.max(came);
+                    }
                     period.last = stamp.timestamp;
                 }
-                None => periods.push(Period {
-                    stream: stamp.stream,
-                    began: entry.at,
-                    left: entry.at,
-                    packets: [stamp.number].into(),
-                    last: stamp.timestamp,
-                }),
+                None => periods.push(Period { stream: stamp.stream, began: came, left: came, packets: [stamp.number].into(), last: stamp.timestamp }),
             }
         }
         periods

@@ -11,6 +11,7 @@ pub mod estimate;
 pub mod feedback;
 pub mod pacer;
 pub mod probe;
+mod reports;
 pub mod sent;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use self::estimate::{Change, Estimator, Load, Why};
 use self::feedback::Feedback;
 use self::pacer::Pacer;
 use self::probe::{Path, Prober};
+use self::reports::Reports;
 use self::sent::{Kind, News, OVERHEAD, SentHistory};
 use crate::base::{Bitrate, Time};
 
@@ -67,10 +69,11 @@ pub struct Link {
     /// When the first datagram left, and whether any report has come since.
     begun: Option<Time>,
     answered: bool,
+    /// Whether anything left with a transport-wide number.
+    numbered: bool,
     /// The estimate fell by so much that a long queue stands: it drains before anything else is sent.
     collapsed: bool,
-    /// Bytes sent since then, for reports that do not say what arrived.
-    reported: (Time, u64),
+    reports: Reports,
 }
 
 impl Link {
@@ -90,8 +93,9 @@ impl Link {
             feedback_at: None,
             begun: None,
             answered: false,
+            numbered: false,
             collapsed: false,
-            reported: (now, 0),
+            reports: Reports::new(now, start),
         }
     }
 
@@ -106,6 +110,7 @@ impl Link {
     pub fn sent(&mut self, now: Time, number: u16, bytes: usize, kind: Kind) {
         self.begun.get_or_insert(now);
         let bytes = bytes + OVERHEAD;
+        self.numbered = true;
         self.history.record(now, number, bytes, kind);
         self.prober.sent(now, self.history.next() - 1, bytes as u32);
         self.counts.bytes += bytes as u64;
@@ -163,23 +168,25 @@ impl Link {
     pub fn remb(&mut self, now: Time, rate: Bitrate) {
         self.answered = true;
         if self.has_no_feedback(now) {
-            self.estimator.remb(now, rate.as_bps() as f64);
+            let rate = self.reports.remb(now, rate.as_bps() as f64, self.estimator.rate());
+            self.estimator.told(now, rate, Why::Remb);
             self.pacer.set(self.estimator.rate());
         }
     }
 
-    /// A receiver report came: in 256ths what was lost since the last one, and the round trip if known.
+    /// A receiver report came: in 256ths what was lost of a stream since the last one, and the round trip if known.
     pub fn receiver_report(&mut self, now: Time, fraction_lost: u8, round_trip: Option<Duration>) {
         self.answered = true;
-        if let Some(round_trip) = round_trip.filter(|_| self.has_no_feedback(now)) {
-            self.estimator.note_round_trip(round_trip.as_micros() as f64);
+        if !self.has_no_feedback(now) {
+            return;
         }
-        let (at, bytes) = self.reported;
-        let passed = now.micros_since(at);
-        if self.has_no_feedback(now) && passed >= 500_000 {
-            let sent = (self.counts.bytes - bytes) as f64 * 8e6 / passed as f64;
-            self.reported = (now, self.counts.bytes);
-            self.estimator.reported(now, f64::from(fraction_lost) / 256.0, sent);
+        let round_trip = round_trip.map(|round_trip| round_trip.as_micros() as f64);
+        if let Some(round_trip) = round_trip {
+            self.estimator.note_round_trip(round_trip);
+        }
+        let (lost, rates) = (f64::from(fraction_lost) / 256.0, (self.estimator.rate(), self.prober.wanted()));
+        if let Some(rate) = self.reports.report(now, lost, round_trip, self.counts.bytes, rates) {
+            self.estimator.told(now, rate, Why::Report);
             self.pacer.set(self.estimator.rate());
         }
     }
@@ -308,7 +315,8 @@ impl Link {
 
     /// Whether a probe would tell something: no queue stands already, and the receiver sends feedback (or nobody knows yet).
     fn may_probe(&self) -> bool {
-        let answers = self.feedback_at.is_some() || self.prober.untold() < UNANSWERED;
+        // What has no number is in no feedback: nothing would be learnt from it, nor would it ever be enough.
+        let answers = self.numbered && (self.feedback_at.is_some() || self.prober.untold() < UNANSWERED);
         answers && self.estimator.load() == Load::Under && !self.estimator.is_silent()
     }
 

@@ -164,6 +164,11 @@ impl Prober {
         self.wanted = wanted;
     }
 
+    /// What is asked for.
+    pub const fn wanted(&self) -> f64 {
+        self.wanted
+    }
+
     /// Bytes that were sent to probe and for nothing else.
     pub const fn padding(&self) -> u64 {
         self.padding

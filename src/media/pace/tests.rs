@@ -170,9 +170,11 @@ fn without_feedback_the_receivers_own_estimate_counts() {
     link.remb(Time::from_millis(100), Bitrate::kbps(1_234));
     assert_eq!((link.estimate(), link.why()), (Bitrate::kbps(1_234), Why::Remb));
     link.remb(Time::from_millis(200), Bitrate::kbps(1));
+    assert_eq!(link.estimate(), Bitrate::kbps(150), "half of the beginning, until there was a report");
+    link.receiver_report(Time::from_millis(700), 100, None);
     assert_eq!(link.estimate(), LEAST_ESTIMATE);
     link.limit(Bitrate::kbps(500));
-    link.remb(Time::from_millis(300), Bitrate::kbps(9_000));
+    link.remb(Time::from_millis(800), Bitrate::kbps(9_000));
     assert_eq!(link.estimate(), Bitrate::kbps(500));
 }
 
@@ -185,8 +187,8 @@ fn with_feedback_the_receivers_own_estimate_does_not_count() {
     assert!(link.feedback(Time::from_millis(60), &fci[..len]));
     link.remb(Time::from_millis(100), Bitrate::kbps(40));
     assert_eq!(link.estimate(), Bitrate::kbps(300));
-    link.remb(Time::from_millis(6_000), Bitrate::kbps(40));
-    assert_eq!(link.estimate(), Bitrate::kbps(40));
+    link.remb(Time::from_millis(6_000), Bitrate::kbps(240));
+    assert_eq!(link.estimate(), Bitrate::kbps(240));
 }
 
 #[test]
@@ -199,10 +201,11 @@ fn receiver_reports_lower_it_by_half_their_loss_and_raise_it_while_enough_is_sen
         link.receiver_report(Time::from_millis(second * 1_000), fraction, Some(Duration::from_millis(80)));
         link.estimate().as_bps() / 1_000
     };
-    assert_eq!(report(1, 125_000, 0), 1_080);
-    assert_eq!(report(2, 125_000, 13), 1_080);
-    assert_eq!(report(3, 125_000, 64), 945);
-    assert_eq!(report(4, 20_000, 0), 945, "160 kbit/s prove nothing");
+    assert_eq!(report(1, 125_000, 0), 1_500);
+    assert_eq!(report(2, 125_000, 13), 1_500);
+    assert_eq!(report(3, 125_000, 64), 1_312);
+    assert_eq!(report(4, 125_000, 0), 1_417);
+    assert_eq!(report(5, 20_000, 0), 1_417, "160 kbit/s prove nothing");
 }
 
 #[test]
@@ -220,6 +223,20 @@ fn what_nobody_answers_is_not_probed_for_ever() {
     }
     assert!(number < 30, "{number}");
     assert_eq!((link.estimate(), link.next_due(Time::from_millis(60_000))), (Bitrate::kbps(300), None));
+}
+
+#[test]
+fn what_goes_out_without_numbers_is_not_probed() {
+    let mut link = Link::new(Time::ZERO, Bitrate::kbps(300));
+    for ms in 0..5_000 {
+        let now = Time::from_millis(ms);
+        link.want(now, Bitrate::kbps(3_000));
+        if ms % 10 == 0 {
+            link.sent_unnumbered(now, 375);
+        }
+        link.handle_timeout(now);
+        assert_eq!(link.poll_probe(now), None, "at {ms} ms");
+    }
 }
 
 #[test]

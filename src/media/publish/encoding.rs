@@ -47,6 +47,8 @@ pub struct Encoding {
     pub last_packet: Time,
     /// The timestamp of its last picture and when that came, and how far pictures lie apart.
     picture: (u32, Time),
+    /// The timestamp of its last key frame.
+    pub(super) key_picture: Option<u32>,
     apart: Duration,
     /// Since when somebody has wanted it; [`Time::ZERO`] while nobody does.
     pub wanted_since: Time,
@@ -69,6 +71,7 @@ impl Encoding {
             structure: None,
             last_packet: Time::ZERO,
             picture: (0, Time::ZERO),
+            key_picture: None,
             apart: Duration::ZERO,
             wanted_since: Time::ZERO,
         }
@@ -95,6 +98,13 @@ impl Encoding {
     /// How one gets from layer to layer.
     pub fn ways(&self) -> Ways<'_> {
         Ways(self.structure.as_deref())
+    }
+
+    /// A key frame of it has begun, or another size within one.
+    pub(super) fn key_frame_began(&mut self, now: Time, timestamp: u32) {
+        if self.key_picture.replace(timestamp) != Some(timestamp) {
+            self.rates.key_frame(now);
+        }
     }
 
     /// A picture of it has begun: how far pictures lie apart is what a silence is judged by.

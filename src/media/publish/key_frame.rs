@@ -23,6 +23,11 @@ impl KeyFrames {
         self.wanted = true;
     }
 
+    /// Whether anybody waits for one.
+    pub const fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// A key frame has begun: everybody who waited has it.
     pub fn began(&mut self) {
         self.wanted = false;

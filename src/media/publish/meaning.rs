@@ -43,11 +43,12 @@ impl Encoding {
         let starts_key_frame = starts_key_frame && is_video;
         if starts_key_frame {
             self.keys.began();
+            self.key_frame_began(now, received.header.timestamp);
             self.size = picture_size(codec, payload).or_else(|| self.described_size()).or(self.size);
         }
         self.codec = Some(place);
         self.picture_began(now, received.header.timestamp);
-        self.rates.count(now, layers.layer, packet.len());
+        self.rates.count(now, layers.layer, self.key_picture == Some(received.header.timestamp), packet.len());
         PacketMeta {
             sequence: received.sequence,
             generation: self.generation,
@@ -70,13 +71,14 @@ impl Encoding {
         }
         if meta.starts_key_frame {
             self.keys.began();
+            self.key_frame_began(meta.arrived, meta.timestamp);
             let payload = packet.get(usize::from(meta.header_len)..).unwrap_or_default();
             self.size = codec.and_then(|codec| picture_size(codec, payload)).or_else(|| self.described_size()).or(self.size);
         }
         self.codec = Some(meta.codec);
         self.picture_began(meta.arrived, meta.timestamp);
         self.last_packet = meta.arrived;
-        self.rates.count(meta.arrived, meta.layers.layer, packet.len());
+        self.rates.count(meta.arrived, meta.layers.layer, self.key_picture == Some(meta.timestamp), packet.len());
     }
 
     /// A key frame may bring another structure; the same one again takes no new memory.

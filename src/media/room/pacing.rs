@@ -69,7 +69,7 @@ fn fill_probe(now: Time, peer: &mut Peer, tracks: &Slab<Track>, bytes: usize, sh
     let mut downlink = peer.downlink()?;
     for place in downlink.places() {
         let Some((leg, way)) = downlink.leg(place) else { break };
-        let Some(track) = leg.source().filter(|_| leg.is_paced()).and_then(|track| tracks.get(track)) else { continue };
+        let Some(track) = leg.source().filter(|_| leg.is_paced() && leg.counts_transport()).and_then(|track| tracks.get(track)) else { continue };
         if leg.repeat(&moment, track, bytes, way, &mut shared.replies).is_some() {
             shared.counters.add(Counter::Probes);
             return Some(());
@@ -77,7 +77,7 @@ fn fill_probe(now: Time, peer: &mut Peer, tracks: &Slab<Track>, bytes: usize, sh
     }
     for place in downlink.places() {
         let (leg, way) = downlink.leg(place)?;
-        if leg.pad(&moment, bytes, way, &mut shared.replies).is_some() {
+        if leg.counts_transport() && leg.pad(&moment, bytes, way, &mut shared.replies).is_some() {
             shared.counters.add(Counter::Probes);
             return Some(());
         }

@@ -10,7 +10,7 @@ use crate::media::packet::ext::AudioLevel;
 use crate::media::peer::Srtp;
 use crate::media::publish::receive::{Received, receive};
 use crate::media::publish::track::Track;
-use crate::media::route::fanout::TickItem;
+use crate::media::route::fanout::{TickItem, What};
 use crate::media::route::leg::Leg;
 use crate::media::transport::{DtlsEvent, Path};
 
@@ -169,7 +169,7 @@ impl Room {
         let generation = encoding.generation;
         let Some((codec_index, codec)) = received.codec else {
             // Nothing to forward, and nobody shall ask for it: subscribers close the gap.
-            let item = TickItem { track: track_index, encoding: number, sequence: received.sequence, generation, skipped: true };
+            let item = TickItem { track: track_index, encoding: number, sequence: received.sequence, generation, what: What::Skipped };
             self.tick.push(item, &encoding.receivers);
             Self::note_crossing(&mut self.crossing, &track.exports, item);
             return Err(Counter::DropPadding);
@@ -195,13 +195,17 @@ impl Room {
             return Err(Counter::DropUnheard);
         }
         let payload = packet.get(received.header.header_len..).ok_or(Counter::DropMalformed)?;
+        let awaited = encoding.keys.is_wanted();
         let meta = encoding.read(now, received, (codec_index, codec), packet, payload);
         if encoding.receivers.is_empty() && !track.exports.iter().any(|export| export.wants(number)) {
             return Ok(());
         }
         encoding.cache.insert(meta, packet);
-        let item = TickItem { track: track_index, encoding: number, sequence: received.sequence, generation, skipped: false };
+        let item = TickItem { track: track_index, encoding: number, sequence: received.sequence, generation, what: What::Packet };
         self.tick.push(item, &encoding.receivers);
+        if meta.starts_key_frame && awaited {
+            self.tick.push_early(item, encoding);
+        }
         Self::note_crossing(&mut self.crossing, &track.exports, item);
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::media::engine::Shared;
 use crate::media::publish::cache::PacketMeta;
 use crate::media::publish::holes::MOST_HOLES;
 use crate::media::publish::track::{ClockLine, Track};
-use crate::media::route::fanout::TickItem;
+use crate::media::route::fanout::{TickItem, What};
 use crate::media::route::relay::{self, Continuity, Export, Handle, Note, RelaySink, Voices};
 
 /// A demand that nothing has come of is repeated after this, and after twice as long each time up to [`REFRESH`].
@@ -183,7 +183,7 @@ impl Room {
             let Some(track) = self.tracks.get(item.track) else { continue };
             let Some(encoding) = track.encoding(item.encoding) else { continue };
             for export in track.exports.iter().filter(|export| export.wants(item.encoding)) {
-                let (sent, bytes) = if item.skipped {
+                let (sent, bytes) = if item.what == What::Skipped {
                     (relay::send_skipped(sink, export.worker, export.handle, item.encoding, item.sequence, item.generation), 0)
                 } else {
                     let Some(packet) = encoding.cache.get(item.sequence).filter(|p| p.meta.generation == item.generation) else { continue };
@@ -191,7 +191,7 @@ impl Room {
                 };
                 if !sent {
                     shared.counters.add(Counter::RelayDropFull);
-                } else if !item.skipped {
+                } else if item.what != What::Skipped {
                     shared.counters.add(Counter::RelayOut);
                     shared.counters.add_many(Counter::RelayBytesOut, bytes as u64);
                 }
@@ -236,16 +236,21 @@ impl Room {
         let Some(encoding) = track.encoding_mut(number) else { return };
         let (sequence, generation) = (meta.sequence, encoding.generation);
         let meta = PacketMeta { generation, arrived: now, ..meta };
+        let awaited = encoding.keys.is_wanted();
         encoding.take_over(&meta, packet, codec);
         encoding.cache.insert(meta, packet);
-        self.tick.push(TickItem { track: index, encoding: number, sequence, generation, skipped: false }, &encoding.receivers);
+        let item = TickItem { track: index, encoding: number, sequence, generation, what: What::Packet };
+        self.tick.push(item, &encoding.receivers);
+        if meta.starts_key_frame && awaited {
+            self.tick.push_early(item, encoding);
+        }
     }
 
     /// A number of an imported track that will never come as a packet.
     pub fn handle_skipped(&mut self, now: Time, from: WorkerId, at: (Handle, u8), (generation, sequence): (u32, u64), shared: &mut Shared) {
         let Some(index) = self.follow(now, from, at, (generation, sequence), shared) else { return };
         let Some(encoding) = self.tracks[index].encoding(at.1) else { return };
-        let item = TickItem { track: index, encoding: at.1, sequence, generation: encoding.generation, skipped: true };
+        let item = TickItem { track: index, encoding: at.1, sequence, generation: encoding.generation, what: What::Skipped };
         self.tick.push(item, &encoding.receivers);
     }
 

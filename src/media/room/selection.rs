@@ -14,7 +14,7 @@ use crate::media::publish::key_frame::KeyFrames;
 use crate::media::publish::track::Track;
 use crate::media::route::leg::Leg;
 use crate::media::select::ladder::height;
-use crate::media::select::{Aim, Choice, Claim, Form, Ladder, Rung, allocate, ladder};
+use crate::media::select::{Aim, Choice, Claim, Form, Ladder, Raise, Rung, allocate, ladder};
 
 /// Whether encodings come or fail to come is looked at so often. Less costs turns, more lets a picture stand still for longer.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -62,12 +62,11 @@ impl Room {
         let (budget, around) = self.budget(now, subscriber);
         let Some(peer) = self.peers.get_mut(subscriber) else { return };
         let fresh = peer.legs.iter().any(|leg| leg.source().is_some() && leg.selection().aimed() == Aim::default());
-        let may_raise = fresh || now >= peer.raise_at;
-        let outcome = allocate(&mut scratch.claims, &scratch.forms, budget, may_raise);
+        let raise = if fresh { Raise::Yes } else { peer.patience.allows(now) };
+        let outcome = allocate(&mut scratch.claims, &scratch.forms, budget, raise);
         let lowered = scratch.claims.iter().any(|claim| claim.gets < claim.has && claim.gets < claim.count);
         peer.patience.note(now, outcome.raised, lowered);
-        peer.raise_at = peer.raise_at.max(peer.patience.next_raise());
-        let mut next = if outcome.could_raise { peer.raise_at } else { Time::NEVER };
+        let mut next = if outcome.could_raise { peer.patience.next_raise(now).max(now + LOOK_EVERY) } else { Time::NEVER };
         for place in 0..scratch.claims.len() {
             let claim = scratch.claims[place];
             let (leg, track, ladder) = scratch.legs[claim.order];

@@ -16,6 +16,7 @@ use crate::base::{BitSet, Time};
 use crate::contract::{Counter, Counters};
 use crate::media::outgoing::Outgoing;
 use crate::media::peer::{Downlink, Peer};
+use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;
 
 /// Packets that are served together: what one subscriber gets of them lies side by side. Larger ticks go window by window.
@@ -41,9 +42,25 @@ pub struct TickItem {
     pub sequence: u64,
     /// The encoding's generation when it arrived.
     pub generation: u32,
-    /// Whether it was padding only: nothing to forward, a number to skip.
-    pub skipped: bool,
+    /// What it stands for.
+    pub what: What,
 }
+
+/// What an item stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A packet that has come.
+    Packet,
+    /// Padding only: nothing to forward, a number to skip.
+    Skipped,
+    /// A packet that came before the beginning of its key frame: for those who have waited for that.
+    Early,
+}
+
+/// Numbers in a row without a packet, after the beginning of a key frame: nothing of it has come before.
+const NONE_EARLY: u64 = 24;
+/// Packets that are looked through for such, at most.
+const MOST_EARLY: u64 = 512;
 
 /// What the tick brought, and how far it has been given out.
 #[derive(Debug, Default)]
@@ -73,6 +90,21 @@ impl Tick {
         if !receivers.is_empty() {
             self.items.push(item);
             self.ready.union_with(receivers);
+        }
+    }
+
+    /// The beginning of a key frame is in its encoding's cache: whoever begins with it gets what came before and belongs after it.
+    pub fn push_early(&mut self, beginning: TickItem, encoding: &Encoding) {
+        let mut missing = 0;
+        for sequence in (beginning.sequence + 1..).take(MOST_EARLY as usize) {
+            if encoding.cache.get(sequence).is_some_and(|packet| packet.meta.generation == beginning.generation) {
+                missing = 0;
+                self.push(TickItem { sequence, what: What::Early, ..beginning }, &encoding.receivers);
+            } else if missing == NONE_EARLY {
+                return;
+            } else {
+                missing += 1;
+            }
         }
     }
 
@@ -176,7 +208,7 @@ impl Tick {
     }
 }
 
-/// What an item stands for.
+/// What is there of an item.
 enum Found<'a> {
     Packet(TickItem, Source<'a>),
     /// A number that is skipped.
@@ -188,7 +220,7 @@ impl TickItem {
     fn find(self, tracks: &Slab<Track>) -> Option<Found<'_>> {
         let track = tracks.get(self.track)?;
         let encoding = track.encoding(self.encoding)?;
-        if self.skipped {
+        if self.what == What::Skipped {
             return Some(Found::Skipped(self));
         }
         let packet = encoding.cache.get(self.sequence).filter(|p| p.meta.generation == self.generation)?;
@@ -215,6 +247,11 @@ impl Found<'_> {
 /// Sends something, or lets it wait; false when it waits.
 fn serve(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &mut Outgoing, counters: &mut Counters) -> bool {
     let Some((leg, _)) = downlink.leg_of(found.item().track) else { return true };
+    if let Found::Packet(TickItem { what: What::Early, encoding, .. }, source) = found
+        && leg.selection().has_seen(*encoding, source.packet.meta)
+    {
+        return true;
+    }
     if !leg.is_paced() || downlink.queue.is_empty() && downlink.may_send(moment.now()) {
         forward(moment, downlink, found, out, counters);
         return true;
@@ -253,6 +290,9 @@ fn forward(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out:
     let Found::Packet(_, source) = found else {
         return leg.skip(item.encoding, item.generation, item.sequence);
     };
+    if item.what == What::Early && !leg.selection().awaits_number(item.encoding, source.packet.meta) {
+        return;
+    }
     match leg.forward(moment, source, way, out) {
         Ok(()) => counters.add(Counter::RtpForwarded),
         Err(reason) => counters.add(reason),
@@ -268,7 +308,7 @@ mod tests {
         let mut all = BitSet::default();
         [0, 3, 5].into_iter().for_each(|peer| all.insert(peer));
         for (track, sequence) in [(1, 10), (2, 20), (1, 11), (2, 21)] {
-            tick.push(TickItem { track, encoding: 0, sequence, generation: 0, skipped: false }, &all);
+            tick.push(TickItem { track, encoding: 0, sequence, generation: 0, what: What::Packet }, &all);
         }
         tick
     }

@@ -77,9 +77,10 @@ impl PaceQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::route::fanout::What;
 
     fn item(track: usize, sequence: u64) -> TickItem {
-        TickItem { track, encoding: 0, sequence, generation: 0, skipped: false }
+        TickItem { track, encoding: 0, sequence, generation: 0, what: What::Packet }
     }
 
     #[test]

@@ -39,18 +39,38 @@ const KEEP_PER_CENT: u64 = 102;
 /// How much of what is there a better set may take.
 const RAISE_PER_CENT: u64 = 97;
 
-/// Divides `budget` among `claims`; [`Claim::gets`] is the answer. `may_raise`: whether anything may become better than it is.
+/// How much of what is there a better set may take while improvements have to wait: after that no doubt is left.
+const AMPLE_PER_CENT: u64 = 66;
+
+/// Whether anything may become better than it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raise {
+    /// It may not.
+    No,
+    /// It may where there is ample room.
+    Ample,
+    /// It may.
+    Yes,
+}
+
+/// Divides `budget` among `claims`; [`Claim::gets`] is the answer.
 ///
 /// What is had stays as long as it fits, so that a rate that moves a little moves nobody.
-pub fn allocate(claims: &mut [Claim], forms: &[Form], budget: Bitrate, may_raise: bool) -> Outcome {
+pub fn allocate(claims: &mut [Claim], forms: &[Form], budget: Bitrate, raise: Raise) -> Outcome {
     let per_cent = |n: u64| Bitrate::bps(budget.as_bps().saturating_mul(n) / 100);
     claims.sort_by_key(|claim| std::cmp::Reverse((claim.rank, claim.pixels)));
     let most = serve(claims, forms, per_cent(RAISE_PER_CENT));
     let raised = claims.iter().any(|claim| claim.gets > claim.has);
-    if raised && may_raise {
+    if raised && raise == Raise::Yes {
         return Outcome { raised, ..most };
     }
     let could_raise = raised;
+    if raised && raise == Raise::Ample {
+        let ample = serve(claims, forms, per_cent(AMPLE_PER_CENT));
+        if claims.iter().all(|claim| claim.gets >= claim.has) && claims.iter().any(|claim| claim.gets > claim.has) {
+            return Outcome { raised: true, could_raise, ..ample };
+        }
+    }
     // What is had, unless it does not fit any more.
     for claim in claims.iter_mut() {
         claim.gets = claim.has;
@@ -146,7 +166,7 @@ mod tests {
 
     fn given(n: usize, kbps: u64) -> Vec<usize> {
         let (mut claims, forms) = people(n);
-        allocate(&mut claims, &forms, Bitrate::kbps(kbps), true);
+        allocate(&mut claims, &forms, Bitrate::kbps(kbps), Raise::Yes);
         gets(&claims)
     }
 
@@ -164,24 +184,25 @@ mod tests {
     fn a_screen_is_served_to_the_full_before_cameras_are_raised() {
         let (mut claims, forms) = people(3);
         claims[2].rank = 4;
-        allocate(&mut claims, &forms, Bitrate::kbps(2_000), true);
+        allocate(&mut claims, &forms, Bitrate::kbps(2_000), Raise::Yes);
         assert_eq!(gets(&claims), [1, 1, 3]);
     }
 
     #[test]
     fn what_is_had_stays_while_it_nearly_fits_and_is_lowered_at_once_when_it_does_not() {
         let (mut claims, forms) = people(2);
-        let mut at = |kbps, may_raise| {
-            allocate(&mut claims, &forms, Bitrate::kbps(kbps), may_raise);
+        let mut at = |kbps, raise| {
+            allocate(&mut claims, &forms, Bitrate::kbps(kbps), raise);
             claims.iter_mut().for_each(|c| c.has = c.gets);
             gets(&claims)
         };
-        assert_eq!(at(1_100, true), [2, 2]);
-        assert_eq!(at(982, true), [2, 2], "a little too much is kept");
-        assert_eq!(at(975, true), [2, 1]);
-        assert_eq!(at(1_020, true), [2, 1], "and not raised again before it fits with room to spare");
-        assert_eq!(at(1_100, false), [2, 1], "nor before it may");
-        assert_eq!(at(1_100, true), [2, 2]);
+        assert_eq!(at(1_100, Raise::Yes), [2, 2]);
+        assert_eq!(at(982, Raise::Yes), [2, 2], "a little too much is kept");
+        assert_eq!(at(975, Raise::Yes), [2, 1]);
+        assert_eq!(at(1_020, Raise::Yes), [2, 1], "and not raised again before it fits with room to spare");
+        assert_eq!(at(1_100, Raise::No), [2, 1], "nor before it may");
+        assert_eq!(at(1_500, Raise::Ample), [2, 1], "nor where it would take more than two thirds");
+        assert_eq!(at(1_600, Raise::Ample), [2, 2], "but with ample room at once");
     }
 
     /// Every set of forms that fits.
@@ -199,7 +220,7 @@ mod tests {
         #[test]
         fn of_alike_pictures_no_set_that_fits_shows_more_of_them_or_the_worst_of_them_better(n in 1usize..5, kbps in 0u64..7_000) {
             let (mut claims, forms) = people(n);
-            allocate(&mut claims, &forms, Bitrate::kbps(kbps), true);
+            allocate(&mut claims, &forms, Bitrate::kbps(kbps), Raise::Yes);
             let sorted = |mut set: Vec<usize>| { set.sort_unstable(); set };
             let best = feasible(&claims, &forms, Bitrate::kbps(kbps).as_bps() * RAISE_PER_CENT / 100).into_iter()
                 .map(|set| { let seen = set.iter().filter(|gets| **gets > 0).count(); (seen, sorted(set)) }).max();
@@ -218,7 +239,7 @@ mod tests {
                 forms.extend((1..).zip(rates).map(|(level, kbps)| Form { rate: Bitrate::kbps(kbps), level }));
                 claim
             }).collect();
-            let outcome = allocate(&mut list, &forms, Bitrate::kbps(kbps), raise);
+            let outcome = allocate(&mut list, &forms, Bitrate::kbps(kbps), if raise { Raise::Yes } else { Raise::No });
             prop_assert!(outcome.takes.as_bps() <= kbps * 1_000 * KEEP_PER_CENT / 100);
             prop_assert!(list.iter().all(|c| c.gets <= c.count));
             if !raise {

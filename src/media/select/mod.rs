@@ -6,7 +6,7 @@ pub mod patience;
 pub mod switch;
 pub mod voices;
 
-pub use allocate::{Claim, Form, allocate};
+pub use allocate::{Claim, Form, Raise, allocate};
 pub use ladder::{Ladder, Rung, ladder};
 pub use patience::Patience;
 pub use switch::{Aim, Choice, Step, Switch, Ways};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::allocate::Raise;
 use crate::base::Time;
 
 /// Between two improvements of what a subscriber gets, at least. Less flickers, more keeps a poor picture for longer.
@@ -39,9 +40,22 @@ impl Patience {
         }
     }
 
-    /// When anything may become better.
-    pub const fn next_raise(&self) -> Time {
-        self.next
+    /// What may become better now.
+    pub fn allows(&self, now: Time) -> Raise {
+        match now {
+            now if now >= self.next => Raise::Yes,
+            now if now >= self.with_ample_room() => Raise::Ample,
+            _ => Raise::No,
+        }
+    }
+
+    /// When more may become better than now.
+    pub fn next_raise(&self, now: Time) -> Time {
+        if now < self.with_ample_room() { self.next.min(self.with_ample_room()) } else { self.next }
+    }
+
+    fn with_ample_room(&self) -> Time {
+        if self.raised == Time::ZERO { Time::ZERO } else { self.raised + RAISE_EVERY }
     }
 }
 
@@ -54,16 +68,18 @@ mod tests {
         let at = |seconds: u64| Time::from_millis(seconds * 1_000);
         let mut patience = Patience::default();
         patience.note(at(0), false, true);
-        assert_eq!(patience.next_raise(), Time::ZERO, "a link that was too narrow from the beginning says nothing about improvements");
+        assert_eq!(patience.next, Time::ZERO, "a link that was too narrow from the beginning says nothing about improvements");
         patience.note(at(1), true, false);
-        assert_eq!(patience.next_raise(), Time::from_millis(1_500));
+        assert_eq!(patience.next, Time::from_millis(1_500));
         patience.note(at(3), false, true);
-        assert_eq!(patience.next_raise(), at(11));
+        assert_eq!(patience.next, at(11));
+        assert_eq!([1_400, 3_100, 11_000].map(|ms| patience.allows(Time::from_millis(ms))), [Raise::No, Raise::Ample, Raise::Yes]);
+        assert_eq!([1_400, 3_100].map(|ms| patience.next_raise(Time::from_millis(ms))), [Time::from_millis(1_500), at(11)]);
         patience.note(at(12), true, false);
         patience.note(at(14), false, true);
-        assert_eq!(patience.next_raise(), at(30));
+        assert_eq!(patience.next, at(30));
         patience.note(at(31), true, false);
         patience.note(at(120), false, true);
-        assert_eq!(patience.next_raise(), at(120), "after a minute that was good it is the link that has changed");
+        assert_eq!(patience.next, at(120), "after a minute that was good it is the link that has changed");
     }
 }

@@ -90,6 +90,8 @@ pub struct Switch {
     stuck: bool,
     /// The timestamp of the newest picture.
     picture: u32,
+    /// Whether anything of that was left out, or its end was marked before all of it had come: nothing can be added to it.
+    cut: bool,
     /// The highest number seen of the encoding.
     highest: u64,
     /// Layers and since when they hold, the newest first.
@@ -108,7 +110,17 @@ struct Change {
 impl Default for Switch {
     fn default() -> Self {
         let change = Change { layer: Layer::TOP, since: 0, picture: 0 };
-        Self { on: None, generation: 0, needs_key_frame: true, stuck: false, picture: 0, highest: 0, changes: [change; CHANGES], aim: Aim::default() }
+        Self {
+            on: None,
+            generation: 0,
+            needs_key_frame: true,
+            stuck: false,
+            picture: 0,
+            cut: false,
+            highest: 0,
+            changes: [change; CHANGES],
+            aim: Aim::default(),
+        }
     }
 }
 
@@ -179,6 +191,16 @@ impl Switch {
         self.on == Some(encoding) && self.generation == generation
     }
 
+    /// Whether this packet of what is forwarded now is newer than all that it has seen of it.
+    pub fn awaits_number(&self, encoding: u8, meta: &PacketMeta) -> bool {
+        self.is_on(encoding, meta.generation) && meta.sequence > self.highest
+    }
+
+    /// Whether this packet, or a newer one, of what is forwarded now has been seen.
+    pub fn has_seen(&self, encoding: u8, meta: &PacketMeta) -> bool {
+        self.is_on(encoding, meta.generation) && meta.sequence <= self.highest
+    }
+
     /// What becomes of a packet of encoding `encoding`.
     pub fn step(&mut self, encoding: u8, meta: &PacketMeta, ways: Ways<'_>) -> Step {
         if self.on == Some(encoding) && self.generation != meta.generation {
@@ -187,21 +209,27 @@ impl Switch {
         if self.on != Some(encoding) {
             return self.enter(encoding, meta);
         }
+        let newest = meta.sequence > self.highest;
+        self.highest = self.highest.max(meta.sequence);
         if let Some(choice) = self.aim.of(encoding) {
-            self.follow(choice.layer, meta, ways);
+            self.follow(choice.layer, meta, newest, ways);
         }
-        if self.sends(meta) { Step::Forward } else { Step::Leave }
+        let sends = self.sends(meta);
+        if meta.timestamp == self.picture && (!sends || self.ends_picture(meta) && !meta.marker) {
+            self.cut = true;
+        }
+        if sends { Step::Forward } else { Step::Leave }
     }
 
     /// Whether a packet of what is forwarded is of a layer that went out when it was its turn.
     pub fn sends(&self, meta: &PacketMeta) -> bool {
-        meta.layers.present.contains(self.layer_at(meta))
+        self.layer_at(meta).is_none_or(|layer| meta.layers.present.contains(layer))
     }
 
     /// Whether this packet is the last of its picture for this leg: the layers above it are cut.
     pub fn ends_picture(&self, meta: &PacketMeta) -> bool {
-        let spatial = self.layer_at(meta).spatial();
-        meta.marker || meta.layers.ends() && meta.layers.layer.spatial() == spatial && spatial < Layer::TOP.spatial()
+        let cut = |layer: Layer| layer.spatial() < Layer::TOP.spatial() && meta.layers.layer.spatial() == layer.spatial();
+        meta.marker || meta.layers.ends() && self.layer_at(meta).is_some_and(cut)
     }
 
     fn layer(&self) -> Layer {
@@ -209,10 +237,11 @@ impl Switch {
         newest.layer
     }
 
-    /// The layer that holds for a packet: a picture is whole, whichever of its packets was the first to come.
-    fn layer_at(&self, meta: &PacketMeta) -> Layer {
+    /// The layer that holds for a packet: a picture is whole, whichever of its packets was the first to come. None when that is
+    /// forgotten: what has a place among the numbers still is sent, since padding in it would leave a hole in a frame.
+    fn layer_at(&self, meta: &PacketMeta) -> Option<Layer> {
         let held = self.changes.iter().find(|change| meta.sequence >= change.since || meta.timestamp == change.picture);
-        held.map_or(self.changes[CHANGES - 1].layer, |change| change.layer)
+        held.map(|change| change.layer)
     }
 
     fn enter(&mut self, encoding: u8, meta: &PacketMeta) -> Step {
@@ -226,22 +255,23 @@ impl Switch {
         }
         (self.on, self.generation, self.picture, self.highest, self.stuck) = (Some(encoding), meta.generation, meta.timestamp, meta.sequence, false);
         let layer = meta.layers.switch.highest_within(choice.layer).unwrap_or(choice.layer);
+        self.cut = false;
         self.changes = [Change { layer, since: meta.sequence, picture: meta.timestamp }; CHANGES];
         Step::Begin
     }
 
     /// The layer may become another one: a lower one only where a picture begins, so that none goes out without its upper part, and
     /// a higher one only with the newest packet: of a frame whose later packets were left out nothing can be sent any more.
-    fn follow(&mut self, limit: Layer, meta: &PacketMeta, ways: Ways<'_>) {
+    fn follow(&mut self, limit: Layer, meta: &PacketMeta, newest: bool, ways: Ways<'_>) {
         let begins = timestamp_after(meta.timestamp, self.picture);
-        let newest = meta.sequence > self.highest;
-        self.highest = self.highest.max(meta.sequence);
         if begins {
-            self.picture = meta.timestamp;
+            (self.picture, self.cut) = (meta.timestamp, false);
         }
         let present = self.layer();
+        // What comes first of a key frame need not be its beginning.
+        let is_whole = meta.timestamp == self.picture && !self.cut;
         // A key frame brings layers of its own; those from before it may not be there any more.
-        let layer = if begins && meta.starts_key_frame {
+        let layer = if is_whole && meta.starts_key_frame {
             meta.layers.switch.highest_within(limit).unwrap_or(present)
         } else if limit != present {
             self.look_ahead(ways);
@@ -249,7 +279,7 @@ impl Switch {
         } else {
             return;
         };
-        if layer != present && (begins && layer < present || newest && layer > present) {
+        if layer != present && (begins && layer < present || layer > present && is_whole && (newest || meta.starts_key_frame)) {
             self.changes.copy_within(..CHANGES - 1, 1);
             self.changes[0] = Change { layer, since: meta.sequence, picture: meta.timestamp };
         }

@@ -295,7 +295,9 @@ impl Loss {
             }
             None => {
                 if !queue {
-                    self.inherent += (closed.loss().min(self.inherent + 2.0 * LEAST_RISE) - self.inherent) / 32.0;
+                    // Quicker at first: what is not known yet would be taken for a rise.
+                    let slowness = (8 + self.windows / 2).min(32);
+                    self.inherent += (closed.loss().min(self.inherent + 2.0 * LEAST_RISE) - self.inherent) / f64::from(slowness);
                 }
                 Verdict::None
             }

@@ -344,20 +344,9 @@ impl Estimator {
         }
     }
 
-    /// The receiver's own estimate, where there is no transport-wide feedback.
-    pub fn remb(&mut self, now: Time, rate: f64) {
-        self.set(now, rate, Why::Remb);
-    }
-
-    /// Loss by receiver reports, where there is nothing better: `fraction` lost since the last one, while `sent` bits per second were
-    /// sent (draft-ietf-rmcat-gcc-02 section 6).
-    pub fn reported(&mut self, now: Time, fraction: f64, sent: f64) {
-        let rate = match fraction {
-            fraction if fraction > 0.1 => self.rate * (1.0 - fraction / 2.0),
-            fraction if fraction < 0.02 => (self.rate * (1.0 + GROWTH)).min((FAR * sent).max(self.rate)),
-            _ => self.rate,
-        };
-        self.set(now, rate, Why::Report);
+    /// What other reports say, where there is no transport-wide feedback.
+    pub fn told(&mut self, now: Time, rate: f64, why: Why) {
+        self.set(now, rate, why);
     }
 
     fn rest(&self) -> f64 {
