@@ -119,7 +119,7 @@ impl House {
         let text = offer(&self.world.clients[client], pairs);
         let offer = Offer::parse(&text, &OfferLimits { max_mlines: 64, max_bytes: 1 << 20 }).expect("a good offer");
         let publish = [("0", Source::Microphone), ("1", Source::Camera)];
-        let publish = publish.map(|(mid, source)| PublishLine { mid: mid.into(), source, muted: false }).to_vec();
+        let publish = publish.map(|(mid, source)| PublishLine { mid: mid.into(), source, muted: false, fallback: false }).to_vec();
         let n = self.draw();
         let pwd = format!("server-password-{n:08}");
         let draws = OfferDraws {
