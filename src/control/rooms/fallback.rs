@@ -75,8 +75,8 @@ struct Wish {
     codecs: Vec<VideoCodec>,
     /// When the first of them is given up.
     ends_at: Option<Time>,
-    /// Whether the publisher's journal says that there is one.
-    noted: bool,
+    /// The fallback that the publisher's journal tells of.
+    noted: Option<TrackId>,
 }
 
 impl Fallbacks {
@@ -150,6 +150,18 @@ impl Fallbacks {
         failed
     }
 
+    /// Whether nobody is known to be unable to decode anything.
+    #[cfg(test)]
+    pub fn waits_for_nobody(&self) -> bool {
+        self.undecodable.is_empty()
+    }
+
+    /// Whether nothing is known.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.undecodable.is_empty() && self.sent.is_empty() && self.wishes.is_empty() && self.changed.is_empty()
+    }
+
     /// When one is given up, if nothing else happens.
     pub fn deadline(&self) -> Option<Time> {
         self.wishes.values().filter_map(|wish| wish.ends_at).min()
@@ -212,8 +224,8 @@ impl Room {
         // Nobody can be asked for anything by HTTP.
         let Some(sendable) = sendable(publisher, track).filter(|_| publisher.http.is_none()) else { return };
         let waiting = self.waiting(track);
-        let sent = self.fallbacks.of(track).is_some();
-        if waiting.is_empty() && !sent && !self.fallbacks.wishes.contains_key(&track) {
+        let sent = self.fallbacks.of(track);
+        if waiting.is_empty() && sent.is_none() && !self.fallbacks.wishes.contains_key(&track) {
             return;
         }
         let wish = self.fallbacks.wishes.entry(track).or_default();
@@ -221,7 +233,7 @@ impl Room {
         let noted = std::mem::replace(&mut wish.noted, sent);
         let Some(publisher) = self.members.get_mut(&seat) else { return };
         if sent != noted {
-            publisher.journal.note(now, What::FallbackSent { track: number(track), sent });
+            publisher.journal.note(now, What::FallbackSent { track: number(track), fallback: sent.map(number) });
         }
         if let Some(codecs) = codecs {
             publisher.journal.note(now, What::Fallback { track: number(track), codecs: codecs.clone(), waiting: waiting.len() });

@@ -46,8 +46,12 @@ pub(super) enum What {
     Demand { track: TrackNumber, encodings: u8 },
     /// A fallback of an own track was asked for in one of these codecs, for so many; in none: it was no longer.
     Fallback { track: TrackNumber, codecs: Vec<VideoCodec>, waiting: usize },
-    /// There is a fallback of an own track now, or no longer.
-    FallbackSent { track: TrackNumber, sent: bool },
+    /// There is a fallback of an own track now, under this number; or no longer.
+    FallbackSent {
+        track: TrackNumber,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fallback: Option<TrackNumber>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { longestGap } from '../lib/inside.mjs';
+import { codecs, seen, sent } from '../lib/pictures.mjs';
 import { scene } from '../lib/scene.mjs';
 import { sleep, until } from '../lib/wait.mjs';
-
-/** @typedef {import('../lib/person.mjs').Person} Person */
-/** @typedef {import('@althing/sdk').OutboundStats} OutboundStats */
+import { publish } from '../lib/whip.mjs';
 
 const stage = scene();
 
-for (const name of ['AV1', 'H264', 'VP9']) {
+for (const name of ['AV1', 'H264']) {
   test(`who cannot decode ${name} sees VP8, who can keeps ${name}, and only while somebody needs both are both sent`, async () => {
     const room = `fallback-${name}`;
     const ada = await stage.person('Ada', { prefer: `video/${name}` });
@@ -58,36 +57,26 @@ for (const name of ['AV1', 'H264', 'VP9']) {
   });
 }
 
-/**
- * The line on which Ada's camera arrives.
- * @param {Person} person
- * @param {{ screen?: boolean }} [options]
- * @returns {Promise<import('@althing/sdk').MemberStats>}
- */
-async function seen(person, { screen = false } = {}) {
-  const member = await person.idOf('Ada');
-  const { members } = await person.stats();
-  const line = members.find((/** @type {import('@althing/sdk').MemberStats} */ found) => found.member === member && found.screen === screen && found.kind === 'video');
-  return line ?? person.fail('nothing arrives of Ada');
-}
-
-/**
- * What somebody's browser has to send of pictures.
- * @param {Person} person
- * @returns {Promise<OutboundStats[]>}
- */
-async function sent(person) {
-  const { outbound } = await person.stats();
-  return outbound.filter((/** @type {OutboundStats} */ line) => line.kind === 'video');
-}
-
-/**
- * The codecs in which somebody's browser encodes pictures at the moment.
- * @param {Person} person
- */
-async function codecs(person) {
-  const before = new Map((await sent(person)).map((line) => [`${line.mid}/${line.rid}`, line.framesEncoded]));
-  await sleep(700);
-  const grown = (await sent(person)).filter((line) => line.framesEncoded > (before.get(`${line.mid}/${line.rid}`) ?? 0));
-  return [...new Set(grown.map((line) => line.codec))].sort();
-}
+test('where nobody can be asked for another codec, the tile says what is wrong', async () => {
+  const studio = await stage.person('Ben', { prefer: 'video/H264' });
+  await studio.tab.goto(`${stage.url}/r/elsewhere`);
+  await studio.tab.evaluate(publish, `${stage.url}/whip/studio/Ben`);
+  for (const [locale, words] of /** @type {const} */ ([
+    ['zh-CN', '你的浏览器无法显示此画面'],
+    ['en-US', 'Your browser cannot show this picture'],
+  ])) {
+    const cleo = await stage.person('Cleo', { locale });
+    await cleo.join(stage.url, 'studio?receive=vp8');
+    const said = () => cleo.tab.evaluate(() => document.querySelector('[data-testid=tile-paused]')?.textContent?.trim());
+    assert.equal(await until('the tile says something', said), words);
+    await cleo.isWell();
+    await stage.dismiss(cleo);
+  }
+  const dan = await stage.person('Dan');
+  await dan.join(stage.url, 'studio');
+  await dan.sees('Ben');
+  for (const person of [studio, dan]) {
+    await person.isWell();
+    await stage.dismiss(person);
+  }
+});
