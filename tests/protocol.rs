@@ -10,6 +10,8 @@ mod calls;
 mod client;
 #[path = "protocol/endurance.rs"]
 mod endurance;
+#[path = "protocol/fallback.rs"]
+mod fallback;
 #[path = "protocol/listeners.rs"]
 mod listeners;
 #[path = "protocol/logs.rs"]

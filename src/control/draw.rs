@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_lc_rs::rand;
 
 use crate::base::{PeerId, RoomId, TrackId, WorkerId};
-use crate::control::rooms::{JoinDraws, OfferDraws, SocketId};
+use crate::control::rooms::{JoinDraws, MOST_TRACKS, OfferDraws, SocketId};
 
 /// The node's counters of identities: none is ever given twice.
 #[derive(Default)]
@@ -53,7 +53,7 @@ pub fn offer(numbers: &Numbers, elsewhere: [WorkerId; 2]) -> OfferDraws {
     let peer = numbers.peer();
     OfferDraws {
         peer,
-        tracks: numbers.tracks(4),
+        tracks: numbers.tracks(MOST_TRACKS),
         // The number makes it unique within the node, the rest unguessable.
         ufrag: format!("{:x}{}", peer.0, hex::<6>()),
         pwd: hex::<16>(),

@@ -343,7 +343,7 @@ fn publish_lines(sdp: &str) -> Vec<PublishLine> {
     let line = |section: &str| {
         let mid = section.lines().find_map(|l| l.strip_prefix("a=mid:"))?.to_owned();
         let source = if section.starts_with("audio") { TrackSource::Microphone } else { TrackSource::Camera };
-        Some(PublishLine { mid, source, muted: false })
+        Some(PublishLine { mid, source, muted: false, fallback: false })
     };
     sending.filter_map(line).collect()
 }

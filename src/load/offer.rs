@@ -44,7 +44,8 @@ impl Offer {
     /// What the sending m-lines carry.
     pub fn publish(&self) -> Vec<PublishLine> {
         let source = |kind| if kind == MediaKind::Audio { Source::Microphone } else { Source::Camera };
-        let line = |(mid, (kind, _)): (usize, &(MediaKind, u32))| PublishLine { mid: mid.to_string(), source: source(*kind), muted: false };
+        let line =
+            |(mid, (kind, _)): (usize, &(MediaKind, u32))| PublishLine { mid: mid.to_string(), source: source(*kind), muted: false, fallback: false };
         self.sends.iter().enumerate().map(line).collect()
     }
 

@@ -1,6 +1,6 @@
 //! What the control plane counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Counters and gauges of the control plane: cheap to clone.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub struct ControlMetrics {
     messages: IntCounterVec,
     errors: IntCounterVec,
     joins: IntCounterVec,
+    /// Fallbacks that publishers are asked for, and those that they send.
+    fallbacks: [IntGauge; 2],
 }
 
 impl ControlMetrics {
@@ -42,7 +44,10 @@ impl ControlMetrics {
             let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counters.clone())).map(|()| counters)
         };
+        let gauges = IntGaugeVec::new(Opts::new("althing_fallbacks", "Tracks that are wanted, and sent, once more in another codec."), &["state"])?;
+        registry.register(Box::new(gauges.clone()))?;
         Ok(Self {
+            fallbacks: ["wanted", "sent"].map(|state| gauges.with_label_values(&[state])),
             sockets: gauge("althing_signaling_sockets", "Signaling sockets open now.")?,
             sockets_refused: counters("althing_signaling_sockets_refused_total", "Signaling sockets refused.", &["reason"])?,
             whip_sessions: gauge("althing_whip_sessions", "WHIP and WHEP sessions open now.")?,
@@ -66,6 +71,13 @@ impl ControlMetrics {
         }
         if let Some(code) = error {
             self.rejected(code);
+        }
+    }
+
+    /// A room has others than before: asked for, and sent.
+    pub fn fallbacks_changed(&self, before: [usize; 2], now: [usize; 2]) {
+        for ((gauge, before), now) in self.fallbacks.iter().zip(before).zip(now) {
+            gauge.add(now as i64 - before as i64);
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::response::SlotPair;
-use super::values::{ChatMessage, MemberId, MemberInfo, TrackInfo, TrackNumber, TrackQuality};
+use super::values::{ChatMessage, MemberId, MemberInfo, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -71,6 +71,14 @@ pub enum Event {
         track: TrackNumber,
         /// The rids that are wanted, smallest first.
         rids: Vec<String>,
+    },
+    /// Somebody is shown an own track of video and cannot decode it: publish its picture once more, in the first of these codecs that can
+    /// be sent. Those that serve most come first. None: that is needed no longer.
+    Fallback {
+        /// Which track.
+        track: TrackNumber,
+        /// The codecs, the best first.
+        codecs: Vec<VideoCodec>,
     },
     /// Somebody has said something.
     Chat {

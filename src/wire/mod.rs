@@ -18,7 +18,9 @@ mod typescript;
 pub use event::{ByeReason, Event, LeaveReason};
 pub use request::{ClientMessage, PublishLine, Request, Tile};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
-pub use values::{ChatMessage, Grants, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, Source, TrackInfo, TrackNumber, TrackQuality};
+pub use values::{
+    ChatMessage, Grants, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec,
+};
 
 /// The version of the protocol, carried by `hello` and by `Sec-WebSocket-Protocol`.
 pub const VERSION: u32 = 1;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{MemberId, Priority, Source, TrackNumber};
+use super::values::{MemberId, Priority, Source, TrackNumber, is_false};
 
 /// One message from a client.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -200,4 +200,9 @@ pub struct PublishLine {
     #[serde(default)]
     #[cfg_attr(test, ts(optional, as = "Option<_>"))]
     pub muted: bool,
+    /// Whether it is a fallback: the picture of the own track of this source once more in another codec, as the event `fallback` asks
+    /// for it. It comes and goes with that track, and nobody else is told of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+    pub fallback: bool,
 }

@@ -12,7 +12,7 @@ fn member(name: &str) -> MemberInfo {
 }
 
 fn track() -> TrackInfo {
-    TrackInfo { track: TrackNumber(7), source: Source::Camera, muted: false, muted_by_moderator: false }
+    TrackInfo { track: TrackNumber(7), source: Source::Camera, muted: false, muted_by_moderator: false, fallback: false }
 }
 
 fn chat(key: Option<&str>) -> ChatMessage {
@@ -31,7 +31,11 @@ fn slot() -> SlotPair {
 }
 
 fn line() -> PublishLine {
-    PublishLine { mid: "0".into(), source: Source::Microphone, muted: false }
+    PublishLine { mid: "0".into(), source: Source::Microphone, muted: false, fallback: false }
+}
+
+fn fallback_line() -> PublishLine {
+    PublishLine { mid: "2".into(), source: Source::Camera, muted: false, fallback: true }
 }
 
 fn requests() -> Vec<Request> {
@@ -41,7 +45,7 @@ fn requests() -> Vec<Request> {
         Request::Join { room: "room".into(), name: "Alice".into(), token: Some("a.b.c".into()) },
         Request::Resume { resume: "1.secret".into(), seq: 12 },
         Request::Leave {},
-        Request::Offer { sdp: "v=0\r\n".into(), publish: vec![line()] },
+        Request::Offer { sdp: "v=0\r\n".into(), publish: vec![line(), fallback_line()] },
         Request::Candidate { candidate: "candidate:1 1 udp 1 192.0.2.1 1 typ host".into(), mid: "0".into() },
         Request::Publish { line: line() },
         Request::Unpublish { track: TrackNumber(7) },
@@ -95,7 +99,7 @@ fn results() -> Vec<OkResult> {
                 PairMids { pair: 0, audio: Some("2".into()), video: Some("3".into()) },
                 PairMids { pair: 1, audio: None, video: Some("4".into()) },
             ],
-            published: vec![("1".into(), track())],
+            published: vec![("1".into(), track()), ("2".into(), TrackInfo { track: TrackNumber(8), fallback: true, ..track() })],
         },
         OkResult::Published { track: track() },
         OkResult::Said { number: 3, at: 1_700_000_000_000 },
@@ -121,6 +125,7 @@ fn events() -> Vec<Event> {
             ],
         },
         Event::Demand { track: TrackNumber(7), rids: vec!["q".into(), "h".into()] },
+        Event::Fallback { track: TrackNumber(7), codecs: vec![VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9, VideoCodec::Av1] },
         Event::Chat { message: chat(None) },
         Event::Locked { locked: true },
         Event::Media { connected: true },
@@ -178,7 +183,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 6);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 15);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 16);
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn generate() -> String {
     add::<TrackQuality>(&mut text, &config);
     add::<QualityLevel>(&mut text, &config);
     add::<QualityLimit>(&mut text, &config);
+    add::<VideoCodec>(&mut text, &config);
     add::<ChatMessage>(&mut text, &config);
     text
 }

@@ -68,6 +68,26 @@ pub struct TrackInfo {
     pub muted: bool,
     /// Whether a moderator has muted it: nothing of it is forwarded until a moderator takes that back.
     pub muted_by_moderator: bool,
+    /// Whether it is the fallback of the track of the same source. Only its publisher is told of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+    pub fallback: bool,
+}
+
+/// A codec of video, in the one form that every browser with that codec has: VP9 and AV1 of profile 0, H.264 of the constrained
+/// baseline profile with packetization mode 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum VideoCodec {
+    /// VP8 (RFC 7741).
+    Vp8,
+    /// H.264 (RFC 6184).
+    H264,
+    /// VP9 (RFC 9628).
+    Vp9,
+    /// AV1.
+    Av1,
 }
 
 /// How much a picture matters beside the others, when not all can be had. Shared screens come first in any case.
@@ -164,4 +184,10 @@ pub struct ChatMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub key: Option<String>,
+}
+
+/// What is false is not written.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+pub(super) const fn is_false(value: &bool) -> bool {
+    !*value
 }

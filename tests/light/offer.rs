@@ -49,5 +49,7 @@ pub fn offer(ufrag: &str, pwd: &str, fingerprint: &str, pairs: u32, version: u32
 
 /// What its sending m-lines carry.
 pub fn publish() -> Vec<PublishLine> {
-    [("0", Source::Microphone), ("1", Source::Camera)].map(|(mid, source)| PublishLine { mid: mid.into(), source, muted: false }).into()
+    [("0", Source::Microphone), ("1", Source::Camera)]
+        .map(|(mid, source)| PublishLine { mid: mid.into(), source, muted: false, fallback: false })
+        .into()
 }

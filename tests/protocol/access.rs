@@ -68,7 +68,7 @@ async fn every_grant_is_asked_for() {
     client.ask(join(Some(token(&claims("alice", nothing))))).await.expect("joined");
     let offer = |source| Request::Offer {
         sdp: crate::calls::offer(&[("audio", "sendonly")], 1),
-        publish: vec![PublishLine { mid: "0".into(), source, muted: false }],
+        publish: vec![PublishLine { mid: "0".into(), source, muted: false, fallback: false }],
     };
     for request in [
         offer(Source::Microphone),

@@ -110,7 +110,7 @@ fn in_room() -> Vec<Request> {
         Request::Leave {},
         Request::Offer { sdp: String::new(), publish: vec![] },
         Request::Candidate { candidate: String::new(), mid: String::new() },
-        Request::Publish { line: PublishLine { mid: "0".into(), source: Source::Camera, muted: false } },
+        Request::Publish { line: PublishLine { mid: "0".into(), source: Source::Camera, muted: false, fallback: false } },
         Request::Unpublish { track },
         Request::Mute { track, muted: true },
         Request::Subscribe { tracks: vec![track] },
@@ -139,7 +139,7 @@ async fn bad_names_and_bad_values_are_refused() {
     assert_eq!(client.ask(Request::History { before: None, limit: 100_000 }).await, Err(ErrorCode::LimitExceeded));
     assert_eq!(client.say(&"x".repeat(5_000), None).await, Err(ErrorCode::LimitExceeded));
     assert_eq!(client.ask(Request::Kick { member: MemberId("nobody".into()) }).await, Err(ErrorCode::NotFound));
-    let publish = Request::Publish { line: PublishLine { mid: "0".into(), source: Source::Camera, muted: false } };
+    let publish = Request::Publish { line: PublishLine { mid: "0".into(), source: Source::Camera, muted: false, fallback: false } };
     assert_eq!(client.ask(publish).await, Err(ErrorCode::WrongState), "no connection yet");
     let candidate = Request::Candidate { candidate: "x".repeat(2_000), mid: "0".into() };
     assert_eq!(client.ask(candidate).await, Err(ErrorCode::LimitExceeded));

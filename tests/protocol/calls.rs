@@ -21,7 +21,7 @@ pub fn offer(lines: &[(&str, &str)], certificate: u8) -> String {
 fn call(sources: &[(&str, Source)]) -> Request {
     let lines =
         [("audio", "sendonly"), ("video", "sendonly"), ("audio", "recvonly"), ("video", "recvonly"), ("audio", "recvonly"), ("video", "recvonly")];
-    let publish = sources.iter().map(|(mid, source)| PublishLine { mid: (*mid).into(), source: *source, muted: false }).collect();
+    let publish = sources.iter().map(|(mid, source)| PublishLine { mid: (*mid).into(), source: *source, muted: false, fallback: false }).collect();
     Request::Offer { sdp: offer(&lines, 1), publish }
 }
 

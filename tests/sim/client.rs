@@ -31,6 +31,8 @@ pub use sending::{Published, written};
 
 pub const VP8: u8 = 96;
 pub const VP8_RTX: u8 = 97;
+pub const H264: u8 = 102;
+pub const H264_RTX: u8 = 103;
 pub const OPUS: u8 = 111;
 pub const MID_ID: u8 = 4;
 pub const LEVEL_ID: u8 = 1;
@@ -295,7 +297,7 @@ impl Client {
         let Some(receiver) = self.srtp.as_ref().map(|s| &s.receiver) else { return };
         let header = RtpHeader::parse(&bytes).expect("well-formed");
         let number = SourceExtensions::read(&header, &extensions(), &bytes).get(Extension::TransportCc, &bytes).and_then(ext::transport_cc);
-        let is_rtx = header.payload_type == VP8_RTX;
+        let is_rtx = matches!(header.payload_type, VP8_RTX | H264_RTX);
         let media_ssrc = if is_rtx { self.rtx_of.get(&header.ssrc).copied().unwrap_or(header.ssrc.wrapping_sub(1)) } else { header.ssrc };
         let heard = self.heard.entry(media_ssrc).or_default();
         if is_rtx {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use althing::base::{PeerId, RoomId, Time, TrackId, WorkerId};
 use althing::contract::{Event as Media, RoomCommand, SecurityPlan, SrtpProfile};
 use althing::control::Refusal;
-use althing::control::rooms::{Admission, Command, Effect, Ground, JoinDraws, MemberRequest, OfferDraws, Room, RoomName, Rules, SocketId};
+use althing::control::rooms::{
+    Admission, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Room, RoomName, Rules, SocketId,
+};
 use althing::sdp::{Offer, OfferLimits};
 use althing::wire::{Event, Grants, OkResult, PublishLine, Source};
 
-use crate::client::Client;
-use crate::member::Member;
+use crate::client::{Client, OPUS};
+use crate::member::{Codecs, Member};
 use crate::offer::offer;
 use crate::world::World;
 
@@ -69,7 +71,13 @@ impl House {
 
     /// Somebody joins, connects, and publishes microphone and camera; returns the member's number.
     pub fn enter(&mut self, room: usize, name: &str) -> usize {
+        self.enter_with(room, name, |_| ())
+    }
+
+    /// The same, with other codecs.
+    pub fn enter_with(&mut self, room: usize, name: &str, change: impl FnOnce(&mut Codecs)) -> usize {
         let member = self.join(room, name).expect("admitted");
+        change(&mut self.members[member].codecs);
         self.connect(member);
         member
     }
@@ -101,9 +109,8 @@ impl House {
         let mut client = Client::new(index, self.world.seed, SrtpProfile::AeadAes128Gcm);
         client.worker = self.rooms[self.members[member].room].worker;
         client.repeats_as_rtx = true;
-        for kind in [althing::contract::MediaKind::Audio, althing::contract::MediaKind::Video] {
-            client.publish(self.world.now, kind);
-        }
+        client.publish_as(self.world.now, 0, OPUS);
+        client.publish_as(self.world.now, 1, self.members[member].codecs.sends[0]);
         if let Some(before) = self.world.clients.get_mut(self.members[member].client) {
             before.online = false;
         }
@@ -116,15 +123,15 @@ impl House {
         let Member { client, pairs, .. } = self.members[member];
         self.members[member].offers += 1;
         self.offering = client;
-        let text = offer(&self.world.clients[client], pairs);
+        let text = offer(&self.world.clients[client], &self.members[member].codecs, pairs);
         let offer = Offer::parse(&text, &OfferLimits { max_mlines: 64, max_bytes: 1 << 20 }).expect("a good offer");
         let publish = [("0", Source::Microphone), ("1", Source::Camera)];
-        let publish = publish.map(|(mid, source)| PublishLine { mid: mid.into(), source, muted: false }).to_vec();
+        let publish = publish.map(|(mid, source)| PublishLine { mid: mid.into(), source, muted: false, fallback: false }).to_vec();
         let n = self.draw();
         let pwd = format!("server-password-{n:08}");
         let draws = OfferDraws {
             peer: PeerId(n),
-            tracks: TrackId(n * 4),
+            tracks: TrackId(n * MOST_TRACKS),
             ufrag: format!("ufrag{n}"),
             pwd,
             ssrc_seed: n,
@@ -137,6 +144,14 @@ impl House {
 
     pub fn request(&mut self, member: usize, what: MemberRequest) -> Reply {
         self.ask(member, |socket, id| Command::Request { socket, id, what })
+    }
+
+    /// Sends the camera once more in another codec, on the spare m-line; the server need not be asked for an answer.
+    pub fn fall_back(&mut self, member: usize, payload_type: u8) {
+        let line = PublishLine { mid: "2".into(), source: Source::Camera, muted: false, fallback: true };
+        let track = TrackId(1_000_000 + self.draw());
+        self.request(member, MemberRequest::Publish { line, track }).expect("published");
+        self.world.clients[self.members[member].client].publish_as(self.world.now, 2, payload_type);
     }
 
     pub fn say(&mut self, member: usize, text: &str) {

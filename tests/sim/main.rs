@@ -6,6 +6,7 @@ mod calls;
 mod client;
 mod crossing;
 mod edges;
+mod fallback;
 mod handshakes;
 mod house;
 mod member;

@@ -6,10 +6,21 @@ use althing::contract::MediaKind;
 use althing::control::rooms::SocketId;
 use althing::wire::{ByeReason, Event, MemberId, OkResult, PairMids, SlotPair, Source, TrackInfo, TrackNumber};
 
+use crate::client::VP8;
 use crate::offer::announced;
+
+/// The codecs of pictures that a client offers, by payload type, in its order.
+#[derive(Clone, Debug)]
+pub struct Codecs {
+    pub sends: Vec<u8>,
+    pub receives: Vec<u8>,
+    /// Whether it has one more m-line to send a picture on.
+    pub spare: bool,
+}
 
 pub struct Member {
     pub name: String,
+    pub codecs: Codecs,
     pub room: usize,
     pub socket: SocketId,
     pub secret: String,
@@ -34,6 +45,7 @@ impl Member {
     pub fn new(name: &str, room: usize, socket: SocketId, client: usize) -> Self {
         Self {
             name: name.to_owned(),
+            codecs: Codecs { sends: vec![VP8], receives: vec![VP8], spare: false },
             room,
             socket,
             secret: String::new(),

@@ -4,28 +4,30 @@ use std::collections::BTreeMap;
 
 use althing::contract::MediaKind;
 
-use crate::client::{Client, LEVEL_ID, MID_ID, OPUS, TWCC_ID, VP8, VP8_RTX};
+use crate::client::{Client, H264, H264_RTX, LEVEL_ID, MID_ID, OPUS, TWCC_ID, VP8_RTX};
+use crate::member::Codecs;
 
-/// An offer: microphone and camera, then pairs of receiving m-lines.
-pub fn offer(client: &Client, pairs: u32) -> String {
-    let lines = 2 + pairs * 2;
-    let mids: Vec<String> = (0..lines).map(|mid| mid.to_string()).collect();
+/// An offer: microphone and camera, a spare m-line of video where there is one, then pairs of receiving m-lines.
+pub fn offer(client: &Client, codecs: &Codecs, pairs: u32) -> String {
+    let sending = if codecs.spare { 3 } else { 2 };
+    let mids: Vec<String> = (0..sending + pairs * 2).map(|mid| mid.to_string()).collect();
     let mut sdp = format!("v=0\r\no=- {} 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n", 1_000 + client.index, mids.join(" "));
     sdp += "a=extmap-allow-mixed\r\na=msid-semantic: WMS *\r\n";
-    for mid in 0..lines {
-        let kind = if mid % 2 == 0 { MediaKind::Audio } else { MediaKind::Video };
-        sdp += &media(kind);
+    for mid in 0..sending + pairs * 2 {
+        let is_audio = if mid < sending { mid == 0 } else { (mid - sending).is_multiple_of(2) };
+        let kind = if is_audio { MediaKind::Audio } else { MediaKind::Video };
+        sdp += &media(kind, if mid < sending { &codecs.sends } else { &codecs.receives });
         sdp += &format!("a=mid:{mid}\r\na=rtcp-mux\r\na=rtcp-rsize\r\na=ice-ufrag:{}\r\n", client.ice.remote_ufrag);
         sdp += &format!("a=ice-pwd:{}\r\na=ice-options:trickle\r\na=setup:actpass\r\n", client.ice.remote_pwd);
         sdp += &format!("a=fingerprint:sha-256 {}\r\n", vec![format!("{:02X}", client.index + 1); 32].join(":"));
-        if mid >= 2 {
+        if mid >= sending {
             sdp += "a=recvonly\r\n";
             continue;
         }
         sdp += "a=sendonly\r\na=msid:stream track\r\n";
         // Chromium declares its SSRCs; others are known by their MID.
         if client.index.is_multiple_of(2) {
-            let ssrc = client.media_ssrc(kind);
+            let ssrc = client.media_ssrc(mid as u8);
             if kind == MediaKind::Video {
                 sdp += &format!("a=ssrc-group:FID {ssrc} {}\r\na=ssrc:{} cname:c\r\n", ssrc + 8, ssrc + 8);
             }
@@ -35,15 +37,25 @@ pub fn offer(client: &Client, pairs: u32) -> String {
     sdp
 }
 
-fn media(kind: MediaKind) -> String {
+fn media(kind: MediaKind, video: &[u8]) -> String {
     let own = match kind {
         MediaKind::Audio => {
             format!("m=audio 9 UDP/TLS/RTP/SAVPF {OPUS}\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:{OPUS} opus/48000/2\r\na=rtcp-fb:{OPUS} transport-cc\r\n")
         }
-        MediaKind::Video => format!(
-            "m=video 9 UDP/TLS/RTP/SAVPF {VP8} {VP8_RTX}\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:{VP8} VP8/90000\r\na=rtcp-fb:{VP8} nack\r\n\
-             a=rtcp-fb:{VP8} nack pli\r\na=rtcp-fb:{VP8} transport-cc\r\na=rtpmap:{VP8_RTX} rtx/90000\r\na=fmtp:{VP8_RTX} apt={VP8}\r\n"
-        ),
+        MediaKind::Video => {
+            let rtx = |codec: u8| if codec == H264 { H264_RTX } else { VP8_RTX };
+            let payloads: Vec<String> = video.iter().flat_map(|codec| [codec.to_string(), rtx(*codec).to_string()]).collect();
+            let mut text = format!("m=video 9 UDP/TLS/RTP/SAVPF {}\r\nc=IN IP4 0.0.0.0\r\n", payloads.join(" "));
+            for codec in video {
+                text += &format!("a=rtpmap:{codec} {}/90000\r\n", if *codec == H264 { "H264" } else { "VP8" });
+                text += &format!("a=rtcp-fb:{codec} nack\r\na=rtcp-fb:{codec} nack pli\r\na=rtcp-fb:{codec} transport-cc\r\n");
+                text += &format!("a=rtpmap:{0} rtx/90000\r\na=fmtp:{0} apt={codec}\r\n", rtx(*codec));
+            }
+            if video.contains(&H264) {
+                text += &format!("a=fmtp:{H264} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n");
+            }
+            text
+        }
     };
     own + &format!(
         "a=extmap:{LEVEL_ID} urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\na=extmap:{MID_ID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n\

@@ -7,12 +7,13 @@ use althing::base::{Ntp, Time};
 use althing::contract::MediaKind;
 use althing::media::packet::rtcp::{Compound, SenderInfo};
 
-use super::{Client, LEVEL_ID, MID_ID, OPUS, TWCC_ID, VP8, VP8_RTX};
+use super::{Client, H264, LEVEL_ID, MID_ID, OPUS, TWCC_ID, VP8, VP8_RTX};
 
 /// A stream that the client sends.
 pub struct Published {
     pub mline: u8,
     pub kind: MediaKind,
+    pub payload_type: u8,
     pub ssrc: u32,
     /// Extended number of the next packet: its stamp.
     pub next: u64,
@@ -29,16 +30,25 @@ pub struct Published {
 
 impl Client {
     pub fn publish(&mut self, now: Time, kind: MediaKind) {
-        let mline = if kind == MediaKind::Audio { 0 } else { 1 };
+        match kind {
+            MediaKind::Audio => self.publish_as(now, 0, OPUS),
+            MediaKind::Video => self.publish_as(now, 1, VP8),
+        }
+    }
+
+    /// Sends a codec on an m-line.
+    pub fn publish_as(&mut self, now: Time, mline: u8, payload_type: u8) {
+        let kind = if payload_type == OPUS { MediaKind::Audio } else { MediaKind::Video };
         // Near the wrap, so that every story crosses it; where the first packets may be lost, a sender begins below 2^15, since
         // the receiver takes the rollover counter for 0 (RFC 3711 section 3.3.1).
         let first = if self.handshake.is_some() { 500 } else { 65_500 };
         let next = first + u64::from(self.random.next_u32() % 30);
-        let ssrc = self.media_ssrc(kind);
+        let ssrc = self.media_ssrc(mline);
         let timestamp = u32::MAX - 90_000;
         self.published.push(Published {
             mline,
             kind,
+            payload_type,
             ssrc,
             next,
             timestamp,
@@ -51,9 +61,9 @@ impl Client {
         });
     }
 
-    /// The SSRC that it sends a kind of media with; that of RTX is 8 more.
-    pub fn media_ssrc(&self, kind: MediaKind) -> u32 {
-        0x2000_0000 + (self.index as u32) * 16 + u32::from(kind == MediaKind::Video)
+    /// The SSRC that it sends with on an m-line; that of RTX is 8 more.
+    pub fn media_ssrc(&self, mline: u8) -> u32 {
+        0x2000_0000 + (self.index as u32) * 16 + u32::from(mline)
     }
 
     /// A packet of the client's own keys, whatever it says: header, payload, extended number.
@@ -79,7 +89,7 @@ impl Client {
         let twcc = self.twcc;
         self.twcc = self.twcc.wrapping_add(1);
         let stream = &self.published[index];
-        let payload_type = if stream.kind == MediaKind::Audio { OPUS } else { VP8 };
+        let payload_type = stream.payload_type;
         let mut header = vec![0x90, payload_type | if last { 0x80 } else { 0 }];
         header.extend((number as u16).to_be_bytes());
         header.extend(stream.timestamp.to_be_bytes());
@@ -100,6 +110,9 @@ impl Client {
         ]);
         let mut payload = if stream.kind == MediaKind::Audio {
             vec![0xF8]
+        } else if payload_type == H264 {
+            // A slice of an IDR picture or of another one; the picture's first slice begins with a set bit.
+            vec![if key { 0x65 } else { 0x61 }, if first { 0x80 } else { 0x40 }, 0, 0, 0]
         } else {
             // A VP8 descriptor with a 15-bit picture id; the frame header's lowest bit is 0 in a key frame.
             vec![0x80 | if first { 0x10 } else { 0 }, 0x80, 0x80 | (number >> 8 & 0x7F) as u8, number as u8, u8::from(!key)]

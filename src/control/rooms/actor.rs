@@ -143,7 +143,7 @@ impl Actor {
     }
 
     async fn apply(&mut self, command: Command, name: &'static str) -> Result<(), Over> {
-        let before = self.room.len();
+        let (before, fallbacks) = (self.room.len(), self.room.fallbacks());
         let mut effects = self.room.apply(command, self.around.now());
         let mut slow = Vec::new();
         loop {
@@ -155,6 +155,7 @@ impl Actor {
             effects = self.room.apply(Command::SocketLost { socket, bye: Some(ByeReason::TooSlow) }, self.around.now());
         }
         self.around.metrics.members.add(self.room.len() as i64 - before as i64);
+        self.around.metrics.fallbacks_changed(fallbacks, self.room.fallbacks());
         let room = &self.room;
         // Every member's socket has its outbox (or its place, for one that came by HTTP): as many of both, and there is none to drop.
         if self.outboxes.len() + self.places.len() != room.sockets() {
@@ -242,6 +243,7 @@ impl Drop for Actor {
     fn drop(&mut self) {
         self.around.forget(&self.handle);
         self.around.metrics.members.sub(self.room.len() as i64);
+        self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.placed.entry(self.handle.worker).or_default();
         for (worker, connections) in &self.placed {
             self.around.placement.take_back(*worker, *connections);

@@ -90,12 +90,15 @@ pub struct JoinDraws {
     pub resume: String,
 }
 
+/// Tracks that a member publishes at most: one of each source, and a fallback of each picture.
+pub const MOST_TRACKS: u64 = 6;
+
 /// Drawn for an offer; what is not needed is dropped.
 #[derive(Clone, Debug)]
 pub struct OfferDraws {
     /// The connection's identity, if it is a new one.
     pub peer: PeerId,
-    /// The first of four identities for new tracks: a member has at most one of each source.
+    /// The first of [`MOST_TRACKS`] identities for new tracks.
     pub tracks: TrackId,
     /// Our ICE user name fragment, unique within the node.
     pub ufrag: String,

@@ -8,7 +8,7 @@ use super::member::number;
 use super::room::Room;
 use crate::base::Time;
 use crate::contract::{Event as Media, Limit, LinkState, Quality};
-use crate::wire::{MemberId, TrackNumber};
+use crate::wire::{MemberId, TrackNumber, VideoCodec};
 
 /// Entries that are kept of one member, the newest. With a change every few seconds that is a quarter of an hour.
 const MOST: usize = 256;
@@ -32,7 +32,7 @@ pub struct Entry {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
-enum What {
+pub(super) enum What {
     /// The media connection came up, went down, or came back.
     Connection { state: &'static str },
     /// What it is sent has changed.
@@ -44,10 +44,18 @@ enum What {
     },
     /// Which encodings of an own track anybody wants has changed.
     Demand { track: TrackNumber, encodings: u8 },
+    /// A fallback of an own track was asked for in one of these codecs, for so many; in none: it was no longer.
+    Fallback { track: TrackNumber, codecs: Vec<VideoCodec>, waiting: usize },
+    /// There is a fallback of an own track now, under this number; or no longer.
+    FallbackSent {
+        track: TrackNumber,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fallback: Option<TrackNumber>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Link {
+pub(super) struct Link {
     estimate_kbps: u64,
     why: &'static str,
     loss_per_cent: u8,
@@ -55,8 +63,11 @@ struct Link {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Track {
+pub(super) struct Track {
     track: TrackNumber,
+    /// Whether it is sent the fallback in its place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    fallback: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     encoding: Option<u8>,
     of: u8,
@@ -75,7 +86,7 @@ pub struct MemberJournal {
 }
 
 impl Journal {
-    fn note(&mut self, now: Time, what: What) {
+    pub(super) fn note(&mut self, now: Time, what: What) {
         if self.entries.len() >= MOST {
             self.entries.pop_front();
             self.dropped = self.dropped.saturating_add(1);
@@ -91,15 +102,27 @@ impl Room {
             Media::Connected { peer, .. } => (self.peers.get(peer), What::Connection { state: "connected" }),
             Media::Reconnected { peer, .. } => (self.peers.get(peer), What::Connection { state: "reconnected" }),
             Media::Disconnected { peer, reason, .. } => (self.peers.get(peer), What::Connection { state: reason.name() }),
-            Media::Quality { peer, tracks, link, .. } => {
-                (self.peers.get(peer), What::Sent { link: link.as_ref().map(Link::from), tracks: tracks.iter().map(Track::from).collect() })
-            }
+            Media::Quality { peer, tracks, link, .. } => (
+                self.peers.get(peer),
+                What::Sent { link: link.as_ref().map(Link::from), tracks: tracks.iter().map(|sent| self.sent_track(sent)).collect() },
+            ),
             Media::Demand { track, encodings, .. } => (self.tracks.get(track), What::Demand { track: number(*track), encodings: *encodings }),
             Media::Speakers { .. } | Media::TrackStarted { .. } | Media::RoomFailed { .. } => return,
         };
         if let Some(member) = seat.copied().and_then(|seat| self.members.get_mut(&seat)) {
             member.journal.note(now, what);
         }
+    }
+
+    fn sent_track(&self, sent: &Quality) -> Track {
+        let limit = sent.limit.map(|limit| match limit {
+            Limit::Bandwidth => "bandwidth",
+            Limit::View => "view",
+            Limit::Publisher => "publisher",
+            Limit::Codec => "codec",
+        });
+        let track = self.fallbacks.original(sent.track);
+        Track { track: number(track), fallback: track != sent.track, encoding: sent.encoding, of: sent.of, limit }
     }
 
     /// The records of all members.
@@ -116,17 +139,5 @@ impl From<&LinkState> for Link {
     fn from(state: &LinkState) -> Self {
         let LinkState { estimate, why, loss_per_cent, round_trip_ms } = *state;
         Self { estimate_kbps: estimate.as_bps() / 1_000, why, loss_per_cent, round_trip_ms }
-    }
-}
-
-impl From<&Quality> for Track {
-    fn from(sent: &Quality) -> Self {
-        let limit = sent.limit.map(|limit| match limit {
-            Limit::Bandwidth => "bandwidth",
-            Limit::View => "view",
-            Limit::Publisher => "publisher",
-            Limit::Codec => "codec",
-        });
-        Self { track: number(sent.track), encoding: sent.encoding, of: sent.of, limit }
     }
 }

@@ -1,5 +1,6 @@
 //! What a worker says: a connection is up or down, somebody speaks, the room's media is lost.
 
+use super::fallback::Fallbacks;
 use super::member::Seat;
 use super::room::Room;
 use super::slots::Slots;
@@ -16,6 +17,7 @@ impl Room {
             Media::Demand { track, encodings, .. } => self.demanded(track, encodings),
             Media::Quality { peer, tracks, .. } => {
                 if let Some(seat) = self.peers.get(&peer).copied() {
+                    self.note_undecodable(seat, &tracks);
                     self.sent(seat, &tracks);
                 }
             }
@@ -59,6 +61,7 @@ impl Room {
         }
         self.peers.clear();
         self.tracks.clear();
+        self.fallbacks = Fallbacks::default();
         self.set_speakers(Vec::new());
         self.tell(|_| true, Event::Restart {});
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::SocketId;
+use super::fallback::Forms;
 use super::journal::Journal;
 use super::slots::{Group, Slots};
 use super::whip::HttpSession;
@@ -60,6 +61,8 @@ pub struct Connection {
     pub pairs: Vec<Pair>,
     /// What it sends, as it was negotiated: other workers need to know.
     pub receive: Vec<ReceivePlan>,
+    /// In which forms it can decode a picture, by the index of the m-line that it would come on.
+    pub decodes: Vec<(u8, Forms)>,
     /// m-lines on which something may be published.
     pub publishable: Vec<(Mid, MediaKind, u8)>,
 }
@@ -72,6 +75,8 @@ pub struct Track {
     pub mid: Mid,
     pub muted: bool,
     pub muted_by_moderator: bool,
+    /// It is the fallback of the member's track of the same source, and shown in its place; others do not know it.
+    pub fallback: bool,
     /// A bit for each encoding that somebody wants, once a worker has said so.
     pub demand: Option<u8>,
 }
@@ -95,8 +100,13 @@ impl Member {
             name: self.name.clone(),
             moderator: self.grants.moderate,
             away: self.socket().is_none() || self.http.as_ref().is_some_and(HttpSession::is_lost),
-            tracks: self.tracks.iter().map(Track::info).collect(),
+            tracks: self.tracks.iter().filter(|t| !t.fallback).map(Track::info).collect(),
         }
+    }
+
+    /// The same, as the member itself is told.
+    pub fn own_info(&self) -> MemberInfo {
+        MemberInfo { tracks: self.tracks.iter().map(Track::info).collect(), ..self.info() }
     }
 
     pub fn track(&self, id: TrackId) -> Option<&Track> {
@@ -124,7 +134,8 @@ pub fn publishable(publishable: &[(Mid, MediaKind, u8)], mid: Mid, source: Sourc
 
 impl Track {
     pub fn info(&self) -> TrackInfo {
-        TrackInfo { track: number(self.id), source: self.source, muted: self.muted, muted_by_moderator: self.muted_by_moderator }
+        let Track { source, muted, muted_by_moderator, fallback, .. } = *self;
+        TrackInfo { track: number(self.id), source, muted, muted_by_moderator, fallback }
     }
 
     pub fn group(&self, seat: Seat) -> Group {

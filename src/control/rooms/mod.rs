@@ -8,6 +8,7 @@ mod chat;
 mod choice;
 mod command;
 pub mod directory;
+mod fallback;
 mod journal;
 mod media;
 mod member;
@@ -22,7 +23,7 @@ mod whip;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Admission, Command, Effect, JoinDraws, MemberRequest, OfferDraws, SocketId};
+pub use command::{Admission, Command, Effect, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, SocketId};
 pub use directory::Directory;
 pub use names::{MAX_NAME, RoomName, display_name, identity};
 pub use room::{Ground, Room, Rules};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::chat::ChatLog;
 use super::choice::Choice;
-use super::command::{Command, Effect, MemberRequest, SocketId};
+use super::command::{Command, Effect, MOST_TRACKS, MemberRequest, SocketId};
+use super::fallback::Fallbacks;
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
 use super::slots::Shown;
@@ -73,6 +74,7 @@ pub struct Room {
     next_seat: u32,
     pub(super) listeners: Listeners,
     pub(super) choice: Choice,
+    pub(super) fallbacks: Fallbacks,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -101,6 +103,7 @@ impl Room {
             next_seat: 0,
             listeners: Listeners::default(),
             choice: Choice::default(),
+            fallbacks: Fallbacks::default(),
             effects: Vec::new(),
         }
     }
@@ -132,6 +135,7 @@ impl Room {
         }
         self.settle_listener();
         self.settle_voices();
+        self.settle_fallbacks(now);
         self.note_emptiness(now);
         std::mem::take(&mut self.effects)
     }
@@ -144,7 +148,7 @@ impl Room {
         });
         let empty = self.empty_since.map(|since| since + self.rules.grace);
         let http = self.members.values().filter_map(|m| m.http.as_ref()?.deadline());
-        lost.chain(empty).chain(http).min().unwrap_or(Time::NEVER)
+        lost.chain(empty).chain(http).chain(self.fallbacks.deadline()).min().unwrap_or(Time::NEVER)
     }
 
     /// Whether a socket is a member's.
@@ -226,6 +230,7 @@ impl Room {
         let Some(member) = self.members.remove(&seat) else { return };
         self.identities.remove(&member.identity);
         self.choice.forget(seat);
+        self.fallbacks.forget_seat(seat);
         if let Some(socket) = member.socket() {
             self.sockets.remove(&socket);
         }
@@ -246,12 +251,13 @@ impl Room {
     /// Ends a track that its member has no longer, and tells the others.
     pub(super) fn end_track(&mut self, seat: Seat, track: &Track) {
         self.forget_track(track.id);
-        let Some(member) = self.members.get(&seat).map(|m| m.identity.clone()) else { return };
+        let Some(member) = self.members.get(&seat).filter(|_| !track.fallback).map(|m| m.identity.clone()) else { return };
         self.tell(|s| s != seat, Event::TrackEnded { member, track: number(track.id) });
     }
 
     fn forget_track(&mut self, track: TrackId) {
         self.tracks.remove(&track);
+        self.fallbacks.forget(track);
         for member in self.members.values_mut() {
             member.unwanted.remove(&track);
             member.views.remove(&track);
@@ -327,9 +333,10 @@ impl Room {
         let mut groups: Vec<Shown> = Vec::new();
         for (seat, member) in &self.members {
             for screen in [false, true] {
-                let of = |audio: bool| member.tracks.iter().find(|t| t.source.is_screen() == screen && t.source.is_audio() == audio).map(|t| t.id);
+                let tracks = || member.tracks.iter().filter(|t| t.source.is_screen() == screen && !t.fallback);
+                let of = |audio: bool| tracks().find(|t| t.source.is_audio() == audio).map(|t| t.id);
                 let (audio, video) = (of(true), of(false));
-                if let Some(track) = member.tracks.iter().find(|t| t.source.is_screen() == screen) {
+                if let Some(track) = tracks().next() {
                     groups.push(Shown { group: track.group(*seat), audio, video });
                 }
             }
@@ -357,12 +364,16 @@ impl Room {
             }
         };
         let (peer, worker, pairs) = (*peer, *worker, pairs.clone());
+        if !changes.is_empty() {
+            self.fallbacks.look_again(seat);
+        }
         for change in changes {
             let pair = pairs.get(change.pair);
             let mline = pair.and_then(|p| if change.half == MediaKind::Audio { p.audio } else { p.video });
             if let Some(mline) = mline {
                 let view = change.source.and_then(|track| Some(self.view_of(self.members.get(&seat)?, track))).unwrap_or(View::LARGE);
-                self.effects.push(Effect::Worker(worker, RoomCommand::Point { peer, mline: mline.index, source: change.source, view }));
+                let source = change.source.map(|track| self.fallbacks.shown(seat, track));
+                self.effects.push(Effect::Worker(worker, RoomCommand::Point { peer, mline: mline.index, source, view }));
             }
         }
         let Some(member) = self.members.get(&seat) else { return };
@@ -387,9 +398,9 @@ impl Room {
         }
     }
 
-    /// How many pairs fit beside the four m-lines that a member may send on.
+    /// How many pairs fit beside the m-lines that a member may send on.
     pub(super) fn most_pairs(&self) -> usize {
-        self.rules.mlines.saturating_sub(Source::ALL.len()) / 2
+        self.rules.mlines.saturating_sub(MOST_TRACKS as usize) / 2
     }
 
     /// How many pairs a newcomer's first offer should have: a few more than there are groups.

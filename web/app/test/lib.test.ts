@@ -7,6 +7,8 @@ import { qualityHint } from '../src/lib/wording.ts';
 
 test.each([
   ['http://a/r/hall', 'hall', undefined],
+  ['http://a/r/hall?receive=', 'hall', undefined],
+  ['http://a/r/hall?receive=cinepak', 'hall', undefined],
   ['http://a/r/hall/#token=abc', 'hall', 'abc'],
   ['http://a/?room=hall&token=abc', 'hall', 'abc'],
   ['http://a/r/a%2Eb?token=x#token=y', 'a.b', 'y'],
@@ -14,12 +16,19 @@ test.each([
   ['http://a/', '', undefined],
   ['http://a/r/hall#token=', 'hall', undefined],
 ])('%s names room %j and token %j', (href, room, token) => {
-  expect(readAddress(href)).toEqual({ room, token });
+  expect(readAddress(href)).toEqual({ room, token, receive: undefined });
 });
 
 test('the own address finds its way back after a reload, the invitation has no token', () => {
-  expect(readAddress(`https://a${roomAddress('hall', 'a.b/c=')}`)).toEqual({ room: 'hall', token: 'a.b/c=' });
+  const address = { token: 'a.b/c=', receive: undefined };
+  expect(readAddress(`https://a${roomAddress('hall', address)}`)).toEqual({ room: 'hall', ...address });
   expect(inviteLink('https://a', 'hall')).toBe('https://a/r/hall');
+});
+
+test('the codecs to receive are those of the address, and stay in it', () => {
+  const address = readAddress('http://a/r/hall?receive=H264,vp8,theora#token=t');
+  expect(address).toEqual({ room: 'hall', token: 't', receive: ['vp8', 'h264'] });
+  expect(readAddress(`http://a${roomAddress('hall', address)}`)).toEqual(address);
 });
 
 test('the socket is where the page is, encrypted when the page is', () => {

@@ -14,7 +14,7 @@ import { digest } from './stats.ts';
 import type { ConnectionStats, MemberStats } from './stats.ts';
 import { Views } from './views.ts';
 import type { ViewSize } from './views.ts';
-import type { ChatMessage, Event, LeaveReason, MemberId, MemberInfo, OkResult, Priority, Source, TrackNumber } from './wire.ts';
+import type { ChatMessage, Event, LeaveReason, MemberId, MemberInfo, OkResult, Priority, Source, TrackNumber, VideoCodec } from './wire.ts';
 
 /** Where a call stands. */
 export type CallStatus = 'idle' | 'joining' | 'joined' | 'reconnecting' | 'ended';
@@ -32,6 +32,11 @@ export interface CallEvents {
   problem: AlthingError;
 }
 
+export interface CallOptions extends SignalingOptions {
+  /** The codecs of pictures to receive; all that the browser has, if nothing is said. Whoever publishes in another one is asked for one of these. */
+  receive?: readonly VideoCodec[] | undefined;
+}
+
 /** What a call has done so far: for tests, and for whoever looks for the reason of something. */
 export interface Diagnostics {
   offers: number;
@@ -45,15 +50,16 @@ export interface Diagnostics {
 export class Call extends Emitter<CallEvents> {
   readonly #signaling: Signaling;
   readonly #publisher = new Publisher();
-  readonly #board = new SlotBoard();
+  readonly #board: SlotBoard;
   readonly #views: Views;
   readonly #peer: Peer;
   #room: RoomState | undefined;
   #media: ReadonlyMap<MemberId, MemberMedia> = new Map();
 
-  constructor(options: SignalingOptions) {
+  constructor({ receive, ...options }: CallOptions) {
     super();
     this.#signaling = new Signaling(options);
+    this.#board = new SlotBoard(receive);
     const ask: Ask = (request) => this.#signaling.request(request);
     this.#peer = new Peer(ask, this.#publisher, this.#board);
     this.#views = new Views(ask);
@@ -239,6 +245,7 @@ export class Call extends Emitter<CallEvents> {
     if (event.type === 'need') this.#peer.need(event.pairs);
     else if (event.type === 'restart') this.#restart();
     else if (event.type === 'demand') this.#publisher.demand(event.track, event.rids);
+    else if (event.type === 'fallback') this.#fallback(event.track, event.codecs);
     else if (event.type === 'media') this.#peer.heard(event.connected);
     else if (event.type === 'chat') this.emit('chat', event.message);
     else if (event.type === 'member_joined') this.emit('memberJoined', event.member);
@@ -248,6 +255,11 @@ export class Call extends Emitter<CallEvents> {
   #restart(): void {
     this.#views.reset();
     this.#peer.renew();
+  }
+
+  #fallback(track: TrackNumber, codecs: readonly VideoCodec[]): void {
+    this.#publisher.fallback(track, codecs);
+    void this.#peer.touch();
   }
 
   #tellLeft(before: RoomState, who: MemberId, reason: LeaveReason): void {

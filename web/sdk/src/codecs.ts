@@ -1,14 +1,20 @@
+import type { VideoCodec } from './wire.ts';
+
+const VIDEO_CODECS: readonly VideoCodec[] = ['vp8', 'vp9', 'h264', 'av1'];
+
 /**
- * The video codecs to receive: one form of each, and retransmission. A browser lists some twenty variants, and
+ * The video codecs to receive: one form of each of these, and retransmission. A browser lists some twenty variants, and
  * each costs half a kilobyte of offer per m-line; the server forwards whichever of these the sender chose.
  */
-export function receivableVideo(all: readonly RTCRtpCodec[]): RTCRtpCodec[] {
-  const forms = (['vp8', 'vp9', 'h264', 'av1'] as const).map((name) => formOf(name, all));
-  return [...forms, ...named('rtx', all).slice(0, 1)].filter((codec) => codec !== undefined);
+export function receivableVideo(all: readonly RTCRtpCodec[], names = VIDEO_CODECS): RTCRtpCodec[] {
+  const forms = names.map((name) => formOf(name, all)).filter((codec) => codec !== undefined);
+  return forms.length > 0 ? [...forms, ...named('rtx', all).slice(0, 1)] : [];
 }
 
-/** A codec of video. */
-export type VideoCodec = 'vp8' | 'vp9' | 'h264' | 'av1';
+/** The first of these codecs that can be sent. */
+export function sendable(names: readonly VideoCodec[], all: readonly RTCRtpCodec[]): VideoCodec | undefined {
+  return names.find((name) => formOf(name, all) !== undefined);
+}
 
 /** All that can be sent, with this codec before the others; they remain for a server that does not take it. */
 export function preferring(name: VideoCodec, all: readonly RTCRtpCodec[]): RTCRtpCodec[] {

@@ -4,8 +4,7 @@
  * @packageDocumentation
  */
 export { Call } from './call.ts';
-export type { CallEvents, CallStatus, Diagnostics } from './call.ts';
-export type { VideoCodec } from './codecs.ts';
+export type { CallEvents, CallOptions, CallStatus, Diagnostics } from './call.ts';
 export { classify, DeviceError, devicesAllowed, listDevices, openCamera, openMicrophone, openScreen } from './devices.ts';
 export type { DeviceList, DeviceProblem } from './devices.ts';
 export { Emitter } from './emitter.ts';

@@ -3,6 +3,7 @@ import { Emitter } from './emitter.ts';
 import { AlthingError, isAlthingError } from './errors.ts';
 import type { Publisher, Ask } from './publisher.ts';
 import type { SlotBoard } from './slots.ts';
+import { shared } from './state.ts';
 import { ConnectionWatch } from './watch.ts';
 import type { TrackInfo } from './wire.ts';
 
@@ -143,7 +144,7 @@ export class Peer extends Emitter<PeerEvents> {
     this.#board.bind(connection, result.pairs);
     const published = result.published.map(([, track]) => track);
     this.#publisher.learn(published);
-    this.emit('published', published);
+    this.emit('published', shared(published));
     this.emit('bound', undefined);
   }
 

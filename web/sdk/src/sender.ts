@@ -11,6 +11,7 @@ export class SenderControl {
   readonly #sender: RTCRtpSender;
   readonly #source: VideoSource;
   #demand: readonly string[] | undefined;
+  #rests = false;
   #size: Size | undefined;
   /** Whether the browser has taken parameters once. */
   #taken = false;
@@ -25,6 +26,12 @@ export class SenderControl {
   /** Only these rids are wanted; all of them, when nothing is known. */
   demand(rids: readonly string[] | undefined): void {
     this.#demand = rids;
+    void this.apply();
+  }
+
+  /** Nothing is to be encoded, whatever is wanted; or it is again. */
+  rest(rests: boolean): void {
+    this.#rests = rests;
     void this.apply();
   }
 
@@ -57,7 +64,7 @@ export class SenderControl {
     for (const encoding of parameters.encodings) {
       // An answer may have left one of several: that is the whole picture then.
       const rid = alone ? undefined : encoding.rid;
-      const active = rid === undefined || this.#demand === undefined || this.#demand.includes(rid);
+      const active = !this.#rests && (rid === undefined || this.#demand === undefined || this.#demand.includes(rid));
       const wanted = { active, ...tune(this.#source, rid, this.#size, encoding.scaleResolutionDownTo !== undefined) };
       if (isLike(encoding, wanted)) continue;
       Object.assign(encoding, wanted);

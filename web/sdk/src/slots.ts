@@ -1,5 +1,5 @@
 import { receivableVideo } from './codecs.ts';
-import type { MemberId, PairMids, SlotPair } from './wire.ts';
+import type { MemberId, PairMids, SlotPair, VideoCodec } from './wire.ts';
 
 /** What a slot pair receives. The tracks stay the same for the life of the connection; who is in them changes. */
 export interface PairTracks {
@@ -45,15 +45,21 @@ export function mediaByMember(slots: readonly SlotPair[], tracksOf: (pair: numbe
 
 /** The receiving half of a connection: m-lines in pairs, which the server fills as it sees fit. */
 export class SlotBoard {
+  readonly #receive: readonly VideoCodec[] | undefined;
   #created = 0;
   #pairs = new Map<number, PairTracks & { mids: PairMids }>();
+
+  /** `receive`: the codecs of pictures to receive, if not all that the browser has. */
+  constructor(receive?: readonly VideoCodec[]) {
+    this.#receive = receive;
+  }
 
   /** Adds transceivers until there are `wanted` pairs; true when that takes an offer. */
   grow(connection: RTCPeerConnection, wanted: number): boolean {
     const missing = wanted - this.#created;
     for (let i = 0; i < missing; i++) {
       connection.addTransceiver('audio', { direction: 'recvonly' });
-      preferCodecs(connection.addTransceiver('video', { direction: 'recvonly' }));
+      preferCodecs(connection.addTransceiver('video', { direction: 'recvonly' }), this.#receive);
     }
     this.#created = Math.max(this.#created, wanted);
     return missing > 0;
@@ -92,7 +98,7 @@ export class SlotBoard {
   }
 }
 
-function preferCodecs(transceiver: RTCRtpTransceiver): void {
-  const codecs = receivableVideo(RTCRtpReceiver.getCapabilities('video')?.codecs ?? []);
+function preferCodecs(transceiver: RTCRtpTransceiver, receive: readonly VideoCodec[] | undefined): void {
+  const codecs = receivableVideo(RTCRtpReceiver.getCapabilities('video')?.codecs ?? [], receive);
   if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
 }

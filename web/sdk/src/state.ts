@@ -29,7 +29,7 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
   const known = before?.room === joined.room ? before : undefined;
   return {
     room: joined.room,
-    me: joined.me,
+    me: { ...joined.me, tracks: shared(joined.me.tracks) },
     grants: joined.grants,
     members: joined.members,
     speakers: joined.speakers,
@@ -74,10 +74,16 @@ export function reduce(state: RoomState, event: Event): RoomState {
     case 'restart':
       return { ...state, me: silent(state.me), members: state.members.map(silent), slots: [], speakers: [], quality: new Map() };
     case 'demand':
+    case 'fallback':
     case 'media':
     case 'bye':
       return state;
   }
+}
+
+/** Of the own tracks those that others know. */
+export function shared(tracks: readonly TrackInfo[]): TrackInfo[] {
+  return tracks.filter((track) => !track.fallback);
 }
 
 /** Both, by number, each once; the newest are kept. */

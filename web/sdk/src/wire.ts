@@ -43,7 +43,10 @@ export type Request = { "type": "hello",
     /** Where the track comes from. */
     source: Source,
     /** Whether it begins muted. */
-    muted?: boolean, }
+    muted?: boolean,
+    /** Whether it is a fallback: the picture of the own track of this source once more in another codec, as the event `fallback` asks
+     * for it. It comes and goes with that track, and nobody else is told of it. */
+    fallback?: boolean, }
   | { "type": "unpublish",
     /** Which track. */
     track: TrackNumber, }
@@ -104,7 +107,10 @@ export type PublishLine = {
     /** Where the track comes from. */
     source: Source,
     /** Whether it begins muted. */
-    muted?: boolean, };
+    muted?: boolean,
+    /** Whether it is a fallback: the picture of the own track of this source once more in another codec, as the event `fallback` asks
+     * for it. It comes and goes with that track, and nobody else is told of it. */
+    fallback?: boolean, };
 
 /** One message from the server. */
 export type ServerMessage = { "type": "ok",
@@ -271,6 +277,11 @@ export type Event = { "type": "member_joined",
     track: TrackNumber,
     /** The rids that are wanted, smallest first. */
     rids: Array<string>, }
+  | { "type": "fallback",
+    /** Which track. */
+    track: TrackNumber,
+    /** The codecs, the best first. */
+    codecs: Array<VideoCodec>, }
   | { "type": "chat",
     /** What. */
     message: ChatMessage, }
@@ -320,7 +331,9 @@ export type TrackInfo = {
     /** Whether its publisher has muted it. */
     muted: boolean,
     /** Whether a moderator has muted it: nothing of it is forwarded until a moderator takes that back. */
-    muted_by_moderator: boolean, };
+    muted_by_moderator: boolean,
+    /** Whether it is the fallback of the track of the same source. Only its publisher is told of it. */
+    fallback?: boolean, };
 
 /** A member, as others see it. */
 export type MemberInfo = {
@@ -352,6 +365,10 @@ export type QualityLevel = "paused" | "low" | "medium" | "high";
 
 /** What keeps a picture from being better. */
 export type QualityLimit = "bandwidth" | "view" | "publisher" | "codec";
+
+/** A codec of video, in the one form that every browser with that codec has: VP9 and AV1 of profile 0, H.264 of the constrained
+     * baseline profile with packetization mode 1. */
+export type VideoCodec = "vp8" | "h264" | "vp9" | "av1";
 
 /** One line of chat. */
 export type ChatMessage = {

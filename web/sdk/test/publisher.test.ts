@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { AlthingError } from '../src/errors.ts';
 import { Publisher } from '../src/publisher.ts';
 import type { Request, TrackInfo } from '../src/wire.ts';
@@ -206,3 +206,138 @@ async function published() {
   await publisher.settle(recorder().ask);
   return { publisher, lines };
 }
+
+describe('what others cannot decode', () => {
+  const codecs = ['VP8', 'rtx', 'VP9', 'AV1'].map((name) => ({ mimeType: `video/${name}`, clockRate: 90000 }));
+  const own = (fallback: number) => [info(1, 'camera'), info(2, 'screen'), { ...info(fallback, 'camera'), fallback: true }];
+
+  beforeEach(() => {
+    vi.stubGlobal('RTCRtpSender', { getCapabilities: () => ({ codecs }) });
+    return () => vi.unstubAllGlobals();
+  });
+
+  test('is sent once more, the same track on a line of its own, with the first codec that can be sent', async () => {
+    const { publisher, lines } = await published();
+    publisher.fallback(1, ['h264', 'vp8', 'vp9']);
+    expect(await publisher.attach(lines.connection)).toBe(true);
+    expect(lines.lines[2]?.preferred).toEqual(['video/VP8', 'video/rtx', 'video/VP9', 'video/AV1']);
+    expect(lines.sender(2).track).toBe(camera);
+    expect(lines.sender(2).active).toEqual(['q', 'h', 'f']);
+    expect(publisher.lines()).toEqual([
+      { mid: '0', source: 'camera', muted: false },
+      { mid: '1', source: 'screen', muted: false },
+      { mid: '2', source: 'camera', muted: false, fallback: true },
+    ]);
+    publisher.learn(own(7));
+    const { asked, ask } = recorder();
+    await publisher.settle(ask);
+    expect(await publisher.attach(lines.connection)).toBe(false);
+    expect(asked).toEqual([]);
+    expect(publisher.publications.map((publication) => publication.source)).toEqual(['camera', 'screen']);
+  });
+
+  test('follows the track: another camera, muted, and what is wanted of its sizes', async () => {
+    const { publisher, lines } = await fallen();
+    const other = picture();
+    publisher.want({ source: 'camera', track: other, muted: false });
+    await publisher.attach(lines.connection);
+    expect([0, 2].map((line) => lines.sender(line).track)).toEqual([other, other]);
+    publisher.demand(7, ['q']);
+    await expect.poll(() => lines.sender(2).active).toEqual(['q']);
+    expect(lines.sender(0).active).toEqual(['q', 'h', 'f']);
+    const { asked, ask } = recorder();
+    publisher.want({ source: 'camera', track: null, muted: true });
+    await publisher.attach(lines.connection);
+    await publisher.settle(ask);
+    expect([0, 2].map((line) => lines.sender(line).track)).toEqual([null, null]);
+    expect(asked).toEqual([{ type: 'mute', track: 1, muted: true }]);
+  });
+
+  test('is sent no longer when nobody needs it, and again on the same line without an offer', async () => {
+    const { publisher, lines } = await fallen();
+    const { asked, ask } = recorder();
+    publisher.fallback(1, []);
+    expect(await publisher.attach(lines.connection)).toBe(false);
+    await publisher.settle(ask);
+    expect(lines.sender(2).track).toBe(null);
+    await expect.poll(() => lines.sender(2).active).toEqual([]);
+    publisher.fallback(1, ['vp8']);
+    expect(await publisher.attach(lines.connection)).toBe(false);
+    await publisher.settle(ask);
+    await publisher.settle(ask);
+    expect(lines.sender(2).track).toBe(camera);
+    await expect.poll(() => lines.sender(2).active).toEqual(['q', 'h', 'f']);
+    expect(asked).toEqual([
+      { type: 'unpublish', track: 7 },
+      { type: 'publish', mid: '2', source: 'camera', muted: false, fallback: true },
+    ]);
+  });
+
+  test('in another codec is another track on the same line', async () => {
+    const { publisher, lines } = await fallen();
+    publisher.fallback(1, ['vp9', 'vp8']);
+    expect(await publisher.attach(lines.connection)).toBe(true);
+    expect(lines.lines[2]?.preferred[0]).toBe('video/VP9');
+    expect(publisher.lines().map((line) => line.mid)).toEqual(['0', '1']);
+    publisher.learn([info(1, 'camera'), info(2, 'screen')]);
+    const { asked, ask } = recorder();
+    await publisher.settle(ask);
+    expect(asked).toEqual([{ type: 'publish', mid: '2', source: 'camera', muted: false, fallback: true }]);
+    expect(await publisher.attach(lines.connection)).toBe(false);
+    expect(publisher.lines().map((line) => line.mid)).toEqual(['0', '1', '2']);
+  });
+
+  test('is not sent in a codec that nobody asked for', async () => {
+    const { publisher, lines } = await published();
+    publisher.fallback(1, ['h264']);
+    publisher.fallback(9, ['vp8']);
+    expect(await publisher.attach(lines.connection)).toBe(false);
+    expect(lines.lines.length).toBe(2);
+  });
+
+  test('ends with the track, also at the server', async () => {
+    const { publisher, lines } = await fallen();
+    publisher.unwant('camera');
+    await publisher.attach(lines.connection);
+    const { asked, ask } = recorder();
+    await publisher.settle(ask);
+    expect(lines.sender(2).track).toBe(null);
+    expect(publisher.lines().map((line) => line.mid)).toEqual(['1']);
+    expect(asked.map((request) => request.type)).toEqual(['unpublish', 'unpublish']);
+    publisher.want({ source: 'camera', track: camera, muted: false });
+    await publisher.attach(lines.connection);
+    await publisher.settle(ask);
+    expect(lines.sender(2).track).toBe(null);
+  });
+
+  test('that the server refuses is given up alone, and not tried again', async () => {
+    const { publisher, lines } = await published();
+    publisher.fallback(1, ['vp8']);
+    await publisher.attach(lines.connection);
+    expect(publisher.dropRefused()).toBe(true);
+    await publisher.attach(lines.connection);
+    expect(publisher.lines().map((line) => line.mid)).toEqual(['0', '1']);
+    expect(publisher.dropRefused()).toBe(false);
+  });
+
+  test('is forgotten with the connection, and known again after resuming', async () => {
+    const { publisher, lines } = await fallen();
+    publisher.learn(own(7));
+    expect(await publisher.attach(lines.connection)).toBe(false);
+    publisher.reset();
+    const fresh = new Lines();
+    await publisher.attach(fresh.connection);
+    publisher.learn([info(1, 'camera'), info(2, 'screen')]);
+    await publisher.attach(fresh.connection);
+    expect(fresh.lines.length).toBe(2);
+  });
+
+  async function fallen() {
+    const { publisher, lines } = await published();
+    publisher.fallback(1, ['vp8']);
+    await publisher.attach(lines.connection);
+    publisher.learn(own(7));
+    await publisher.settle(recorder().ask);
+    return { publisher, lines };
+  }
+});

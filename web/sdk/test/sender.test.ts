@@ -27,6 +27,16 @@ test('encodings that nobody wants are switched off, and on again when they are n
   await expect.poll(() => sender.active).toEqual(['q', 'h', 'f']);
 });
 
+test('what rests encodes nothing, whatever is wanted, and goes on with what is', async () => {
+  const { sender, control } = start();
+  control.rest(true);
+  control.demand(['q', 'h', 'f']);
+  await expect.poll(() => sender.active).toEqual([]);
+  control.demand(['q']);
+  control.rest(false);
+  await expect.poll(() => sender.active).toEqual(['q']);
+});
+
 test('one change follows another, and only the last of those that wait is made', async () => {
   const { sender, control } = start();
   for (const rids of [['q'], ['h'], [], ['q', 'h', 'f'], ['h', 'f']]) control.demand(rids);

@@ -78,3 +78,9 @@ test('a browser without some of the codecs offers the others', () => {
   expect(receivableVideo([plain('VP8'), plain('rtx')]).map((codec) => codec.mimeType)).toEqual(['video/VP8', 'video/rtx']);
   expect(receivableVideo([])).toEqual([]);
 });
+
+test('fewer codecs may be received, in the order in which they are named, but never none', () => {
+  const all = [plain('VP8'), plain('rtx'), plain('VP9', 'profile-id=0'), h264('42e01f', 1)];
+  expect(receivableVideo(all, ['h264', 'vp8'])).toEqual([all[3], all[0], all[1]]);
+  expect(receivableVideo(all, ['av1'])).toEqual([]);
+});

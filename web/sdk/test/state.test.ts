@@ -28,6 +28,11 @@ test('members come and go, in the order in which they came', () => {
   expect(state.members.map((other) => other.member)).toEqual(['a', 'c']);
 });
 
+test('a fallback is no track of the room', () => {
+  const me = member('me', { tracks: [camera, { ...camera, track: 4, fallback: true }] });
+  expect(enter(joined({ me })).me.tracks).toEqual([camera]);
+});
+
 test('a member that is told twice is there once', () => {
   const state = after(enter(joined()), { type: 'member_joined', member: member('a') }, { type: 'member_joined', member: member('a', { name: 'New' }) });
   expect(state.members).toEqual([member('a', { name: 'New' })]);

@@ -34,7 +34,7 @@ impl Room {
         let id = TrackId(track.0);
         let worker = self.tracks.get(&id).and_then(|owner| Some(self.members.get(owner)?.connection.as_ref()?.worker));
         let owner = self.tracks.get(&id).and_then(|owner| self.members.get_mut(owner));
-        let Some((owner, track)) = owner.and_then(|m| Some((m.identity.clone(), m.tracks.iter_mut().find(|t| t.id == id)?))) else {
+        let Some((owner, track)) = owner.and_then(|m| Some((m.identity.clone(), m.tracks.iter_mut().find(|t| t.id == id && !t.fallback)?))) else {
             return Err(Refusal::new(ErrorCode::NotFound, "there is no such track (any more)"));
         };
         if track.muted_by_moderator == muted {
@@ -54,8 +54,19 @@ impl Room {
         if let Some(worker) = worker {
             self.worker(worker, RoomCommand::Mute { track: id, muted });
         }
+        if let Some(fallback) = self.fallbacks.of(id) {
+            self.mute_fallback(fallback, muted);
+        }
         self.tell(|_| true, event);
         Ok(None)
+    }
+
+    fn mute_fallback(&mut self, fallback: TrackId, muted: bool) {
+        let Some(owner) = self.tracks.get(&fallback).and_then(|owner| self.members.get_mut(owner)) else { return };
+        owner.tracks.iter_mut().filter(|t| t.id == fallback).for_each(|t| t.muted_by_moderator = muted);
+        if let Some(worker) = owner.connection.as_ref().map(|c| c.worker) {
+            self.worker(worker, RoomCommand::Mute { track: fallback, muted });
+        }
     }
 
     pub(in crate::control::rooms) fn lock(&mut self, seat: Seat, locked: bool) -> Outcome {

@@ -2,9 +2,10 @@
 
 use super::publish::Desired;
 use crate::base::{TrackId, WorkerId};
-use crate::contract::{CNAME, Fingerprint, MediaPlan, RoomCommand, SecurityPlan, ufrag_of};
+use crate::contract::{CNAME, Fingerprint, MediaKind, MediaPlan, RoomCommand, SecurityPlan, ufrag_of};
 use crate::control::Refusal;
 use crate::control::rooms::command::OfferDraws;
+use crate::control::rooms::fallback::Forms;
 use crate::control::rooms::member::{Connection, Seat};
 use crate::control::rooms::room::{Outcome, Room};
 use crate::control::rooms::slots::Slots;
@@ -93,11 +94,17 @@ impl Room {
             fingerprint: fingerprint(&answer),
             pairs: Vec::new(),
             receive: Vec::new(),
+            decodes: Vec::new(),
             publishable: Vec::new(),
         });
         connection.session = session;
         connection.pairs.clone_from(&answer.pairs);
-        let renegotiated = std::mem::replace(&mut connection.receive, answer.media.receive.clone()) != answer.media.receive;
+        let sent_before = std::mem::replace(&mut connection.receive, answer.media.receive.clone());
+        let renegotiated = sent_before != answer.media.receive;
+        let video = answer.media.send.iter().filter(|line| line.kind == MediaKind::Video);
+        let decodes: Vec<_> = video.map(|line| (line.mline, Forms::of(&line.codecs))).collect();
+        let decoded_before = std::mem::replace(&mut connection.decodes, decodes);
+        let decodes_else = !decoded_before.iter().all(|before| connection.decodes.contains(before));
         connection.publishable.clone_from(&answer.publishable);
         member.asked = member.asked.max(answer.pairs.len());
         let (peer, worker) = (connection.peer, connection.worker);
@@ -116,6 +123,10 @@ impl Room {
         if renegotiated {
             let tracks: Vec<_> = self.members.get(&seat).into_iter().flat_map(|m| m.tracks.iter().map(|t| (t.id, t.mid))).collect();
             tracks.into_iter().for_each(|(track, mid)| self.export(track, mid, worker));
+            self.sends_else(seat, &sent_before);
+        }
+        if decodes_else {
+            self.decodes_else(seat);
         }
         answer
     }
@@ -125,6 +136,7 @@ impl Room {
         let Some(member) = self.members.get_mut(&seat) else { return };
         let (connection, tracks) = (member.connection.take(), std::mem::take(&mut member.tracks));
         member.slots = Slots::default();
+        self.fallbacks.forget_seat(seat);
         if let Some(connection) = connection {
             self.peers.remove(&connection.peer);
             self.worker(connection.worker, RoomCommand::RemovePeer { peer: connection.peer });

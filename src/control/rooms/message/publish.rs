@@ -13,19 +13,25 @@ pub(super) struct Desired {
     mid: Mid,
     source: Source,
     muted: bool,
+    fallback: bool,
 }
 
 impl Desired {
-    /// Reads a publish list: each source granted, no source and no m-line twice.
+    /// Reads a publish list: each source granted, no source and no m-line twice, no fallback of what is not published.
     pub(super) fn list(grants: &Grants, lines: &[PublishLine]) -> Result<Vec<Self>, Refusal> {
         let mut list: Vec<Self> = Vec::new();
         for line in lines.iter() {
             let desired = Self::one(grants, line)?;
-            if list.iter().any(|d| d.source == desired.source || d.mid == desired.mid) {
+            if list.iter().any(|d| (d.source, d.fallback) == (desired.source, desired.fallback) || d.mid == desired.mid) {
                 return Err(conflict("the publish list names a source or an m-line twice"));
             }
             list.push(desired);
         }
+        if list.iter().any(|d| d.fallback && !list.iter().any(|other| other.source == d.source && !other.fallback)) {
+            return Err(alone());
+        }
+        // What a fallback is of begins before it.
+        list.sort_by_key(|d| d.fallback);
         Ok(list)
     }
 
@@ -33,8 +39,21 @@ impl Desired {
         if !grants.publish.contains(&line.source) {
             return Err(Refusal::forbidden("your token does not allow to publish from this source"));
         }
+        if line.fallback && line.source.is_audio() {
+            return Err(conflict("only a picture has a fallback in another codec"));
+        }
         let mid = Mid::new(&line.mid).ok_or_else(unknown_line)?;
-        Ok(Self { mid, source: line.source, muted: line.muted })
+        Ok(Self { mid, source: line.source, muted: line.muted && !line.fallback, fallback: line.fallback })
+    }
+
+    /// Whether it is this track.
+    fn is(&self, track: &Track) -> bool {
+        track.mid == self.mid && self.is_like(track)
+    }
+
+    /// Whether it is of the same source in the same part.
+    fn is_like(&self, track: &Track) -> bool {
+        (track.source, track.fallback) == (self.source, self.fallback)
     }
 
     /// Whether the m-line is there and can carry it.
@@ -51,13 +70,14 @@ impl Room {
             return Err(Refusal::new(ErrorCode::WrongState, "there is no connection yet: send an offer first"));
         };
         desired.check(&connection.publishable)?;
-        match member.tracks.iter().find(|t| t.source == desired.source || t.mid == desired.mid) {
-            Some(same) if same.source == desired.source && same.mid == desired.mid => {
+        match member.tracks.iter().find(|t| desired.is_like(t) || t.mid == desired.mid) {
+            Some(same) if desired.is(same) => {
                 let track = same.id;
                 self.set_muted(seat, track, desired.muted);
                 return Ok(self.published(seat, track));
             }
             Some(_) => return Err(conflict("this source or this m-line is in use: unpublish it first")),
+            None if desired.fallback && !member.tracks.iter().any(|t| t.source == desired.source) => return Err(alone()),
             None => {}
         }
         self.begin_track(seat, &desired, track);
@@ -74,6 +94,9 @@ impl Room {
 
     pub(in crate::control::rooms) fn mute(&mut self, seat: Seat, track: TrackNumber, muted: bool) -> Outcome {
         let track = self.own_track(seat, track)?;
+        if self.fallbacks.is_one(track) {
+            return Err(conflict("a fallback is muted with the track that it is of"));
+        }
         self.set_muted(seat, track, muted);
         Ok(None)
     }
@@ -81,13 +104,12 @@ impl Room {
     /// Makes the member's tracks those of the list: what stays is left alone.
     pub(super) fn set_published(&mut self, seat: Seat, desired: &[Desired], first: TrackId) {
         let Some(member) = self.members.get(&seat) else { return };
-        let same = |t: &Track, d: &Desired| t.source == d.source && t.mid == d.mid;
-        let gone: Vec<TrackId> = member.tracks.iter().filter(|t| !desired.iter().any(|d| same(t, d))).map(|t| t.id).collect();
+        let gone: Vec<TrackId> = member.tracks.iter().filter(|t| !desired.iter().any(|d| d.is(t))).map(|t| t.id).collect();
         for track in gone {
             self.finish_track(seat, track);
         }
         for (i, d) in (0..).zip(desired) {
-            let old = self.members.get(&seat).and_then(|m| m.tracks.iter().find(|t| same(t, d))).map(|t| t.id);
+            let old = self.members.get(&seat).and_then(|m| m.tracks.iter().find(|t| d.is(t))).map(|t| t.id);
             match old {
                 Some(track) => self.set_muted(seat, track, d.muted),
                 None => self.begin_track(seat, d, nth_track(first, i)),
@@ -101,19 +123,31 @@ impl Room {
         let Some(mline) = connection.publishable(desired.mid, desired.source) else { return };
         let (peer, worker) = (connection.peer, connection.worker);
         let muted_by_moderator = self.silenced.contains(&(member.identity.clone(), desired.source));
-        let track = Track { id, source: desired.source, mid: desired.mid, muted: desired.muted, muted_by_moderator, demand: None };
+        let Desired { source, mid, muted, fallback } = *desired;
+        let original = member.tracks.iter().find(|t| t.source == source).map(|t| t.id);
+        let track = Track { id, source, mid, muted, muted_by_moderator, fallback, demand: None };
         let event = Event::Track { member: member.identity.clone(), track: track.info() };
         member.tracks.push(track);
         self.tracks.insert(id, seat);
-        self.worker(worker, RoomCommand::Publish { peer, mline, track: id, voice: desired.source == Source::Microphone });
+        self.worker(worker, RoomCommand::Publish { peer, mline, track: id, voice: source == Source::Microphone });
         if muted_by_moderator {
             self.worker(worker, RoomCommand::Mute { track: id, muted: true });
         }
-        self.export(id, desired.mid, worker);
-        self.tell(|s| s != seat, event);
+        self.export(id, mid, worker);
+        match original.filter(|_| fallback) {
+            Some(original) => {
+                self.fallbacks.begin(original, id);
+                self.point_undecoding(original);
+            }
+            None => self.tell(|s| s != seat, event),
+        }
     }
 
     fn finish_track(&mut self, seat: Seat, id: TrackId) {
+        if let Some(fallback) = self.fallbacks.of(id) {
+            self.finish_track(seat, fallback);
+        }
+        let original = self.fallbacks.original(id);
         let Some(member) = self.members.get_mut(&seat) else { return };
         let Some(place) = member.tracks.iter().position(|t| t.id == id) else { return };
         let track = member.tracks.remove(place);
@@ -122,6 +156,7 @@ impl Room {
             self.withdraw(id, worker);
         }
         self.end_track(seat, &track);
+        self.point_undecoding(original);
     }
 
     fn set_muted(&mut self, seat: Seat, id: TrackId, muted: bool) {
@@ -145,6 +180,10 @@ impl Room {
 
 fn conflict(why: &'static str) -> Refusal {
     Refusal::new(ErrorCode::PublishConflict, why)
+}
+
+fn alone() -> Refusal {
+    conflict("a fallback is of a track that is published: publish the source itself, too")
 }
 
 fn unknown_line() -> Refusal {

@@ -28,6 +28,7 @@ impl Room {
         self.reply(socket, id, Ok(joined));
         let own: Vec<TrackId> = self.members.get(&seat).map_or_else(Vec::new, |m| m.tracks.iter().map(|t| t.id).collect());
         own.into_iter().for_each(|track| self.tell_demand(seat, track));
+        self.tell_fallbacks(seat);
         if self.members.get(&seat).is_some_and(|m| !m.quality.is_empty()) {
             self.tell_quality(seat);
         }

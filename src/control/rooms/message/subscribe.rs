@@ -8,7 +8,10 @@ use crate::wire::{ErrorCode, TrackNumber};
 
 impl Room {
     pub(in crate::control::rooms) fn want(&mut self, seat: Seat, tracks: &[TrackNumber], wanted: bool) -> Outcome {
-        let others = |track: &TrackNumber| self.tracks.get(&TrackId(track.0)).is_some_and(|owner| *owner != seat);
+        let others = |track: &TrackNumber| {
+            let id = TrackId(track.0);
+            self.tracks.get(&id).is_some_and(|owner| *owner != seat) && !self.fallbacks.is_one(id)
+        };
         if !tracks.iter().all(others) {
             return Err(Refusal::new(ErrorCode::NotFound, "one of these tracks does not exist (any more), or is your own"));
         }

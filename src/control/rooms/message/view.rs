@@ -21,7 +21,9 @@ impl Room {
         let mut pinned = false;
         for tile in tiles {
             let id = TrackId(tile.track.0);
-            let Some(source) = self.tracks.get(&id).filter(|owner| **owner != seat).and_then(|owner| self.members.get(owner)?.track(id)) else {
+            let Some(source) =
+                self.tracks.get(&id).filter(|owner| **owner != seat).and_then(|owner| self.members.get(owner)?.track(id).filter(|t| !t.fallback))
+            else {
                 continue;
             };
             let rank = rank(tile.priority, source.source.is_screen());
@@ -29,6 +31,7 @@ impl Room {
             pinned |= self.pin(seat, id, tile.priority);
             let Some(member) = self.members.get_mut(&seat) else { return Ok(None) };
             if member.views.insert(id, view) != Some(view) {
+                self.fallbacks.look_again(seat);
                 self.point_again(seat, id);
             }
         }
@@ -38,14 +41,15 @@ impl Room {
         Ok(None)
     }
 
-    /// A slot shows what it showed, in another size.
-    fn point_again(&mut self, seat: Seat, track: TrackId) {
+    /// A slot shows what it showed, in another size or another form.
+    pub(in crate::control::rooms) fn point_again(&mut self, seat: Seat, track: TrackId) {
         let Some(member) = self.members.get(&seat) else { return };
         let Some(connection) = &member.connection else { return };
         let shown = member.slots.filled().find(|(_, shown)| shown.video == Some(track));
         let Some(mline) = shown.and_then(|(pair, _)| connection.pairs.get(pair)?.video) else { return };
         let (peer, worker, view) = (connection.peer, connection.worker, self.view_of(member, track));
-        self.worker(worker, RoomCommand::Point { peer, mline: mline.index, source: Some(track), view });
+        let source = Some(self.fallbacks.shown(seat, track));
+        self.worker(worker, RoomCommand::Point { peer, mline: mline.index, source, view });
     }
 
     /// How a member shows a track; large, until it says something else.
@@ -77,8 +81,9 @@ impl Room {
 
     /// A worker has changed what a subscriber is sent.
     pub(in crate::control::rooms) fn sent(&mut self, seat: Seat, tracks: &[Quality]) {
+        let quality = tracks.iter().map(|sent| quality(self.fallbacks.original(sent.track), sent)).collect();
         let Some(member) = self.members.get_mut(&seat) else { return };
-        member.quality = tracks.iter().map(quality).collect();
+        member.quality = quality;
         self.tell_quality(seat);
     }
 
@@ -98,7 +103,7 @@ const fn rank(priority: Priority, screen: bool) -> u8 {
     if screen { rank + SCREEN_RANK } else { rank }
 }
 
-fn quality(sent: &Quality) -> TrackQuality {
+fn quality(track: TrackId, sent: &Quality) -> TrackQuality {
     // The largest encoding is high, however many there are.
     let below_the_largest = |encoding: u8| sent.of.saturating_sub(1).saturating_sub(encoding).min(MOST_ENCODINGS as u8);
     let level = match sent.encoding.map(below_the_largest) {
@@ -113,5 +118,5 @@ fn quality(sent: &Quality) -> TrackQuality {
         Limit::Publisher => QualityLimit::Publisher,
         Limit::Codec => QualityLimit::Codec,
     });
-    TrackQuality { track: number(sent.track), level, limit }
+    TrackQuality { track: number(track), level, limit }
 }

@@ -80,7 +80,7 @@ fn publish_lines(offer: &Offer) -> Result<Vec<PublishLine>, Refusal> {
                 "the offer sends more than two audio or two video m-lines: a member has a microphone, a camera, a screen and its sound",
             ));
         };
-        lines.push(PublishLine { mid: mid.to_string(), source, muted: false });
+        lines.push(PublishLine { mid: mid.to_string(), source, muted: false, fallback: false });
     }
     if lines.is_empty() {
         return Err(conflict("the offer sends nothing that can be forwarded: add a sendonly m-line with Opus, VP8, VP9, H.264 or AV1"));

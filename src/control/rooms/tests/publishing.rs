@@ -14,7 +14,7 @@ fn with_lines(scene: &mut Scene, name: &str) -> Client {
 
 fn publish(scene: &mut Scene, client: &Client, mid: &str, source: Source) -> Result<TrackNumber, ErrorCode> {
     let track = TrackId(1_000_000 + scene.draw());
-    match scene.request(client, MemberRequest::Publish { line: PublishLine { mid: mid.into(), source, muted: false }, track })? {
+    match scene.request(client, MemberRequest::Publish { line: PublishLine { mid: mid.into(), source, muted: false, fallback: false }, track })? {
         Some(OkResult::Published { track }) => Ok(track.track),
         other => panic!("not published: {other:?}"),
     }

@@ -8,10 +8,10 @@ use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{MediaKind, RoomCommand};
 use crate::control::Refusal;
 use crate::control::rooms::{
-    Admission, Attach, Command, Effect, Ground, JoinDraws, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
+    Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
 };
 use crate::sdp::{Offer, OfferLimits};
-use crate::wire::{ByeReason, ErrorCode, Event, Grants, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber};
+use crate::wire::{ByeReason, ErrorCode, Event, Grants, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber, VideoCodec};
 
 pub const RESUME: Duration = Duration::from_secs(60);
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -37,6 +37,9 @@ pub struct Client {
     pub socket: SocketId,
     pub secret: String,
     pub pairs: u32,
+    /// The codecs of its pictures, in its order.
+    pub sends: Vec<VideoCodec>,
+    pub receives: Vec<VideoCodec>,
     lines: Vec<(MediaKind, bool)>,
     certificate: u8,
 }
@@ -132,7 +135,7 @@ impl Scene {
         let certificate = self.draw() as u8;
         match self.answer(socket, |id| Command::Join { socket, id, admission, draws })? {
             Some(OkResult::Joined { resume, pairs, .. }) => {
-                Ok(Client { name: name.to_owned(), socket, secret: resume, pairs, lines: Vec::new(), certificate })
+                Ok(Client { name: name.to_owned(), socket, secret: resume, pairs, sends: vp8(), receives: vp8(), lines: Vec::new(), certificate })
             }
             other => panic!("not joined: {other:?}"),
         }
@@ -167,16 +170,23 @@ impl Scene {
         }
     }
 
+    /// Offers with this publish list; an m-line that begins with `+` is a fallback.
     pub fn offer_request(&mut self, client: &Client, publish: &[(&str, Source)]) -> MemberRequest {
         let offer = Offer::parse(&client.sdp(), &OfferLimits { max_mlines: 64, max_bytes: 1 << 20 }).expect("a good offer");
-        let publish = publish.iter().map(|(mid, source)| PublishLine { mid: (*mid).into(), source: *source, muted: false }).collect();
+        let line = |(mid, source): &(&str, Source)| PublishLine {
+            mid: mid.trim_start_matches('+').into(),
+            source: *source,
+            muted: false,
+            fallback: mid.starts_with('+'),
+        };
+        let publish = publish.iter().map(line).collect();
         let draws = self.offer_draws();
         MemberRequest::Offer { offer: Box::new(offer), publish, draws }
     }
 
     fn offer_draws(&mut self) -> OfferDraws {
         let n = self.draw();
-        let tracks = TrackId(n * 4);
+        let tracks = TrackId(n * MOST_TRACKS);
         OfferDraws { peer: PeerId(n), tracks, ufrag: format!("ufrag{n}"), pwd: "p".repeat(24), ssrc_seed: n, session: n, elsewhere: self.elsewhere }
     }
 
@@ -184,7 +194,8 @@ impl Scene {
     pub fn attach(&mut self, name: &str, purpose: Purpose, lines: &[(MediaKind, bool)]) -> Result<(Session, String), ErrorCode> {
         let socket = SocketId(self.draw());
         let certificate = self.draw() as u8;
-        let client = Client { name: name.to_owned(), socket, secret: String::new(), pairs: 0, lines: lines.to_vec(), certificate };
+        let lines = lines.to_vec();
+        let client = Client { name: name.to_owned(), socket, secret: String::new(), pairs: 0, sends: vp8(), receives: vp8(), lines, certificate };
         let offer = Box::new(Offer::parse(&client.sdp(), &OfferLimits { max_mlines: 64, max_bytes: 1 << 20 }).expect("a good offer"));
         let publishes = purpose == Purpose::Publish;
         let grants =
@@ -286,6 +297,11 @@ impl Client {
         (self.lines.len() - 1).to_string()
     }
 
+    /// Adds sending m-lines.
+    pub fn add_all(&mut self, kinds: &[MediaKind]) {
+        self.lines.extend(kinds.iter().map(|kind| (*kind, true)));
+    }
+
     /// Makes a new peer connection, as a page that is loaded again does.
     pub fn reload(&mut self) {
         self.certificate = self.certificate.wrapping_add(128);
@@ -296,16 +312,39 @@ impl Client {
         let mids: Vec<String> = (0..self.lines.len()).map(|i| i.to_string()).collect();
         let mut sdp = format!("v=0\r\no=- 7 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n", mids.join(" "));
         for (mid, (kind, sends)) in self.lines.iter().enumerate() {
-            let (media, rtpmap) = match kind {
-                MediaKind::Audio => ("audio 9 UDP/TLS/RTP/SAVPF 111", "111 opus/48000/2"),
-                MediaKind::Video => ("video 9 UDP/TLS/RTP/SAVPF 96", "96 VP8/90000"),
+            let codecs: Vec<(u8, &str)> = match kind {
+                MediaKind::Audio => vec![(111, "opus/48000/2")],
+                MediaKind::Video => if *sends { &self.sends } else { &self.receives }.iter().map(|codec| payload(*codec)).collect(),
             };
-            let direction = if *sends { "sendonly" } else { "recvonly" };
-            sdp += &format!("m={media}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\na=rtpmap:{rtpmap}\r\n");
+            let payloads: Vec<String> = codecs.iter().map(|(payload, _)| payload.to_string()).collect();
+            let (media, direction) = (if *kind == MediaKind::Audio { "audio" } else { "video" }, if *sends { "sendonly" } else { "recvonly" });
+            sdp += &format!("m={media} 9 UDP/TLS/RTP/SAVPF {}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\n", payloads.join(" "));
+            sdp += "a=rtcp-mux\r\n";
+            for (payload, map) in codecs {
+                let (name, format) = map.split_once(' ').unwrap_or((map, ""));
+                sdp += &format!("a=rtpmap:{payload} {name}\r\n");
+                if !format.is_empty() {
+                    sdp += &format!("a=fmtp:{payload} {format}\r\n");
+                }
+            }
             sdp += &format!("a=ice-ufrag:u{:03}\r\na=ice-pwd:{}\r\n", self.certificate, "x".repeat(24));
             sdp += &format!("a=fingerprint:sha-256 {}\r\na=setup:actpass\r\n", vec![format!("{:02X}", self.certificate); 32].join(":"));
         }
         sdp
+    }
+}
+
+fn vp8() -> Vec<VideoCodec> {
+    vec![VideoCodec::Vp8]
+}
+
+/// A codec's payload type, its name and its parameters.
+fn payload(codec: VideoCodec) -> (u8, &'static str) {
+    match codec {
+        VideoCodec::Vp8 => (96, "VP8/90000"),
+        VideoCodec::H264 => (102, "H264/90000 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"),
+        VideoCodec::Vp9 => (98, "VP9/90000 profile-id=0"),
+        VideoCodec::Av1 => (45, "AV1/90000 level-idx=5;profile=0;tier=0"),
     }
 }
 

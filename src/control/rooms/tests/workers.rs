@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::{PeerId, TrackId, WorkerId};
-use crate::contract::{MediaPlan, ReceivePlan, RoomCommand};
+use crate::contract::{MediaKind, MediaPlan, ReceivePlan, RoomCommand};
 
 /// All workers that have the room.
 #[derive(Default)]
@@ -111,6 +111,13 @@ impl Workers {
     /// How many connections are on a worker.
     pub fn peers(&self, worker: WorkerId) -> usize {
         self.0.get(&worker).map_or(0, |known| known.peers.len())
+    }
+
+    /// The pictures that a connection is pointed at, wherever it is, by the m-line.
+    pub fn pictures(&self, peer: PeerId) -> Vec<TrackId> {
+        let is_one = |known: &Known, track: TrackId| known.source(track).kind == MediaKind::Video;
+        let of = |known: &Known| known.pointed.iter().filter(|((p, _), t)| *p == peer && is_one(known, **t)).map(|(_, t)| *t).collect::<Vec<_>>();
+        self.0.values().flat_map(of).collect()
     }
 
     /// Tracks that are shown on another worker than their publisher's.

@@ -1,9 +1,14 @@
+import type { VideoCodec } from '@althing/sdk';
+
 /** What the page's address says. */
 export interface Address {
   room: string;
   token: string | undefined;
+  /** The codecs of pictures to receive, if not all: for a device that decodes some of them badly. */
+  receive: VideoCodec[] | undefined;
 }
 
+const CODECS: readonly VideoCodec[] = ['vp8', 'h264', 'vp9', 'av1'];
 const ROOM = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** Whether a room may be called so. */
@@ -11,18 +16,21 @@ export function isRoomName(name: string): boolean {
   return ROOM.test(name);
 }
 
-/** Room and token: `/r/<room>` or `?room=`, `#token=` or `?token=`. */
+/** Room and token: `/r/<room>` or `?room=`, `#token=` or `?token=`; and `?receive=vp8,h264`. */
 export function readAddress(href: string): Address {
   const url = new URL(href);
   const path = /^\/r\/([^/]+)\/?$/.exec(url.pathname)?.[1];
   const room = (path === undefined ? undefined : decode(path)) ?? url.searchParams.get('room') ?? '';
   const token = new URLSearchParams(url.hash.slice(1)).get('token') ?? url.searchParams.get('token') ?? undefined;
-  return { room, token: token || undefined };
+  const named = url.searchParams.get('receive')?.toLowerCase().split(',') ?? [];
+  const receive = CODECS.filter((codec) => named.includes(codec));
+  return { room, token: token || undefined, receive: receive.length > 0 ? receive : undefined };
 }
 
 /** The page's own address inside a room: with the token, so that a reload finds it. It stays in the fragment, which no server logs. */
-export function roomAddress(room: string, token: string | undefined): string {
-  return `/r/${encodeURIComponent(room)}${token ? `#token=${encodeURIComponent(token)}` : ''}`;
+export function roomAddress(room: string, { token, receive }: Pick<Address, 'token' | 'receive'>): string {
+  const query = receive ? `?receive=${receive.join(',')}` : '';
+  return `/r/${encodeURIComponent(room)}${query}${token ? `#token=${encodeURIComponent(token)}` : ''}`;
 }
 
 /** What to send to others: without the token, which is one person's. */

@@ -79,7 +79,7 @@ class Session {
 
   /** Enters a room. */
   async join(room: string, name: string): Promise<void> {
-    const call = new Call({ url: socketAddress(location) });
+    const call = new Call({ url: socketAddress(location), receive: this.address.receive });
     window.althing = call;
     this.call = call;
     this.message = '';
@@ -92,7 +92,7 @@ class Session {
       if (!grants.publish.includes('microphone')) await this.local.setMicrophone(false).catch(() => undefined);
       preferences.write({ name });
       this.development = call.server?.features.development ?? false;
-      history.replaceState(null, '', roomAddress(room, this.address.token));
+      history.replaceState(null, '', roomAddress(room, this.address));
     } catch (error) {
       this.local.exit();
       this.message = error instanceof AlthingError ? joinProblem(error) : String(error);
