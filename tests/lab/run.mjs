@@ -36,7 +36,7 @@ let code = 1;
 try {
   lab.build();
   // One after another: browsers are heavy, and these tests judge time.
-  const args = ['--test', '--test-concurrency=1', '--test-timeout=400000', '--test-reporter=spec', ...files.map((name) => `${TESTS}/${name}`)];
+  const args = ['--test', '--test-concurrency=1', '--test-timeout=1200000', '--test-reporter=spec', ...files.map((name) => `${TESTS}/${name}`)];
   running = spawn('ip', ['netns', 'exec', lab.server, process.execPath, ...args], {
     stdio: 'inherit',
     env: { ...process.env, LAB: lab.id, LAB_PROVE: options.prove ? '1' : '' },

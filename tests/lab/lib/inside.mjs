@@ -58,7 +58,8 @@ export async function counted({ member }) {
     dropped: inbound?.framesDropped ?? 0,
     keyFrames: inbound?.keyFramesDecoded ?? 0,
     freezes: inbound?.freezeCount,
-    frozen: inbound?.totalFreezesDuration,
+    // Chromium calls it a pause, and no freeze, when it lasts for more than five seconds. To who watches it is the same.
+    frozen: inbound?.totalFreezesDuration === undefined ? undefined : inbound.totalFreezesDuration + (inbound.totalPausesDuration ?? 0),
     packets: inbound?.packetsReceived ?? 0,
     bytes: inbound?.bytesReceived ?? 0,
     lost: inbound?.packetsLost ?? 0,

@@ -11,14 +11,15 @@ import { LARGE } from './scene.mjs';
  * @param {ReturnType<typeof import('./scene.mjs').scene>} stage
  * @param {string} room
  * @param {{ name: import('./scene.mjs').Name, browser?: 'chromium' | 'firefox' }[]} viewers
- * @param {{ browser?: 'chromium' | 'firefox', prefer?: string }} [publisher]
+ * @param {{ browser?: 'chromium' | 'firefox', prefer?: string, ways?: { up?: object, down?: object } }} [options] how Ada sends, and the viewers' ways
  */
-export async function meet(stage, room, viewers, publisher = {}) {
+export async function meet(stage, room, viewers, { ways, ...publisher } = {}) {
   const ada = await stage.guest('Ada', publisher);
   await ada.enter(stage.url, room, { sends: true });
   const guests = [];
   for (const { name, browser = 'chromium' } of viewers) {
     const guest = await stage.guest(name, { browser, ...LARGE });
+    if (ways) await guest.way.shape(ways);
     await guest.enter(stage.url, room, { sends: false });
     await guest.watch('Ada');
     guests.push(guest);
@@ -34,8 +35,16 @@ export async function meet(stage, room, viewers, publisher = {}) {
  * @param {Counted} before
  * @param {Counted} after
  * @param {[number, number][]} shown
+ * @returns {number}
  */
 export function stoodStill(before, after, shown) {
+  // What stands still at the end is counted only when the next picture comes.
+  const since = after.at - Math.max(before.at, shown.findLast(([at]) => at <= after.at)?.[0] ?? 0);
+  return (since > 1000 ? since : 0) + untilLast(before, after, shown);
+}
+
+/** @type {typeof stoodStill} */
+function untilLast(before, after, shown) {
   return after.frozen === undefined ? frozen(shown.filter(([at]) => at >= before.at && at <= after.at)) : (after.frozen - (before.frozen ?? 0)) * 1000;
 }
 

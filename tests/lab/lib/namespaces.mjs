@@ -5,8 +5,7 @@
 //
 // Nothing routes from one browser to another, nor out of the machine.
 import { execFileSync } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 
 /** The server's address, of a block for documentation (RFC 5737): it looks like a public one and is routed nowhere. */
 export const SERVER = '203.0.113.1';
@@ -22,7 +21,7 @@ export const namespaceOf = (/** @type {string} */ id, /** @type {string} */ part
 export function missing() {
   if (process.platform !== 'linux') return 'network namespaces are of Linux';
   if (process.getuid?.() !== 0) return 'network namespaces need root';
-  for (const [command, ...args] of [['ip', '-V'], ['ethtool', '--version'], ['sysctl', '--version']]) {
+  for (const [command, ...args] of [['ip', '-V'], ['ethtool', '--version']]) {
     try {
       execFileSync(command, args, { stdio: 'ignore' });
     } catch {
@@ -100,7 +99,7 @@ function sweep() {
 function add(name) {
   ip('netns', 'add', name);
   // Router solicitations and the like would be packets that no test has sent.
-  inside(name, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1');
+  inside(name, 'sh', '-c', 'for which in all default; do echo 1 >/proc/sys/net/ipv6/conf/$which/disable_ipv6; done');
   ip('-n', name, 'link', 'set', 'lo', 'up');
 }
 

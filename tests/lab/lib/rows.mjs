@@ -8,8 +8,8 @@ const OUT = fileURLToPath(new URL('../../../docs/proof/lab.jsonl', import.meta.u
 
 /** Rows of a file of tests, written at its end where figures are to be proven. */
 export function proof() {
-  /** @type {ReturnType<typeof row>[]} */
-  const rows = [];
+  /** @type {import('../../prove/rows.mjs').Row[]} */
+  let rows = [];
   after(() => {
     if (process.env['LAB_PROVE'] && rows.length > 0) writeRows(OUT, rows);
   });
@@ -27,6 +27,10 @@ export function proof() {
       const pass = relation ? (relation === '<=' ? value <= bound : relation === '>=' ? value >= bound : value === bound) : null;
       rows.push(row('make prove-lab', name, rounded, unit, relation ? `${relation} ${bound}` : null, pass));
       console.log(`${name.padEnd(40)} ${String(rounded).padStart(10)} ${unit.padEnd(8)} ${relation ? `${relation} ${bound}` : ''} ${pass === null ? '' : pass ? 'reached' : 'MISSED'}`);
+    },
+    /** What was noted of a name that begins so does not count. @param {string} prefix */
+    forget(prefix) {
+      rows = rows.filter((one) => !one.row.startsWith(prefix));
     },
     /** Everything noted of a name that begins so has reached what it must. @param {string} prefix */
     holds(prefix) {

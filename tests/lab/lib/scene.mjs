@@ -1,4 +1,5 @@
 // A server, people behind ways of their own, and their end.
+import { setPriority } from 'node:os';
 import { after, afterEach, before } from 'node:test';
 import { PEOPLE, Person } from '../../../web/e2e/lib/person.mjs';
 import { prepare } from '../../../web/e2e/lib/inside.mjs';
@@ -18,7 +19,7 @@ export const LARGE = Object.freeze({ width: 1000, height: 700 });
 /** A window in which it needs more than 112 and fewer than 226, as a picture may be enlarged by a quarter. */
 export const MEDIUM = Object.freeze({ width: 640, height: 480 });
 /** A window in which it needs fewer than 113. */
-export const SMALL = Object.freeze({ width: 320, height: 480 });
+export const SMALL = Object.freeze({ width: 300, height: 320 });
 
 /** @typedef {import('../../../web/e2e/lib/person.mjs').Name} Name */
 
@@ -85,6 +86,8 @@ export function scene() {
   const state = { server: /** @type {any} */ (undefined), people: [] };
   before(async () => {
     state.server = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_LOG__LEVEL: 'warn' }, SERVER);
+    // It shares this machine with browsers that elsewhere have machines of their own.
+    setPriority(state.server.pid, -10);
   });
   const dismiss = async () => {
     await Promise.all(state.people.map((person) => person.close()));
@@ -96,6 +99,8 @@ export function scene() {
     get url() {
       return state.server.url;
     },
+    /** Everybody goes. */
+    dismiss,
     /**
      * Somebody in a browser behind a way that is ample at first.
      * @param {Name} name

@@ -32,7 +32,7 @@ const TURN: usize = 64;
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Request {
-    Shape(Shapes),
+    Shape(Box<Shapes>),
     Count,
     Forget,
 }

@@ -49,6 +49,7 @@ export async function startServer(settings = {}, host = '127.0.0.1') {
   });
   return {
     url,
+    pid: child.pid ?? 0,
     port: http,
     admin: `http://127.0.0.1:${admin}`,
     /** What it has logged. */
