@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e bench prove prove-call prove-forward prove-joins doc clean
+.PHONY: run test check unit sim web web-test whip e2e lab bench prove prove-call prove-forward prove-joins prove-lab doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -36,18 +36,20 @@ $(PAGE): $(WEB_STAMP) $(WEB_SOURCES)
 
 test:
 	@scripts/need.sh build web browsers lab python
-	$(call say,1/6 page: types$(comma) unit tests$(comma) build)
+	$(call say,1/7 page: types$(comma) unit tests$(comma) build)
 	@$(MAKE) --no-print-directory web web-test
-	$(call say,2/6 server: building with its tests (cold about ten minutes))
+	$(call say,2/7 server: building with its tests (cold about ten minutes))
 	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
-	$(call say,3/6 checks: format$(comma) lints$(comma) architecture)
+	$(call say,3/7 checks: format$(comma) lints$(comma) architecture)
 	@$(MAKE) --no-print-directory check
-	$(call say,4/6 unit tests and simulation)
+	$(call say,4/7 unit tests and simulation)
 	@$(MAKE) --no-print-directory unit
-	$(call say,5/6 WHIP and WHEP with aiortc and FFmpeg)
+	$(call say,5/7 WHIP and WHEP with aiortc and FFmpeg)
 	@$(MAKE) --no-print-directory whip
-	$(call say,6/6 browsers)
+	$(call say,6/7 browsers)
 	@$(MAKE) --no-print-directory e2e
+	$(call say,7/7 a browser behind a link that breaks down)
+	@$(MAKE) --no-print-directory lab
 	$(call say,all passed)
 
 check:
@@ -81,13 +83,19 @@ e2e: web
 	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
 	@cd web && npm run --silent e2e
 
+# Needs root, and says loudly when it is skipped without.
+lab: web
+	@scripts/need.sh build browsers lab
+	@cargo build --locked --bins --example wan 2>&1 | scripts/progress.sh
+	@LAB_SHORT=1 node tests/lab/run.mjs capacity
+
 bench:
 	@scripts/need.sh build
 	$(call say,building the benches (the first time takes about ten minutes))
 	@cargo bench --locked --benches --no-run 2>&1 | scripts/progress.sh
 	@node scripts/bench.mjs
 
-prove: prove-call prove-forward
+prove: prove-call prove-forward prove-lab
 
 # Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
 prove-forward: prove-joins
@@ -109,6 +117,14 @@ prove-call: web
 	@node tests/prove/allocations.mjs
 	$(call say,lips and ciphers in browsers)
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/lips.mjs
+
+# Real browsers, each in a network namespace behind a way of its own: capacity drops, loss, bursts, jitter. As root.
+prove-lab: web
+	@scripts/need.sh build browsers lab
+	$(call say,building the server and the impaired way)
+	@cargo build --locked --bins --example wan 2>&1 | scripts/progress.sh
+	$(call say,browsers behind impaired ways (about twelve minutes))
+	@node tests/lab/run.mjs --prove
 
 # What a join costs beside a bare handshake, 500 who come at once, what a participant holds.
 prove-joins:

@@ -92,16 +92,16 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
 
 /**
  * A tab in a Firefox of its own, driven by WebDriver BiDi.
- * @param {{ prepare: (argument: any) => void, argument: unknown, width?: number, height?: number }} options
+ * @param {{ prepare: (argument: any) => void, argument: unknown, width?: number, height?: number, preferences?: Record<string, unknown> }} options
  * @returns {Promise<Tab>}
  */
-export async function openFirefox({ prepare, argument, width = 800, height = 600 }) {
+export async function openFirefox({ prepare, argument, width = 800, height = 600, preferences = {} }) {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: FIREFOX,
     headless: true,
     protocolTimeout: 60_000,
-    extraPrefsFirefox: FIREFOX_PREFERENCES,
+    extraPrefsFirefox: { ...FIREFOX_PREFERENCES, ...preferences },
   });
   const page = await browser.newPage();
   await page.setViewport({ width, height });

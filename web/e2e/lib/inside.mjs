@@ -3,7 +3,8 @@
 /**
  * Gives the page a camera that shows a colour, a microphone that sounds a tone, and a screen of another colour, all within
  * 640×360×15; counts the offers that leave it.
- * @param {{ camera: string, screen: string, tone: number, prefer?: string } | null} media none: the browser's own devices, limited in size; `prefer`: the codec to send
+ * @param {{ camera: string, screen: string, tone: number, prefer?: string, detailed?: boolean } | null} media none: the browser's own devices, limited in size;
+ *   `prefer`: the codec to send; `detailed`: the camera's picture takes all bits that it is given
  */
 export function prepare(media) {
   const own = /** @type {any} */ (window);
@@ -39,11 +40,25 @@ export function prepare(media) {
   const originalScreen = devices.getDisplayMedia?.bind(devices);
   const limit = { width: 640, height: 360, frameRate: 15 };
 
+  /** Something with edges and surfaces, which takes its bits when it moves, as a room behind a face does. */
+  const scenery = () => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [440, 250];
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+    for (let spot = 0; spot < 150; spot++) {
+      pen.fillStyle = `hsl(${(spot * 47) % 360} 60% ${30 + ((spot * 13) % 40)}%)`;
+      pen.beginPath();
+      pen.ellipse((spot * 137) % 440, (spot * 89) % 250, 6 + (spot % 17), 4 + (spot % 23), spot, 0, 7);
+      pen.fill();
+    }
+    return canvas;
+  };
   /** A block moves over the colour, so that no two frames are alike; the lower left corner stays as it is. */
   const paint = (/** @type {string} */ color, /** @type {string} */ label) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [640, 360];
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+    const backdrop = media?.detailed && label === 'camera' ? scenery() : undefined;
     let frame = 0;
     const draw = () => {
       pen.fillStyle = color;
@@ -52,6 +67,7 @@ export function prepare(media) {
       pen.fillRect((frame * 9) % 560, 40, 80, 80);
       pen.font = '32px sans-serif';
       pen.fillText(`${label} ${frame++}`, 220, 200);
+      if (backdrop) pen.drawImage(backdrop, 100 + 80 * Math.sin(frame / 20), 20 * Math.cos(frame / 13));
     };
     draw();
     setInterval(draw, 66);

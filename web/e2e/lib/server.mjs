@@ -21,14 +21,15 @@ function binary() {
 /**
  * Starts a server on free ports.
  * @param {Record<string, string>} settings more settings, as variables of the environment
+ * @param {string} host where its page is served
  */
-export async function startServer(settings = {}) {
+export async function startServer(settings = {}, host = '127.0.0.1') {
   const [http, admin, media] = [await freeTcpPort(), await freeTcpPort(), await freeUdpPort()];
   // Variables that begin with ALTHING_ are settings: those of the shell must not decide a test.
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ALTHING_')));
   const env = {
     ...inherited,
-    ALTHING_HTTP__LISTEN: `127.0.0.1:${http}`,
+    ALTHING_HTTP__LISTEN: `${host}:${http}`,
     ALTHING_ADMIN__LISTEN: `127.0.0.1:${admin}`,
     ALTHING_MEDIA__PORT: String(media),
     ...settings,
@@ -40,7 +41,7 @@ export async function startServer(settings = {}) {
   let over = '';
   child.on('error', (error) => (over = String(error)));
   child.on('exit', (code, signal) => (over ||= `exited with ${signal ?? code}`));
-  const url = `http://127.0.0.1:${http}`;
+  const url = `http://${host}:${http}`;
   await until('the server serves its page', async () => {
     if (over) throw new Error(`the server ${over}\n${log.join('')}`);
     const response = await fetch(url).catch(() => undefined);
@@ -48,6 +49,7 @@ export async function startServer(settings = {}) {
   });
   return {
     url,
+    pid: child.pid ?? 0,
     port: http,
     admin: `http://127.0.0.1:${admin}`,
     /** What it has logged. */
