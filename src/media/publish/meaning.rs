@@ -19,9 +19,11 @@ impl Encoding {
         let (mut starts_key_frame, marker) = (packet::starts_key_frame(codec, payload), received.header.marker);
         let (mut layers, pictures) = match codec {
             Codec::Vp8 => {
-                // The payload descriptor says all of it, and is rewritten.
-                extensions.forget(Extension::DependencyDescriptor);
                 let read = vp8::Descriptor::parse(payload);
+                // One is enough, and the payload's is rewritten. libwebrtc leaves its numbers out where it sends the other.
+                if read.is_some_and(|d| d.picture_id.is_some() || d.temporal_id.is_some()) {
+                    extensions.forget(Extension::DependencyDescriptor);
+                }
                 (read.map(|d| FrameLayers::from_vp8(&d, marker)), read.map(|d| ids(d.picture_id, d.tl0_picture_index, d.header_len)))
             }
             Codec::Vp9 { .. } => {
