@@ -32,7 +32,6 @@ fn a_link_that_breaks_down_is_sent_less_within_a_second_and_is_filled_again_when
 }
 
 #[test]
-#[ignore = "the table of limited links is not reached yet"]
 fn a_steady_link_is_known_and_filled_with_the_best_that_fits() {
     for mbps in [1.0, 2.0, 4.0] {
         let bounds = [

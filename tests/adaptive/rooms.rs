@@ -70,7 +70,6 @@ fn a_publisher_whom_nobody_has_ever_watched_sends_no_picture() {
 }
 
 #[test]
-#[ignore = "a wish for a key frame outlives whoever had it, when its track is published on another worker"]
 fn a_key_frame_that_nobody_waits_for_any_more_is_not_asked_for_again() {
     for workers in [1, 2] {
         let mut world = World::with_workers(7, workers as u64);

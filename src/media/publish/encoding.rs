@@ -116,12 +116,13 @@ impl Encoding {
         }
     }
 
-    /// Whether it is being sent: something came lately, or `others`, the last packet of the track's other encodings, paused too.
+    /// Whether it is being sent: something came lately, or `others`, the last packet of the track's other encodings that are wanted,
+    /// paused too.
     pub fn is_sent(&self, now: Time, others: Time) -> bool {
         let silence = now.since(self.last_packet);
-        // Alone it has nothing to be held against but its own pace.
-        let usual =
-            if others == Time::ZERO || now.since(others) > ENDED_AFTER { (self.apart * 6).clamp(SILENT_AFTER, ENDED_AFTER) } else { ENDED_AFTER };
+        // Alone, or after the others have ended, it has nothing to be held against but its own pace.
+        let alone = others == Time::ZERO || self.last_packet.since(others) > SILENT_AFTER || now.since(others) > ENDED_AFTER;
+        let usual = if alone { (self.apart * 6).clamp(SILENT_AFTER, ENDED_AFTER) } else { ENDED_AFTER };
         self.last_packet != Time::ZERO && (silence < SILENT_AFTER || others.since(self.last_packet) < SILENT_AFTER && silence < usual)
     }
 }
@@ -150,5 +151,6 @@ mod tests {
         assert!(!encoding.is_sent(at(1_400), at(1_390)));
         assert!(encoding.is_sent(at(3_000), at(1_010)), "nothing moves");
         assert!(!encoding.is_sent(at(5_000), at(1_010)));
+        assert!(!encoding.is_sent(at(1_400), at(600)), "the others had ended before");
     }
 }

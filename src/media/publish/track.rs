@@ -143,7 +143,9 @@ impl Track {
 
     /// Whether an encoding is being sent.
     pub fn is_sent(&self, now: Time, number: u8) -> bool {
-        let others = (0..).zip(&self.encodings).filter(|(n, _)| *n != number).map(|(_, e)| e.last_packet).max().unwrap_or(Time::ZERO);
+        // What nobody wants is switched off, which says nothing of the way.
+        let others = (0..).zip(&self.encodings).filter(|(n, e)| *n != number && e.wanted_since != Time::ZERO);
+        let others = others.map(|(_, e)| e.last_packet).max().unwrap_or(Time::ZERO);
         self.encoding(number).is_some_and(|e| e.is_sent(now, others))
     }
 

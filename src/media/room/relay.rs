@@ -229,6 +229,7 @@ impl Room {
             return shared.counters.add(Counter::RelayDropStale);
         };
         let track = &mut self.tracks[index];
+        track.started = true;
         let codec = track.import.as_deref().and_then(|(_, source)| source.codecs.get(usize::from(meta.codec))).map(|c| c.codec);
         if track.sent >> number & 1 == 0 && track.kind == MediaKind::Video {
             self.looks_due.sooner(index, now);

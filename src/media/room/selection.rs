@@ -72,7 +72,8 @@ impl Room {
             let (leg, track, ladder) = scratch.legs[claim.order];
             let rungs = &scratch.rungs[claim.first..claim.first + claim.count];
             let present = self.peers.get(subscriber).and_then(|peer| peer.legs[leg].selection().present());
-            let aim = aim(rungs, claim.gets, ladder, present);
+            let flows = present.is_some_and(|present| self.tracks.get(track).is_some_and(|track| track.is_sent(now, present.encoding)));
+            let aim = aim(rungs, claim.gets, ladder, (present, flows));
             let limit = limit(&claim, ladder);
             if let Some(cause) = cause(&claim, limit) {
                 shared.counters.add(cause);
@@ -295,15 +296,16 @@ fn is_at_most(rung: &Rung, aimed: Choice, rungs: &[Rung]) -> bool {
     }
 }
 
-/// The aim that a share comes to: its best form, and until that is sent the best one that is.
-fn aim(rungs: &[Rung], gets: usize, ladder: Ladder, present: Option<Choice>) -> Aim {
+/// The aim that a share comes to: its best form, and until that is sent what is forwarded at present, if that still flows, else the
+/// best one that is sent.
+fn aim(rungs: &[Rung], gets: usize, ladder: Ladder, (present, flows): (Option<Choice>, bool)) -> Aim {
     let Some(best) = gets.checked_sub(1).and_then(|last| rungs.get(last)) else { return Aim::default() };
     let sent = rungs[..gets].iter().rev().find(|rung| rung.sent).or_else(|| rungs.iter().find(|rung| rung.sent));
     // With room for all there is, also for what its publisher keeps back: it may come at any time.
     if let Some(encoding) = ladder.withheld.filter(|_| gets == rungs.len()) {
         return Aim { wanted: Some(Choice { encoding, layer: best.choice.layer }), meanwhile: Some(sent.unwrap_or(best).choice) };
     }
-    if best.sent {
+    if best.sent || flows {
         return Aim::at(best.choice);
     }
     // What was forwarded has stopped, and nothing else is sent, because nobody wanted it: the next smaller one is wanted now.
