@@ -12,6 +12,7 @@ use crate::media::packet::twcc::Arrivals;
 use crate::media::publish::stream::{Bound, Stream, StreamKind};
 use crate::media::rewrite::SourceExtensions;
 use crate::media::route::leg::{Leg, Way};
+use crate::media::route::origins::Origins;
 use crate::media::route::queue::PaceQueue;
 use crate::media::select::Patience;
 use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
@@ -75,6 +76,8 @@ pub struct Peer {
     pub selected_for: Bitrate,
     /// When that was done last.
     pub selected_at: Time,
+    /// What it was sent, while much of that gets lost.
+    pub origins: Option<Box<Origins>>,
     /// When its link has something to do: what waits may be sent, a probe is due, a report has come.
     pub link_due: Option<Time>,
     /// How long that waits.
@@ -205,6 +208,7 @@ impl Peer {
             select_due: Time::NEVER,
             selected_for: Bitrate::default(),
             selected_at: Time::ZERO,
+            origins: None,
             link_due: None,
             patience: Patience::default(),
             quality_told: Vec::new(),
@@ -302,8 +306,13 @@ impl Peer {
 
     /// What it takes to send to it; `None` while it cannot be sent to.
     pub fn downlink(&mut self) -> Option<Downlink<'_>> {
-        let way =
-            Way { path: self.path()?, sender: &self.srtp.as_ref()?.sender, transport_cc: &mut self.transport_cc, link: self.link.as_deref_mut() };
+        let way = Way {
+            path: self.path()?,
+            sender: &self.srtp.as_ref()?.sender,
+            transport_cc: &mut self.transport_cc,
+            link: self.link.as_deref_mut(),
+            origins: self.origins.as_deref_mut(),
+        };
         Some(Downlink { legs: &mut self.legs, by_track: &self.by_track, way, queue: &mut self.queue })
     }
 

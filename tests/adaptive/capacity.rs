@@ -47,7 +47,6 @@ fn a_steady_link_is_known_and_filled_with_the_best_that_fits() {
 }
 
 #[test]
-#[ignore = "the table of limited links is not reached yet"]
 fn on_ways_of_all_kinds_the_picture_goes_on() {
     for (name, span, capacity, ways) in kinds() {
         let score = a_way_of_a_kind(4, span, capacity, ways);

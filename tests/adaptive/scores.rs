@@ -215,7 +215,7 @@ pub fn kinds() -> Vec<(&'static str, Duration, f64, Ways)> {
     let bursts = Loss::Bursts { begin: 7, end: 300, lost: 850 };
     vec![
         ("10 % loss, 100 ms", seconds(30), 4_000_000.0, ways(100, 4_000_000).both(|shape| shape.losing(100))),
-        ("jitter of 200 ms", seconds(40), 3_000_000.0, ways(50, 3_000_000).down(|shape| shape.jittering(millis(200), false))),
+        ("jitter of 200 ms", seconds(40), 3_000_000.0, ways(50, 3_000_000).down(|shape| shape.jittering(millis(200), true))),
         ("2 % loss in bursts", seconds(40), 3_000_000.0, ways(50, 3_000_000).down(|shape| Shape { loss: bursts, ..shape })),
         ("reordering", seconds(40), 3_000_000.0, ways(50, 3_000_000).down(|shape| shape.jittering(millis(30), true))),
         ("a third for others, on and off", seconds(40), 3_000_000.0, crossed(steady)),

@@ -9,6 +9,7 @@ use crate::base::{Ntp, Time};
 use crate::contract::{Counter, Counters, MediaKind};
 use crate::media::engine::Shared;
 use crate::media::pace::Link;
+use crate::media::pace::feedback::Feedback;
 use crate::media::pace::sent::Kind;
 use crate::media::packet::rtcp::{self, ReportBlock, Rtcp, XrBlock, XrBlocks};
 use crate::media::peer::Peer;
@@ -16,13 +17,16 @@ use crate::media::publish::receive::srtp_drop;
 use crate::media::publish::stream::StreamKind;
 use crate::media::publish::track::{ClockLine, Track};
 use crate::media::route::leg::{Moment, Source};
+use crate::media::route::origins::Origin;
 
 /// Packets that one RTCP compound may make us send again: 1,500 bytes of NACK could ask for 6,000.
 const MOST_RETRANSMISSIONS: usize = 128;
 /// What a subscriber gets is worked out so often at most, while its link says nothing alarming.
 const SELECT_EVERY: Duration = Duration::from_millis(100);
-/// From this share of lost datagrams on, repairs are sent twice.
+/// From this share of lost datagrams on, repairs are sent twice, and without being asked for.
 const LOSSY: f64 = 0.05;
+/// Below this share they are not any more.
+const LOSSY_NO_MORE: f64 = 0.02;
 /// A publisher whose NTP clock jumps by more than this has set it: its offset is taken anew.
 const CLOCK_JUMP_MICROS: i64 = 1_000_000;
 
@@ -57,7 +61,10 @@ impl Room {
             Rtcp::FullIntraRequest { entries, .. } => {
                 entries.into_iter().for_each(|(media, _)| self.picture_lost(index, media, &mut shared.counters))
             }
-            Rtcp::TransportFeedback { fci, .. } => self.link_reports(now, index, |link| link.feedback(now, fci)),
+            Rtcp::TransportFeedback { fci, .. } => {
+                self.link_reports(now, index, |link| link.feedback(now, fci));
+                self.repair_unasked(now, index, fci, budget, shared);
+            }
             Rtcp::Remb { bitrate, .. } => self.link_reports(now, index, |link| {
                 link.remb(now, bitrate);
                 true
@@ -145,6 +152,9 @@ impl Room {
                 continue;
             }
             *budget -= 1;
+            if let Some(origins) = &mut peer.origins {
+                origins.repair(Origin { ssrc: media, sequence });
+            }
             if send_one_again(now, peer, leg, sequence, &self.tracks, shared).is_none() {
                 shared.counters.add(Counter::NackMissed);
             }
@@ -163,6 +173,27 @@ impl Room {
         {
             encoding.keys.want();
             self.key_frame_due(source);
+        }
+    }
+
+    /// Where much is lost, what transport-wide feedback says is missing is sent again at once: the NACK may be lost too.
+    fn repair_unasked(&mut self, now: Time, index: usize, fci: &[u8], budget: &mut usize, shared: &mut Shared) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(loss) = peer.link.as_deref().filter(|link| !link.estimator().reorders()).map(Link::loss) else { return peer.origins = None };
+        match &peer.origins {
+            None if loss > LOSSY => peer.origins = Some(Box::default()),
+            Some(_) if loss < LOSSY_NO_MORE => peer.origins = None,
+            _ => {}
+        }
+        let Some(feedback) = Feedback::parse(fci).filter(|_| peer.origins.is_some()) else { return };
+        for status in feedback.statuses().filter(|status| status.arrival.is_none()) {
+            let Some(origin) = peer.origins.as_deref_mut().and_then(|origins| origins.take(status.number)) else { continue };
+            let Some(leg) = peer.leg_by_ssrc(origin.ssrc).filter(|leg| peer.legs[*leg].takes_nacks()) else { continue };
+            if *budget == 0 {
+                return;
+            }
+            *budget -= 1;
+            let _ = send_one_again(now, peer, leg, origin.sequence, &self.tracks, shared);
         }
     }
 }

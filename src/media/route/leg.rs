@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::origins::{Origin, Origins};
 use super::outlet::{Form, Outlet, outlet_for};
 use crate::base::random::Random;
 use crate::base::seq::timestamp_after;
@@ -103,6 +104,8 @@ pub struct Way<'a> {
     pub transport_cc: &'a mut u16,
     /// Congestion control towards it.
     pub link: Option<&'a mut Link>,
+    /// What leaves, where much of it gets lost.
+    pub origins: Option<&'a mut Origins>,
 }
 
 impl Way<'_> {
@@ -306,6 +309,9 @@ impl Leg {
         let (len, payload_len) = self.seal(packet, outlet.form, way.sender, sequence, header_len, slot).ok_or(Counter::DropMalformed)?;
         out.commit(way.path, len);
         way.sent(moment.now, number, len, Kind::Media);
+        if let (Some(origins), Some(number)) = (&mut way.origins, number) {
+            origins.note(number, Origin { ssrc: self.ssrc, sequence: sequence as u16 });
+        }
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(payload_len as u32);
         Ok(())

@@ -2,6 +2,7 @@
 
 pub mod fanout;
 pub mod leg;
+pub mod origins;
 pub mod outlet;
 pub mod queue;
 pub mod relay;

@@ -180,6 +180,11 @@ impl Loss {
         self.patience = self.patience.max(late + late / 4).min(MOST_PATIENCE);
     }
 
+    /// Whether datagrams come in another order than they were sent in: then one that is missing may only be late.
+    pub const fn reorders(&self) -> bool {
+        self.patience > 2 * LEAST_PATIENCE
+    }
+
     /// The share of datagrams lost at any rate.
     pub const fn inherent(&self) -> f64 {
         self.inherent

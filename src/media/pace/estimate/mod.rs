@@ -52,6 +52,8 @@ const LEAST_KEPT: f64 = 0.7;
 const LEAST_KEPT_JITTERS: f64 = 0.85;
 /// So many decreases without an end of the queue show that it is not ours alone.
 const IN_VAIN: u32 = 3;
+/// Then nothing more is taken away while this share of what is sent arrives.
+const GETS_THROUGH: f64 = 0.9;
 /// Queues drain within so many microseconds.
 const DRAIN: f64 = 1_000_000.0;
 /// Delays are apart by this many microseconds, and by the time of so many bits at the estimate, without any jitter: frames that meet.
@@ -183,6 +185,11 @@ impl Estimator {
     /// Share of datagrams that the link loses at any rate.
     pub const fn inherent_loss(&self) -> f64 {
         self.loss.inherent()
+    }
+
+    /// Whether datagrams change their order on the way.
+    pub const fn reorders(&self) -> bool {
+        self.loss.reorders()
     }
 
     /// How far delays are apart that scatter evenly, in microseconds; 0 when that is no more than our own frames explain.
@@ -372,6 +379,10 @@ impl Estimator {
         self.cuts += 1;
         if !collapsed && self.cuts >= IN_VAIN {
             self.queue.tolerate();
+            if self.cuts > IN_VAIN && passes >= GETS_THROUGH * sent {
+                // What is sent gets through, and to send less has shortened nothing: to go on would end with nothing at all.
+                return self.set(now, self.rate, Why::Hold);
+            }
         }
         // What is on its way will stand in the queue too.
         let expected = on_the_way as f64 * 8e6 / passes - self.least_round_trip;
