@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e lab bench prove prove-call prove-forward prove-joins prove-lab doc clean
+.PHONY: run test check unit sim web web-test whip e2e lab bench prove prove-adaptive prove-call prove-forward prove-joins prove-lab doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -95,7 +95,7 @@ bench:
 	@cargo bench --locked --benches --no-run 2>&1 | scripts/progress.sh
 	@node scripts/bench.mjs
 
-prove: prove-call prove-forward prove-lab
+prove: prove-call prove-forward prove-adaptive prove-lab
 
 # Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
 prove-forward: prove-joins
@@ -105,6 +105,15 @@ prove-forward: prove-joins
 	$(call say,beside the limit (about fifteen minutes))
 	@cargo bench --quiet --locked --bench prove_forward
 	@node tests/prove/allocations.mjs prove-forward allocs forward
+
+# Links that carry less than everything: simulations over several seeds, and what it all costs (beside the limit as root).
+# ROWS=steady,room measures these alone: drop steady loss_10 loss_30 room engine sweep of_limit. ALTHING_SWEEP=0..500: fewer runs.
+prove-adaptive:
+	@scripts/need.sh build lab
+	$(call say,building the simulation)
+	@cargo bench --locked --bench prove_adaptive --no-run 2>&1 | scripts/progress.sh
+	$(call say,measuring (all rows: about an hour$(comma) most of it ten thousand random scenarios))
+	@ROWS="$(ROWS)" cargo bench --quiet --locked --bench prove_adaptive
 
 # Ten participants of the webrtc crate for a minute, clean and with loss; lips and ciphers with real browsers.
 prove-call: web

@@ -22,7 +22,7 @@ const ROOM: RoomId = RoomId(1);
 
 /// A worker in the state of a running call.
 pub struct Althing {
-    worker: Worker,
+    pub worker: Worker,
     port: u16,
     /// Keep the mailboxes open.
     _ends: (WorkerHandle, EventReceiver),
@@ -38,7 +38,7 @@ impl Althing {
             althing.enter(&publisher(index), *address, pairs, Role::Publisher(index));
         }
         for index in 0..case.subscribers {
-            let peer = if room { publisher(index) } else { Client::new(1_000 + index, 7, SrtpProfile::AeadAes128Gcm) };
+            let mut peer = if room { publisher(index) } else { Client::new(1_000 + index, 7, SrtpProfile::AeadAes128Gcm) };
             // In a room a member's packets go to the address of its own, not to where they come from: both are its paths.
             let role = if room { Role::Both } else { Role::Subscriber };
             let pairs = if room { case.publishers - 1 } else { case.publishers };
@@ -50,7 +50,7 @@ impl Althing {
                     althing.command(RoomCommand::Point { peer: peer.peer, mline: 2 + pair as u8 * 2 + half as u8, source, view: View::LARGE });
                 }
             }
-            althing.acknowledge(peer, case.network.address(index), case.publishers);
+            althing.acknowledge(&mut peer, case.network.address(index), case.publishers);
         }
         althing
     }
@@ -61,7 +61,7 @@ impl Althing {
         let source = publisher(0);
         all[0].enter(&source, publishers[0], 0, Role::Publisher(0));
         for index in 0..case.subscribers {
-            let peer = Client::new(1_000 + index, 7, SrtpProfile::AeadAes128Gcm);
+            let mut peer = Client::new(1_000 + index, 7, SrtpProfile::AeadAes128Gcm);
             let worker = index % workers;
             let address = case.network.address(index);
             all[worker].enter(&peer, address, 1, Role::Subscriber);
@@ -80,13 +80,13 @@ impl Althing {
                     view: View::LARGE,
                 });
             }
-            all[worker].acknowledge(peer, address, 1);
+            all[worker].acknowledge(&mut peer, address, 1);
         }
         all
     }
 
     /// Workers without rooms, with rings between them.
-    fn workers(case: &Case, count: usize) -> Vec<Self> {
+    pub fn workers(case: &Case, count: usize) -> Vec<Self> {
         let mailboxes: Vec<_> = (0..count).map(|_| inbox().expect("an eventfd")).collect();
         let bells: Vec<_> = mailboxes.iter().map(|(_, mailbox)| mailbox.bell().clone()).collect();
         let identity = DtlsIdentity::generate().expect("a certificate");
@@ -115,7 +115,7 @@ impl Althing {
         self.worker.engine_mut().counters_mut().get(counter)
     }
 
-    fn enter(&mut self, client: &Client, address: SocketAddr, pairs: u8, role: Role) {
+    pub fn enter(&mut self, client: &Client, address: SocketAddr, pairs: u8, role: Role) {
         if !matches!(role, Role::Both) {
             self.command(RoomCommand::AddPeer { peer: client.peer, transport: Box::new(client.transport()) });
             self.command(RoomCommand::Negotiate { peer: client.peer, media: Box::new(plan(client, pairs)) });
@@ -134,7 +134,7 @@ impl Althing {
     }
 
     /// The subscriber's first receiver report: from then on it needs no MID.
-    fn acknowledge(&mut self, mut client: Client, address: SocketAddr, publishers: usize) {
+    pub fn acknowledge(&mut self, client: &mut Client, address: SocketAddr, publishers: usize) {
         for publisher in 0..publishers as u8 {
             let blocks: Vec<_> =
                 (0..2).map(|half| ReportBlock { ssrc: client.slot_ssrc(2 + publisher * 2 + half), ..ReportBlock::default() }).collect();
@@ -145,19 +145,19 @@ impl Althing {
         }
     }
 
-    fn command(&mut self, what: RoomCommand) {
+    pub fn command(&mut self, what: RoomCommand) {
         let now = self.worker.clock().now();
         self.worker.engine_mut().handle_command(now, Command { room: ROOM, what });
     }
 
-    fn read(&mut self, remote: SocketAddr, mut datagram: Vec<u8>) {
+    pub fn read(&mut self, remote: SocketAddr, mut datagram: Vec<u8>) {
         let now = self.worker.clock().now();
         self.worker.engine_mut().handle_read(now, Path { local: 0, remote }, &mut datagram);
     }
 }
 
 #[derive(Clone, Copy)]
-enum Role {
+pub enum Role {
     Publisher(usize),
     Subscriber,
     /// A publisher that is here already.
@@ -165,7 +165,7 @@ enum Role {
 }
 
 /// A publisher has the keys of the feed; in a room it has its own for what it receives.
-fn publisher(index: usize) -> Client {
+pub fn publisher(index: usize) -> Client {
     let mut client = Client::new(index, 7, SrtpProfile::AeadAes128Gcm);
     client.keys = SrtpKeys { receive_key: KEY.to_vec(), receive_salt: SALT.to_vec(), ..client.keys.clone() };
     client.srtp = Some(althing::media::peer::Srtp::new(&client::mirrored(&client.keys)).expect("keys"));
@@ -202,6 +202,11 @@ impl Forwarder for Althing {
 
     fn tally(&self) -> Tally {
         let counters = self.worker.engine().counters();
-        Tally { received: counters.get(Counter::RtpIn), forwarded: counters.get(Counter::RtpForwarded), messages: counters.get(Counter::MessagesOut) }
+        Tally {
+            received: counters.get(Counter::RtpIn),
+            forwarded: counters.get(Counter::RtpForwarded),
+            messages: counters.get(Counter::MessagesOut),
+            aside: 0,
+        }
     }
 }

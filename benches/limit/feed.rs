@@ -70,12 +70,18 @@ pub fn read_trace(text: &str) -> Vec<Recorded> {
         .collect()
 }
 
-struct Publisher {
-    socket: UdpSocket,
+/// What a publisher sends.
+pub struct Source {
+    number: usize,
     /// The next index of video and audio.
     next: [u64; 2],
     timestamp: [u32; 2],
     transport_cc: u16,
+}
+
+struct Publisher {
+    socket: UdpSocket,
+    source: Source,
 }
 
 /// The publishers of a case.
@@ -89,10 +95,10 @@ pub struct Feeder {
 
 impl Feeder {
     pub fn new(case: &Case) -> Self {
-        let publisher = |_| {
+        let publisher = |number| {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             socket.set_nonblocking(true).expect("non-blocking");
-            Publisher { socket, next: [1; 2], timestamp: [0; 2], transport_cc: 0 }
+            Publisher { socket, source: Source::new(number) }
         };
         Self {
             publishers: (0..case.publishers).map(publisher).collect(),
@@ -160,22 +166,34 @@ impl Feeder {
     }
 
     fn send(&mut self, to: SocketAddr, publisher: usize, bytes: usize, audio: bool, marker: bool) {
-        let publisher_index = publisher;
         let publisher = &mut self.publishers[publisher];
+        let (packet, len) = publisher.source.packet(&self.sender, bytes, audio, marker);
+        // A full socket drops it: then it was never sent.
+        let _ = publisher.socket.send_to(&packet[..len], to);
+    }
+}
+
+impl Source {
+    pub fn new(number: usize) -> Self {
+        Self { number, next: [1; 2], timestamp: [0; 2], transport_cc: 0 }
+    }
+
+    /// Its next packet, sealed, and how long it is.
+    pub fn packet(&mut self, sender: &SrtpSender, bytes: usize, audio: bool, marker: bool) -> ([u8; 1_600], usize) {
         let kind = usize::from(audio);
-        let (index, timestamp) = (publisher.next[kind], publisher.timestamp[kind]);
-        publisher.next[kind] += 1;
+        let (index, timestamp) = (self.next[kind], self.timestamp[kind]);
+        self.next[kind] += 1;
         if marker || audio {
-            publisher.timestamp[kind] = timestamp.wrapping_add(if audio { 960 } else { 3_000 });
+            self.timestamp[kind] = timestamp.wrapping_add(if audio { 960 } else { 3_000 });
         }
-        let ssrc = ssrc(publisher_index, audio);
+        let ssrc = ssrc(self.number, audio);
         let mut packet = [0x42; 1_600];
         packet[..2].copy_from_slice(&[0x90, if audio { OPUS } else { VP8 } | if marker { 0x80 } else { 0 }]);
         packet[2..4].copy_from_slice(&(index as u16).to_be_bytes());
         packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
         packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
-        let [t0, t1] = publisher.transport_cc.to_be_bytes();
-        publisher.transport_cc = publisher.transport_cc.wrapping_add(1);
+        let [t0, t1] = self.transport_cc.to_be_bytes();
+        self.transport_cc = self.transport_cc.wrapping_add(1);
         let header = if audio {
             packet[12..24].copy_from_slice(&[0xBE, 0xDE, 0, 2, TRANSPORT_CC << 4 | 1, t0, t1, AUDIO_LEVEL << 4, 20, 0, 0, 0]);
             24
@@ -186,8 +204,7 @@ impl Feeder {
             packet[20..25].copy_from_slice(&[start, 0x80, 0x80 | (index >> 8 & 0x7F) as u8, index as u8, u8::from(index != 1)]);
             20
         };
-        let len = self.sender.seal_in_place(&mut packet, header, bytes.saturating_sub(header).max(6), ssrc, index).expect("sealed");
-        // A full socket drops it: then it was never sent.
-        let _ = publisher.socket.send_to(&packet[..len], to);
+        let len = sender.seal_in_place(&mut packet, header, bytes.saturating_sub(header).max(6), ssrc, index).expect("sealed");
+        (packet, len)
     }
 }

@@ -89,6 +89,12 @@ impl Book {
         self.packets.values().filter(|entry| entry.at >= from && entry.stamp.as_ref().is_some_and(&test)).map(|entry| entry.at).min()
     }
 
+    /// What left by itself from a moment on: when, the bytes of its payload, and what it is a part of.
+    pub fn left(&self, from: Time) -> impl Iterator<Item = (Time, usize, &Stamp)> {
+        let first = self.packets.values().filter(move |entry| !entry.asked && entry.at >= from);
+        first.filter_map(|entry| Some((entry.at, entry.payload.len(), entry.stamp.as_ref()?)))
+    }
+
     pub fn faults(&self, ledger: &Ledger) -> Faults {
         let periods = self.periods(ledger);
         Faults {

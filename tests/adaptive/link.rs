@@ -116,6 +116,8 @@ pub struct Log {
     pub waited: Vec<(Time, u32)>,
     /// Bytes on the wire that came through, by second and class.
     pub seconds: Vec<[u64; CLASSES]>,
+    /// Bytes on the wire that were sent, by second, whether or not they came through.
+    pub offered: Vec<u64>,
     pub overflowed: u64,
     pub lost: u64,
     pub sent: u64,
@@ -196,6 +198,11 @@ impl Link {
         self.advance(now);
         self.log.sent += 1;
         let bytes = datagram.bytes.len() + OVERHEAD;
+        let second = (now.as_micros() / 1_000_000) as usize;
+        if self.log.offered.len() <= second {
+            self.log.offered.resize(second + 1, 0);
+        }
+        self.log.offered[second] += bytes as u64;
         self.enqueue(now, Waiting { what: Ok(datagram), bytes, since: now });
     }
 

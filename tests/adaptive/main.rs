@@ -12,6 +12,8 @@ mod ledger;
 mod link;
 mod member;
 mod opened;
+mod oracle;
+mod reach;
 mod receiver;
 mod rooms;
 mod scoreboard;

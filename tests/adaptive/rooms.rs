@@ -28,8 +28,7 @@ fn of_fifty_who_all_publish_three_encodings_each_packet_is_opened_once_and_only_
             }
         }
         world.run(millis(4_000));
-        assert_eq!(world.count(Counter::RtpIn), world.ledger.arrivals(), "each packet is opened once");
-        assert_eq!(world.count(Counter::DropAuthentication) + world.count(Counter::DropReplay), 0);
+        assert_eq!((world.opened_of_each(), world.refused()), (1.0, 0), "each packet is opened once");
         let shown = world.members.iter().flat_map(|member| member.receiver.slots.values()).flat_map(|slot| &slot.decoder.shown);
         assert!(shown.clone().count() > MEMBERS * 2 * 60);
         assert!(shown.clone().all(|shown| shown.stream.encoding == 0), "the smallest only");

@@ -169,11 +169,15 @@ impl World {
 
     /// Points a subscriber's pair at a publisher that it shows like this, or at nobody.
     pub fn point(&mut self, subscriber: usize, pair: u8, publisher: Option<usize>, view: View) {
-        for (half, kind) in [(0, MediaKind::Audio), (1, MediaKind::Video)] {
-            let source = publisher.filter(|p| published(self.members[*p].publishes).contains(&kind)).map(|p| track(p, kind));
-            let what = RoomCommand::Point { peer: self.members[subscriber].peer, mline: 2 + pair * 2 + half, source, view };
-            self.command(self.members[subscriber].worker, what);
-        }
+        self.point_half(subscriber, pair, MediaKind::Audio, publisher, view);
+        self.point_half(subscriber, pair, MediaKind::Video, publisher, view);
+    }
+
+    /// The same for what is heard, or for what is seen.
+    pub fn point_half(&mut self, subscriber: usize, pair: u8, kind: MediaKind, publisher: Option<usize>, view: View) {
+        let source = publisher.filter(|p| published(self.members[*p].publishes).contains(&kind)).map(|p| track(p, kind));
+        let mline = 2 + pair * 2 + u8::from(kind == MediaKind::Video);
+        self.command(self.members[subscriber].worker, RoomCommand::Point { peer: self.members[subscriber].peer, mline, source, view });
     }
 
     pub fn command(&mut self, worker: usize, what: RoomCommand) {
