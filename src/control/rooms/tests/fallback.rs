@@ -204,7 +204,7 @@ fn whoever_takes_turns_with_codecs_troubles_those_who_are_served_less_and_less()
     assert_eq!(turns.iter().map(|codecs| codecs[0]).collect::<Vec<_>>(), [H264, Vp8, H264, Vp8, H264, Vp8, H264, Vp8, H264]);
     wants(&mut scene, dan, camera, true);
     wants(&mut scene, eve, camera, false);
-    people.iter().for_each(|client| scene.leave(client));
+    [1, 0, 2, 3].into_iter().for_each(|n| scene.leave(&people[n]));
     scene.pass(LINGER);
     assert_eq!(asked(&mut scene, &ada), [vec![]], "what nobody needs ends as soon as ever");
 }
@@ -348,6 +348,20 @@ fn a_viewer_that_can_decode_more_than_before_is_shown_the_track_itself() {
 }
 
 #[test]
+fn nothing_is_known_of_a_viewer_with_a_new_connection() {
+    let mut scene = Scene::new();
+    let (_, camera, _, mut ben, _) = with_fallback(&mut scene);
+    ben.reload();
+    ben.receives = vec![Vp8, Av1];
+    ben.grow(4);
+    scene.offer(&ben, &[]).expect("answered");
+    let anew = peer(&scene);
+    assert_eq!(shown(&scene, anew), [camera], "another page may decode more");
+    scene.pass(LINGER);
+    assert_eq!(scene.room.fallbacks(), [0, 1], "and nobody is left who needs the fallback");
+}
+
+#[test]
 fn a_publisher_that_sends_in_another_order_is_tried_anew() {
     let mut scene = Scene::new();
     let (mut ada, camera, _, _, peer) = with_fallback(&mut scene);
@@ -362,7 +376,7 @@ fn who_publishes_by_http_is_asked_for_nothing_and_who_plays_by_http_is_served() 
     let (whip, _) = scene.attach("whip", Purpose::Publish, &[(MediaKind::Audio, true), (MediaKind::Video, true)]).expect("published");
     let camera = scene.commands.iter().rev().find_map(|c| if let RoomCommand::Publish { track, .. } = c { Some(TrackNumber(track.0)) } else { None });
     let camera = camera.expect("published");
-    let (_, peer) = viewer(&mut scene, "ben", &[H264]);
+    let (_, peer) = viewer(&mut scene, "ben", &[Vp8, H264, Vp9, Av1]);
     fails(&mut scene, peer, camera);
     assert_eq!(scene.room.fallbacks(), [0, 0]);
     scene.detach(&whip.secret).expect("ended");
