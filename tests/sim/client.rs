@@ -6,7 +6,7 @@ mod heard;
 #[path = "sending.rs"]
 mod sending;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use althing::base::random::Random;
@@ -68,6 +68,9 @@ pub struct Client {
     reachable: bool,
     /// Whether it sends ICE checks.
     pub checks: bool,
+    /// Whether it sends receiver reports, and the SSRCs that they have named.
+    pub reports: bool,
+    reported: BTreeSet<u32>,
     pub reports_about_us: u64,
     pub feedback_packets: u64,
     next_check: Time,
@@ -116,6 +119,8 @@ impl Client {
             online: true,
             reachable: false,
             checks: true,
+            reports: false,
+            reported: BTreeSet::new(),
             reports_about_us: 0,
             feedback_packets: 0,
             next_check: Time::ZERO,
@@ -296,7 +301,9 @@ impl Client {
     fn take_rtp(&mut self, now: Time, mut bytes: Vec<u8>) {
         let Some(receiver) = self.srtp.as_ref().map(|s| &s.receiver) else { return };
         let header = RtpHeader::parse(&bytes).expect("well-formed");
-        let number = SourceExtensions::read(&header, &extensions(), &bytes).get(Extension::TransportCc, &bytes).and_then(ext::transport_cc);
+        let received = SourceExtensions::read(&header, &extensions(), &bytes);
+        let number = received.get(Extension::TransportCc, &bytes).and_then(ext::transport_cc);
+        let is_told = received.get(Extension::Mid, &bytes).is_some() || self.reported.contains(&header.ssrc);
         let is_rtx = matches!(header.payload_type, VP8_RTX | H264_RTX);
         let media_ssrc = if is_rtx { self.rtx_of.get(&header.ssrc).copied().unwrap_or(header.ssrc.wrapping_sub(1)) } else { header.ssrc };
         let heard = self.heard.entry(media_ssrc).or_default();
@@ -314,6 +321,7 @@ impl Client {
             }
             return;
         }
+        assert!(is_told, "a packet of SSRC {} says nothing of its m-line, and nothing of it has been reported", header.ssrc);
         let sealed = bytes.clone();
         let opened = match receiver.open(&mut heard.stream, &mut bytes, header.header_len, header.sequence, header.ssrc) {
             Ok(opened) => opened,

@@ -108,7 +108,7 @@ impl House {
         let index = self.world.clients.len();
         let mut client = Client::new(index, self.world.seed, SrtpProfile::AeadAes128Gcm);
         client.worker = self.rooms[self.members[member].room].worker;
-        client.repeats_as_rtx = true;
+        (client.repeats_as_rtx, client.reports) = (true, true);
         client.publish_as(self.world.now, 0, OPUS);
         client.publish_as(self.world.now, 1, self.members[member].codecs.sends[0]);
         if let Some(before) = self.world.clients.get_mut(self.members[member].client) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use althing::base::{Ntp, Time};
 use althing::contract::MediaKind;
-use althing::media::packet::rtcp::{Compound, SenderInfo};
+use althing::media::packet::rtcp::{Compound, ReportBlock, SenderInfo};
 
 use super::{Client, H264, LEVEL_ID, MID_ID, OPUS, TWCC_ID, VP8, VP8_RTX};
 
@@ -199,6 +199,13 @@ impl Client {
             let info =
                 SenderInfo { ntp: wall, rtp_timestamp: stream.timestamp.wrapping_add((age.max(0) * rate / 1_000) as u32), packets: 1, octets: 1 };
             compounds.push(written(|compound| compound.sender_report(stream.ssrc, info, &[])));
+        }
+        let came = self.heard.iter().filter(|(_, heard)| !heard.sealed.is_empty()).map(|(ssrc, _)| *ssrc).chain(self.rtx_streams.keys().copied());
+        let came: Vec<u32> = came.filter(|_| self.reports).collect();
+        for ssrcs in came.chunks(16) {
+            let blocks: Vec<ReportBlock> = ssrcs.iter().map(|ssrc| ReportBlock { ssrc: *ssrc, ..ReportBlock::default() }).collect();
+            compounds.push(written(|compound| compound.receiver_report(own, &blocks)));
+            self.reported.extend(ssrcs);
         }
         let mut fci = [0; 1_100];
         while let Some(len) = self.arrivals.write_fci(&mut fci) {

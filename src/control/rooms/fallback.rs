@@ -20,6 +20,9 @@ use crate::wire::{Event, VideoCodec};
 /// each that looks away for a moment, more an encoder that runs for nobody.
 pub const LINGER: Duration = Duration::from_secs(5);
 
+/// Codecs that still served somebody and were given up for others: each doubles how late the next one is, up to so many.
+const MOST_DOUBLINGS: u32 = 6;
+
 /// The codecs of a fallback, each in the form that every browser with the codec has; the first costs its publisher least.
 const FORMS: [(VideoCodec, Codec); 4] = [
     (VideoCodec::Vp8, Codec::Vp8),
@@ -73,8 +76,10 @@ pub(super) struct Fallbacks {
 struct Wish {
     /// The codecs, the best first; none, if it is needed no longer.
     codecs: Vec<VideoCodec>,
-    /// When the first of them is given up.
-    ends_at: Option<Time>,
+    /// When others are asked for in their place, if that is still so by then; and whether somebody is served by the first of them yet.
+    ends: Option<(Time, bool)>,
+    /// How often the first of them was given up while it still served somebody.
+    turns: u32,
     /// The fallback that the publisher's journal tells of.
     noted: Option<TrackId>,
 }
@@ -164,7 +169,7 @@ impl Fallbacks {
 
     /// When one is given up, if nothing else happens.
     pub fn deadline(&self) -> Option<Time> {
-        self.wishes.values().filter_map(|wish| wish.ends_at).min()
+        self.wishes.values().filter_map(|wish| wish.ends).map(|(at, _)| at).min()
     }
 }
 
@@ -215,7 +220,7 @@ impl Room {
     /// Asks publishers for what is needed now, and takes back what is needed no longer.
     pub(super) fn settle_fallbacks(&mut self, now: Time) {
         let mut changed = std::mem::take(&mut self.fallbacks.changed);
-        changed.extend(self.fallbacks.wishes.iter().filter(|(_, wish)| wish.ends_at.is_some_and(|at| now >= at)).map(|(track, _)| *track));
+        changed.extend(self.fallbacks.wishes.iter().filter(|(_, wish)| wish.ends.is_some_and(|(at, _)| now >= at)).map(|(track, _)| *track));
         changed.into_iter().for_each(|track| self.settle_fallback(now, track));
     }
 
@@ -264,16 +269,27 @@ impl Room {
 }
 
 impl Wish {
-    /// What is to be said of it, when these codecs are wanted; nothing, if that was said last.
+    /// What is to be said of it, when these codecs are wanted; nothing, if that was said last, or as long as it may be for a moment only.
     fn next(&mut self, now: Time, codecs: Vec<VideoCodec>) -> Option<Vec<VideoCodec>> {
-        if self.codecs.is_empty() || self.codecs.first() == codecs.first() {
-            self.ends_at = None;
-        } else if now < *self.ends_at.get_or_insert(now + LINGER) {
+        let Some(first) = self.codecs.first() else {
+            self.codecs.clone_from(&codecs);
+            return (!codecs.is_empty()).then_some(codecs);
+        };
+        if self.codecs == codecs {
+            self.ends = None;
             return None;
-        } else {
-            self.ends_at = None;
         }
-        (self.codecs != codecs).then(|| self.codecs.clone_from(&codecs)).map(|()| codecs)
+        // Whoever is served by the present one stands still for a moment when it is given up: not again and again.
+        let turns = codecs.first() != Some(first) && codecs.contains(first);
+        let wait = if turns { LINGER * (1 << self.turns.min(MOST_DOUBLINGS)) } else { LINGER };
+        let (ends_at, _) = *self.ends.insert(self.ends.filter(|(_, turned)| *turned == turns).unwrap_or((now + wait, turns)));
+        if now < ends_at {
+            return None;
+        }
+        self.ends = None;
+        self.turns = self.turns.saturating_add(turns.into());
+        self.codecs.clone_from(&codecs);
+        Some(codecs)
     }
 }
 

@@ -134,7 +134,10 @@ impl Room {
         let Some(peer) = self.peers.get_mut(index) else { return };
         for block in blocks {
             let Some(leg) = peer.leg_by_ssrc(block.ssrc) else { continue };
-            peer.legs[leg].acknowledge();
+            // Padding may come as RTX long before any media: a report about that says nothing of the other SSRC.
+            if peer.legs[leg].ssrc() == block.ssrc {
+                peer.legs[leg].acknowledge();
+            }
             let round_trip = round_trip_micros(middle, &block);
             peer.rtt = round_trip.or(peer.rtt);
             if let Some(link) = &mut peer.link {

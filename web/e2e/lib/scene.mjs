@@ -23,6 +23,10 @@ export function scene(settings = {}) {
     get url() {
       return state.server.url;
     },
+    /** Where it tells its figures. */
+    get admin() {
+      return state.server.admin;
+    },
     /** A line to the server that can be cut. */
     async line() {
       const proxy = await startProxy(state.server.port);

@@ -129,7 +129,7 @@ export class Publisher {
       if (!line.transceiver?.mid) continue;
       if (line.wanted && !line.held) await this.#publish(line, line.transceiver.mid, ask);
       if (!line.wanted && line.held) await this.#unlessGone(line, ask({ type: 'unpublish', track: line.held.track }), undefined);
-      if (line.wanted && line.held && !line.fallback && line.wanted.muted !== line.held.muted) {
+      if (line.wanted && line.held && line.wanted.muted !== line.held.muted) {
         const { muted } = line.wanted;
         await this.#unlessGone(line, ask({ type: 'mute', track: line.held.track, muted }), { ...line.held, muted });
       }

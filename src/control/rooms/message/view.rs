@@ -79,9 +79,11 @@ impl Room {
         }
     }
 
-    /// A worker has changed what a subscriber is sent.
+    /// A worker has changed what a subscriber is sent. Of a track that has ended meanwhile nothing is told, least of all of a fallback: its
+    /// number is not known to anybody.
     pub(in crate::control::rooms) fn sent(&mut self, seat: Seat, tracks: &[Quality]) {
-        let quality = tracks.iter().map(|sent| quality(self.fallbacks.original(sent.track), sent)).collect();
+        let known = tracks.iter().filter(|sent| self.tracks.contains_key(&sent.track));
+        let quality = known.map(|sent| quality(self.fallbacks.original(sent.track), sent)).collect();
         let Some(member) = self.members.get_mut(&seat) else { return };
         member.quality = quality;
         self.tell_quality(seat);

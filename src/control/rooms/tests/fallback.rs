@@ -1,10 +1,9 @@
-use std::collections::BTreeMap;
+mod model;
+
 use std::time::Duration;
 
-use proptest::prelude::*;
-
 use super::scene::{Client, Scene, id, track};
-use crate::base::{PeerId, RoomId, TrackId, WorkerId};
+use crate::base::{PeerId, RoomId, TrackId};
 use crate::contract::{Event as Media, Limit, MediaKind, Quality, RoomCommand};
 use crate::control::rooms::fallback::LINGER;
 use crate::control::rooms::{Command, MemberRequest, Purpose};
@@ -52,6 +51,10 @@ fn fails(scene: &mut Scene, peer: PeerId, track: TrackNumber) {
 /// What a publisher was asked for since it was last looked at.
 fn asked(scene: &mut Scene, client: &Client) -> Vec<Vec<VideoCodec>> {
     scene.told(client).into_iter().filter_map(|e| if let Event::Fallback { codecs, .. } = e { Some(codecs) } else { None }).collect()
+}
+
+fn wants(scene: &mut Scene, client: &Client, track: TrackNumber, wanted: bool) {
+    scene.request(client, MemberRequest::Want { tracks: vec![track], wanted }).expect("done");
 }
 
 fn fallback(published: &[(String, TrackInfo)]) -> TrackNumber {
@@ -116,10 +119,9 @@ fn a_fallback_is_taken_back_some_seconds_after_the_last_who_needed_it_has_gone()
     let (ada, camera, second, ben, needy) = with_fallback(&mut scene);
     told(&mut scene, needy, second, None);
     scene.events.clear();
-    let wanted = |wanted| MemberRequest::Want { tracks: vec![camera], wanted };
-    scene.request(&ben, wanted(false)).expect("done");
+    wants(&mut scene, &ben, camera, false);
     scene.pass(LINGER.checked_sub(MOMENT).expect("longer"));
-    scene.request(&ben, wanted(true)).expect("done");
+    wants(&mut scene, &ben, camera, true);
     scene.pass(LINGER * 2);
     assert_eq!(asked(&mut scene, &ada).len(), 0, "somebody has only looked away for a moment");
     assert_eq!(shown(&scene, needy), [second], "and has it again at once");
@@ -160,17 +162,51 @@ fn another_codec_is_asked_for_when_it_serves_more_but_not_with_every_change() {
     assert_eq!(asked(&mut scene, &ada), [vec![H264]]);
     let (_, second) = viewer(&mut scene, "cleo", &[Vp8]);
     fails(&mut scene, second, camera);
-    assert_eq!(asked(&mut scene, &ada), [vec![H264, Vp8]], "one of two is as good as the other");
+    assert_eq!(asked(&mut scene, &ada).len(), 0, "one of two is as good as the other");
+    scene.pass(LINGER);
+    assert_eq!(asked(&mut scene, &ada), [vec![H264, Vp8]]);
     for _ in 0..20 {
-        scene.request(&ben, MemberRequest::Want { tracks: vec![camera], wanted: false }).expect("done");
+        wants(&mut scene, &ben, camera, false);
         scene.pass(LINGER / 10);
-        scene.request(&ben, MemberRequest::Want { tracks: vec![camera], wanted: true }).expect("done");
+        wants(&mut scene, &ben, camera, true);
         scene.pass(LINGER / 10);
     }
     assert_eq!(asked(&mut scene, &ada).len(), 0, "nobody makes a publisher begin anew at will");
     scene.leave(&ben);
     scene.pass(LINGER);
     assert_eq!(asked(&mut scene, &ada), [vec![Vp8]]);
+}
+
+#[test]
+fn whoever_takes_turns_with_codecs_troubles_those_who_are_served_less_and_less() {
+    let mut scene = Scene::new();
+    let (ada, camera) = ada(&mut scene);
+    let people = [("ben", Vp8), ("cleo", H264), ("dan", Vp8), ("eve", H264)].map(|(name, codec)| {
+        let (client, peer) = viewer(&mut scene, name, &[codec]);
+        fails(&mut scene, peer, camera);
+        client
+    });
+    let [_, _, dan, eve] = &people;
+    scene.pass(LINGER);
+    asked(&mut scene, &ada);
+    let mut turns = Vec::new();
+    let mut patience = LINGER;
+    for round in 0..9 {
+        let [comes, goes] = if round % 2 == 0 { [eve, dan] } else { [dan, eve] };
+        wants(&mut scene, comes, camera, true);
+        wants(&mut scene, goes, camera, false);
+        scene.pass(patience.checked_sub(MOMENT).expect("longer"));
+        assert_eq!(asked(&mut scene, &ada).len(), 0, "round {round}: not before {patience:?}");
+        scene.pass(MOMENT);
+        turns.extend(asked(&mut scene, &ada));
+        patience = (patience * 2).min(LINGER * 64);
+    }
+    assert_eq!(turns.iter().map(|codecs| codecs[0]).collect::<Vec<_>>(), [H264, Vp8, H264, Vp8, H264, Vp8, H264, Vp8, H264]);
+    wants(&mut scene, dan, camera, true);
+    wants(&mut scene, eve, camera, false);
+    [1, 0, 2, 3].into_iter().for_each(|n| scene.leave(&people[n]));
+    scene.pass(LINGER);
+    assert_eq!(asked(&mut scene, &ada), [vec![]], "what nobody needs ends as soon as ever");
 }
 
 #[test]
@@ -210,9 +246,12 @@ fn a_fallback_ends_with_its_track_and_with_its_connection() {
 #[test]
 fn when_a_fallback_ends_alone_its_viewers_are_back_at_the_track() {
     let mut scene = Scene::new();
-    let (ada, camera, _, _, peer) = with_fallback(&mut scene);
+    let (ada, camera, second, ben, peer) = with_fallback(&mut scene);
     scene.offer(&ada, CAMERA).expect("answered");
     assert_eq!((shown(&scene, peer), scene.room.fallbacks()), (vec![camera], [1, 0]));
+    scene.events.clear();
+    told(&mut scene, peer, second, None);
+    assert_eq!(scene.told(&ben), [Event::Quality { tracks: vec![] }], "a worker that did not know it yet does not give its number away");
     let third = fallback(&scene.offer(&ada, BOTH).expect("answered"));
     assert_eq!(shown(&scene, peer), [third]);
 }
@@ -309,6 +348,20 @@ fn a_viewer_that_can_decode_more_than_before_is_shown_the_track_itself() {
 }
 
 #[test]
+fn nothing_is_known_of_a_viewer_with_a_new_connection() {
+    let mut scene = Scene::new();
+    let (_, camera, _, mut ben, _) = with_fallback(&mut scene);
+    ben.reload();
+    ben.receives = vec![Vp8, Av1];
+    ben.grow(4);
+    scene.offer(&ben, &[]).expect("answered");
+    let anew = peer(&scene);
+    assert_eq!(shown(&scene, anew), [camera], "another page may decode more");
+    scene.pass(LINGER);
+    assert_eq!(scene.room.fallbacks(), [0, 1], "and nobody is left who needs the fallback");
+}
+
+#[test]
 fn a_publisher_that_sends_in_another_order_is_tried_anew() {
     let mut scene = Scene::new();
     let (mut ada, camera, _, _, peer) = with_fallback(&mut scene);
@@ -323,7 +376,7 @@ fn who_publishes_by_http_is_asked_for_nothing_and_who_plays_by_http_is_served() 
     let (whip, _) = scene.attach("whip", Purpose::Publish, &[(MediaKind::Audio, true), (MediaKind::Video, true)]).expect("published");
     let camera = scene.commands.iter().rev().find_map(|c| if let RoomCommand::Publish { track, .. } = c { Some(TrackNumber(track.0)) } else { None });
     let camera = camera.expect("published");
-    let (_, peer) = viewer(&mut scene, "ben", &[H264]);
+    let (_, peer) = viewer(&mut scene, "ben", &[Vp8, H264, Vp9, Av1]);
     fails(&mut scene, peer, camera);
     assert_eq!(scene.room.fallbacks(), [0, 0]);
     scene.detach(&whip.secret).expect("ended");
@@ -376,158 +429,5 @@ fn the_journals_say_who_was_asked_for_what_and_who_is_sent_a_fallback() {
         format!(r#""track":{},"fallback":true,"encoding":0"#, camera.0),
     ] {
         assert!(text.contains(&part), "{part} is not in {text}");
-    }
-}
-
-/// Something that happens; the numbers are who and what.
-#[derive(Clone, Debug)]
-enum Act {
-    Come(usize, u8, u8),
-    Go(usize),
-    Want(usize, usize, bool),
-    Publish(usize, u8),
-    Pass(u64),
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let who = 0..4usize;
-    prop_oneof![
-        4 => (who.clone(), 1..16u8, 1..16u8).prop_map(|(w, s, r)| Act::Come(w, s, r)),
-        1 => who.clone().prop_map(Act::Go),
-        2 => (who.clone(), who.clone(), any::<bool>()).prop_map(|(a, b, wanted)| Act::Want(a, b, wanted)),
-        2 => (who, 0..4u8).prop_map(|(w, what)| Act::Publish(w, what)),
-        3 => (1..8u64).prop_map(Act::Pass),
-    ]
-}
-
-struct Person {
-    client: Client,
-    peer: PeerId,
-    /// What it was last asked for.
-    asked: Vec<VideoCodec>,
-    camera: Option<TrackNumber>,
-    fallback: Option<(TrackNumber, VideoCodec)>,
-}
-
-/// People who send the first codec that they list, and workers that say who can decode it.
-#[derive(Default)]
-struct World {
-    people: BTreeMap<usize, Person>,
-}
-
-impl World {
-    fn act(&mut self, scene: &mut Scene, act: &Act) {
-        let some = |bits: u8| [Vp8, H264, Vp9, Av1].into_iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, c)| c).collect::<Vec<_>>();
-        match *act {
-            Act::Come(who, sends, receives) if !self.people.contains_key(&who) => {
-                let mut client = scene.join(&format!("m{who}"));
-                (client.sends, client.receives) = (some(sends), some(receives));
-                client.sends.reverse();
-                client.add_all(&[MediaKind::Audio, MediaKind::Video, MediaKind::Video]);
-                client.grow(4);
-                let published = scene.offer(&client, CAMERA).expect("answered");
-                let (peer, camera) = (peer(scene), Some(track(&published, Source::Camera)));
-                self.people.insert(who, Person { client, peer, asked: vec![], camera, fallback: None });
-            }
-            Act::Go(who) => {
-                if let Some(person) = self.people.remove(&who) {
-                    scene.leave(&person.client);
-                }
-            }
-            Act::Want(who, whose, wanted) => {
-                let track = self.people.get(&whose).and_then(|p| p.camera).filter(|_| who != whose);
-                if let (Some(person), Some(track)) = (self.people.get(&who), track) {
-                    scene.request(&person.client, MemberRequest::Want { tracks: vec![track], wanted }).expect("done");
-                }
-            }
-            Act::Publish(who, what) => {
-                let Some(person) = self.people.get_mut(&who) else { return };
-                let list: &[(&str, Source)] = match what {
-                    0 => &CAMERA[..1],
-                    1 => CAMERA,
-                    _ => BOTH,
-                };
-                let published = scene.offer(&person.client, list).expect("answered");
-                let of = |fallback| published.iter().find(|(_, t)| t.source == Source::Camera && t.fallback == fallback).map(|(_, t)| t.track);
-                let codec = person.fallback.map(|(_, codec)| codec).or(person.asked.first().copied()).unwrap_or(Vp8);
-                if person.camera != of(false) {
-                    person.asked.clear();
-                }
-                (person.camera, person.fallback) = (of(false), of(true).map(|track| (track, codec)));
-            }
-            Act::Pass(seconds) => scene.pass(Duration::from_secs(seconds)),
-            Act::Come(..) => {}
-        }
-    }
-
-    fn codec(&self, track: TrackNumber) -> Option<VideoCodec> {
-        self.people.values().find_map(|p| {
-            let fallback = p.fallback.filter(|(t, _)| *t == track).map(|(_, codec)| codec);
-            fallback.or_else(|| (p.camera == Some(track)).then(|| p.client.sends[0]))
-        })
-    }
-
-    /// The workers say what they find, until that changes nothing.
-    fn report(&mut self, scene: &mut Scene) {
-        for _ in 0..4 {
-            for person in self.people.values() {
-                let quality = |track: TrackNumber| {
-                    let decodes = self.codec(track).is_none_or(|codec| person.client.receives.contains(&codec));
-                    Quality { track: TrackId(track.0), encoding: decodes.then_some(0), of: 1, limit: (!decodes).then_some(Limit::Codec) }
-                };
-                let tracks = shown(scene, person.peer).into_iter().map(quality).collect();
-                scene.apply(Command::Media(Media::Quality { room: ROOM, peer: person.peer, tracks, link: None }));
-            }
-        }
-        for person in self.people.values_mut() {
-            person.asked = asked(scene, &person.client).pop().unwrap_or_else(|| std::mem::take(&mut person.asked));
-        }
-    }
-
-    fn check(&self, scene: &Scene) {
-        for (who, publisher) in &self.people {
-            let Some(camera) = publisher.camera else { continue };
-            let mut unserved = Vec::new();
-            for viewer in self.people.iter().filter(|(other, _)| *other != who).map(|(_, p)| p) {
-                let its = |track: &TrackNumber| *track == camera || publisher.fallback.is_some_and(|(t, _)| t == *track);
-                let Some(shown) = shown(scene, viewer.peer).into_iter().find(its) else { continue };
-                let decodes = |codec: VideoCodec| viewer.client.receives.contains(&codec);
-                let wanted = publisher.fallback.filter(|(_, codec)| !decodes(publisher.client.sends[0]) && decodes(*codec));
-                assert_eq!(shown, wanted.map_or(camera, |(track, _)| track), "the track itself, if it is decodable, and else what is");
-                if !decodes(publisher.client.sends[0]) && publisher.client.sends.iter().any(|codec| decodes(*codec)) {
-                    unserved.push(viewer);
-                }
-            }
-            if !unserved.is_empty() {
-                assert!(!publisher.asked.is_empty(), "somebody needs a fallback, and nobody has been asked for it");
-            }
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-    #[test]
-    fn whatever_happens_everybody_is_shown_what_they_can_decode_as_soon_as_it_is_sent(
-        acts in proptest::collection::vec((act(), 0u16..3), 1..40), spread_from in prop_oneof![Just(8), 0..3usize],
-    ) {
-        let mut scene = Scene::with(|rules| rules.spread_from = spread_from);
-        let mut world = World::default();
-        for (act, worker) in acts {
-            if scene.closed {
-                (scene, world) = (Scene::with(|rules| rules.spread_from = spread_from), World::default());
-            }
-            scene.elsewhere = [WorkerId(worker); 2];
-            world.act(&mut scene, &act);
-            world.report(&mut scene);
-            world.check(&scene);
-        }
-        for who in 0..4 {
-            world.act(&mut scene, &Act::Go(who));
-            world.report(&mut scene);
-            let nobody_waits = world.people.len() < 2;
-            assert!(!nobody_waits || scene.room.fallbacks.waits_for_nobody(), "nothing is kept of those who have gone");
-        }
-        assert!(scene.room.fallbacks.is_empty(), "nor of their tracks");
     }
 }
