@@ -23,6 +23,8 @@ pub const OPUS: u8 = 111;
 pub const fn ssrc(publisher: usize, audio: bool) -> u32 {
     0x2000_0000 + publisher as u32 * 2 + audio as u32
 }
+/// Key frames come until this packet: nobody can ask for one.
+const KEYS_UNTIL: u64 = 1_000;
 /// Packets that may wait for the forwarder, so that it never does.
 const AHEAD: u64 = 256;
 
@@ -199,9 +201,10 @@ impl Source {
             24
         } else {
             packet[12..20].copy_from_slice(&[0xBE, 0xDE, 0, 1, TRANSPORT_CC << 4 | 1, t0, t1, 0]);
-            // A VP8 descriptor with a 15-bit picture id; the first packet begins a key frame.
-            let start = if index == 1 { 0x90 } else { 0x80 };
-            packet[20..25].copy_from_slice(&[start, 0x80, 0x80 | (index >> 8 & 0x7F) as u8, index as u8, u8::from(index != 1)]);
+            // A VP8 descriptor with a 15-bit picture id; the first packet begins a key frame, and some more for those who change to it.
+            let key = index % 8 == 1 && index < KEYS_UNTIL;
+            let start = if key { 0x90 } else { 0x80 };
+            packet[20..25].copy_from_slice(&[start, 0x80, 0x80 | (index >> 8 & 0x7F) as u8, index as u8, u8::from(!key)]);
             20
         };
         let len = sender.seal_in_place(&mut packet, header, bytes.saturating_sub(header).max(6), ssrc, index).expect("sealed");

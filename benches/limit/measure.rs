@@ -87,6 +87,10 @@ pub struct Tally {
 pub trait Forwarder {
     /// The port that it receives on.
     fn port(&self) -> u16;
+    /// How long it runs before it is measured.
+    fn warm_up(&self) -> Duration {
+        WARM_UP
+    }
     /// Waits a little for packets and forwards them.
     fn turn(&mut self);
     fn tally(&self) -> Tally;
@@ -125,7 +129,7 @@ pub fn run_watched<F: Forwarder>(case: &Case, make: impl FnOnce(&Case, &[SocketA
                 forwarder.turn();
                 received.store(forwarder.tally().received, Ordering::Release);
             };
-            while begun.elapsed() < WARM_UP || forwarder.tally().forwarded == 0 {
+            while begun.elapsed() < forwarder.warm_up() || forwarder.tally().forwarded == 0 {
                 assert!(begun.elapsed() < Duration::from_secs(20), "nothing is forwarded: {:?}", forwarder.tally());
                 turn(&mut forwarder);
             }

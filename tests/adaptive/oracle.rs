@@ -1,4 +1,4 @@
-//! The best that a link could carry: every set of forms that pictures can be sent in, and what each takes on the wire.
+//! The best that a link could carry: every set of forms that pictures can be sent in, and how it would fare on the wire.
 
 use std::cmp::Reverse;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use althing::contract::View;
 
 use crate::coding::Mode;
 use crate::link::Class;
-use crate::sender::{ENCODINGS, Publishes};
+use crate::sender::Publishes;
 use crate::views::{MIDDLE, SMALL, millis};
 use crate::world::{Ways, World};
 
@@ -18,11 +18,21 @@ const WINDOW: Duration = Duration::from_millis(300);
 /// It is looked at so often.
 pub const EVERY: Duration = Duration::from_millis(100);
 
-/// What the forms of a picture take on the wire, in bit/s, the least first: nothing; two and three temporal layers of each encoding,
-/// and of the smallest the base alone. Measured once, where nothing limits them.
-fn forms() -> &'static [f64] {
-    static FORMS: OnceLock<Vec<f64>> = OnceLock::new();
-    FORMS.get_or_init(|| {
+/// A set is feasible when 95 of a hundred of its packets wait no longer than this, in microseconds: what a steady link has to reach.
+const LONGEST_WAIT: u64 = 60_000;
+/// How long what leaves is recorded.
+const RECORDED: Duration = Duration::from_secs(30);
+
+/// A packet of a recording: when it left, in microseconds; bytes on the wire; its temporal layer.
+type Recorded = (u64, f64, u8);
+
+/// A form of a picture: which encoding, and its layers up to which.
+const FORMS: [(usize, u8); 7] = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)];
+
+/// What leaves of each encoding where nothing limits it. Recorded once.
+fn recordings() -> &'static [Vec<Recorded>; 3] {
+    static RECORDINGS: OnceLock<[Vec<Recorded>; 3]> = OnceLock::new();
+    RECORDINGS.get_or_init(|| {
         let mut world = World::new(77);
         let publisher = world.join(Publishes::picture(Mode::Vp8, 3), 0, Ways::free(millis(40)));
         let viewers = [SMALL, MIDDLE, View::LARGE].map(|view| {
@@ -32,13 +42,23 @@ fn forms() -> &'static [f64] {
         });
         world.run(millis(8_000));
         let from = world.now;
-        world.run(millis(30_000));
-        let rates = (0..).zip(viewers).flat_map(|(encoding, viewer)| {
-            let rates = world.rates(viewer, encoding, from);
-            rates.into_iter().skip(usize::from(encoding > 0)).collect::<Vec<_>>()
-        });
-        [0.0].into_iter().chain(rates).collect()
+        world.run(RECORDED);
+        viewers.map(|viewer| world.recording(viewer, from))
     })
+}
+
+/// What leaves of a form.
+fn recording(level: u8) -> impl Iterator<Item = &'static Recorded> {
+    let form = level.checked_sub(1).map(|place| FORMS[usize::from(place)]);
+    form.into_iter().flat_map(|(encoding, temporal)| recordings()[encoding].iter().filter(move |packet| packet.2 <= temporal))
+}
+
+/// What each form takes on the wire, in bit/s, the least first: nothing; two and three temporal layers of each encoding, and of the
+/// smallest the base alone.
+fn forms() -> &'static [f64] {
+    static RATES: OnceLock<Vec<f64>> = OnceLock::new();
+    let rate = |level| recording(level).map(|(_, bytes, _)| bytes * 8.0).sum::<f64>() / RECORDED.as_secs_f64();
+    RATES.get_or_init(|| (0..=FORMS.len() as u8).map(rate).collect())
 }
 
 fn total(levels: &[u8]) -> f64 {
@@ -66,9 +86,10 @@ impl Oracle {
         Self { sets }
     }
 
-    /// The best that takes no more than this.
-    pub fn best(&self, bps: f64) -> &[u8] {
-        self.sets.iter().find(|set| total(set) <= bps).map_or(&[], Vec::as_slice)
+    /// The best that a link of so many bit/s carries beside others' bit/s.
+    pub fn best(&self, capacity: f64, others: f64) -> &[u8] {
+        let feasible = |set: &&Vec<u8>| total(set) + others < capacity && wait(set, capacity, others) <= LONGEST_WAIT;
+        self.sets.iter().find(feasible).map_or(&[], Vec::as_slice)
     }
 
     /// What a set takes beside another one.
@@ -77,19 +98,35 @@ impl Oracle {
     }
 }
 
+/// How long 95 of a hundred packets of a set wait at most on a link of so many bit/s, in microseconds, beside others' even bit/s.
+fn wait(set: &[u8], capacity: f64, others: f64) -> u64 {
+    let span = RECORDED.as_micros() as u64;
+    // All pictures are one, recorded once: each begins at another place, and at another moment between two frames.
+    let shift = |n: u64| n * (span / set.len() as u64 + 7_300);
+    let pictures = (0..).zip(set).flat_map(|(n, level)| recording(*level).map(move |(at, bytes, _)| ((at + shift(n)) % span, *bytes)));
+    let sound = (0..span / 5_000).map(|n| (n * 5_000, others / 8.0 / 200.0));
+    let mut packets: Vec<(u64, f64)> = pictures.chain(sound).collect();
+    packets.sort_by_key(|(at, _)| *at);
+    let mut free = 0.0_f64;
+    let mut waits: Vec<u64> = packets
+        .into_iter()
+        .map(|(at, bytes)| {
+            let begin = free.max(at as f64);
+            free = begin + bytes * 8e6 / capacity;
+            (begin - at as f64) as u64
+        })
+        .collect();
+    waits.sort_unstable();
+    waits[waits.len() * 95 / 100]
+}
+
 impl World {
-    /// What each temporal layer of an encoding, with those below it, took on the wire since a moment, in bit/s.
-    fn rates(&self, viewer: usize, encoding: u8, from: Time) -> Vec<f64> {
-        let mut layers = [(0.0, 0.0); 3];
-        for (_, bytes, stamp) in self.book(viewer, 0).left(from) {
-            assert_eq!(stamp.stream.encoding, encoding, "nothing limits it");
-            let (count, sum) = &mut layers[usize::from(stamp.temporal)];
-            (*count, *sum) = (*count + 1.0, *sum + bytes as f64);
-        }
-        let (count, sum) = layers.iter().fold((0.0, 0.0), |all, layer| (all.0 + layer.0, all.1 + layer.1));
-        let around = (self.down[viewer].log.bytes(Class::Picture, from, self.now) as f64 - sum) / count;
-        let rates = layers.map(|(count, sum)| (sum + count * around) * 8.0 / self.now.since(from).as_secs_f64());
-        rates.iter().scan(0.0, |all, rate| Some(std::mem::replace(all, *all + rate) + rate)).collect()
+    /// What has left for a viewer since a moment.
+    fn recording(&self, viewer: usize, from: Time) -> Vec<Recorded> {
+        let left = || self.book(viewer, 0).left(from);
+        let around = (self.down[viewer].log.bytes(Class::Picture, from, self.now) as f64 - left().map(|(_, bytes, _)| bytes as f64).sum::<f64>())
+            / left().count() as f64;
+        left().map(|(at, bytes, stamp)| (at.micros_since(from), bytes as f64 + around, stamp.temporal)).collect()
     }
 
     /// The sets of forms that a subscriber's pairs were sent from a moment on, one each [`EVERY`], each with its least form first.
@@ -118,20 +155,22 @@ impl World {
 }
 
 #[test]
-fn the_best_set_shows_everybody_before_anybody_well() {
+fn the_best_set_shows_everybody_before_anybody_well_and_leaves_no_queue() {
     let oracle = Oracle::new(4);
-    assert_eq!(oracle.best(80_000.0), [0, 0, 0, 1]);
-    assert_eq!(oracle.best(50_000_000.0), [7, 7, 7, 7]);
-    let best = oracle.best(2_000_000.0);
-    assert!(best[0] >= 3 && total(best) <= 2_000_000.0 && total(best) > 1_500_000.0, "{best:?} {}", total(best));
+    assert_eq!(oracle.best(100_000.0, 20_000.0), [0, 0, 0, 1]);
+    assert_eq!(oracle.best(50_000_000.0, 0.0), [7, 7, 7, 7]);
+    let best = oracle.best(2_000_000.0, 200_000.0);
+    assert!(best[0] >= 3 && total(best) < 1_800_000.0 && total(best) > 1_400_000.0, "{best:?} {}", total(best));
+    let full = total(best) + 201_000.0;
+    assert!(wait(best, 2_000_000.0, 200_000.0) <= LONGEST_WAIT && wait(best, full, 200_000.0) > LONGEST_WAIT);
 }
 
 #[test]
 fn what_forms_take_is_what_their_publisher_sends_and_what_is_around_it() {
-    let encodings = ENCODINGS.iter().enumerate().map(|(n, (_, _, kbps))| (3 + n * 2, *kbps as f64 * 1_000.0));
-    for (place, kbps) in encodings {
-        let form = forms()[place];
-        assert!((kbps * 1.02..kbps * 1.25).contains(&form), "{form} for {kbps}");
+    let encodings = crate::sender::ENCODINGS.iter().zip([3, 5, 7]);
+    for ((_, _, kbps), level) in encodings {
+        let (bare, form) = (*kbps as f64 * 1_000.0, forms()[level]);
+        assert!((bare * 1.02..bare * 1.25).contains(&form), "{form} for {bare}");
     }
-    assert!(forms().is_sorted() && forms().len() == 8, "{:?}", forms());
+    assert!(forms().is_sorted(), "{:?}", forms());
 }

@@ -106,10 +106,10 @@ pub fn a_steady_link(seed: u64, mbps: f64) -> Score {
     // Beside pictures there is sound, and there are reports.
     let others = [Class::Sound, Class::Report].map(bytes).iter().sum::<f64>() * 8.0 / 60.0;
     let oracle = Oracle::new(4);
-    let (best, chosen) = (oracle.best(capacity - others), world.chosen(subscriber, 4, from));
+    let (best, chosen) = (oracle.best(capacity, others), world.chosen(subscriber, 4, from));
     let moments = chosen.len() as f64;
     let at_best = chosen.iter().filter(|set| *set == best).count() as f64;
-    let at_estimated = chosen.iter().zip(&estimates).filter(|(set, estimate)| *set == oracle.best(*estimate * capacity - others)).count() as f64;
+    let at_estimated = chosen.iter().zip(&estimates).filter(|(set, estimate)| *set == oracle.best(*estimate * capacity, others)).count() as f64;
     let beside = chosen.iter().map(|set| Oracle::beside(set, best)).sum::<f64>();
     let switches = (0..4).map(|pair| world.decoder(subscriber, pair).switches(from, world.now)).max().unwrap_or(0);
     let frozen: Duration = (0..4).map(|pair| world.decoder(subscriber, pair).frozen(from, world.now)).sum();

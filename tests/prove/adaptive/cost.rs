@@ -29,7 +29,7 @@ pub use measure::median;
 use super::Proof;
 
 /// Pairs of runs of which the median counts.
-const PAIRS: usize = 9;
+const PAIRS: usize = 5;
 
 /// The engine alone: forwarding VP8 that is written anew to fifty who report what they receive.
 pub fn engine(proof: &mut Proof) {
@@ -60,7 +60,7 @@ pub fn beside_the_limit(proof: &mut Proof) {
     }
 }
 
-/// Four megabit per second, as estimated links are not flooded: so many packets at a time.
+/// Four megabit per second, as estimated links cannot be flooded: so many packets at a time.
 fn paced(at_a_time: u64) -> Vec<Recorded> {
     let packet = |n: u64| Recorded { at: Duration::from_micros(n / at_a_time * at_a_time * 2_400), bytes: 1_200, marker: true, audio: false };
     (0..400).map(|n| Recorded { marker: (n + 1) % at_a_time == 0, ..packet(n) }).collect()

@@ -20,9 +20,9 @@ use super::measure::{Case, Forwarder, Tally, cpu_ns};
 /// Subscribers report so often, as browsers do, and receive so much later.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 const ONE_WAY: Duration = Duration::from_millis(20);
-/// Links are filled for so long, with a packet every so often: more than any case sends.
+/// Links are filled for so long, with a packet every so often: what the first probes find is more than any case sends.
 const FILL: Duration = Duration::from_secs(4);
-const FILL_EVERY: Duration = Duration::from_micros(2_000);
+const FILL_EVERY: Duration = Duration::from_micros(3_000);
 
 pub struct Estimated {
     althing: Althing,
@@ -181,6 +181,11 @@ impl Subscriber {
 impl Forwarder for Estimated {
     fn port(&self) -> u16 {
         self.althing.port()
+    }
+
+    /// Until everybody has changed to the publisher that is measured.
+    fn warm_up(&self) -> Duration {
+        Duration::from_secs(3)
     }
 
     fn turn(&mut self) {
