@@ -98,8 +98,11 @@ impl Room {
             let due = if link.is_overusing() { now } else { peer.selected_at + SELECT_EVERY };
             peer.select_due = peer.select_due.min(due);
         }
-        peer.link_due = Some(now);
-        self.peer_due(index);
+        // Nothing of it is due by the report alone, most of the time: no turn is taken for each.
+        let due = link.next_due(now);
+        let due = if peer.queue.is_empty() { due } else { Some(due.map_or(now, |due| due.min(now))) };
+        peer.link_due = due;
+        self.peers_due.sooner(index, due.unwrap_or(Time::NEVER).min(peer.select_due));
     }
 
     /// A sender report: the publisher's line of NTP against RTP.
