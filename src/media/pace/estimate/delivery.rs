@@ -81,7 +81,13 @@ impl Delivery {
     /// The rates over the last `window` microseconds, or a little more; `None` before there has been so much.
     pub fn rates(&self, window: i64) -> Option<Rates> {
         let end = self.open;
-        let begin = self.slices().find(|slice| end.arrival - slice.arrival >= window)?;
+        // The newest that is old enough: arrivals go up from slice to slice.
+        let (mut newer, mut older) = (0, self.ended.min(SLICES));
+        while newer < older {
+            let middle = usize::midpoint(newer, older);
+            if end.arrival - self.last(middle)?.arrival >= window { older = middle } else { newer = middle + 1 }
+        }
+        let begin = self.last(newer).filter(|_| newer < self.ended.min(SLICES))?;
         let received_in = (end.arrival - begin.arrival) as f64 / 8e6;
         // Nothing sent leaves later than it arrives: a burst's own rate has no bound, but it is not more than this.
         let sent_in = (end.sent_at.saturating_sub(begin.sent_at).max(1_000)) as f64 / 8e6;
