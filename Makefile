@@ -112,7 +112,7 @@ prove-adaptive:
 	@scripts/need.sh build lab
 	$(call say,building the simulation)
 	@cargo bench --locked --bench prove_adaptive --no-run 2>&1 | scripts/progress.sh
-	$(call say,measuring (all rows: about an hour$(comma) most of it ten thousand random scenarios))
+	$(call say,measuring (all rows: about fifteen minutes$(comma) half of it ten thousand random scenarios))
 	@ROWS="$(ROWS)" cargo bench --quiet --locked --bench prove_adaptive
 
 # Ten participants of the webrtc crate for a minute, clean and with loss; lips and ciphers with real browsers.

@@ -36,7 +36,8 @@ pub enum Without {
 
 struct Publisher {
     port: u16,
-    stream: ReceiveStream,
+    /// Of video and of audio.
+    streams: [ReceiveStream; 2],
 }
 
 /// What a subscriber needs, side by side.
@@ -128,7 +129,7 @@ impl Bare {
             without,
             batch: case.batch.min(BATCH),
             receiver: SrtpReceiver::new(SrtpProfile::AeadAes128Gcm, &KEY, &SALT).expect("keys"),
-            publishers: publishers.iter().map(|p| Publisher { port: p.port(), stream: ReceiveStream::new() }).collect(),
+            publishers: publishers.iter().map(|p| Publisher { port: p.port(), streams: Default::default() }).collect(),
             subscribers: (0..case.subscribers).map(|i| Subscriber::new(i, case)).collect(),
             slots,
             sources,
@@ -160,7 +161,7 @@ impl Bare {
         let words = usize::from(u16::from_be_bytes([bytes[14], bytes[15]]));
         let header = 16 + words * 4;
         let (sequence, ssrc) = (u16::from_be_bytes([bytes[2], bytes[3]]), u32::from_be_bytes(bytes[8..12].try_into().ok()?));
-        let stream = &mut self.publishers[publisher].stream;
+        let stream = &mut self.publishers[publisher].streams[ssrc as usize & 1];
         let opened = if self.without == Without::Crypto {
             bytes.len() - header - TAG
         } else {

@@ -23,6 +23,8 @@ const ONE_WAY: Duration = Duration::from_millis(20);
 /// Links are filled for so long, with a packet every so often: what the first probes find is more than any case sends.
 const FILL: Duration = Duration::from_secs(4);
 const FILL_EVERY: Duration = Duration::from_micros(3_000);
+/// After so long everybody has changed to the publisher that is measured.
+pub const WARM_UP: Duration = Duration::from_secs(3);
 
 pub struct Estimated {
     althing: Althing,
@@ -183,9 +185,8 @@ impl Forwarder for Estimated {
         self.althing.port()
     }
 
-    /// Until everybody has changed to the publisher that is measured.
     fn warm_up(&self) -> Duration {
-        Duration::from_secs(3)
+        WARM_UP
     }
 
     fn turn(&mut self) {
