@@ -187,17 +187,18 @@ pub fn a_full_room(seed: u64, members: usize, workers: usize, span: Duration) ->
     }
     world.run(span);
     let from = world.now;
-    let mut over = 0.0_f64;
+    // Over five seconds: the pictures of one second are larger than those of the next.
+    let (mut estimated, mut sent) = (vec![0.0; members], vec![0.0; members]);
     for _ in 0..5 {
-        let mut estimates = vec![0.0; members];
         for _ in 0..10 {
             world.run(EVERY);
-            estimates.iter_mut().enumerate().for_each(|(member, sum)| *sum += world.estimate(member) / 10.0);
+            estimated.iter_mut().enumerate().for_each(|(member, sum)| *sum += world.estimate(member) / 10.0);
         }
         let second = (world.now.as_micros() / 1_000_000) as usize - 1;
-        let sent = |member: usize| world.down[member].log.offered.get(second).map_or(0.0, |bytes| *bytes as f64 * 8.0);
-        over = (0..members).map(|member| sent(member) / estimates[member].max(1.0)).fold(over, f64::max);
+        let offered = |member: usize| world.down[member].log.offered.get(second).map_or(0.0, |bytes| *bytes as f64 * 8.0);
+        sent.iter_mut().enumerate().for_each(|(member, sum)| *sum += offered(member));
     }
+    let over = sent.iter().zip(&estimated).map(|(sent, estimated)| sent / estimated.max(1.0)).fold(0.0, f64::max);
     let (mut queue, mut unseen) = (0.0_f64, 0.0);
     for member in 0..members {
         queue = queue.max(milliseconds(world.down[member].log.waited(95, from, world.now)));

@@ -87,10 +87,12 @@ impl LayerRates {
             }
             let measured = per_second(std::mem::take(&mut self.bytes[place]));
             let rate = &mut self.rates[place];
-            // Up faster than down, so that nobody is given more than fits; neither follows a single picture.
+            // What is much more is followed faster, so that nobody is given more than fits; what scatters in both directions alike, or
+            // all would be taken for more than they are.
             *rate = match measured.checked_sub(*rate) {
                 _ if *rate == 0 => measured,
-                Some(more) => *rate + more / 2,
+                Some(more) if more > *rate / 3 => *rate + more / 2,
+                Some(more) => *rate + more / 4,
                 None => *rate - (*rate - measured) / 4,
             };
             self.unseen[place] = self.unseen[place].saturating_add(1);
