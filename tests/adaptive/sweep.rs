@@ -101,16 +101,17 @@ pub fn scenario(seed: u64) -> Outcome {
     Outcome { told, faults, undecodable }
 }
 
-fn sweep(seeds: Range<u64>) {
-    let (mut failed, count) = (Vec::new(), seeds.end - seeds.start);
+fn sweep(seeds: impl Iterator<Item = u64>) {
+    let (mut failed, mut count) = (Vec::new(), 0);
     for seed in seeds {
+        count += 1;
         let outcome = scenario(seed);
         if !outcome.faults.is_empty() {
             eprintln!("seed {seed}: {} {} frames undecodable\n{}", outcome.told, outcome.undecodable, outcome.faults.join("\n"));
             failed.push(seed);
         }
-        if count > 100 && seed % 100 == 99 {
-            eprintln!("{} seeds, {} of them failed", seed + 1, failed.len());
+        if count % 100 == 0 {
+            eprintln!("{count} seeds, {} of them failed", failed.len());
         }
     }
     assert_eq!(failed, Vec::<u64>::new(), "of {count} seeds, {} failed", failed.len());
@@ -123,9 +124,12 @@ pub fn seeds() -> Option<Range<u64>> {
     Some(from.parse().ok()?..until.parse().ok()?)
 }
 
+/// Scenarios that have told of mistakes, each of another one.
+const ONCE_FAILED: [u64; 13] = [48, 61, 66, 86, 110, 150, 165, 227, 1_981, 2_196, 4_062, 5_110, 9_622];
+
 #[test]
-fn in_thirty_random_scenarios_nothing_leaves_that_cannot_be_decoded() {
-    sweep(0..30);
+fn in_random_scenarios_nothing_leaves_that_cannot_be_decoded() {
+    sweep((0..20).chain(ONCE_FAILED));
 }
 
 #[test]

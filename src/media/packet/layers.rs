@@ -160,6 +160,7 @@ pub struct FrameLayers {
 
 const BEGINS: u8 = 1;
 const ENDS: u8 = 2;
+const UNREAD: u8 = 4;
 
 // One of these is kept beside every cached packet.
 const _: () = assert!(size_of::<FrameLayers>() <= 8);
@@ -169,6 +170,17 @@ impl FrameLayers {
     pub fn whole(begins: bool, ends: bool, key: bool) -> Self {
         let (decodable, switch) = (LayerSet::ALL, if key { LayerSet::ALL } else { LayerSet::NONE });
         Self { layer: Layer::BASE, edges: edges(begins, ends), present: LayerSet::ALL, decodable, switch }
+    }
+
+    /// A packet of which only the structure that its key frame begins with will say what it means: until then nobody is sent it.
+    pub const fn unread() -> Self {
+        let none = LayerSet::NONE;
+        Self { layer: Layer::BASE, edges: UNREAD, present: none, decodable: none, switch: none }
+    }
+
+    /// Whether it is such a packet.
+    pub const fn is_unread(self) -> bool {
+        self.edges & UNREAD != 0
     }
 
     /// A VP8 packet; `marker` is the RTP header's.

@@ -125,6 +125,16 @@ impl Cache {
         Some(CachedPacket { meta: &entry.meta, header, payload })
     }
 
+    /// What is known of a packet that is still here, to be corrected, and its header.
+    pub fn meta_mut(&mut self, sequence: u64) -> Option<(&mut PacketMeta, &[u8])> {
+        self.get(sequence)?;
+        let slot = self.slot_of(sequence);
+        let entry = self.entries.get_mut(slot)?.as_mut()?;
+        let start = (entry.position & (self.bytes.len() as u64 - 1)) as usize;
+        let header = self.bytes.get(start..start + usize::from(entry.meta.header_len))?;
+        Some((&mut entry.meta, header))
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.entries.fill(None);

@@ -11,6 +11,11 @@ use crate::media::packet::size::picture_size;
 use crate::media::packet::{self, vp8, vp9};
 use crate::media::rewrite::PictureIds;
 
+/// Numbers in a row without a packet, after the beginning of a key frame: nothing of it has come before.
+const NONE_EARLY: u64 = 24;
+/// Packets that are looked through for such, at most.
+const MOST_EARLY: u64 = 512;
+
 impl Encoding {
     /// Reads a packet that has just come: its codec by its place in the publisher's plan, header and payload. What it says about the
     /// encoding as a whole is learnt.
@@ -38,6 +43,9 @@ impl Encoding {
             if let Some(described) = dependency::Descriptor::parse(bytes, self.structure.as_deref()) {
                 layers = Some(described.layers);
                 starts_key_frame |= described.key_frame;
+            } else if !starts_key_frame {
+                // It has overtaken the packet with the structure that it follows.
+                layers = layers.or(Some(FrameLayers::unread()));
             }
         }
         let is_video = codec.kind() == MediaKind::Video;
@@ -50,7 +58,9 @@ impl Encoding {
         }
         self.codec = Some(place);
         self.picture_began(now, received.header.timestamp);
-        self.rates.count(now, layers.layer, self.key_picture == Some(received.header.timestamp), packet.len());
+        if !layers.is_unread() {
+            self.rates.count(now, layers.layer, self.key_picture == Some(received.header.timestamp), packet.len());
+        }
         PacketMeta {
             sequence: received.sequence,
             generation: self.generation,
@@ -64,6 +74,27 @@ impl Encoding {
             layers,
             pictures: pictures.unwrap_or_default(),
         }
+    }
+
+    /// What overtook the beginning of its key frame, and with it the structure that it follows, is read now. Calls `found` for each.
+    pub fn read_anew(&mut self, beginning: u64, mut found: impl FnMut(u64)) {
+        let mut at = beginning;
+        while let Some(sequence) = self.next_early(beginning, at) {
+            at = sequence;
+            let structure = self.structure.as_deref();
+            let Some((meta, header)) = self.cache.meta_mut(sequence).filter(|(meta, _)| meta.layers.is_unread()) else { continue };
+            let described = meta.extensions.get(Extension::DependencyDescriptor, header).and_then(|b| dependency::Descriptor::parse(b, structure));
+            if let Some(described) = described {
+                meta.layers = described.layers;
+                found(sequence);
+            }
+        }
+    }
+
+    /// The next number after `at` that is here, of those that may have overtaken the `beginning` of their key frame.
+    pub fn next_early(&self, beginning: u64, at: u64) -> Option<u64> {
+        let is_here = |sequence: &u64| self.cache.get(*sequence).is_some_and(|packet| packet.meta.generation == self.generation);
+        (at + 1..=at + NONE_EARLY).find(is_here).filter(|sequence| *sequence <= beginning + MOST_EARLY)
     }
 
     /// Takes over what another worker has read.

@@ -201,12 +201,26 @@ impl Room {
             return Ok(());
         }
         encoding.cache.insert(meta, packet);
+        if meta.layers.is_unread() {
+            return Ok(());
+        }
         let item = TickItem { track: track_index, encoding: number, sequence: received.sequence, generation, what: What::Packet };
         self.tick.push(item, &encoding.receivers);
-        if meta.starts_key_frame && awaited {
+        if !meta.starts_key_frame {
+            Self::note_crossing(&mut self.crossing, &track.exports, item);
+            return Ok(());
+        }
+        let (crossing, exports) = (&mut self.crossing, &track.exports);
+        Self::note_crossing(crossing, exports, item);
+        let Some(encoding) = track.encodings.get_mut(usize::from(number)) else { return Ok(()) };
+        let mut were_unread = false;
+        encoding.read_anew(item.sequence, |sequence| {
+            were_unread = true;
+            Self::note_crossing(crossing, exports, TickItem { sequence, ..item });
+        });
+        if awaited || were_unread {
             self.tick.push_early(item, encoding);
         }
-        Self::note_crossing(&mut self.crossing, &track.exports, item);
         Ok(())
     }
 

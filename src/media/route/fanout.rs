@@ -57,11 +57,6 @@ pub enum What {
     Early,
 }
 
-/// Numbers in a row without a packet, after the beginning of a key frame: nothing of it has come before.
-const NONE_EARLY: u64 = 24;
-/// Packets that are looked through for such, at most.
-const MOST_EARLY: u64 = 512;
-
 /// What the tick brought, and how far it has been given out.
 #[derive(Debug, Default)]
 pub struct Tick {
@@ -95,16 +90,10 @@ impl Tick {
 
     /// The beginning of a key frame is in its encoding's cache: whoever begins with it gets what came before and belongs after it.
     pub fn push_early(&mut self, beginning: TickItem, encoding: &Encoding) {
-        let mut missing = 0;
-        for sequence in (beginning.sequence + 1..).take(MOST_EARLY as usize) {
-            if encoding.cache.get(sequence).is_some_and(|packet| packet.meta.generation == beginning.generation) {
-                missing = 0;
-                self.push(TickItem { sequence, what: What::Early, ..beginning }, &encoding.receivers);
-            } else if missing == NONE_EARLY {
-                return;
-            } else {
-                missing += 1;
-            }
+        let mut at = beginning.sequence;
+        while let Some(sequence) = encoding.next_early(beginning.sequence, at) {
+            self.push(TickItem { sequence, what: What::Early, ..beginning }, &encoding.receivers);
+            at = sequence;
         }
     }
 

@@ -26,7 +26,7 @@ impl Leg {
     pub fn retransmit(&mut self, moment: &Moment, source: &Source<'_>, kind: Kind, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
         let packet = &source.packet;
         // Before the present source has begun, numbers lead to the one before; its packets may be in the cache under the same numbers.
-        if !self.switch.is_on(source.number, packet.meta.generation) || !self.switch.sends(packet.meta) {
+        if !self.switch.is_on(source.number, packet.meta.generation) || !self.switch.has_sent(packet.meta) {
             return None;
         }
         // RED is made once: the same packet would repeat others now (docs of `rewrite/redundancy.rs`).

@@ -222,8 +222,13 @@ impl Switch {
     }
 
     /// Whether a packet of what is forwarded is of a layer that went out when it was its turn.
-    pub fn sends(&self, meta: &PacketMeta) -> bool {
+    fn sends(&self, meta: &PacketMeta) -> bool {
         self.layer_at(meta).is_none_or(|layer| meta.layers.present.contains(layer))
+    }
+
+    /// Whether a packet of what is forwarded has gone out for sure: what was left out, and went out as padding, is not sent later.
+    pub fn has_sent(&self, meta: &PacketMeta) -> bool {
+        self.layer_at(meta).is_some_and(|layer| meta.layers.present.contains(layer))
     }
 
     /// Whether this packet is the last of its picture for this leg: the layers above it are cut.
