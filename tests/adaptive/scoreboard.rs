@@ -64,7 +64,6 @@ fn worsened(before: &Board, now: &[(String, Score)]) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "the board takes minutes"]
 fn no_number_of_the_board_has_become_worse() {
     let now = play();
     for (scenario, score) in &now {
