@@ -11,12 +11,14 @@ use crate::base::Time;
 
 /// Reports are looked at together over so long, in microseconds.
 const INTERVAL: u64 = 500_000;
-/// A report that all was well holds for so long.
-const VOUCHED: Duration = Duration::from_secs(5);
 /// The receiver's own estimate bounds growth for so long.
 const FRESH: Duration = Duration::from_secs(3);
 /// When so many times the receiver's own estimate have passed through a whole interval without trouble, that estimate is wrong.
 const WRONG: f64 = 2.0;
+/// Its estimate lowers ours to this share of what was sent at a time: it takes a second more to follow, and one wrong word costs less.
+const LEAST_KEPT: f64 = 0.5;
+/// A queue stands when the round trip was long in so many intervals.
+const STANDS: u32 = 2;
 /// Until so many intervals have ended since it first came, it lowers the estimate to half of where it began at most: how else would it be found out?
 const FIRST: u32 = 2;
 /// Above what was sent by this factor at most the estimate grows without being wanted.
@@ -36,12 +38,14 @@ pub struct Reports {
     /// The beginning of the interval, and the bytes that had been sent until then.
     since: Time,
     bytes: u64,
-    /// In this interval: the highest share lost, and whether the round trip was long.
+    /// In this interval: the highest share lost, and the shortest round trip.
     lost: f64,
-    longer: bool,
+    round_trip: f64,
     least_round_trip: f64,
-    /// When there was last an interval without trouble.
-    vouched: Option<Time>,
+    /// In how many intervals in a row the round trip was long: one may be a receiver that was busy.
+    longer: u32,
+    /// What was sent in the last interval.
+    flows: f64,
     /// Whether there was ever trouble.
     troubled: bool,
     /// The receiver's own estimate, and the highest one in this interval: that in force when it began is one of them.
@@ -62,9 +66,10 @@ impl Reports {
             since: now,
             bytes: 0,
             lost: 0.0,
-            longer: false,
+            round_trip: f64::INFINITY,
             least_round_trip: f64::INFINITY,
-            vouched: None,
+            longer: 0,
+            flows: 0.0,
             troubled: false,
             own: None,
             highest: f64::INFINITY,
@@ -78,8 +83,8 @@ impl Reports {
     pub fn remb(&mut self, now: Time, own: f64, rate: f64) -> f64 {
         self.own = Some((now, own));
         self.highest = self.highest.max(own);
-        let floor = if self.intervals < FIRST && !self.troubled { self.floor.min(rate) } else { 0.0 };
-        if self.is_wrong(now) { rate } else { own.max(floor) }
+        let floor = if self.intervals < FIRST && !self.troubled { self.floor } else { LEAST_KEPT * self.flows }.min(rate);
+        if self.wrong { rate } else { own.max(floor) }
     }
 
     /// A receiver reports that it has lost a `fraction` of a stream, and how long the round trip was in microseconds if it is known;
@@ -87,38 +92,43 @@ impl Reports {
     pub fn report(&mut self, now: Time, fraction: f64, round_trip: Option<f64>, sent: u64, (rate, wanted): (f64, f64)) -> Option<f64> {
         self.lost = self.lost.max(fraction);
         if let Some(round_trip) = round_trip {
-            self.longer |= round_trip > self.least_round_trip + LONGER.max(self.least_round_trip / 2.0);
-            // Slowly upwards, so that a longer route is learned.
-            self.least_round_trip = round_trip.min(self.least_round_trip * 1.001);
+            self.round_trip = self.round_trip.min(round_trip);
         }
         let passed = now.micros_since(self.since);
         if passed < INTERVAL {
             return None;
         }
         let flows = sent.saturating_sub(self.bytes) as f64 * 8e6 / passed as f64;
-        let (lost, longer) = (std::mem::take(&mut self.lost), std::mem::take(&mut self.longer));
+        let (lost, round_trip) = (std::mem::take(&mut self.lost), std::mem::replace(&mut self.round_trip, f64::INFINITY));
+        if round_trip.is_finite() {
+            let is_long = round_trip > self.least_round_trip + LONGER.max(self.least_round_trip / 2.0);
+            self.longer = if is_long { self.longer.saturating_add(1) } else { 0 };
+            // Slowly upwards, so that a longer route is learned.
+            self.least_round_trip = round_trip.min(self.least_round_trip * 1.001);
+        }
+        self.flows = flows;
         let highest = std::mem::replace(&mut self.highest, self.own.map_or(f64::INFINITY, |(_, own)| own));
         (self.since, self.bytes, self.intervals) = (now, sent, self.intervals + u32::from(self.own.is_some() && self.intervals < FIRST));
-        if lost > MUCH_LOSS || longer {
-            (self.troubled, self.vouched, self.wrong) = (true, None, false);
-            let own = self.own.filter(|(at, _)| now.since(*at) < FRESH).map_or(f64::INFINITY, |(_, own)| own);
+        if lost > MUCH_LOSS || self.longer >= STANDS {
+            self.troubled = true;
+            // A long round trip may be a busy receiver's; loss is the link's, and whoever foresaw it was right.
+            self.wrong &= lost <= MUCH_LOSS;
+            let own = self.own.filter(|(at, _)| now.since(*at) < FRESH && !self.wrong).map_or(f64::INFINITY, |(_, own)| own);
             let lowered = if lost > MUCH_LOSS { rate * (1.0 - lost / 2.0) } else { rate };
-            return Some(lowered.min(own));
+            return Some(lowered.min(own.max(LEAST_KEPT * flows)));
         }
-        self.vouched = Some(now);
+        if self.longer > 0 {
+            return Some(rate);
+        }
         self.wrong |= flows > WRONG * highest;
         if lost > LITTLE_LOSS {
             self.troubled = true;
             return Some(rate);
         }
-        let own = self.own.filter(|(at, _)| now.since(*at) < FRESH && !self.is_wrong(now));
+        let own = self.own.filter(|(at, _)| now.since(*at) < FRESH && !self.wrong);
         let bound = own.map_or((FAR * flows).max(wanted), |(_, own)| own);
         let grown = rate * if self.troubled { GROWTH } else { GROWTH_FIRST };
         Some(grown.min(bound).max(rate))
-    }
-
-    fn is_wrong(&self, now: Time) -> bool {
-        self.wrong && self.vouched.is_some_and(|at| now.since(at) < VOUCHED)
     }
 }
 
@@ -172,9 +182,9 @@ mod tests {
         }
         assert_eq!(story.rate, 2e6, "what is wanted may be tried");
         story.second(2_000, 0.0, 220.0, 2e6);
-        assert_eq!(story.rate, 2e6, "and the receiver has said nothing since");
-        story.remb(900_000.0);
-        assert_eq!(story.rate, 900_000.0);
+        assert_eq!(story.remb(900_000.0), 2e6, "a long round trip may be a busy receiver's");
+        assert_eq!(story.second(2_000, 0.2, 220.0, 2e6), 1e6, "loss is the link's, and half of what is sent is taken away at a time");
+        assert_eq!(story.second(1_000, 0.2, 220.0, 2e6), 900_000.0);
         story.second += 3;
         assert_eq!(story.second(900, 0.0, 20.0, 2e6).round(), 972_000.0, "more slowly from now on");
     }
@@ -193,8 +203,9 @@ mod tests {
     fn one_who_was_sent_nothing_any_more_is_given_another_chance() {
         let mut story = Story::new();
         story.second(800, 0.5, 20.0, 9e5);
-        story.remb(16_000.0);
-        assert_eq!(story.rate, 16_000.0);
+        assert_eq!(story.remb(16_000.0), 400_000.0);
+        story.second(16, 0.0, 20.0, 9e5);
+        assert_eq!(story.remb(16_000.0), 16_000.0);
         let came_back = (0..70).find(|_| story.second(16, 0.0, 20.0, 9e5) >= 800_000.0);
         assert!(came_back.is_some_and(|seconds| seconds > 20), "{came_back:?}");
     }
