@@ -15,7 +15,7 @@ const INTERVAL: u64 = 500_000;
 const FRESH: Duration = Duration::from_secs(3);
 /// When so many times the receiver's own estimate have passed through a whole interval without trouble, that estimate is wrong.
 const WRONG: f64 = 2.0;
-/// Its estimate lowers ours to this share of what was sent at a time: it takes a second more to follow, and one wrong word costs less.
+/// After trouble its estimate lowers ours to this share of what was sent at a time: it takes a second more to follow, and one wrong word costs less.
 const LEAST_KEPT: f64 = 0.5;
 /// A queue stands when the round trip was long in so many intervals.
 const STANDS: u32 = 2;
@@ -83,7 +83,12 @@ impl Reports {
     pub fn remb(&mut self, now: Time, own: f64, rate: f64) -> f64 {
         self.own = Some((now, own));
         self.highest = self.highest.max(own);
-        let floor = if self.intervals < FIRST && !self.troubled { self.floor } else { LEAST_KEPT * self.flows }.min(rate);
+        let floor = match self.troubled {
+            true => LEAST_KEPT * self.flows,
+            false if self.intervals < FIRST => self.floor,
+            false => 0.0,
+        };
+        let floor = floor.min(rate);
         if self.wrong { rate } else { own.max(floor) }
     }
 
