@@ -114,6 +114,7 @@ impl Reports {
         self.flows = flows;
         let highest = std::mem::replace(&mut self.highest, self.own.map_or(f64::INFINITY, |(_, own)| own));
         (self.since, self.bytes, self.intervals) = (now, sent, self.intervals + u32::from(self.own.is_some() && self.intervals < FIRST));
+        self.wrong |= lost <= LITTLE_LOSS && flows > WRONG * highest;
         if lost > MUCH_LOSS || self.longer >= STANDS {
             self.troubled = true;
             // A long round trip may be a busy receiver's; loss is the link's, and whoever foresaw it was right.
@@ -125,7 +126,6 @@ impl Reports {
         if self.longer > 0 {
             return Some(rate);
         }
-        self.wrong |= flows > WRONG * highest;
         if lost > LITTLE_LOSS {
             self.troubled = true;
             return Some(rate);
