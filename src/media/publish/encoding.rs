@@ -49,6 +49,8 @@ pub struct Encoding {
     picture: (u32, Time),
     /// The timestamp of its last key frame.
     pub(super) key_picture: Option<u32>,
+    /// Whether packets have come whose structure has not.
+    pub(super) has_unread: bool,
     apart: Duration,
     /// Since when somebody has wanted it; [`Time::ZERO`] while nobody does.
     pub wanted_since: Time,
@@ -72,6 +74,7 @@ impl Encoding {
             last_packet: Time::ZERO,
             picture: (0, Time::ZERO),
             key_picture: None,
+            has_unread: false,
             apart: Duration::ZERO,
             wanted_since: Time::ZERO,
         }

@@ -14,7 +14,7 @@ use crate::media::rewrite::PictureIds;
 /// Numbers in a row without a packet, after the beginning of a key frame: nothing of it has come before.
 const NONE_EARLY: u64 = 24;
 /// Packets that are looked through for such, at most.
-const MOST_EARLY: u64 = 512;
+const MOST_EARLY: u64 = 128;
 
 impl Encoding {
     /// Reads a packet that has just come: its codec by its place in the publisher's plan, header and payload. What it says about the
@@ -46,6 +46,7 @@ impl Encoding {
             } else if !starts_key_frame {
                 // It has overtaken the packet with the structure that it follows.
                 layers = layers.or(Some(FrameLayers::unread()));
+                self.has_unread = true;
             }
         }
         let is_video = codec.kind() == MediaKind::Video;
@@ -78,6 +79,10 @@ impl Encoding {
 
     /// What overtook the beginning of its key frame, and with it the structure that it follows, is read now. Calls `found` for each.
     pub fn read_anew(&mut self, beginning: u64, mut found: impl FnMut(u64)) {
+        if !self.has_unread {
+            return;
+        }
+        self.has_unread = false;
         let mut at = beginning;
         while let Some(sequence) = self.next_early(beginning, at) {
             at = sequence;
@@ -87,6 +92,8 @@ impl Encoding {
             if let Some(described) = described {
                 meta.layers = described.layers;
                 found(sequence);
+            } else {
+                self.has_unread = true;
             }
         }
     }

@@ -144,7 +144,9 @@ impl Room {
             let round_trip = round_trip_micros(middle, &block);
             peer.rtt = round_trip.or(peer.rtt);
             if let Some(link) = &mut peer.link {
-                link.receiver_report(now, block.fraction_lost, round_trip.map(|micros| Duration::from_micros(micros.into())));
+                // Of sound so little is sent that one packet is a tenth.
+                let lost = if peer.legs[leg].is_paced() { block.fraction_lost } else { 0 };
+                link.receiver_report(now, lost, round_trip.map(|micros| Duration::from_micros(micros.into())));
             }
         }
     }
