@@ -11,9 +11,10 @@ use crate::media::packet::rtp::RtpHeader;
 use crate::media::packet::twcc::Arrivals;
 use crate::media::publish::stream::{Bound, Stream, StreamKind};
 use crate::media::rewrite::SourceExtensions;
-use crate::media::route::leg::{Leg, Way};
+use crate::media::route::leg::Leg;
 use crate::media::route::origins::Origins;
 use crate::media::route::queue::PaceQueue;
+use crate::media::route::way::Way;
 use crate::media::select::Patience;
 use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
 

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use super::origins::{Origin, Origins};
+use super::origins::Origin;
 use super::outlet::{Form, Outlet, outlet_for};
+use super::way::Way;
 use crate::base::random::Random;
 use crate::base::seq::timestamp_after;
 use crate::base::{Ntp, Time};
 use crate::contract::{CodecPlan, Counter, Extension, ExtensionMap, Limit, MediaKind, ReceivePlan, SendPlan, View};
 use crate::media::outgoing::Outgoing;
-use crate::media::pace::Link;
 use crate::media::pace::sent::Kind;
 use crate::media::packet::rtcp::SenderInfo;
 use crate::media::packet::{ext, opus, red};
@@ -21,7 +21,7 @@ use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;
 use crate::media::rewrite::{Continuity, Dependency, HeaderRewrite, OutFields, PictureMap, Redundancy, SequenceMap, TimestampMap, WallMap};
 use crate::media::select::{Aim, Step, Switch, Ways};
-use crate::media::transport::{Path, SrtpSender};
+use crate::media::transport::SrtpSender;
 
 /// Codecs of one publisher's m-line that a leg tells apart.
 pub const MOST_CODECS: usize = 16;
@@ -91,32 +91,6 @@ impl Moment {
     /// `wall` is the wall clock at `now`.
     pub fn new(now: Time, wall: Ntp) -> Self {
         Self { now, wall, abs_send_time: ext::abs_send_time_of(now) }
-    }
-}
-
-/// What a subscriber's connection lends to its legs.
-pub struct Way<'a> {
-    /// Seals packets.
-    pub sender: &'a SrtpSender,
-    /// Where the subscriber is.
-    pub path: Path,
-    /// The subscriber's next transport-wide sequence number.
-    pub transport_cc: &'a mut u16,
-    /// Congestion control towards it.
-    pub link: Option<&'a mut Link>,
-    /// What leaves, where much of it gets lost.
-    pub origins: Option<&'a mut Origins>,
-}
-
-impl Way<'_> {
-    /// A datagram leaves; `number` is its transport-wide one, if it has any.
-    pub(super) fn sent(&mut self, now: Time, number: Option<u16>, bytes: usize, kind: Kind) {
-        let Some(link) = &mut self.link else { return };
-        match number {
-            Some(number) => link.sent(now, number, bytes, kind),
-            None => link.sent_unnumbered(now, bytes),
-        }
-        link.pacer().spend(bytes);
     }
 }
 

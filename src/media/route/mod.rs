@@ -8,3 +8,4 @@ pub mod queue;
 pub mod relay;
 pub mod repair;
 pub mod strays;
+pub mod way;

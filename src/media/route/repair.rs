@@ -1,7 +1,8 @@
 //! What a leg sends beside media for the first time: what was asked for again, and what fills a probe.
 
-use super::leg::{Leg, Moment, PADDING, Source, Way};
+use super::leg::{Leg, Moment, PADDING, Source};
 use super::outlet::Form;
+use super::way::Way;
 use crate::media::outgoing::Outgoing;
 use crate::media::pace::sent::Kind;
 use crate::media::publish::track::Track;
