@@ -141,6 +141,8 @@ impl OwnBlock {
         let fits = mid.is_none_or(|(id, mid)| block.add(id, mid.as_bytes()).is_some())
             && transport_cc.is_none_or(|id| block.add(id, &[0; 2]).map(|at| block.transport_cc = at).is_some())
             && abs_send_time.is_none_or(|id| block.add(id, &[0; 3]).map(|at| block.abs_send_time = at).is_some());
+        let words = usize::from(block.len).div_ceil(4).wrapping_sub(1) as u16;
+        block.bytes[2..4].copy_from_slice(&words.to_be_bytes());
         if fits { block } else { Self::default() }
     }
 
@@ -247,20 +249,23 @@ impl HeaderRewrite {
         if own.abs_send_time != 0 {
             *block.get_mut(usize::from(own.abs_send_time)..)?.first_chunk_mut()? = ext::abs_send_time_bytes(abs_send_time);
         }
+        // Its length and its padding are written already.
+        if source.present & self.carried_kinds == 0 {
+            *out.first_mut()? |= 0x10;
+            return Some(fixed_len.wrapping_add(usize::from(own.len).next_multiple_of(4)));
+        }
         let mut at = usize::from(own.len);
-        if source.present & self.carried_kinds != 0 {
-            let mut scratch = [0; LONGEST];
-            for (kind, id) in self.carried().filter(|(kind, _)| source.has(*kind)) {
-                let value = value(*kind, packet, source, fields, &mut scratch)?;
-                if !ExtensionForm::OneByte.holds(*id, value.len()) {
-                    return None;
-                }
-                let place = block.get_mut(at..)?.get_mut(..value.len().wrapping_add(1))?;
-                let (head, rest) = place.split_first_mut()?;
-                *head = id << 4 | value.len().wrapping_sub(1) as u8;
-                rest.copy_from_slice(value);
-                at = at.wrapping_add(place.len());
+        let mut scratch = [0; LONGEST];
+        for (kind, id) in self.carried().filter(|(kind, _)| source.has(*kind)) {
+            let value = value(*kind, packet, source, fields, &mut scratch)?;
+            if !ExtensionForm::OneByte.holds(*id, value.len()) {
+                return None;
             }
+            let place = block.get_mut(at..)?.get_mut(..value.len().wrapping_add(1))?;
+            let (head, rest) = place.split_first_mut()?;
+            *head = id << 4 | value.len().wrapping_sub(1) as u8;
+            rest.copy_from_slice(value);
+            at = at.wrapping_add(place.len());
         }
         let end = at.next_multiple_of(4);
         block.get_mut(at..end)?.fill(0);

@@ -128,6 +128,10 @@ impl SequenceMap {
 
     /// The epoch that has `input` in its run or among the numbers skipped before it, and its age (0 is the newest).
     fn epoch_of(&self, input: u64) -> Option<(usize, Epoch)> {
+        // Nearly always.
+        if let Some(newest) = self.epochs.get(self.newest).filter(|newest| self.len > 0 && input >= newest.skipped_from) {
+            return Some((0, *newest));
+        }
         self.newest_first().enumerate().find(|(_, epoch)| input >= epoch.skipped_from)
     }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::leg::{Moment, Source};
+use super::leg::{Leg, Moment, Source};
+use super::way::Way;
 use crate::base::{BitSet, Time};
 use crate::contract::{Counter, Counters};
 use crate::media::outgoing::Outgoing;
@@ -235,22 +236,24 @@ impl Found<'_> {
 
 /// Sends something, or lets it wait; false when it waits.
 fn serve(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &mut Outgoing, counters: &mut Counters) -> bool {
-    let Some((leg, _)) = downlink.leg_of(found.item().track) else { return true };
+    let now = moment.now();
+    let may_send = downlink.queue.is_empty() && downlink.may_send(now);
+    let Some((leg, way)) = downlink.leg_of(found.item().track) else { return true };
     if let Found::Packet(TickItem { what: What::Early, encoding, .. }, source) = found
         && leg.selection().has_seen(*encoding, source.packet.meta)
     {
         return true;
     }
-    if !leg.is_paced() || downlink.queue.is_empty() && downlink.may_send(moment.now()) {
-        forward(moment, downlink, found, out, counters);
+    if may_send || !leg.is_paced() {
+        forward(moment, leg, way, found, out, counters);
         return true;
     }
     counters.add(Counter::Paced);
-    if !downlink.queue.push(moment.now(), found.item(), found.len()) {
+    if !downlink.queue.push(now, found.item(), found.len()) {
         counters.add(Counter::DropPaced);
         downlink.give_up();
     }
-    downlink.tell_waiting(moment.now());
+    downlink.tell_waiting(now);
     false
 }
 
@@ -264,8 +267,10 @@ fn send_waiting(moment: &Moment, downlink: &mut Downlink<'_>, tracks: &Slab<Trac
         if !out.has_room() {
             return false;
         }
-        if let Some(found) = item.find(tracks) {
-            forward(moment, downlink, &found, out, counters);
+        if let Some(found) = item.find(tracks)
+            && let Some((leg, way)) = downlink.leg_of(item.track)
+        {
+            forward(moment, leg, way, &found, out, counters);
         }
         downlink.queue.pop();
     }
@@ -273,9 +278,8 @@ fn send_waiting(moment: &Moment, downlink: &mut Downlink<'_>, tracks: &Slab<Trac
     true
 }
 
-fn forward(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &mut Outgoing, counters: &mut Counters) {
+fn forward(moment: &Moment, leg: &mut Leg, way: &mut Way<'_>, found: &Found<'_>, out: &mut Outgoing, counters: &mut Counters) {
     let item = found.item();
-    let Some((leg, way)) = downlink.leg_of(item.track) else { return };
     let Found::Packet(_, source) = found else {
         return leg.skip(item.encoding, item.generation, item.sequence);
     };

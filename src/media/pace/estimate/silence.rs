@@ -18,6 +18,8 @@ pub struct Silence {
     interval: f64,
     /// Share of feedbacks that are lost.
     lost: f64,
+    /// So many are not lost in a row.
+    in_a_row: f64,
     /// Losses of feedback explain no longer time without, in microseconds.
     unlikely: f64,
     /// When what we send is reduced the next time.
@@ -26,7 +28,7 @@ pub struct Silence {
 
 impl Default for Silence {
     fn default() -> Self {
-        Self { heard: None, count: 0, interval: 100_000.0, lost: 0.0, unlikely: SHORTEST, next: None }
+        Self { heard: None, count: 0, interval: 100_000.0, lost: 0.0, in_a_row: in_a_row(0.0), unlikely: SHORTEST, next: None }
     }
 }
 
@@ -40,11 +42,14 @@ impl Silence {
                 self.interval += (each.min(LONGEST) - self.interval) / 16.0;
                 let lost = 1.0 - 1.0 / f64::from(passed);
                 self.lost += (lost - self.lost) / 64.0 * f64::from(passed.min(16));
+                // A logarithm takes as long as the rest; it changes slowly while nothing is lost.
+                if passed != 1 || count.is_multiple_of(16) {
+                    self.in_a_row = in_a_row(self.lost);
+                }
             }
         }
         (self.heard, self.count) = (Some(now), count);
-        let in_a_row = UNLIKELY.ln() / self.lost.clamp(0.01, 0.6).ln();
-        self.unlikely = self.interval * (in_a_row + 1.0);
+        self.unlikely = self.interval * (self.in_a_row + 1.0);
         self.next.take().is_some()
     }
 
@@ -69,6 +74,11 @@ impl Silence {
     fn patience(&self, round_trip: f64) -> f64 {
         self.unlikely.max(2.0 * round_trip).clamp(SHORTEST, LONGEST)
     }
+}
+
+/// How many are lost in a row as good as never, when this share is lost.
+fn in_a_row(lost: f64) -> f64 {
+    UNLIKELY.ln() / lost.clamp(0.01, 0.6).ln()
 }
 
 #[cfg(test)]
