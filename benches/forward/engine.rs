@@ -197,7 +197,7 @@ pub fn run(what: What, subscribers: usize, seed: u64) -> Cost {
     for source in sources {
         let track = TrackId(source as u64 * 2 + u64::from(what != What::Audio));
         for peer in &peers {
-            scene.command(RoomCommand::Point { peer: peer.peer, mline, source: Some(track), view: View::LARGE });
+            scene.command(RoomCommand::Point { peer: peer.peer, mline, source: Some(track), view: View::LARGE, name: Some(track.0 as u32) });
         }
         // Warm up; and the source before, where there is one.
         let (_, forwarded, _) = scene.run(&mut publishers[source], &mut peers, WARM_UP);

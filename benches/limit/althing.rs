@@ -47,7 +47,13 @@ impl Althing {
             for (pair, publisher) in others.enumerate() {
                 for half in 0..2 {
                     let source = Some(TrackId(publisher as u64 * 2 + half + 1));
-                    althing.command(RoomCommand::Point { peer: peer.peer, mline: 2 + pair as u8 * 2 + half as u8, source, view: View::LARGE });
+                    althing.command(RoomCommand::Point {
+                        peer: peer.peer,
+                        mline: 2 + pair as u8 * 2 + half as u8,
+                        source,
+                        view: View::LARGE,
+                        name: None,
+                    });
                 }
             }
             althing.acknowledge(&mut peer, case.network.address(index), case.publishers);
@@ -78,6 +84,7 @@ impl Althing {
                     mline: 2 + half,
                     source: Some(TrackId(u64::from(half) + 1)),
                     view: View::LARGE,
+                    name: None,
                 });
             }
             all[worker].acknowledge(&mut peer, address, 1);

@@ -84,6 +84,8 @@ pub enum RoomCommand {
         source: Option<TrackId>,
         /// How the picture is shown.
         view: View,
+        /// The contributing source that its packets name (RFC 3550 section 5.1), so that a receiver knows when a slot's content changes.
+        name: Option<u32>,
     },
     /// How many voices are forwarded at a time, the loudest of all; [`u8::MAX`]: all of them. Without this command a worker forwards all.
     Voices {

@@ -186,7 +186,9 @@ impl Room {
                 self.unpublish(now, track)
             }
             RoomCommand::Mute { track, muted } => self.mute(track, muted),
-            RoomCommand::Point { peer, mline, source, view } => self.point(now, peer, mline, source.map(|source| (source, view)), shared),
+            RoomCommand::Point { peer, mline, source, view, name } => {
+                self.point(now, (peer, mline), source.map(|source| (source, view, name)), shared)
+            }
             RoomCommand::Listener { worker } => {
                 self.listen(now, worker, shared.worker);
                 Some(())
@@ -320,7 +322,11 @@ impl Room {
         for subscriber in track.subscribers.iter() {
             let Some(peer) = self.peers.get_mut(subscriber) else { continue };
             if let Some(leg) = peer.leg_of(index) {
-                peer.legs[leg].point(Time::ZERO, None);
+                if peer.legs[leg].source() == Some(index) {
+                    peer.legs[leg].point(Time::ZERO, None);
+                } else {
+                    peer.legs[leg].forget_before();
+                }
                 peer.route(index, None);
                 peer.queue.forget_track(index);
             }
@@ -354,11 +360,11 @@ impl Room {
         Some(())
     }
 
-    fn point(&mut self, now: Time, id: PeerId, mline: u8, source: Option<(TrackId, View)>, shared: &mut Shared) -> Option<()> {
+    fn point(&mut self, now: Time, (id, mline): (PeerId, u8), source: Option<(TrackId, View, Option<u32>)>, shared: &mut Shared) -> Option<()> {
         let subscriber = self.peer_index(id)?;
         let leg = self.peers[subscriber].legs.iter().position(|l| l.mline() == mline)?;
         self.select_soon(now, subscriber);
-        let Some((source, view)) = source else {
+        let Some((source, view, name)) = source else {
             self.detach(now, subscriber, leg, shared);
             return Some(());
         };
@@ -368,12 +374,23 @@ impl Room {
             return Some(());
         }
         let plan = self.source_plan(index)?.clone();
-        self.detach(now, subscriber, leg, shared);
+        let goes_on = &self.peers[subscriber].legs[leg];
+        if goes_on.before() == Some(index) && goes_on.sending() == Some(index) {
+            self.leave(now, (subscriber, leg), shared);
+            self.peers[subscriber].legs[leg].take_back();
+            return Some(());
+        }
+        self.keep_or_leave(now, (subscriber, leg), shared);
         // One subscriber gets a track once: it moves here from wherever it was.
         if let Some(other) = self.peers[subscriber].leg_of(index) {
-            self.detach(now, subscriber, other, shared);
+            if self.peers[subscriber].legs[other].source() == Some(index) {
+                self.leave(now, (subscriber, other), shared);
+            } else {
+                self.leave_before(now, (subscriber, other), shared);
+            }
         }
         self.attach(now, (subscriber, leg), index, &plan, shared);
+        self.peers[subscriber].legs[leg].call(name);
         Some(())
     }
 
@@ -393,15 +410,48 @@ impl Room {
 
     /// A leg shows and plays nothing any more.
     fn detach(&mut self, now: Time, subscriber: usize, leg: usize, shared: &mut Shared) {
+        self.leave_before(now, (subscriber, leg), shared);
+        self.leave(now, (subscriber, leg), shared);
+    }
+
+    /// A leg gets nothing more of the track that it is pointed at.
+    fn leave(&mut self, now: Time, (subscriber, leg): (usize, usize), shared: &mut Shared) {
+        let Some(track) = self.peers[subscriber].legs[leg].source() else { return };
+        self.peers[subscriber].legs[leg].point(now, None);
+        self.unsubscribe(now, subscriber, track, shared);
+    }
+
+    /// A leg gets nothing more of the track that it went on with.
+    pub(super) fn leave_before(&mut self, now: Time, (subscriber, leg): (usize, usize), shared: &mut Shared) {
+        let Some(track) = self.peers[subscriber].legs[leg].before() else { return };
+        self.peers[subscriber].legs[leg].forget_before();
+        self.unsubscribe(now, subscriber, track, shared);
+    }
+
+    /// A leg that is to be pointed at another track goes on with its picture until that begins, if it has one, and has left it else.
+    fn keep_or_leave(&mut self, now: Time, (subscriber, leg): (usize, usize), shared: &mut Shared) {
+        if self.peers[subscriber].legs[leg].is_done_with_before(now) {
+            self.leave_before(now, (subscriber, leg), shared);
+        }
+        let goes_on = &mut self.peers[subscriber].legs[leg];
+        let (Some(index), present) = (goes_on.source(), goes_on.selection().present()) else { return };
+        let Some(present) = present.filter(|_| goes_on.keep(now)) else { return self.leave(now, (subscriber, leg), shared) };
+        for (number, encoding) in (0..).zip(&mut self.tracks[index].encodings) {
+            if number != present.encoding {
+                encoding.lose_receiver(subscriber);
+            }
+        }
+        self.receivers_changed(now, index, shared);
+    }
+
+    fn unsubscribe(&mut self, now: Time, subscriber: usize, track: usize, shared: &mut Shared) {
         let peer = &mut self.peers[subscriber];
-        let Some(before) = peer.legs[leg].source() else { return };
-        peer.route(before, None);
-        peer.legs[leg].point(now, None);
-        peer.queue.forget_track(before);
-        let track = &mut self.tracks[before];
-        track.subscribers.remove(subscriber);
-        track.encodings.iter_mut().for_each(|encoding| encoding.receivers.remove(subscriber));
-        self.receivers_changed(now, before, shared);
+        peer.route(track, None);
+        peer.queue.forget_track(track);
+        let left = &mut self.tracks[track];
+        left.subscribers.remove(subscriber);
+        left.encodings.iter_mut().for_each(|encoding| encoding.receivers.remove(subscriber));
+        self.receivers_changed(now, track, shared);
     }
 
     fn recompile_subscribers_of(&mut self, publisher: usize) {
@@ -414,7 +464,7 @@ impl Room {
             for subscriber in track.subscribers.iter() {
                 let Some(peer) = self.peers.get_mut(subscriber) else { continue };
                 if let Some(leg) = peer.leg_of(index) {
-                    peer.legs[leg].compile(&plan);
+                    peer.legs[leg].compile_again(index, &plan);
                 }
             }
         }
@@ -422,8 +472,11 @@ impl Room {
 
     fn recompile_legs_of(&mut self, subscriber: usize) {
         for leg in 0..self.peers[subscriber].legs.len() {
-            let Some(plan) = self.peers[subscriber].legs[leg].source().and_then(|t| self.source_plan(t)).cloned() else { continue };
-            self.peers[subscriber].legs[leg].compile(&plan);
+            let goes_on = &self.peers[subscriber].legs[leg];
+            for track in [goes_on.before(), goes_on.source()].into_iter().flatten() {
+                let Some(plan) = self.source_plan(track).cloned() else { continue };
+                self.peers[subscriber].legs[leg].compile_again(track, &plan);
+            }
         }
     }
 

@@ -19,6 +19,7 @@ mod rooms;
 mod scoreboard;
 mod scores;
 mod sender;
+mod sources;
 mod stamp;
 mod stream;
 mod structure;

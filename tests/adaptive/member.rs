@@ -19,6 +19,7 @@ use crate::opened::Opener;
 use crate::receiver::{self, Receiver, written};
 use crate::sender::{Publishes, Sender, extensions};
 use crate::stream::OPUS;
+use crate::world::track;
 
 pub struct Member {
     pub index: usize,
@@ -153,6 +154,10 @@ impl Member {
             }
             _ => {
                 let packet = self.opener.open(&self.srtp.receiver, bytes).expect("authentic, and only once");
+                if let Some(stamp) = &packet.stamp {
+                    let kind = if packet.is_sound() { MediaKind::Audio } else { MediaKind::Video };
+                    assert_eq!(packet.source, Some(track(usize::from(stamp.stream.client), kind).0 as u32), "it names its source");
+                }
                 self.receiver.take(now, &packet);
             }
         }

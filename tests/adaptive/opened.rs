@@ -22,6 +22,8 @@ pub struct Packet {
     pub number: u64,
     pub timestamp: u32,
     pub marker: bool,
+    /// The contributing source that it names.
+    pub source: Option<u32>,
     /// Whether it came as RTX.
     pub repeat: bool,
     pub transport: Option<u16>,
@@ -67,6 +69,7 @@ impl Opener {
             number: opened.index,
             timestamp: header.timestamp,
             marker: header.marker,
+            source: (bytes[0] & 0x0f == 1).then(|| u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]])),
             repeat,
             transport,
             dependency,

@@ -177,7 +177,8 @@ impl World {
     pub fn point_half(&mut self, subscriber: usize, pair: u8, kind: MediaKind, publisher: Option<usize>, view: View) {
         let source = publisher.filter(|p| published(self.members[*p].publishes).contains(&kind)).map(|p| track(p, kind));
         let mline = 2 + pair * 2 + u8::from(kind == MediaKind::Video);
-        self.command(self.members[subscriber].worker, RoomCommand::Point { peer: self.members[subscriber].peer, mline, source, view });
+        let name = source.map(|track| track.0 as u32);
+        self.command(self.members[subscriber].worker, RoomCommand::Point { peer: self.members[subscriber].peer, mline, source, view, name });
     }
 
     pub fn command(&mut self, worker: usize, what: RoomCommand) {

@@ -225,24 +225,44 @@ fn sender_reports_of_a_pair_lie_on_the_publishers_own_line() {
         }
         world.connect_all();
         world.run(seconds(10));
-        let (audio, video) = (world.clients[0].slot_ssrc(2), world.clients[0].slot_ssrc(3));
-        let line = |ssrc: u32, rate: i64| {
-            let stream = &world.clients[0].heard[&ssrc];
-            let (ntp, rtp, _) = *stream.sender_reports.last().expect("sender reports came");
-            let (_, stamp) = stream.packets.last_key_value().expect("packets came");
-            (ntp, rtp, *stamp, rate)
-        };
-        // What both halves say about the moment of the same capture must agree: both streams began at one moment with one timestamp.
-        let moment = |(ntp, rtp, stamp, rate): (althing::base::Ntp, u32, Stamp, i64), out: u32| {
-            let _ = stamp;
-            ntp.plus_micros(i64::from(out.wrapping_sub(rtp) as i32) * 1_000_000 / rate)
-        };
-        let captured = |stamp: Stamp, rate: i64| i64::from(stamp.timestamp.wrapping_sub(u32::MAX - 90_000)) * 1_000_000 / rate;
-        let (a, v) = (line(audio, 48_000), line(video, 90_000));
-        let (a_out, v_out) = (last_out(&world, audio), last_out(&world, video));
-        let skew = moment(a, a_out).micros_since(moment(v, v_out)) - (captured(a.2, 48_000) - captured(v.2, 90_000));
+        let skew = skew(&world);
         assert!(skew.abs() < 25_000, "seed {seed}: {skew} µs between the halves of a pair");
     }
+}
+
+#[test]
+fn lips_stay_in_sync_after_each_change_of_the_source() {
+    for seed in seeds() {
+        let mut world = World::new(seed);
+        for _ in 0..4 {
+            world.join(1, GCM);
+        }
+        world.point(0, 0, Some(1));
+        world.run(seconds(8));
+        for (turn, publisher) in [2, 3, 1, 3, 2, 1, 2].into_iter().enumerate() {
+            world.point(0, 0, Some(publisher));
+            // The first reports after a change come with it, or within a second.
+            world.run(Duration::from_millis(1_200));
+            let skew = skew(&world);
+            assert!(skew.abs() < 40_000, "seed {seed}, change {turn}: {skew} µs between the halves of a pair");
+        }
+    }
+}
+
+/// By how many microseconds the sender reports of subscriber 0's first pair move sound against picture.
+fn skew(world: &World) -> i64 {
+    let (audio, video) = (world.clients[0].slot_ssrc(2), world.clients[0].slot_ssrc(3));
+    // What both halves say about the moment of the same capture must agree: both streams began at one moment with one timestamp.
+    let moment = |ssrc: u32, rate: i64| {
+        let (ntp, rtp, _) = *world.clients[0].heard[&ssrc].sender_reports.last().expect("sender reports came");
+        ntp.plus_micros(i64::from(last_out(world, ssrc).wrapping_sub(rtp) as i32) * 1_000_000 / rate)
+    };
+    let captured = |ssrc: u32, rate: i64| {
+        let (_, stamp) = world.clients[0].heard[&ssrc].packets.last_key_value().expect("packets came");
+        i64::from(stamp.timestamp.wrapping_sub(u32::MAX - 90_000)) * 1_000_000 / rate
+    };
+    let (heard, seen) = (moment(audio, 48_000), moment(video, 90_000));
+    heard.micros_since(seen) - (captured(audio, 48_000) - captured(video, 90_000))
 }
 
 fn last_out(world: &World, ssrc: u32) -> u32 {

@@ -148,7 +148,8 @@ impl World {
     pub fn point(&mut self, subscriber: usize, pair: u8, publisher: Option<usize>) {
         for (half, kind) in [(0, MediaKind::Audio), (1, MediaKind::Video)] {
             let source = publisher.map(|p| track(p, kind));
-            let what = RoomCommand::Point { peer: self.clients[subscriber].peer, mline: 2 + pair * 2 + half, source, view: View::LARGE };
+            let (peer, mline, name) = (self.clients[subscriber].peer, 2 + pair * 2 + half, source.map(|track| track.0 as u32));
+            let what = RoomCommand::Point { peer, mline, source, view: View::LARGE, name };
             self.command_in(self.clients[subscriber].worker, self.room, what);
         }
     }

@@ -373,7 +373,8 @@ impl Room {
             if let Some(mline) = mline {
                 let view = change.source.and_then(|track| Some(self.view_of(self.members.get(&seat)?, track))).unwrap_or(View::LARGE);
                 let source = change.source.map(|track| self.fallbacks.shown(seat, track));
-                self.effects.push(Effect::Worker(worker, RoomCommand::Point { peer, mline: mline.index, source, view }));
+                let name = change.source.and_then(|track| self.name_of(seat, track));
+                self.effects.push(Effect::Worker(worker, RoomCommand::Point { peer, mline: mline.index, source, view, name }));
             }
         }
         let Some(member) = self.members.get(&seat) else { return };

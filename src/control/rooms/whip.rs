@@ -8,7 +8,7 @@ use super::command::{Admission, JoinDraws, OfferDraws, SocketId};
 use super::member::Seat;
 use super::room::Room;
 use super::slots::{Group, Shown};
-use crate::base::{PeerId, Time};
+use crate::base::{PeerId, Time, TrackId};
 use crate::contract::{DisconnectReason, Event as Media};
 use crate::sdp::Offer;
 use crate::wire::{Event, LeaveReason, MemberId};
@@ -99,6 +99,12 @@ impl Room {
             groups.get(groups.binary_search_by_key(&group, |g| g.group).ok()?).copied()
         };
         Some(pins.iter().map(shown).collect())
+    }
+
+    /// The contributing source by which packets to a member name a track; none where a slot is one member's for good.
+    pub(super) fn name_of(&self, seat: Seat, track: TrackId) -> Option<u32> {
+        let is_pinned = self.members.get(&seat).is_some_and(|member| member.http.is_some());
+        (!is_pinned).then_some(track.0 as u32)
     }
 
     /// Notes what a worker says of the connection of a member by HTTP.

@@ -57,6 +57,14 @@ pub struct Encoding {
 }
 
 impl Encoding {
+    /// A subscriber gets nothing more of it. Where nobody is left nobody waits for its key frame: others ask for themselves.
+    pub fn lose_receiver(&mut self, subscriber: usize) {
+        self.receivers.remove(subscriber);
+        if self.receivers.is_empty() {
+            self.keys.began();
+        }
+    }
+
     /// One that has not begun.
     pub fn new(kind: MediaKind) -> Self {
         let size = if kind == MediaKind::Audio { CacheSize::AUDIO } else { CacheSize::VIDEO };

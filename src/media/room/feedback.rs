@@ -173,8 +173,8 @@ impl Room {
     fn picture_lost(&mut self, index: usize, media: u32, counters: &mut Counters) {
         counters.add(Counter::KeyFrameRequestIn);
         let leg = self.peers.get(index).and_then(|p| p.legs.get(p.leg_by_ssrc(media)?));
-        let Some((source, leg)) = leg.and_then(|leg| Some((leg.source()?, leg))) else { return };
-        let Some(present) = leg.selection().present() else { return self.want_key_frames_for(index) };
+        let Some((source, leg)) = leg.and_then(|leg| Some((leg.sending()?, leg))) else { return };
+        let Some(present) = leg.selection_of(source).present() else { return self.want_key_frames_for(index) };
         let track = &mut self.tracks[source];
         if track.kind == MediaKind::Video
             && let Some(encoding) = track.encoding_mut(present.encoding)
@@ -216,18 +216,19 @@ fn send_one_again(now: Time, peer: &mut Peer, leg: usize, sequence: u16, tracks:
     let twice = peer.link.as_deref().is_some_and(|link| link.loss() > LOSSY);
     let mut downlink = peer.downlink()?;
     let (leg, way) = downlink.leg(leg)?;
-    let track = tracks.get(leg.source()?)?;
-    if leaves && leg.selection().is_leaving() {
+    let index = leg.sending()?;
+    let track = tracks.get(index)?;
+    if leaves && leg.selection_of(index).is_leaving() {
         return None;
     }
-    let number = leg.selection().present()?.encoding;
+    let number = leg.selection_of(index).present()?.encoding;
     let encoding = track.encoding(number)?;
     let packet = encoding.cache.get(leg.source_of(sequence)?)?;
     let source = Source { track, number, encoding, packet };
     let moment = Moment::new(now, shared.wall(now));
-    leg.retransmit(&moment, &source, Kind::Repair, way, &mut shared.replies)?;
+    leg.retransmit(&moment, index, &source, Kind::Repair, way, &mut shared.replies)?;
     if twice {
-        leg.retransmit(&moment, &source, Kind::Repair, way, &mut shared.replies)?;
+        leg.retransmit(&moment, index, &source, Kind::Repair, way, &mut shared.replies)?;
     }
     shared.counters.add(Counter::RtpRetransmitted);
     Some(())

@@ -62,7 +62,7 @@ impl Room {
         for subscriber in track.subscribers.iter() {
             let Some(peer) = self.peers.get_mut(subscriber) else { continue };
             if let Some(leg) = peer.leg_of(index) {
-                peer.legs[leg].compile(source);
+                peer.legs[leg].compile_again(index, source);
             }
         }
         self.relay_changed(index);

@@ -85,6 +85,9 @@ impl Room {
                 next = next.min(now + LOOK_EVERY);
             }
         }
+        if self.leave_what_is_over(now, subscriber, shared) {
+            next = next.min(now + LOOK_EVERY);
+        }
         let most = scratch.claims.iter().map(|claim| scratch.most(claim)).sum::<u64>();
         self.scratch = scratch;
         self.tell_quality(subscriber, shared);
@@ -96,6 +99,18 @@ impl Room {
             link.want(now, Bitrate::bps((most + around) * 11 / 10));
             peer.link_due = Some(now);
         }
+    }
+
+    /// Legs whose source has begun need that before it no longer; whether others still go on with theirs.
+    fn leave_what_is_over(&mut self, now: Time, subscriber: usize, shared: &mut Shared) -> bool {
+        let mut goes_on = false;
+        for leg in 0..self.peers.get(subscriber).map_or(0, |peer| peer.legs.len()) {
+            if self.peers[subscriber].legs[leg].is_done_with_before(now) {
+                self.leave_before(now, (subscriber, leg), shared);
+            }
+            goes_on |= self.peers[subscriber].legs[leg].before().is_some();
+        }
+        goes_on
     }
 
     /// What a subscriber's pictures may take in all, and what goes to it beside them, in bit/s.
@@ -162,13 +177,9 @@ impl Room {
             if receives != encoding.receivers.contains(subscriber) {
                 changed = true;
                 if receives {
-                    encoding.receivers.insert(subscriber)
+                    encoding.receivers.insert(subscriber);
                 } else {
-                    encoding.receivers.remove(subscriber)
-                }
-                if encoding.receivers.is_empty() {
-                    // Nobody here waits for its key frame any more; others ask for themselves.
-                    encoding.keys.began();
+                    encoding.lose_receiver(subscriber);
                 }
             }
         }

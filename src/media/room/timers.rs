@@ -191,7 +191,7 @@ impl Room {
         let mut buffer = [0; MAX_DATAGRAM];
         let mut compound = Compound::new(&mut buffer[..COMPOUND]);
         for leg in 0..peer.legs.len() {
-            let Some(track) = peer.legs[leg].source().and_then(|t| self.tracks.get(t)) else { continue };
+            let Some(track) = peer.legs[leg].sending().and_then(|t| self.tracks.get(t)) else { continue };
             let Some(info) = peer.legs[leg].sender_report(now, wall, track) else { continue };
             let ssrc = peer.legs[leg].ssrc();
             compound.sender_report(ssrc, info, &[]);

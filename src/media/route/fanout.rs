@@ -240,7 +240,7 @@ fn serve(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &
     let may_send = downlink.queue.is_empty() && downlink.may_send(now);
     let Some((leg, way)) = downlink.leg_of(found.item().track) else { return true };
     if let Found::Packet(TickItem { what: What::Early, encoding, .. }, source) = found
-        && leg.selection().has_seen(*encoding, source.packet.meta)
+        && leg.selection_of(found.item().track).has_seen(*encoding, source.packet.meta)
     {
         return true;
     }
@@ -281,12 +281,12 @@ fn send_waiting(moment: &Moment, downlink: &mut Downlink<'_>, tracks: &Slab<Trac
 fn forward(moment: &Moment, leg: &mut Leg, way: &mut Way<'_>, found: &Found<'_>, out: &mut Outgoing, counters: &mut Counters) {
     let item = found.item();
     let Found::Packet(_, source) = found else {
-        return leg.skip(item.encoding, item.generation, item.sequence);
+        return leg.skip(item.track, item.encoding, item.generation, item.sequence);
     };
-    if item.what == What::Early && !leg.selection().awaits_number(item.encoding, source.packet.meta) {
+    if item.what == What::Early && !leg.selection_of(item.track).awaits_number(item.encoding, source.packet.meta) {
         return;
     }
-    match leg.forward(moment, source, way, out) {
+    match leg.forward(moment, item.track, source, way, out) {
         Ok(()) => counters.add(Counter::RtpForwarded),
         Err(reason) => counters.add(reason),
     }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::before::Before;
 use super::origins::Origin;
 use super::outlet::{Form, Outlet, outlet_for};
 use super::way::Way;
@@ -37,7 +38,9 @@ const LINE_OF_ARRIVAL_AFTER: Duration = Duration::from_secs(6);
 #[repr(C)]
 pub struct Leg {
     // touched by every packet
-    source: Option<usize>,
+    pub(super) source: Option<usize>,
+    /// The contributing source that its packets name.
+    pub(super) name: Option<u32>,
     pub(super) ssrc: u32,
     pub(super) switch: Switch,
     pub(super) counts_transport: bool,
@@ -64,6 +67,8 @@ pub struct Leg {
     pub(super) repeats_from: u64,
     /// What the last packets of sound had, for a subscriber that is to hear them twice.
     redundancy: Redundancy,
+    // touched by changes of source
+    pub(super) before: Option<Box<Before>>,
     // touched by reports
     wall: WallMap,
     pointed_at: Time,
@@ -114,6 +119,8 @@ impl Leg {
         let clock_rate = plan.codecs.first().map_or(90_000, |c| c.clock_rate);
         Self {
             source: None,
+            name: None,
+            before: None,
             switch: Switch::default(),
             view: View::LARGE,
             limit: None,
@@ -152,6 +159,11 @@ impl Leg {
         self.counts_transport = target_extensions(&plan).id(Extension::TransportCc).is_some();
         self.repeats_exactly = repeats_exactly(&plan);
         self.plan = plan;
+    }
+
+    /// Which contributing source the packets of its source name (RFC 3550 section 5.1).
+    pub const fn call(&mut self, name: Option<u32>) {
+        self.name = name;
     }
 
     /// Points the leg at a track (its index in the room and its publisher's plan), or at nothing. It gets nothing before it is aimed.
@@ -257,15 +269,27 @@ impl Leg {
         self.acknowledged = true;
     }
 
-    /// A number of its source that will never come as media (padding): what follows closes the gap.
-    pub fn skip(&mut self, encoding: u8, generation: u32, sequence: u64) {
-        if self.switch.is_on(encoding, generation) {
-            self.sequence.skip(sequence);
-        }
+    /// A number of a track's encoding that will never come as media (padding): what follows closes the gap.
+    pub fn skip(&mut self, track: usize, encoding: u8, generation: u32, sequence: u64) {
+        self.with(track, |leg| {
+            if leg.switch.is_on(encoding, generation) {
+                leg.sequence.skip(sequence);
+            }
+        });
     }
 
-    /// Forwards one packet of its track into the arena, or says why not.
-    pub fn forward(&mut self, moment: &Moment, source: &Source<'_>, way: &mut Way<'_>, out: &mut Outgoing) -> Result<(), Counter> {
+    /// Forwards one packet of a track that comes to it into the arena, or says why not.
+    pub fn forward(&mut self, moment: &Moment, track: usize, source: &Source<'_>, way: &mut Way<'_>, out: &mut Outgoing) -> Result<(), Counter> {
+        if self.source == Some(track) {
+            return self.forward_present(moment, source, way, out);
+        }
+        // Of the source before only what has begun goes on.
+        let goes_on = self.selection_of(track).is_on(source.number, source.packet.meta.generation);
+        let forwarded = if goes_on { self.with(track, |leg| leg.forward_present(moment, source, way, out)) } else { None };
+        forwarded.unwrap_or(Err(Counter::DropOtherEncoding))
+    }
+
+    fn forward_present(&mut self, moment: &Moment, source: &Source<'_>, way: &mut Way<'_>, out: &mut Outgoing) -> Result<(), Counter> {
         let packet = &source.packet;
         let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten().ok_or(Counter::DropUndecodable)?;
         match self.switch.step(source.number, packet.meta, source.encoding.ways()) {
@@ -339,7 +363,7 @@ impl Leg {
         if self.packets == 0 {
             return None;
         }
-        let clock = track.encoding(self.switch.present()?.encoding)?.clock;
+        let clock = track.encoding(self.selection_of(self.sending()?).present()?.encoding)?.clock;
         let rtp_timestamp = match (clock, track.clock_offset) {
             (Some(line), Some(offset)) => self.timestamp.map(line.at(wall.plus_micros(-offset))),
             _ if now.since(self.pointed_at) > LINE_OF_ARRIVAL_AFTER => self.wall.at(now),
@@ -350,6 +374,7 @@ impl Leg {
 
     /// The first packet of a source: its numbers continue those of the one before (docs/adr/0005-timestamps-and-lips.md).
     fn begin(&mut self, moment: &Moment, source: &Source<'_>) {
+        self.leave_before();
         let (packet, meta) = (&source.packet, source.packet.meta);
         let wall = self.wall.at(source.track.captured_at(moment.now, moment.wall, source.number, meta.timestamp));
         if self.packets == 0 {
@@ -393,7 +418,7 @@ impl Leg {
             sequence: sequence as u16,
             timestamp: self.timestamp.map(packet.meta.timestamp),
             ssrc,
-            csrc: None,
+            csrc: self.name,
             transport_cc: Some(*way.transport_cc),
             abs_send_time: Some(moment.abs_send_time),
             mid: !self.acknowledged || self.repeats_exactly,

@@ -1,5 +1,6 @@
 //! From a track to its subscribers.
 
+mod before;
 pub mod fanout;
 pub mod leg;
 pub mod origins;

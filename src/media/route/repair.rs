@@ -23,8 +23,14 @@ impl Leg {
         self.sequence.source_of(sequence)
     }
 
-    /// Sends a packet again: as RTX where negotiated (RFC 4588), else the very same packet.
-    pub fn retransmit(&mut self, moment: &Moment, source: &Source<'_>, kind: Kind, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
+    /// Sends a packet of a track that comes to it again: as RTX where negotiated (RFC 4588), else the very same packet.
+    pub fn retransmit(
+        &mut self, moment: &Moment, track: usize, source: &Source<'_>, kind: Kind, way: &mut Way<'_>, out: &mut Outgoing,
+    ) -> Option<()> {
+        self.with(track, |leg| leg.retransmit_present(moment, source, kind, way, out))?
+    }
+
+    fn retransmit_present(&mut self, moment: &Moment, source: &Source<'_>, kind: Kind, way: &mut Way<'_>, out: &mut Outgoing) -> Option<()> {
         let packet = &source.packet;
         // Before the present source has begun, numbers lead to the one before; its packets may be in the cache under the same numbers.
         if !self.switch.is_on(source.number, packet.meta.generation) || !self.switch.has_sent(packet.meta) {
@@ -66,7 +72,7 @@ impl Leg {
             self.repeated = if self.repeated <= newest && self.repeated + MOST_REPEATED > newest { self.repeated.checked_sub(1)? } else { newest };
             let fitting = encoding.cache.get(self.repeated).filter(|packet| packet.payload.len() <= bytes);
             let Some(packet) = fitting else { continue };
-            if self.retransmit(moment, &Source { track, number, encoding, packet }, Kind::Probe, way, out).is_some() {
+            if self.retransmit_present(moment, &Source { track, number, encoding, packet }, Kind::Probe, way, out).is_some() {
                 return Some(());
             }
         }

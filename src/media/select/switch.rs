@@ -155,6 +155,11 @@ impl Switch {
         self.on = None;
     }
 
+    /// Whether a beginning needs a key frame: sound does not.
+    pub const fn needs_key_frame(&self) -> bool {
+        self.needs_key_frame
+    }
+
     /// Whether something is forwarded.
     pub const fn has_begun(&self) -> bool {
         self.on.is_some()

@@ -49,7 +49,7 @@ impl Room {
         let Some(mline) = shown.and_then(|(pair, _)| connection.pairs.get(pair)?.video) else { return };
         let (peer, worker, view) = (connection.peer, connection.worker, self.view_of(member, track));
         let source = Some(self.fallbacks.shown(seat, track));
-        self.worker(worker, RoomCommand::Point { peer, mline: mline.index, source, view });
+        self.worker(worker, RoomCommand::Point { peer, mline: mline.index, source, view, name: self.name_of(seat, track) });
     }
 
     /// How a member shows a track; large, until it says something else.

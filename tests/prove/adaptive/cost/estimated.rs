@@ -80,7 +80,7 @@ impl Estimated {
         for subscriber in &self.subscribers {
             for half in 0..2 {
                 let source = Some(TrackId(publisher * 2 + u64::from(half) + 1));
-                let point = RoomCommand::Point { peer: subscriber.client.peer, mline: 2 + half, source, view: View::LARGE };
+                let point = RoomCommand::Point { peer: subscriber.client.peer, mline: 2 + half, source, view: View::LARGE, name: None };
                 self.althing.command(point);
             }
         }
