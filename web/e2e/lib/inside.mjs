@@ -110,6 +110,32 @@ export function cornerOf({ member, kind }) {
 }
 
 /**
+ * Begins to look at whose pictures the tiles show, several times a frame; returns what was seen since the last call, each pair of a
+ * member and the colour in the corner once.
+ * @returns {string[]}
+ */
+export function picturesSeen() {
+  const own = /** @type {any} */ (window);
+  if (!own.pictures) {
+    own.pictures = new Set();
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [32, 18];
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }));
+    setInterval(() => {
+      for (const tile of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('[data-testid=tile][data-mine=false]'))) {
+        const video = tile.querySelector('video');
+        if (!video || video.videoWidth === 0) continue;
+        pen.drawImage(video, 0, 0, 32, 18);
+        own.pictures.add(`${tile.dataset['member']} ${[...pen.getImageData(3, 14, 1, 1).data.slice(0, 3)].join(',')}`);
+      }
+    }, 20);
+  }
+  const seen = [...own.pictures];
+  own.pictures.clear();
+  return seen;
+}
+
+/**
  * Begins to look at the frames of a tile's picture; returns the longest time (ms) without one since the last call.
  * @param {{ member: string, kind: string }} tile
  */

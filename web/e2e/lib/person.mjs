@@ -199,7 +199,7 @@ export class Person {
  * @param {string} found
  * @param {'camera' | 'screen'} kind
  */
-function nearest(found, kind) {
+export function nearest(found, kind) {
   const [r, g, b] = found.split(',').map(Number);
   const all = Object.entries(PEOPLE).flatMap(([name, person]) => [
     { name, kind: 'camera', color: person.camera },

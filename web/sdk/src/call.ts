@@ -8,6 +8,7 @@ import { Signaling } from './signaling.ts';
 import type { Joined, JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
 import { mediaByMember, SlotBoard } from './slots.ts';
 import type { MemberMedia } from './slots.ts';
+import { Sources } from './sources.ts';
 import { enter, mergeChat, reduce } from './state.ts';
 import type { RoomState } from './state.ts';
 import { digest } from './stats.ts';
@@ -51,6 +52,10 @@ export class Call extends Emitter<CallEvents> {
   readonly #signaling: Signaling;
   readonly #publisher = new Publisher();
   readonly #board: SlotBoard;
+  readonly #sources = new Sources(
+    (pair) => this.#board.tracks(pair)?.receiver,
+    () => this.#place(),
+  );
   readonly #views: Views;
   readonly #peer: Peer;
   #room: RoomState | undefined;
@@ -270,6 +275,7 @@ export class Call extends Emitter<CallEvents> {
   #end(error: AlthingError): void {
     this.#peer.close();
     this.#views.close();
+    this.#sources.reset();
     this.#media = new Map();
     this.#changed();
     this.emit('ended', error);
@@ -285,7 +291,13 @@ export class Call extends Emitter<CallEvents> {
 
   /** Follows `slots`: whether a track of the connection is muted says nothing about who is in it. */
   #place(): void {
-    this.#media = mediaByMember(this.#room?.slots ?? [], (pair) => this.#board.tracks(pair));
+    const slots = this.#room?.slots ?? [];
+    this.#sources.follow(slots);
+    this.#media = mediaByMember(
+      slots,
+      (pair) => this.#board.tracks(pair),
+      (slot) => this.#sources.isThere(slot),
+    );
     this.#changed();
   }
 

@@ -6,6 +6,8 @@ export interface PairTracks {
   readonly stream: MediaStream;
   readonly audio: MediaStreamTrack | undefined;
   readonly video: MediaStreamTrack | undefined;
+  /** The receiver of the pictures. */
+  readonly receiver?: RTCRtpReceiver | undefined;
 }
 
 /** What is received of one member's camera and microphone, or of its screen. */
@@ -16,7 +18,7 @@ export interface SlotMedia {
   readonly stream: MediaStream;
   /** The sound; absent while the pair carries none. */
   readonly audio: MediaStreamTrack | undefined;
-  /** The picture; absent while the pair carries none. */
+  /** The picture; absent while the pair carries none, or still another one's. */
   readonly video: MediaStreamTrack | undefined;
 }
 
@@ -26,8 +28,12 @@ export interface MemberMedia {
   readonly screen?: SlotMedia;
 }
 
-/** Who is heard and seen where. A pair whose m-lines are not negotiated yet shows nobody. */
-export function mediaByMember(slots: readonly SlotPair[], tracksOf: (pair: number) => PairTracks | undefined): Map<MemberId, MemberMedia> {
+/** Who is heard and seen where. A pair whose m-lines are not negotiated yet shows nobody; `isThere`: whether its picture is what it is to be. */
+export function mediaByMember(
+  slots: readonly SlotPair[],
+  tracksOf: (pair: number) => PairTracks | undefined,
+  isThere: (slot: SlotPair) => boolean = () => true,
+): Map<MemberId, MemberMedia> {
   const media = new Map<MemberId, MemberMedia>();
   for (const slot of slots) {
     const tracks = tracksOf(slot.pair);
@@ -36,7 +42,7 @@ export function mediaByMember(slots: readonly SlotPair[], tracksOf: (pair: numbe
       pair: slot.pair,
       stream: tracks.stream,
       audio: slot.audio === undefined ? undefined : tracks.audio,
-      video: slot.video === undefined ? undefined : tracks.video,
+      video: slot.video === undefined || !isThere(slot) ? undefined : tracks.video,
     };
     media.set(slot.member, { ...media.get(slot.member), [slot.screen ? 'screen' : 'camera']: entry });
   }
@@ -67,15 +73,16 @@ export class SlotBoard {
 
   /** Learns from an answer which m-lines belong together. A pair that is known keeps its stream. */
   bind(connection: RTCPeerConnection, pairs: readonly PairMids[]): void {
-    const byMid = new Map(connection.getTransceivers().map((transceiver) => [transceiver.mid, transceiver.receiver.track]));
+    const byMid = new Map(connection.getTransceivers().map((transceiver) => [transceiver.mid, transceiver.receiver]));
     const before = this.#pairs;
     this.#pairs = new Map(
       pairs.map((mids) => {
         const known = before.get(mids.pair);
         if (known && known.mids.audio === mids.audio && known.mids.video === mids.video) return [mids.pair, known];
-        const audio = mids.audio === undefined ? undefined : byMid.get(mids.audio);
-        const video = mids.video === undefined ? undefined : byMid.get(mids.video);
-        return [mids.pair, { mids, audio, video, stream: new MediaStream([audio, video].filter((track) => track !== undefined)) }];
+        const audio = mids.audio === undefined ? undefined : byMid.get(mids.audio)?.track;
+        const receiver = mids.video === undefined ? undefined : byMid.get(mids.video);
+        const video = receiver?.track;
+        return [mids.pair, { mids, audio, video, receiver, stream: new MediaStream([audio, video].filter((track) => track !== undefined)) }];
       }),
     );
   }
