@@ -49,7 +49,8 @@ pub enum Event {
         /// How many.
         pairs: u32,
     },
-    /// Who is in which slot pair: all of it.
+    /// Who is in which slot pair: all of it. Pictures of the member before may come for up to two seconds; each packet names the track
+    /// that it is of: its contributing source (CSRC) is the lowest 32 bits of the track's number.
     Slots {
         /// The pairs that are filled.
         slots: Vec<SlotPair>,

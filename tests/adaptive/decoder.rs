@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use althing::base::Time;
+use althing::base::seq::timestamp_after;
 use althing::media::packet::dependency::{self, Structure};
 use althing::media::packet::{vp8, vp9};
 
@@ -62,6 +63,8 @@ pub struct Decoder {
     /// Packets whose structure is still to come.
     unread: Vec<Packet>,
     payload_type: u8,
+    /// The newest timestamp that has come.
+    newest: Option<u32>,
     finder: Finder,
     base: i64,
     waiting: Vec<(Assembled, Frame)>,
@@ -97,12 +100,21 @@ impl Decoder {
         };
         self.last_packet = Some(now);
         self.note(stamp);
+        let is_newer = self.newest.is_none_or(|newest| timestamp_after(packet.timestamp, newest));
         if packet.payload_type != self.payload_type {
+            if !is_newer {
+                // What is late of the codec before is of no use to the decoder of the next one.
+                self.passed.insert((stamp.stream, stamp.frame));
+                return;
+            }
             self.payload_type = packet.payload_type;
             self.finder = Finder::default();
-            self.waiting.clear();
+            self.passed.extend(self.waiting.drain(..).map(|(_, frame)| (frame.stamp.stream, frame.stamp.frame)));
             self.structure = None;
             self.base += ANOTHER_CODEC;
+        }
+        if is_newer {
+            self.newest = Some(packet.timestamp);
         }
         let brings_structure =
             packet.dependency.as_deref().and_then(Structure::attached).inspect(|attached| self.structure = Some(attached.clone())).is_some();

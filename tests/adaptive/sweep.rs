@@ -91,7 +91,8 @@ pub fn scenario(seed: u64) -> Outcome {
     faults.extend(wrong.into_iter().map(String::from));
     let spoiled = [Counter::DropMalformed, Counter::DropAuthentication, Counter::RoomPanic].map(|counter| (counter, world.count(counter)));
     faults.extend(spoiled.into_iter().filter(|(_, count)| *count > 0).map(|(counter, count)| format!("{counter:?}: {count}")));
-    if !lossy {
+    // What a full queue has dropped is lost.
+    if !lossy && world.count(Counter::DropPaced) == 0 {
         for subscriber in publishers..publishers + subscribers {
             let slots = &world.members[subscriber].receiver.slots;
             let vain: Vec<_> = slots.values().flat_map(|slot| slot.decoder.waits_in_vain()).collect();
@@ -125,7 +126,7 @@ pub fn seeds() -> Option<Range<u64>> {
 }
 
 /// Scenarios that have told of mistakes, each of another one.
-const ONCE_FAILED: [u64; 13] = [48, 61, 66, 86, 110, 150, 165, 227, 1_981, 2_196, 4_062, 5_110, 9_622];
+const ONCE_FAILED: [u64; 15] = [48, 61, 66, 86, 110, 150, 165, 227, 487, 1_981, 2_196, 4_062, 5_110, 7_961, 9_622];
 
 #[test]
 fn in_random_scenarios_nothing_leaves_that_cannot_be_decoded() {

@@ -37,7 +37,16 @@ pub(super) struct Scratch {
 impl Scratch {
     /// What the best form of a claim takes, in bit/s.
     fn most(&self, claim: &Claim) -> u64 {
-        claim.count.checked_sub(1).and_then(|last| self.forms.get(claim.first + last)).map_or(0, |form| form.rate.as_bps())
+        self.rate(claim, claim.count)
+    }
+
+    /// What the form takes that it gets, in bit/s.
+    fn taken(&self, claim: &Claim) -> u64 {
+        self.rate(claim, claim.gets)
+    }
+
+    fn rate(&self, claim: &Claim, of: usize) -> u64 {
+        of.checked_sub(1).and_then(|last| self.forms.get(claim.first + last)).map_or(0, |form| form.rate.as_bps())
     }
 }
 
@@ -67,6 +76,8 @@ impl Room {
         let lowered = scratch.claims.iter().any(|claim| claim.gets < claim.has && claim.gets < claim.count);
         peer.patience.note(now, outcome.raised, lowered);
         let mut next = if outcome.could_raise { peer.patience.next_raise(now).max(now + LOOK_EVERY) } else { Time::NEVER };
+        // Beside pictures that go on until their successors begin.
+        let mut taken = 0;
         for place in 0..scratch.claims.len() {
             let claim = scratch.claims[place];
             let (leg, track, ladder) = scratch.legs[claim.order];
@@ -74,6 +85,9 @@ impl Room {
             let present = self.peers.get(subscriber).and_then(|peer| peer.legs[leg].selection().present());
             let flows = present.is_some_and(|present| self.tracks.get(track).is_some_and(|track| track.is_sent(now, present.encoding)));
             let aim = aim(rungs, claim.gets, ladder, (present, flows));
+            if self.peers.get(subscriber).is_some_and(|peer| peer.legs[leg].goes_on_with().is_none()) {
+                taken += scratch.taken(&claim);
+            }
             let limit = limit(&claim, ladder);
             if let Some(cause) = cause(&claim, limit) {
                 shared.counters.add(cause);
@@ -85,7 +99,7 @@ impl Room {
                 next = next.min(now + LOOK_EVERY);
             }
         }
-        if self.leave_what_is_over(now, subscriber, shared) {
+        if self.leave_what_is_over(now, subscriber, budget.as_bps().saturating_sub(taken), shared) {
             next = next.min(now + LOOK_EVERY);
         }
         let most = scratch.claims.iter().map(|claim| scratch.most(claim)).sum::<u64>();
@@ -101,11 +115,18 @@ impl Room {
         }
     }
 
-    /// Legs whose source has begun need that before it no longer; whether others still go on with theirs.
-    fn leave_what_is_over(&mut self, now: Time, subscriber: usize, shared: &mut Shared) -> bool {
+    /// Legs whose source has begun need that before it no longer, and none goes on with what the link does not carry beside the others
+    /// (`spare` bit/s); whether any still does.
+    fn leave_what_is_over(&mut self, now: Time, subscriber: usize, spare: u64, shared: &mut Shared) -> bool {
+        let Some(peer) = self.peers.get(subscriber) else { return false };
+        let going_on = peer.legs.iter().filter_map(Leg::goes_on_with);
+        let rate = |(track, present): (usize, Choice)| self.tracks.get(track)?.encoding(present.encoding).map(|e| e.rates.of(present.layer).as_bps());
+        // It is for a moment: a tenth more fills no queue.
+        let too_much = peer.link.is_some() && going_on.filter_map(rate).sum::<u64>() * 10 > spare.saturating_mul(11);
         let mut goes_on = false;
-        for leg in 0..self.peers.get(subscriber).map_or(0, |peer| peer.legs.len()) {
-            if self.peers[subscriber].legs[leg].is_done_with_before(now) {
+        for leg in 0..peer.legs.len() {
+            let before = &self.peers[subscriber].legs[leg];
+            if before.is_done_with_before(now) || too_much && before.goes_on_with().is_some() {
                 self.leave_before(now, (subscriber, leg), shared);
             }
             goes_on |= self.peers[subscriber].legs[leg].before().is_some();

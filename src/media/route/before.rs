@@ -4,7 +4,7 @@ use super::leg::{Leg, MOST_CODECS};
 use super::outlet::Outlet;
 use crate::base::Time;
 use crate::contract::ReceivePlan;
-use crate::media::select::{Aim, Switch};
+use crate::media::select::{Aim, Choice, Switch};
 
 /// A new source that has not begun for so many microseconds does not come soon: nothing is better than the wrong picture.
 const LONGEST: u64 = 2_000_000;
@@ -44,6 +44,11 @@ impl Leg {
     /// Compiles what it needs of the plan that a track's publisher has negotiated anew.
     pub fn compile_again(&mut self, track: usize, plan: &ReceivePlan) {
         self.with(track, |leg| leg.compile(plan));
+    }
+
+    /// That track and what comes of it, while it goes on.
+    pub fn goes_on_with(&self) -> Option<(usize, Choice)> {
+        self.before.as_ref().filter(|before| !before.over).and_then(|before| Some((before.track, before.switch.present()?)))
     }
 
     /// Whether that need not come any more.

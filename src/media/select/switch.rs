@@ -216,8 +216,13 @@ impl Switch {
         }
         let newest = meta.sequence > self.highest;
         self.highest = self.highest.max(meta.sequence);
+        // Also of what is being left: what is aimed at may be this encoding again before the picture ends.
+        let begins = timestamp_after(meta.timestamp, self.picture);
+        if begins {
+            (self.picture, self.cut) = (meta.timestamp, false);
+        }
         if let Some(choice) = self.aim.of(encoding) {
-            self.follow(choice.layer, meta, newest, ways);
+            self.follow(choice.layer, meta, (begins, newest), ways);
         }
         let sends = self.sends(meta);
         if meta.timestamp == self.picture && (!sends || self.ends_picture(meta) && !meta.marker) {
@@ -272,11 +277,7 @@ impl Switch {
 
     /// The layer may become another one: a lower one only where a picture begins, so that none goes out without its upper part, and
     /// a higher one only with the newest packet: of a frame whose later packets were left out nothing can be sent any more.
-    fn follow(&mut self, limit: Layer, meta: &PacketMeta, newest: bool, ways: Ways<'_>) {
-        let begins = timestamp_after(meta.timestamp, self.picture);
-        if begins {
-            (self.picture, self.cut) = (meta.timestamp, false);
-        }
+    fn follow(&mut self, limit: Layer, meta: &PacketMeta, (begins, newest): (bool, bool), ways: Ways<'_>) {
         let present = self.layer();
         // What comes first of a key frame need not be its beginning.
         let is_whole = meta.timestamp == self.picture && !self.cut;
