@@ -18,6 +18,14 @@ const LEAST_BURST: i64 = 3_000;
 const MOST_DEBT: i64 = 200_000;
 /// From so many on, what can wait to be asked for again is not sent.
 const DEEP_DEBT: i64 = 50_000;
+/// What is sent again may take what is left of so much of the estimate, in hundredths,
+const ALL_WITHIN: i64 = 105;
+/// and so much of it in any case. More keeps a link full, and its losses look as if they were the link's own.
+const REPAIRS_WITHIN: i64 = 20;
+/// Over so many microseconds: a burst of losses is repaired at once.
+const ALL_OVER: i64 = 500_000;
+/// Media may overdraw it by so many microseconds.
+const ALL_DEBT: i64 = 100_000;
 /// A queue is emptied before its oldest datagram has waited so long.
 const MOST_WAIT: Duration = Duration::from_millis(250);
 /// The time for that is never taken for less than this.
@@ -34,19 +42,26 @@ pub struct Pacer {
     rate: i64,
     filled: Time,
     estimate: i64,
+    /// Bytes per second that the link carries, what is left of that, and what is left of the part that is for repairs, in the
+    /// budget's unit.
+    carries: i64,
+    left: i64,
+    for_repairs: i64,
 }
 
 impl Pacer {
     /// A full bucket for an estimate in bits per second.
     pub fn new(now: Time, estimate: f64) -> Self {
-        let mut pacer = Self { budget: 0, most: 0, rate: 0, filled: now, estimate: 0 };
+        let mut pacer = Self { budget: 0, most: 0, rate: 0, filled: now, estimate: 0, carries: 0, left: 0, for_repairs: 0 };
         pacer.set(estimate);
-        pacer.budget = pacer.most;
+        (pacer.budget, pacer.left) = (pacer.most, pacer.carries.saturating_mul(ALL_OVER));
+        pacer.for_repairs = pacer.left / 100 * REPAIRS_WITHIN;
         pacer
     }
 
     /// The estimate is now this, in bits per second.
     pub fn set(&mut self, estimate: f64) {
+        self.carry(estimate);
         self.estimate = (FACTOR * estimate / 8.0) as i64;
         self.apply(self.estimate);
     }
@@ -54,7 +69,8 @@ impl Pacer {
     /// A queue stands in front of the link, and the estimate is this: nothing leaves faster, and at the beginning nothing at all for a
     /// moment. What is sent into a full queue is lost, the key frame with which a smaller picture begins first of all.
     pub fn drain(&mut self, estimate: f64, begins: bool) {
-        self.estimate = (estimate / 8.0) as i64;
+        self.carry(estimate);
+        self.estimate = self.carries;
         self.apply(self.estimate);
         if begins {
             self.budget = self.budget.min(-self.rate.saturating_mul(MOST_DEBT));
@@ -67,10 +83,15 @@ impl Pacer {
         self.budget > 0
     }
 
-    /// Whether so much was sent that waited for nothing that what can be asked for again had better wait.
-    pub fn is_in_debt(&mut self, now: Time) -> bool {
+    /// Whether a datagram of `bytes` (of UDP payload) may be sent again: not when so much was sent already, waiting for nothing or in
+    /// all, that it had better wait to be asked for once more. It has to be spent like any other.
+    pub fn may_repair(&mut self, now: Time, bytes: usize) -> bool {
         self.fill(now);
-        self.budget < -self.rate.saturating_mul(DEEP_DEBT)
+        if self.budget < -self.rate.saturating_mul(DEEP_DEBT) || self.left < 0 && self.for_repairs < 0 {
+            return false;
+        }
+        self.for_repairs -= (bytes + OVERHEAD) as i64 * UNIT;
+        true
     }
 
     /// Takes the budget for a datagram of `bytes` (of UDP payload), if there is any now.
@@ -85,7 +106,9 @@ impl Pacer {
 
     /// A datagram of `bytes` (of UDP payload) leaves that waits for nothing: audio, a repair, a probe.
     pub fn spend(&mut self, bytes: usize) {
-        self.budget = (self.budget - (bytes + OVERHEAD) as i64 * UNIT).max(-self.rate.saturating_mul(MOST_DEBT));
+        let cost = (bytes + OVERHEAD) as i64 * UNIT;
+        self.budget = (self.budget - cost).max(-self.rate.saturating_mul(MOST_DEBT));
+        self.left = (self.left - cost).max(-self.carries.saturating_mul(ALL_DEBT));
     }
 
     /// When there is budget again.
@@ -110,6 +133,12 @@ impl Pacer {
         self.rate as u64 * 8
     }
 
+    fn carry(&mut self, estimate: f64) {
+        self.carries = (estimate / 8.0) as i64;
+        self.left = self.left.clamp(-self.carries.saturating_mul(ALL_DEBT), self.carries.saturating_mul(ALL_OVER));
+        self.for_repairs = self.for_repairs.clamp(-self.carries.saturating_mul(ALL_DEBT), self.carries.saturating_mul(ALL_OVER));
+    }
+
     fn apply(&mut self, rate: i64) {
         // 100 Gbit/s: more would overflow the budget after years without a datagram.
         self.rate = rate.min(12_500_000_000);
@@ -122,6 +151,10 @@ impl Pacer {
         let passed = now.micros_since(self.filled).min(1_000_000) as i64;
         self.filled = now.max(self.filled);
         self.budget = (self.budget + passed * self.rate).min(self.most);
+        let share = |hundredths: i64| passed * (self.carries / 100 * hundredths);
+        self.left = (self.left + share(ALL_WITHIN)).min(self.carries.saturating_mul(ALL_OVER));
+        self.for_repairs =
+            (self.for_repairs + share(REPAIRS_WITHIN)).clamp(-self.carries.saturating_mul(ALL_DEBT), self.carries / 100 * REPAIRS_WITHIN * ALL_OVER);
     }
 }
 
@@ -163,6 +196,27 @@ mod tests {
         let run = |pacer: &mut Pacer, now: Time| (0..100).take_while(|_| pacer.take(now, 1_200)).count();
         run(&mut pacer, Time::ZERO);
         assert_eq!(run(&mut pacer, Time::from_millis(3_600_000)), 3);
+    }
+
+    #[test]
+    fn repairs_leave_with_everything_else_at_little_more_than_the_estimate() {
+        // Datagrams of media each so many milliseconds, and what repairs may take then, in kbit/s: what is left, or a fifth.
+        for (each, least, most) in [(12, 245.0, 320.0), (48, 840.0, 920.0), (9, 195.0, 260.0)] {
+            let mut pacer = Pacer::new(Time::ZERO, 1e6);
+            let mut repairs = 0;
+            for millis in 0..10_000 {
+                if millis % each == 0 {
+                    assert!(pacer.is_ready(Time::from_millis(millis)) || millis < 1_000, "media does not wait for repairs");
+                    pacer.spend(1_172);
+                }
+                if pacer.may_repair(Time::from_millis(millis), 1_172) {
+                    pacer.spend(1_172);
+                    repairs += 1_200;
+                }
+            }
+            let rate = f64::from(repairs) * 8.0 / 10_000.0;
+            assert!((least..most).contains(&rate), "a datagram of media each {each} ms: {rate} kbit/s");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::media::publish::stream::StreamKind;
 use crate::media::publish::track::{ClockLine, Track};
 use crate::media::route::leg::{Moment, Source};
 use crate::media::route::origins::Origin;
+use crate::media::route::way::Way;
 
 /// Packets that one RTCP compound may make us send again: 1,500 bytes of NACK could ask for 6,000.
 const MOST_RETRANSMISSIONS: usize = 128;
@@ -207,9 +208,6 @@ impl Room {
 }
 
 fn send_one_again(now: Time, peer: &mut Peer, leg: usize, sequence: u16, tracks: &Slab<Track>, shared: &mut Shared) -> Option<()> {
-    if peer.link.as_deref_mut().is_some_and(|link| link.pacer().is_in_debt(now)) {
-        return None;
-    }
     // What was too much is not sent again: its encoding is being left.
     let leaves = peer.link.as_deref().is_some_and(Link::is_overusing);
     // Where much is lost, so are repairs: asking again takes a round trip, a second copy a fraction of the rate.
@@ -226,8 +224,13 @@ fn send_one_again(now: Time, peer: &mut Peer, leg: usize, sequence: u16, tracks:
     let packet = encoding.cache.get(leg.source_of(sequence)?)?;
     let source = Source { track, number, encoding, packet };
     let moment = Moment::new(now, shared.wall(now));
+    let bytes = source.packet.header.len() + source.packet.payload.len();
+    let may_repair = |way: &mut Way<'_>| way.link.as_deref_mut().is_none_or(|link| link.pacer().may_repair(now, bytes));
+    if !may_repair(way) {
+        return None;
+    }
     leg.retransmit(&moment, index, &source, Kind::Repair, way, &mut shared.replies)?;
-    if twice {
+    if twice && may_repair(way) {
         leg.retransmit(&moment, index, &source, Kind::Repair, way, &mut shared.replies)?;
     }
     shared.counters.add(Counter::RtpRetransmitted);
