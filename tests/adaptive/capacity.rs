@@ -28,7 +28,7 @@ fn on_ways_of_all_kinds_the_picture_goes_on() {
         let recovered = score["recovered in 400 ms"];
         assert!(recovered >= 0.9 && score["frozen of all"] <= 0.01 && score["least pictures a second"] >= 14.0, "{score:#?}");
     }
-    assert_reached(&a_lossy_way(4), &LOSSY);
+    assert_reached(&a_lossy_way(4, Duration::from_secs(30)), &LOSSY);
 }
 
 #[test]

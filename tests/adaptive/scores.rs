@@ -152,9 +152,9 @@ pub fn a_way_of_a_kind(seed: u64, span: Duration, capacity: f64, ways: Ways) -> 
     ])
 }
 
-/// 10 % loss both ways, for half a minute.
-pub fn a_lossy_way(seed: u64) -> Score {
-    let (_, span, capacity, ways) = lossy();
+/// 10 % loss both ways.
+pub fn a_lossy_way(seed: u64, span: Duration) -> Score {
+    let (_, _, capacity, ways) = lossy();
     a_way_of_a_kind(seed, span, capacity, ways)
 }
 

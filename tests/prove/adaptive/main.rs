@@ -89,7 +89,7 @@ fn main() -> ExitCode {
         }
     }
     if wanted("loss_10") {
-        proof.scores("loss_10", 1..9, &reach::LOSSY, scores::a_lossy_way);
+        proof.scores("loss_10", 1..9, &reach::LOSSY, |seed| scores::a_lossy_way(seed, Duration::from_secs(120)));
     }
     if wanted("loss_30") {
         let span = Duration::from_secs(600);
