@@ -47,6 +47,8 @@ pub struct Peer {
     pub transport_cc: u16,
     /// Congestion control towards it, when it says what it receives.
     pub link: Option<Box<Link>>,
+    /// What it was sent, while much of that gets lost.
+    pub origins: Option<Box<Origins>>,
     /// Pictures that wait for their turn.
     pub queue: PaceQueue,
     /// How it is reached.
@@ -77,8 +79,6 @@ pub struct Peer {
     pub selected_for: Bitrate,
     /// When that was done last.
     pub selected_at: Time,
-    /// What it was sent, while much of that gets lost.
-    pub origins: Option<Box<Origins>>,
     /// When its link has something to do: what waits may be sent, a probe is due, a report has come.
     pub link_due: Option<Time>,
     /// How long that waits.

@@ -54,23 +54,24 @@ pub struct LinkCounts {
     pub padding: u64,
 }
 
-/// The congestion control of one subscriber's connection.
+/// The congestion control of one subscriber's connection. What every datagram touches comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Link {
     history: SentHistory,
-    estimator: Estimator,
-    prober: Prober,
     pacer: Pacer,
-    most: f64,
-    counts: LinkCounts,
-    /// The newest arrival told of, on the receiver's clock, in ticks of 250 µs that never wrap.
-    newest_tick: Option<i64>,
-    feedback_at: Option<Time>,
     /// When the first datagram left, and whether any report has come since.
     begun: Option<Time>,
     answered: bool,
     /// Whether anything left with a transport-wide number.
     numbered: bool,
+    counts: LinkCounts,
+    prober: Prober,
+    estimator: Estimator,
+    most: f64,
+    /// The newest arrival told of, on the receiver's clock, in ticks of 250 µs that never wrap.
+    newest_tick: Option<i64>,
+    feedback_at: Option<Time>,
     /// The estimate fell by so much that a long queue stands: it drains before anything else is sent.
     collapsed: bool,
     reports: Reports,
@@ -305,7 +306,9 @@ impl Link {
     }
 
     fn learn(&mut self, now: Time) {
-        if let Some(found) = self.prober.found(now, &self.history, self.patience(), self.path()) {
+        if self.prober.awaits()
+            && let Some(found) = self.prober.found(now, &self.history, self.patience(), self.path())
+        {
             let before = self.estimator.rate();
             self.estimator.probed(now, found);
             self.prober.learned(now, found.limited, before, self.estimator.rate());

@@ -42,20 +42,32 @@ pub struct Pacer {
     rate: i64,
     filled: Time,
     estimate: i64,
-    /// Bytes per second that the link carries, what is left of that, and what is left of the part that is for repairs, in the
-    /// budget's unit.
+    /// Bytes per second that the link carries.
     carries: i64,
+    /// Bytes that have left.
+    spent: u64,
+    repairs: Repairs,
+}
+
+/// What may be sent again. It is worked out when something is asked for: that is seldom, and media pays nothing for it.
+#[derive(Debug, Default)]
+struct Repairs {
+    /// When it was worked out, and how many bytes had left then.
+    at: Time,
+    spent: u64,
+    /// What is left of what the link carries, and of the part that is for repairs, in the budget's unit.
     left: i64,
-    for_repairs: i64,
+    own: i64,
 }
 
 impl Pacer {
     /// A full bucket for an estimate in bits per second.
     pub fn new(now: Time, estimate: f64) -> Self {
-        let mut pacer = Self { budget: 0, most: 0, rate: 0, filled: now, estimate: 0, carries: 0, left: 0, for_repairs: 0 };
+        let mut pacer = Self { budget: 0, most: 0, rate: 0, filled: now, estimate: 0, carries: 0, spent: 0, repairs: Repairs::default() };
         pacer.set(estimate);
-        (pacer.budget, pacer.left) = (pacer.most, pacer.carries.saturating_mul(ALL_OVER));
-        pacer.for_repairs = pacer.left / 100 * REPAIRS_WITHIN;
+        pacer.budget = pacer.most;
+        let left = pacer.carries.saturating_mul(ALL_OVER);
+        pacer.repairs = Repairs { at: now, spent: 0, left, own: left / 100 * REPAIRS_WITHIN };
         pacer
     }
 
@@ -87,10 +99,20 @@ impl Pacer {
     /// all, that it had better wait to be asked for once more. It has to be spent like any other.
     pub fn may_repair(&mut self, now: Time, bytes: usize) -> bool {
         self.fill(now);
-        if self.budget < -self.rate.saturating_mul(DEEP_DEBT) || self.left < 0 && self.for_repairs < 0 {
+        let (most, debt) = (self.carries.saturating_mul(ALL_OVER), -self.carries.saturating_mul(ALL_DEBT));
+        let repairs = &mut self.repairs;
+        let filled = i64::try_from(now.micros_since(repairs.at)).unwrap_or(i64::MAX).saturating_mul(self.carries / 100);
+        let spent = i64::try_from(self.spent.wrapping_sub(repairs.spent)).unwrap_or(i64::MAX).saturating_mul(UNIT);
+        let left = repairs.left.saturating_add(filled.saturating_mul(ALL_WITHIN)).saturating_sub(spent);
+        let own = repairs.own.saturating_add(filled.saturating_mul(REPAIRS_WITHIN));
+        (repairs.at, repairs.spent) = (now.max(repairs.at), self.spent);
+        (repairs.left, repairs.own) = (left.clamp(debt, most), own.clamp(debt, most / 100 * REPAIRS_WITHIN));
+        if self.budget < -self.rate.saturating_mul(DEEP_DEBT) || repairs.left < 0 && repairs.own < 0 {
             return false;
         }
-        self.for_repairs -= (bytes + OVERHEAD) as i64 * UNIT;
+        if repairs.left < 0 {
+            repairs.own -= (bytes + OVERHEAD) as i64 * UNIT;
+        }
         true
     }
 
@@ -108,7 +130,7 @@ impl Pacer {
     pub fn spend(&mut self, bytes: usize) {
         let cost = (bytes + OVERHEAD) as i64 * UNIT;
         self.budget = (self.budget - cost).max(-self.rate.saturating_mul(MOST_DEBT));
-        self.left = (self.left - cost).max(-self.carries.saturating_mul(ALL_DEBT));
+        self.spent = self.spent.wrapping_add((bytes + OVERHEAD) as u64);
     }
 
     /// When there is budget again.
@@ -134,9 +156,12 @@ impl Pacer {
     }
 
     fn carry(&mut self, estimate: f64) {
-        self.carries = (estimate / 8.0) as i64;
-        self.left = self.left.clamp(-self.carries.saturating_mul(ALL_DEBT), self.carries.saturating_mul(ALL_OVER));
-        self.for_repairs = self.for_repairs.clamp(-self.carries.saturating_mul(ALL_DEBT), self.carries.saturating_mul(ALL_OVER));
+        let carries = (estimate / 8.0) as i64;
+        if carries < self.carries / 10 * 9 {
+            // What has left was no more than the link was taken to carry then.
+            self.repairs.spent = self.spent;
+        }
+        self.carries = carries;
     }
 
     fn apply(&mut self, rate: i64) {
@@ -151,10 +176,6 @@ impl Pacer {
         let passed = now.micros_since(self.filled).min(1_000_000) as i64;
         self.filled = now.max(self.filled);
         self.budget = (self.budget + passed * self.rate).min(self.most);
-        let share = |hundredths: i64| passed * (self.carries / 100 * hundredths);
-        self.left = (self.left + share(ALL_WITHIN)).min(self.carries.saturating_mul(ALL_OVER));
-        self.for_repairs =
-            (self.for_repairs + share(REPAIRS_WITHIN)).clamp(-self.carries.saturating_mul(ALL_DEBT), self.carries / 100 * REPAIRS_WITHIN * ALL_OVER);
     }
 }
 

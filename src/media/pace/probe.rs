@@ -116,12 +116,13 @@ struct Arrivals {
 
 /// Decides when to probe and how much.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Prober {
+    cluster: Option<Cluster>,
     wanted: f64,
     start: f64,
     /// Steps of [`FIRST`] done.
     steps: usize,
-    cluster: Option<Cluster>,
     interval: Duration,
     next: Time,
     /// When a probe raised the estimate last, and from how many bits per second.
@@ -245,6 +246,11 @@ impl Prober {
         all.count += 1;
         (all.earliest, all.latest) = (all.earliest.min(arrival), all.latest.max(arrival));
         (all.lowest, all.highest) = (all.lowest.min(number), all.highest.max(number));
+    }
+
+    /// Whether a cluster has been sent of which nothing has been found yet.
+    pub const fn awaits(&self) -> bool {
+        self.cluster.is_some()
     }
 
     /// What the cluster found, once feedback has spoken of all of it, or has not within `patience`.

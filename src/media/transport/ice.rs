@@ -42,19 +42,20 @@ pub struct IceAnswer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConsentLost;
 
-/// The ICE-lite agent of one peer.
+/// The ICE-lite agent of one peer. What a forward asks for comes first.
+#[repr(C)]
 pub struct IceLite {
+    consent: Consent,
+    nominated: Option<Path>,
+    preferred: Option<Path>,
+    /// Paths with a successful check.
+    validated: Vec<Validated>,
     current: IceCredentials,
     /// Of generations before the current one, oldest first.
     earlier: Vec<IceCredentials>,
     /// Credentials that answer no more and have not been taken away yet.
     retired: Vec<IceCredentials>,
-    /// Paths with a successful check.
-    validated: Vec<Validated>,
-    nominated: Option<Path>,
-    preferred: Option<Path>,
     lifetime: Duration,
-    consent: Consent,
 }
 
 struct Validated {

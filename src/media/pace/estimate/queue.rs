@@ -139,12 +139,14 @@ impl Queue {
         self.chance = chance;
         let fixed = THRESHOLD + chance;
         self.threshold = fixed + self.tolerated;
-        let before = delivery.least_delay(3, WINDOW, enough).map_or(least, |before| before.0);
-        let falls = ((before - least) as f64) > 3_000.0 + chance / 2.0;
+        let falls = || {
+            let before = delivery.least_delay(3, WINDOW, enough).map_or(least, |before| before.0);
+            ((before - least) as f64) > 3_000.0 + chance / 2.0
+        };
         self.load = match self.standing {
             standing if standing <= self.threshold / 2.0 => Load::Under,
             standing if standing <= self.threshold + pardoned => Load::Some,
-            _ if falls => Load::Draining,
+            _ if falls() => Load::Draining,
             _ => Load::Over,
         };
         self.adapt(delivery.newest(), fixed);
