@@ -1,12 +1,13 @@
 //! A room on a worker: all its state in one value, so that it can be dropped as one.
 //!
-//! Split by pace: commands here (negotiation), `packets` (each datagram), `feedback` (what receivers report),
+//! Split by pace: commands here (negotiation), `pointing` (which track goes where), `packets` (each datagram), `feedback` (what receivers report),
 //! `timers` (what is due by the clock), `selection` (what each subscriber gets), `pacing` (when), `voices` (who is heard), `relay`
 //! (what other workers have to do with it).
 
 mod feedback;
 mod pacing;
 mod packets;
+mod pointing;
 mod relay;
 mod selection;
 mod timers;
@@ -21,19 +22,15 @@ use slotmap::DefaultKey;
 use super::demux::{Demux, PeerAt};
 use super::engine::Shared;
 use super::outgoing::Outgoing;
-use super::packet::layers::Layer;
 use super::peer::{MOST_MLINES, Peer};
 use super::publish::track::Track;
 use super::route::fanout::{Tick, TickItem};
 use super::route::leg::Moment;
 use super::schedule::Schedule;
 use super::select::voices::Voices;
-use super::select::{Aim, Choice};
 use super::transport::DtlsTransport;
 use crate::base::{BitSet, PeerId, RoomId, Time, TrackId, WorkerId};
-use crate::contract::{
-    Counter, IceCredentials, MediaKind, MediaPlan, Quality, ReceivePlan, RoomCommand, SecurityPlan, TransportPlan, View, WorkerReport,
-};
+use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, Quality, RoomCommand, SecurityPlan, TransportPlan, WorkerReport};
 use relay::Elsewhere;
 use selection::Scratch;
 
@@ -358,100 +355,6 @@ impl Room {
         }
         self.key_frame_due(index);
         Some(())
-    }
-
-    fn point(&mut self, now: Time, (id, mline): (PeerId, u8), source: Option<(TrackId, View, Option<u32>)>, shared: &mut Shared) -> Option<()> {
-        let subscriber = self.peer_index(id)?;
-        let leg = self.peers[subscriber].legs.iter().position(|l| l.mline() == mline)?;
-        self.select_soon(now, subscriber);
-        let Some((source, view, name)) = source else {
-            self.detach(now, subscriber, leg, shared);
-            return Some(());
-        };
-        let index = self.track_index(source)?;
-        self.peers[subscriber].legs[leg].show(view);
-        if self.peers[subscriber].legs[leg].source() == Some(index) {
-            return Some(());
-        }
-        let plan = self.source_plan(index)?.clone();
-        let goes_on = &self.peers[subscriber].legs[leg];
-        if goes_on.before() == Some(index) && goes_on.sending() == Some(index) {
-            self.leave(now, (subscriber, leg), shared);
-            self.peers[subscriber].legs[leg].take_back();
-            return Some(());
-        }
-        self.keep_or_leave(now, (subscriber, leg), shared);
-        // One subscriber gets a track once: it moves here from wherever it was.
-        if let Some(other) = self.peers[subscriber].leg_of(index) {
-            if self.peers[subscriber].legs[other].source() == Some(index) {
-                self.leave(now, (subscriber, other), shared);
-            } else {
-                self.leave_before(now, (subscriber, other), shared);
-            }
-        }
-        self.attach(now, (subscriber, leg), index, &plan, shared);
-        self.peers[subscriber].legs[leg].call(name);
-        Some(())
-    }
-
-    fn attach(&mut self, now: Time, (subscriber, leg): (usize, usize), index: usize, plan: &ReceivePlan, shared: &mut Shared) {
-        let track = &mut self.tracks[index];
-        let kind = track.kind;
-        track.subscribers.insert(subscriber);
-        let peer = &mut self.peers[subscriber];
-        peer.route(index, Some(leg));
-        peer.legs[leg].point(now, Some((index, track, plan)));
-        if kind == MediaKind::Audio {
-            self.aim(now, (subscriber, leg), index, Aim::at(Choice { encoding: 0, layer: Layer::TOP }), shared);
-        }
-        self.peer_due(subscriber);
-        self.relay_changed(index);
-    }
-
-    /// A leg shows and plays nothing any more.
-    fn detach(&mut self, now: Time, subscriber: usize, leg: usize, shared: &mut Shared) {
-        self.leave_before(now, (subscriber, leg), shared);
-        self.leave(now, (subscriber, leg), shared);
-    }
-
-    /// A leg gets nothing more of the track that it is pointed at.
-    fn leave(&mut self, now: Time, (subscriber, leg): (usize, usize), shared: &mut Shared) {
-        let Some(track) = self.peers[subscriber].legs[leg].source() else { return };
-        self.peers[subscriber].legs[leg].point(now, None);
-        self.unsubscribe(now, subscriber, track, shared);
-    }
-
-    /// A leg gets nothing more of the track that it went on with.
-    pub(super) fn leave_before(&mut self, now: Time, (subscriber, leg): (usize, usize), shared: &mut Shared) {
-        let Some(track) = self.peers[subscriber].legs[leg].before() else { return };
-        self.peers[subscriber].legs[leg].forget_before();
-        self.unsubscribe(now, subscriber, track, shared);
-    }
-
-    /// A leg that is to be pointed at another track goes on with its picture until that begins, if it has one, and has left it else.
-    fn keep_or_leave(&mut self, now: Time, (subscriber, leg): (usize, usize), shared: &mut Shared) {
-        if self.peers[subscriber].legs[leg].is_done_with_before(now) {
-            self.leave_before(now, (subscriber, leg), shared);
-        }
-        let goes_on = &mut self.peers[subscriber].legs[leg];
-        let (Some(index), present) = (goes_on.source(), goes_on.selection().present()) else { return };
-        let Some(present) = present.filter(|_| goes_on.keep(now)) else { return self.leave(now, (subscriber, leg), shared) };
-        for (number, encoding) in (0..).zip(&mut self.tracks[index].encodings) {
-            if number != present.encoding {
-                encoding.lose_receiver(subscriber);
-            }
-        }
-        self.receivers_changed(now, index, shared);
-    }
-
-    fn unsubscribe(&mut self, now: Time, subscriber: usize, track: usize, shared: &mut Shared) {
-        let peer = &mut self.peers[subscriber];
-        peer.route(track, None);
-        peer.queue.forget_track(track);
-        let left = &mut self.tracks[track];
-        left.subscribers.remove(subscriber);
-        left.encodings.iter_mut().for_each(|encoding| encoding.receivers.remove(subscriber));
-        self.receivers_changed(now, track, shared);
     }
 
     fn recompile_subscribers_of(&mut self, publisher: usize) {

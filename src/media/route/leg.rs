@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::before::Before;
 use super::origins::Origin;
-use super::outlet::{Form, Outlet, outlet_for};
+use super::outlet::{Form, Outlet};
+use super::terms::{repeats_exactly, target_extensions};
 use super::way::Way;
 use crate::base::random::Random;
 use crate::base::seq::timestamp_after;
 use crate::base::{Ntp, Time};
-use crate::contract::{CodecPlan, Counter, Extension, ExtensionMap, Limit, MediaKind, ReceivePlan, SendPlan, View};
+use crate::contract::{CodecPlan, Counter, Extension, Limit, MediaKind, ReceivePlan, SendPlan, View};
 use crate::media::outgoing::Outgoing;
 use crate::media::pace::sent::Kind;
 use crate::media::packet::rtcp::SenderInfo;
@@ -149,18 +150,6 @@ impl Leg {
         }
     }
 
-    /// A renegotiated m-line. The SSRC never changes.
-    pub fn renegotiate(&mut self, plan: SendPlan) {
-        if plan == self.plan {
-            return;
-        }
-        self.forget_repeats();
-        self.header = HeaderRewrite::compile(&target_extensions(&plan), Some(plan.mid));
-        self.counts_transport = target_extensions(&plan).id(Extension::TransportCc).is_some();
-        self.repeats_exactly = repeats_exactly(&plan);
-        self.plan = plan;
-    }
-
     /// Which contributing source the packets of its source name (RFC 3550 section 5.1).
     pub const fn call(&mut self, name: Option<u32>) {
         self.name = name;
@@ -214,23 +203,6 @@ impl Leg {
     /// What it gets of its track, and what it is to get.
     pub const fn selection(&self) -> &Switch {
         &self.switch
-    }
-
-    /// Whether it can decode a codec of its track's, by that codec's place in the publisher's plan.
-    pub fn decodes(&self, codec: u8) -> bool {
-        self.outlets.get(usize::from(codec)).is_some_and(Option::is_some)
-    }
-
-    /// Compiles payload types and header extensions for a publisher's plan.
-    pub fn compile(&mut self, source: &ReceivePlan) {
-        let mut outlets = [None; MOST_CODECS];
-        for (outlet, sent) in outlets.iter_mut().zip(&source.codecs) {
-            *outlet = outlet_for(sent, &self.plan.codecs);
-        }
-        if outlets != self.outlets {
-            self.forget_repeats();
-        }
-        self.outlets = outlets;
     }
 
     /// What comes next has nothing to do with what went out: it takes the next number, and a picture begins with a key frame.
@@ -342,17 +314,13 @@ impl Leg {
 
     /// Memory held beside its own size, in bytes.
     pub fn memory(&self) -> usize {
-        self.sequence.memory() + self.picture.memory() + self.redundancy.memory() + self.plan.codecs.capacity() * size_of::<CodecPlan>()
+        let before = self.before.as_ref().map_or(0, |_| size_of::<Before>());
+        self.sequence.memory() + self.picture.memory() + self.redundancy.memory() + self.plan.codecs.capacity() * size_of::<CodecPlan>() + before
     }
 
     /// Whether its packets wait for their turn: pictures do, sound does not.
     pub const fn is_paced(&self) -> bool {
         matches!(self.plan.kind, MediaKind::Video)
-    }
-
-    /// Whether its receiver reports what it receives, transport-wide or as an estimate.
-    pub fn is_reported(&self) -> bool {
-        self.plan.codecs.iter().any(|c| c.feedback.transport_cc && self.counts_transport || c.feedback.remb)
     }
 
     /// What a sender report says: NTP now, the RTP timestamp of that moment, packets and octets sent.
@@ -498,19 +466,4 @@ impl Leg {
         }
         Some(payload.len())
     }
-}
-
-/// Whether a packet that is asked for is sent again as it was: then nothing in it may change from sending to sending,
-/// or one SRTP index would protect two packets (and a GCM nonce used twice gives the key away).
-fn repeats_exactly(plan: &SendPlan) -> bool {
-    plan.codecs.iter().any(|c| c.feedback.nack && c.rtx.is_none())
-}
-
-fn target_extensions(plan: &SendPlan) -> ExtensionMap {
-    let mut target = plan.extensions;
-    if repeats_exactly(plan) {
-        target.set(Extension::TransportCc, 0);
-        target.set(Extension::AbsSendTime, 0);
-    }
-    target
 }

@@ -9,4 +9,5 @@ pub mod queue;
 pub mod relay;
 pub mod repair;
 pub mod strays;
+mod terms;
 pub mod way;
