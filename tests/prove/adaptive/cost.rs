@@ -53,23 +53,25 @@ pub fn beside_the_limit(proof: &mut Proof) {
         eprintln!("*** SKIPPED: the rows beside the limit need root, for a network namespace with a device that drops everything. ***");
         return;
     }
-    of_limit(proof, "of_limit.one_packet_a_tick", paced(1), 0.85);
-    of_limit(proof, "of_limit.four_packets_a_tick", paced(4), 0.7);
+    of_limit(proof, "of_limit.one_packet_a_tick", paced(1), 1, 0.85);
+    of_limit(proof, "of_limit.four_packets_a_tick", paced(4), 4, 0.7);
     for (name, text) in TRACES {
-        of_limit(proof, &format!("of_limit.trace_{name}"), read_trace(text), 0.75);
+        of_limit(proof, &format!("of_limit.trace_{name}"), read_trace(text), 32, 0.75);
     }
 }
 
-/// Four megabit per second, as estimated links cannot be flooded: so many packets at a time.
+/// Sixty megabit per second to each, so many packets at a time: an estimate ends at a hundred, so estimated links cannot be flooded.
 fn paced(at_a_time: u64) -> Vec<Recorded> {
-    let packet = |n: u64| Recorded { at: Duration::from_micros(n / at_a_time * at_a_time * 2_400), bytes: 1_200, marker: true, audio: false };
-    (0..400).map(|n| Recorded { marker: (n + 1) % at_a_time == 0, ..packet(n) }).collect()
+    let packet = |n: u64| Recorded { at: Duration::from_micros(n / at_a_time * at_a_time * 160), bytes: 1_200, marker: true, audio: false };
+    (0..6_000).map(|n| Recorded { marker: (n + 1) % at_a_time == 0, ..packet(n) }).collect()
 }
 
 /// The limit's cost divided by ours.
-fn of_limit(proof: &mut Proof, name: &str, trace: Vec<Recorded>, reach: f64) {
+///
+/// `batch` is how many packets are received in one tick at most.
+fn of_limit(proof: &mut Proof, name: &str, trace: Vec<Recorded>, batch: usize, reach: f64) {
     let feed = Feed::Trace(Arc::new(trace));
-    let case = Case { network: Network::Discard, publishers: 1, subscribers: 50, batch: 32, feed, time: Duration::from_secs(2) };
+    let case = Case { network: Network::Discard, publishers: 1, subscribers: 50, batch, feed, time: Duration::from_secs(2) };
     let mut pairs = Vec::new();
     for pair in 1..=PAIRS {
         let limit = run(&case, |case, sources| AsLate(Bare::new(case, sources, Without::Nothing)));

@@ -27,12 +27,9 @@ for (const name of ['VP8', 'VP9']) {
 
     await ben.sees('Ada');
     await cleo.sees('Ada');
-    await until('Ben gets 360 lines', async () => (await seen(ben)).frameHeight === 360, 20_000);
-    await until('Cleo gets a small picture', async () => (await seen(cleo)).frameHeight <= 180, 20_000);
+    await holds('Ben gets 360 lines, and keeps them', async () => (await seen(ben)).frameHeight === 360);
+    await holds('Cleo gets a small picture, and keeps it', async () => (await seen(cleo)).frameHeight <= 180);
     assert.equal((await seen(ben)).codec, `video/${name}`);
-    await sleep(3000);
-    assert.equal((await seen(ben)).frameHeight, 360, 'Ben still gets 360 lines');
-    assert.ok((await seen(cleo)).frameHeight <= 180, 'Cleo still gets a small picture');
     for (const person of [ada, ben, cleo]) {
       await person.isWell();
       await stage.dismiss(person);
@@ -106,6 +103,20 @@ async function meet(room) {
   await ben.join(stage.url, room);
   await ben.sees('Ada');
   return [ada, ben];
+}
+
+/**
+ * Waits until something has been true for three seconds on end. Three browsers that encode and decode on a busy machine
+ * delay their own feedback at times, which looks like a slow link and costs the viewer a layer for a moment.
+ * @param {string} what
+ * @param {() => Promise<boolean>} holding
+ */
+async function holds(what, holding) {
+  let since = Infinity;
+  await until(what, async () => {
+    since = (await holding()) ? Math.min(since, Date.now()) : Infinity;
+    return Date.now() - since >= 3000;
+  }, 60_000);
 }
 
 /**

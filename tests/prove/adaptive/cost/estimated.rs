@@ -22,7 +22,7 @@ const REPORT_EVERY: Duration = Duration::from_millis(100);
 const ONE_WAY: Duration = Duration::from_millis(20);
 /// Links are filled for so long, with a packet every so often: what the first probes find is more than any case sends.
 const FILL: Duration = Duration::from_secs(4);
-const FILL_EVERY: Duration = Duration::from_micros(3_000);
+const FILL_EVERY: Duration = Duration::from_micros(100);
 /// After so long everybody has changed to the publisher that is measured.
 pub const WARM_UP: Duration = Duration::from_secs(3);
 
