@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e lab bench scoreboard prove prove-adaptive prove-call prove-forward prove-joins prove-lab doc clean
+.PHONY: run test check unit sim web web-test whip e2e lab bench scoreboard prove prove-adaptive prove-call prove-forward prove-joins prove-lab prove-nat doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -102,7 +102,7 @@ scoreboard:
 	$(call say,thirteen scenarios (a minute or two))
 	@cargo test --quiet --locked --test adaptive -- --nocapture no_number_of_the_board
 
-prove: prove-call prove-forward prove-adaptive prove-lab
+prove: prove-call prove-forward prove-adaptive prove-lab prove-nat
 
 # Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
 prove-forward: prove-joins
@@ -141,6 +141,14 @@ prove-lab: web
 	@cargo build --locked --bins --example wan 2>&1 | scripts/progress.sh
 	$(call say,browsers behind impaired ways (about twelve minutes))
 	@node tests/lab/run.mjs --prove
+
+# Direct calls: how long no picture arrives when a third member comes, and when two remain.
+prove-nat: web
+	@scripts/need.sh build browsers lab
+	$(call say,building the server)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	$(call say,three browsers: twenty times to the server and back (about five minutes))
+	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/promotion.mjs
 
 # What a join costs beside a bare handshake, 500 who come at once, what a participant holds.
 prove-joins:

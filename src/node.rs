@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AllowedOrigins, Config};
+use crate::config::{AllowedOrigins, CallPolicy, Config};
 use crate::control::auth::Access;
 use crate::control::dispatch;
 use crate::control::http::{Public, admin_router, public_router};
@@ -33,6 +33,7 @@ use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::events;
+use crate::wire::Policy;
 
 /// How long sockets may take to hear that the node ends.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -160,6 +161,12 @@ fn rules(config: &Config) -> Rules {
         history: config.rooms.history,
         last_n: config.rooms.last_n,
         voices: config.rooms.voices,
+        policy: match config.rooms.policy {
+            CallPolicy::Auto => Policy::Auto,
+            CallPolicy::P2p => Policy::P2p,
+            CallPolicy::Sfu => Policy::Sfu,
+        },
+        return_after: config.rooms.return_after,
         chat_bytes: config.limits.chat_bytes as usize,
         mlines: config.limits.mlines as usize,
         spread_from: usize::from(config.media.spread_from),

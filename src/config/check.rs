@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::schema::{Key, LimitSettings, LogSettings, MediaSettings, Settings};
+use super::schema::{CallPolicy, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 
 /// The checked settings.
 #[derive(Clone, PartialEq, Debug)]
@@ -96,6 +96,10 @@ pub struct RoomsConfig {
     pub last_n: usize,
     /// Voices that are forwarded at a time.
     pub voices: u8,
+    /// How media travels where nobody in the room has said otherwise.
+    pub policy: CallPolicy,
+    /// How long two who remain stay on the server.
+    pub return_after: Duration,
 }
 
 /// The keys that tokens are signed with.
@@ -180,6 +184,7 @@ impl Settings {
             ("http.heartbeat_seconds", self.http.heartbeat_seconds),
             ("rooms.grace_seconds", self.rooms.grace_seconds),
             ("rooms.resume_seconds", self.rooms.resume_seconds),
+            ("rooms.return_seconds", self.rooms.return_seconds),
         ] {
             if seconds > 86_400 * 365 {
                 return invalid(name, format!("it is {seconds}: choose at most a year"));
@@ -280,6 +285,8 @@ fn rooms(settings: &Settings) -> RoomsConfig {
         history: rooms.history,
         last_n: rooms.last_n,
         voices: rooms.voices,
+        policy: rooms.policy,
+        return_after: Duration::from_secs(rooms.return_seconds),
     }
 }
 

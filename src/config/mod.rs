@@ -9,4 +9,6 @@ mod schema;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use load::{LoadError, Overrides, load};
-pub use schema::{AdminSettings, AuthSettings, HttpSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings, Settings};
+pub use schema::{
+    AdminSettings, AuthSettings, CallPolicy, HttpSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings, Settings,
+};

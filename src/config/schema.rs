@@ -121,11 +121,37 @@ pub struct RoomSettings {
     pub last_n: usize,
     /// Voices that are forwarded at a time: the loudest. The sound of shared screens does not count.
     pub voices: u8,
+    /// How media travels where nobody in the room has said otherwise.
+    pub policy: CallPolicy,
+    /// Seconds that two who remain of a larger room stay on the server before they are connected directly again.
+    pub return_seconds: u64,
+}
+
+/// How a room's media travels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallPolicy {
+    /// Directly between two browsers, through the server when there are more or when that fails.
+    Auto,
+    /// Directly between two browsers, or not at all.
+    P2p,
+    /// Through the server.
+    Sfu,
 }
 
 impl Default for RoomSettings {
     fn default() -> Self {
-        Self { max: 10_000, members: 500, grace_seconds: 30, resume_seconds: 60, history: 200, last_n: 25, voices: 5 }
+        Self {
+            max: 10_000,
+            members: 500,
+            grace_seconds: 30,
+            resume_seconds: 60,
+            history: 200,
+            last_n: 25,
+            voices: 5,
+            policy: CallPolicy::Auto,
+            return_seconds: 10,
+        }
     }
 }
 

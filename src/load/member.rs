@@ -69,7 +69,7 @@ async fn by_socket(crew: &Arc<Crew>, url: &str, presence: &Arc<Presence>, mut le
     let mut signaling = Signaling::open(url).await?;
     let place = &presence.place;
     let token = crew.plan.tokens.get(place.index).cloned();
-    let join = Request::Join { room: place.room_name.clone(), name: place.name.clone(), token };
+    let join = Request::join(place.room_name.clone(), place.name.clone(), token);
     let (me, wish) = match signaling.ask(join).await? {
         Some(OkResult::Joined { me, pairs, .. }) => (me.member, pairs),
         _ => return Err(Failure::new("an answer of another kind", "to `join`")),

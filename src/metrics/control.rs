@@ -22,6 +22,9 @@ pub struct ControlMetrics {
     messages: IntCounterVec,
     errors: IntCounterVec,
     joins: IntCounterVec,
+    calls: IntGaugeVec,
+    direct: IntCounterVec,
+    direct_failed: IntCounter,
     /// Fallbacks that publishers are asked for, and those that they send.
     fallbacks: [IntGauge; 2],
 }
@@ -46,7 +49,23 @@ impl ControlMetrics {
         };
         let gauges = IntGaugeVec::new(Opts::new("althing_fallbacks", "Tracks that are wanted, and sent, once more in another codec."), &["state"])?;
         registry.register(Box::new(gauges.clone()))?;
+        let calls = IntGaugeVec::new(Opts::new("althing_calls", "Rooms with media now, by how it travels."), &["via"])?;
+        registry.register(Box::new(calls.clone()))?;
+        for via in ["direct", "server"] {
+            calls.with_label_values(&[via]).set(0);
+        }
+        let direct = counters(
+            "althing_direct_connections_total",
+            "Direct connections that an end has said to be up, by the less direct of its two candidates and by protocol.",
+            &["pair", "protocol"],
+        )?;
+        for pair in ["host", "reflexive", "relay"] {
+            direct.with_label_values(&[pair, "udp"]);
+        }
         Ok(Self {
+            calls,
+            direct,
+            direct_failed: counter("althing_direct_connections_failed_total", "Direct connections that an end could not have, or has lost.")?,
             fallbacks: ["wanted", "sent"].map(|state| gauges.with_label_values(&[state])),
             sockets: gauge("althing_signaling_sockets", "Signaling sockets open now.")?,
             sockets_refused: counters("althing_signaling_sockets_refused_total", "Signaling sockets refused.", &["reason"])?,
@@ -78,6 +97,22 @@ impl ControlMetrics {
     pub fn fallbacks_changed(&self, before: [usize; 2], now: [usize; 2]) {
         for ((gauge, before), now) in self.fallbacks.iter().zip(before).zip(now) {
             gauge.add(now as i64 - before as i64);
+        }
+    }
+
+    /// A room's media travels otherwise than before.
+    pub fn way_changed(&self, before: Option<&'static str>, now: Option<&'static str>) {
+        if before != now {
+            before.iter().for_each(|via| self.calls.with_label_values(&[via]).dec());
+            now.iter().for_each(|via| self.calls.with_label_values(&[via]).inc());
+        }
+    }
+
+    /// An end has a direct connection over such a pair and protocol; none: it could not have it, or has lost it.
+    pub fn direct(&self, up: Option<[&'static str; 2]>) {
+        match up {
+            Some(labels) => self.direct.with_label_values(&labels).inc(),
+            None => self.direct_failed.inc(),
         }
     }
 

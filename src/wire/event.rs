@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::direct::{Policy, Signal, Way};
 use super::response::SlotPair;
 use super::values::{ChatMessage, MemberId, MemberInfo, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
 
@@ -80,6 +81,23 @@ pub enum Event {
         track: TrackNumber,
         /// The codecs, the best first.
         codecs: Vec<VideoCodec>,
+    },
+    /// How the member's media travels has changed: told to those who can be connected directly.
+    Way {
+        /// How.
+        way: Way,
+    },
+    /// The other end of the direct connection says something.
+    Signal {
+        /// The direct connection.
+        session: String,
+        /// What.
+        signal: Signal,
+    },
+    /// How the room's media shall travel has changed.
+    Policy {
+        /// How.
+        policy: Policy,
     },
     /// Somebody has said something.
     Chat {

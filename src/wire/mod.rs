@@ -5,6 +5,7 @@
 //! says is an event with a `seq` that rises by one, so that a client that comes back can say what it has seen.
 //! The TypeScript types of `web/sdk/src/wire.ts` are generated from here.
 
+mod direct;
 mod event;
 mod request;
 mod response;
@@ -15,6 +16,7 @@ mod tests;
 #[cfg(test)]
 mod typescript;
 
+pub use direct::{CandidateType, DirectAbility, DirectProtocol, DirectState, Policy, Signal, Way};
 pub use event::{ByeReason, Event, LeaveReason};
 pub use request::{ClientMessage, PublishLine, Request, Tile};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
@@ -27,7 +29,7 @@ pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
 /// The `type` of every request, in the order of [`Request`]'s variants.
-pub const REQUEST_TYPES: [&str; 18] = [
+pub const REQUEST_TYPES: [&str; 22] = [
     "hello",
     "join",
     "resume",
@@ -40,6 +42,10 @@ pub const REQUEST_TYPES: [&str; 18] = [
     "subscribe",
     "unsubscribe",
     "view",
+    "signal",
+    "direct",
+    "release",
+    "policy",
     "chat",
     "history",
     "kick",

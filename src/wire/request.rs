@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::direct::{DirectAbility, DirectState, Policy, Signal};
 use super::values::{MemberId, Priority, Source, TrackNumber, is_false};
 
 /// One message from a client.
@@ -41,6 +42,14 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         token: Option<String>,
+        /// The identity that the client had before its session was lost. Without keys it is given back; with keys the token says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        me: Option<MemberId>,
+        /// That the client can be connected with another one directly. Without it the room's media goes through the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        direct: Option<DirectAbility>,
     },
     /// Takes up a session whose socket was lost; media has gone on meanwhile.
     Resume {
@@ -103,6 +112,27 @@ pub enum Request {
         /// The tiles (at most 64).
         tiles: Vec<Tile>,
     },
+    /// Says something to the other end of a direct connection.
+    Signal {
+        /// The direct connection, as the event `way` names it.
+        session: String,
+        /// What.
+        signal: Signal,
+    },
+    /// Says how a direct connection stands.
+    Direct {
+        /// The direct connection.
+        session: String,
+        /// How it stands.
+        state: DirectState,
+    },
+    /// Gives up the media connection with the server: all that is published through it ends.
+    Release {},
+    /// How the room's media shall travel. Anybody may wish for the server; the rest takes the right to moderate.
+    Policy {
+        /// How.
+        policy: Policy,
+    },
     /// Says something to everybody.
     Chat {
         /// What (1 byte to 4 KiB).
@@ -147,6 +177,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// To enter a room by way of the server.
+    pub fn join(room: impl Into<String>, name: impl Into<String>, token: Option<String>) -> Self {
+        Self::Join { room: room.into(), name: name.into(), token, me: None, direct: None }
+    }
+
     /// The `type` of the request.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -162,6 +197,10 @@ impl Request {
             Request::Subscribe { .. } => "subscribe",
             Request::Unsubscribe { .. } => "unsubscribe",
             Request::View { .. } => "view",
+            Request::Signal { .. } => "signal",
+            Request::Direct { .. } => "direct",
+            Request::Release {} => "release",
+            Request::Policy { .. } => "policy",
             Request::Chat { .. } => "chat",
             Request::History { .. } => "history",
             Request::Kick { .. } => "kick",

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::direct::{Policy, Way};
 use super::event::Event;
 use super::values::{ChatMessage, Grants, MemberId, MemberInfo, TrackInfo, TrackNumber};
 
@@ -45,6 +46,7 @@ pub enum ServerMessage {
 /// What a request returns.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one lives at a time: it is written at once")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum OkResult {
     /// Of `hello`.
@@ -91,6 +93,10 @@ pub enum OkResult {
         slots: Vec<SlotPair>,
         /// Whether the server still holds this session's media connection; if not, make a new peer connection and offer.
         connection: bool,
+        /// How the member's media travels. The event `way` follows when that changes.
+        way: Box<Way>,
+        /// How the room's media shall travel.
+        policy: Policy,
     },
     /// Of `offer`.
     Answer {
@@ -241,6 +247,10 @@ pub enum ErrorCode {
     SdpNoCodec,
     /// The offer changes what may not change: the role, the fingerprint, an m-line's kind or mid.
     SdpChanged,
+    /// The room's calls go directly between two browsers, which this client cannot, or which are there already.
+    DirectOnly,
+    /// There is no such direct connection (any more), or its other end is away.
+    NotDirect,
     /// The server has failed; nothing the client can do but try again.
     Internal,
 }
@@ -280,6 +290,8 @@ impl ErrorCode {
             ErrorCode::SdpTooManyMlines => "sdp_too_many_mlines",
             ErrorCode::SdpNoCodec => "sdp_no_codec",
             ErrorCode::SdpChanged => "sdp_changed",
+            ErrorCode::DirectOnly => "direct_only",
+            ErrorCode::NotDirect => "not_direct",
             ErrorCode::Internal => "internal",
         }
     }

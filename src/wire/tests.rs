@@ -38,11 +38,26 @@ fn fallback_line() -> PublishLine {
     PublishLine { mid: "2".into(), source: Source::Camera, muted: false, fallback: true }
 }
 
+fn offer() -> Signal {
+    Signal::Offer { sdp: "v=0\r\n".into(), lines: vec![line()] }
+}
+
+fn direct() -> Way {
+    Way::Direct { session: "s.1".into(), member: MemberId("bob".into()), polite: true }
+}
+
 fn requests() -> Vec<Request> {
     let tracks = || vec![TrackNumber(7)];
     vec![
         Request::Hello { versions: vec![1], features: vec![] },
-        Request::Join { room: "room".into(), name: "Alice".into(), token: Some("a.b.c".into()) },
+        Request::join("room", "Alice", Some("a.b.c".into())),
+        Request::Join {
+            room: "room".into(),
+            name: String::new(),
+            token: None,
+            me: Some(MemberId("guest-1".into())),
+            direct: Some(DirectAbility { held: Some("s.1".into()) }),
+        },
         Request::Resume { resume: "1.secret".into(), seq: 12 },
         Request::Leave {},
         Request::Offer { sdp: "v=0\r\n".into(), publish: vec![line(), fallback_line()] },
@@ -58,6 +73,16 @@ fn requests() -> Vec<Request> {
                 Tile { track: TrackNumber(8), width: 0, height: 0, priority: Priority::Normal },
             ],
         },
+        Request::Signal { session: "s.1".into(), signal: offer() },
+        Request::Signal { session: "s.1".into(), signal: Signal::Answer { sdp: "v=0\r\n".into(), lines: vec![] } },
+        Request::Signal { session: "s.1".into(), signal: Signal::Candidate { candidate: String::new(), mid: "0".into(), ufrag: Some("u".into()) } },
+        Request::Direct {
+            session: "s.1".into(),
+            state: DirectState::Up { local: CandidateType::Host, remote: CandidateType::Prflx, protocol: DirectProtocol::Udp },
+        },
+        Request::Direct { session: "s.1".into(), state: DirectState::Failed {} },
+        Request::Release {},
+        Request::Policy { policy: Policy::P2p },
         Request::Chat { text: "hello".into(), key: Some("k1".into()), echo: true },
         Request::History { before: Some(3), limit: 50 },
         Request::Kick { member: MemberId("bob".into()) },
@@ -92,6 +117,8 @@ fn results() -> Vec<OkResult> {
             seq: 0,
             slots: vec![slot()],
             connection: false,
+            way: Box::new(direct()),
+            policy: Policy::Auto,
         },
         OkResult::Answer {
             sdp: "v=0\r\n".into(),
@@ -126,6 +153,11 @@ fn events() -> Vec<Event> {
         },
         Event::Demand { track: TrackNumber(7), rids: vec!["q".into(), "h".into()] },
         Event::Fallback { track: TrackNumber(7), codecs: vec![VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9, VideoCodec::Av1] },
+        Event::Way { way: Way::Nobody {} },
+        Event::Way { way: Way::Server {} },
+        Event::Way { way: direct() },
+        Event::Signal { session: "s.1".into(), signal: offer() },
+        Event::Policy { policy: Policy::Sfu },
         Event::Chat { message: chat(None) },
         Event::Locked { locked: true },
         Event::Media { connected: true },
@@ -168,9 +200,13 @@ fn events_are_written_so() {
 
 #[test]
 fn every_request_has_its_type_in_the_list_and_its_name() {
-    let types: Vec<String> = requests().iter().map(|r| serde_json::to_value(r).expect("JSON")["type"].as_str().expect("a type").to_owned()).collect();
+    let mut types: Vec<String> =
+        requests().iter().map(|r| serde_json::to_value(r).expect("JSON")["type"].as_str().expect("a type").to_owned()).collect();
+    let mut names: Vec<_> = requests().iter().map(Request::name).collect();
+    types.dedup();
+    names.dedup();
     assert_eq!(types, REQUEST_TYPES);
-    assert_eq!(requests().iter().map(Request::name).collect::<Vec<_>>(), REQUEST_TYPES);
+    assert_eq!(names, REQUEST_TYPES);
 }
 
 #[test]
@@ -183,7 +219,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 6);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 16);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 19);
 }
 
 #[test]

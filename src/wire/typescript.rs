@@ -28,6 +28,13 @@ fn generate() -> String {
     add::<Event>(&mut text, &config);
     add::<LeaveReason>(&mut text, &config);
     add::<ByeReason>(&mut text, &config);
+    add::<Way>(&mut text, &config);
+    add::<Policy>(&mut text, &config);
+    add::<Signal>(&mut text, &config);
+    add::<DirectAbility>(&mut text, &config);
+    add::<DirectState>(&mut text, &config);
+    add::<CandidateType>(&mut text, &config);
+    add::<DirectProtocol>(&mut text, &config);
     add::<MemberId>(&mut text, &config);
     add::<TrackNumber>(&mut text, &config);
     add::<Source>(&mut text, &config);

@@ -188,7 +188,7 @@ impl Participant {
 async fn enter(signaling: &Signaling, settings: &Settings) -> Result<(MemberId, u32)> {
     signaling.ask(Request::Hello { versions: vec![VERSION], features: Vec::new() }).await?;
     let name = format!("participant {}", settings.number);
-    let join = Request::Join { room: settings.room.clone(), name, token: settings.token.clone() };
+    let join = Request::join(settings.room.clone(), name, settings.token.clone());
     match signaling.ask(join).await? {
         Some(OkResult::Joined { me, pairs, .. }) => Ok((me.member, pairs)),
         other => Err(format!("join was answered with {other:?}").into()),

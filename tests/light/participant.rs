@@ -71,7 +71,7 @@ impl Light {
     /// Joins and negotiates; the connection goes on by itself.
     pub async fn join(wish: Wish) -> Result<Self> {
         let (signaling, events) = Signaling::open(&wish.url).await?;
-        let join = Request::Join { room: wish.room.clone(), name: format!("participant {}", wish.number), token: None };
+        let join = Request::join(wish.room.clone(), format!("participant {}", wish.number), None);
         // As the page does, without waiting for the welcome.
         let hello = signaling.ask(Request::Hello { versions: vec![VERSION], features: Vec::new() });
         let (_, joined) = tokio::try_join!(hello, signaling.ask(join))?;

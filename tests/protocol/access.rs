@@ -18,7 +18,7 @@ fn token(claims: &Claims) -> String {
 }
 
 fn join(token: Option<String>) -> Request {
-    Request::Join { room: "r".into(), name: "chosen".into(), token }
+    Request::join("r", "chosen", token)
 }
 
 #[tokio::test(flavor = "multi_thread")]

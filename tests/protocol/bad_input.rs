@@ -88,7 +88,7 @@ async fn too_many_messages_are_refused_one_by_one_and_others_notice_nothing() {
 async fn what_is_not_allowed_now_is_a_wrong_state() {
     let node = node().await;
     let mut client = Client::connect(&node).await;
-    let join = || Request::Join { room: "r".into(), name: String::new(), token: None };
+    let join = || Request::join("r", "", None);
     assert_eq!(client.ask(join()).await, Err(ErrorCode::WrongState));
     assert_eq!(client.ask(Request::Hello { versions: vec![99], features: vec![] }).await, Err(ErrorCode::UnsupportedVersion));
     client.ask(Request::Hello { versions: vec![99, 1], features: vec!["unheard-of".into()] }).await.expect("welcome");
@@ -128,14 +128,14 @@ async fn bad_names_and_bad_values_are_refused() {
     let node = node().await;
     let mut client = Client::greet(&node).await;
     for room in ["", "a b", "../etc", &"x".repeat(65)] {
-        let join = Request::Join { room: room.into(), name: String::new(), token: None };
+        let join = Request::join(room, "", None);
         assert_eq!(client.ask(join).await, Err(ErrorCode::InvalidRoomName), "{room}");
     }
     for name in ["a\nb", &"x".repeat(129)] {
-        let join = Request::Join { room: "r".into(), name: name.into(), token: None };
+        let join = Request::join("r", name, None);
         assert_eq!(client.ask(join).await, Err(ErrorCode::InvalidName));
     }
-    client.ask(Request::Join { room: "r".into(), name: "李雷".into(), token: None }).await.expect("joined");
+    client.ask(Request::join("r", "李雷", None)).await.expect("joined");
     assert_eq!(client.ask(Request::History { before: None, limit: 100_000 }).await, Err(ErrorCode::LimitExceeded));
     assert_eq!(client.say(&"x".repeat(5_000), None).await, Err(ErrorCode::LimitExceeded));
     assert_eq!(client.ask(Request::Kick { member: MemberId("nobody".into()) }).await, Err(ErrorCode::NotFound));
@@ -150,7 +150,7 @@ async fn rooms_and_sockets_have_their_numbers() {
     let node = node_with(|config| (config.rooms.max, config.limits.sockets) = (1, 3)).await;
     let (mut first, _) = Client::join(&node, "one").await;
     let mut second = Client::greet(&node).await;
-    let join = |room: &str| Request::Join { room: room.into(), name: String::new(), token: None };
+    let join = |room: &str| Request::join(room, "", None);
     assert_eq!(second.ask(join("two")).await, Err(ErrorCode::Full));
     assert!(second.ask(join("one")).await.is_ok());
     let _third = Client::connect(&node).await;

@@ -88,6 +88,6 @@ async fn one_socket_may_go_from_room_to_room() {
     assert!(matches!(alice.event().await.1, Event::MemberJoined { .. }));
     alice.ask(Request::Leave {}).await.expect("left");
     assert!(matches!(watcher.event().await.1, Event::MemberLeft { .. }));
-    let joined = alice.enter(Request::Join { room: "two".into(), name: String::new(), token: None }).await.expect("joined");
+    let joined = alice.enter(Request::join("two", "", None)).await.expect("joined");
     assert_eq!((joined.members.len(), joined.seq), (0, 0));
 }

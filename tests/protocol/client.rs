@@ -82,7 +82,7 @@ impl Client {
     /// Opens a socket and joins.
     pub async fn join(node: &Node, room: &str) -> (Self, Joined) {
         let mut client = Self::greet(node).await;
-        let joined = client.enter(Request::Join { room: room.into(), name: "somebody".into(), token: None }).await;
+        let joined = client.enter(Request::join(room, "somebody", None)).await;
         let joined = joined.expect("joined");
         (client, joined)
     }

@@ -43,7 +43,7 @@ async fn the_log_has_no_secret_no_address_of_a_client_and_no_session_description
     let grants = TokenGrants { room: "logged".into(), join: true, publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: true };
     let claims = Claims { sub: "alice".into(), name: Some("Private Name".into()), exp: unix_time().as_secs() + 60, nbf: None, grants };
     let token = sign("main", &secret(), &claims).expect("a token");
-    let join = Request::Join { room: "logged".into(), name: String::new(), token: Some(token.clone()) };
+    let join = Request::join("logged", "", Some(token.clone()));
     let joined = client.enter(join).await.expect("joined");
     client.ask(Request::Offer { sdp: crate::calls::offer(&[("audio", "sendonly")], 0xC7), publish: vec![] }).await.expect("answered");
     client.ask(Request::Offer { sdp: "v=0 broken description".into(), publish: vec![] }).await.expect_err("refused");

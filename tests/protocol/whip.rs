@@ -235,7 +235,7 @@ async fn a_token_is_asked_for_and_its_grants_are_kept_to() {
     assert_eq!(ask("/whep/r/alice", Some(token("eve", |g| g.publish = vec![])), &receive).await.status, 201);
 
     let mut moderator = Client::greet(&node).await;
-    let join = Request::Join { room: "r".into(), name: String::new(), token: Some(token("mod", |g| g.moderate = true)) };
+    let join = Request::join("r", "", Some(token("mod", |g| g.moderate = true)));
     let joined = moderator.enter(join).await.expect("joined");
     assert_eq!(joined.members, ["alice", "eve"]);
     moderator.ask(Request::Kick { member: MemberId("alice".into()) }).await.expect("kicked");

@@ -55,12 +55,15 @@ impl House {
             spread_from: self.spread_from,
             last_n: 100,
             voices: u8::MAX,
+            policy: althing::wire::Policy::Auto,
+            return_after: std::time::Duration::from_secs(10),
         };
         let fingerprint = self.world.identity.fingerprint().value.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":");
         let ground = Ground {
             worker: WorkerId(worker as u16),
             fingerprint,
             candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]; self.world.engines.len()],
+            salt: "sim".into(),
         };
         let name = RoomName::new(&format!("room{}", self.rooms.len())).expect("a name");
         let room = Room::new(name, rules, ground, self.world.now);
@@ -94,7 +97,7 @@ impl House {
             grants,
         };
         let draws = JoinDraws { resume: format!("{room}.{name}.{}", self.draw()) };
-        match self.ask(member, |socket, id| Command::Join { socket, id, admission, draws }) {
+        match self.ask(member, |socket, id| Command::Join { socket, id, admission, draws, direct: None }) {
             Ok(_) => Ok(member),
             Err(refusal) => {
                 self.members.pop();
@@ -261,6 +264,8 @@ impl House {
                     }
                 }
                 Effect::Worker(worker, command) => self.command(room, worker, command),
+                // Nobody here says that it can be connected directly.
+                Effect::Direct(state) => unreachable!("{state:?}"),
                 Effect::Closed => self.rooms[room].closed = true,
             }
         }

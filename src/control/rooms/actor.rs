@@ -16,6 +16,7 @@ use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
 use super::journal::MemberJournal;
 use super::room::Room;
+use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
@@ -143,7 +144,7 @@ impl Actor {
     }
 
     async fn apply(&mut self, command: Command, name: &'static str) -> Result<(), Over> {
-        let (before, fallbacks) = (self.room.len(), self.room.fallbacks());
+        let (before, fallbacks, via) = (self.room.len(), self.room.fallbacks(), self.room.via());
         let mut effects = self.room.apply(command, self.around.now());
         let mut slow = Vec::new();
         loop {
@@ -156,6 +157,7 @@ impl Actor {
         }
         self.around.metrics.members.add(self.room.len() as i64 - before as i64);
         self.around.metrics.fallbacks_changed(fallbacks, self.room.fallbacks());
+        self.around.metrics.way_changed(via, self.room.via());
         let room = &self.room;
         // Every member's socket has its outbox (or its place, for one that came by HTTP): as many of both, and there is none to drop.
         if self.outboxes.len() + self.places.len() != room.sockets() {
@@ -188,6 +190,7 @@ impl Actor {
                 }
             }
             Effect::Worker(worker, command) => self.command(worker, command).await?,
+            Effect::Direct(state) => self.around.metrics.direct(labels(state)),
             Effect::Closed => return Err(Over),
         }
         Ok(())
@@ -244,6 +247,7 @@ impl Drop for Actor {
         self.around.forget(&self.handle);
         self.around.metrics.members.sub(self.room.len() as i64);
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
+        self.around.metrics.way_changed(self.room.via(), None);
         self.placed.entry(self.handle.worker).or_default();
         for (worker, connections) in &self.placed {
             self.around.placement.take_back(*worker, *connections);

@@ -6,7 +6,7 @@ use crate::base::{PeerId, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
 use crate::sdp::Offer;
-use crate::wire::{ByeReason, Event, Grants, MemberId, OkResult, PublishLine, Tile, TrackNumber};
+use crate::wire::{ByeReason, DirectAbility, DirectState, Event, Grants, MemberId, OkResult, Policy, PublishLine, Signal, Tile, TrackNumber};
 
 /// One signaling socket; never reused within a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -25,6 +25,8 @@ pub enum Command {
         admission: Admission,
         /// Drawn for it.
         draws: JoinDraws,
+        /// That it can be connected directly.
+        direct: Option<DirectAbility>,
     },
     /// Somebody takes up a session whose socket was lost.
     Resume {
@@ -158,6 +160,27 @@ pub enum MemberRequest {
         /// How they are shown.
         tiles: Vec<Tile>,
     },
+    /// To say something to the other end of a direct connection.
+    Signal {
+        /// The direct connection.
+        session: String,
+        /// What.
+        signal: Signal,
+    },
+    /// To say how a direct connection stands.
+    Direct {
+        /// The direct connection.
+        session: String,
+        /// How.
+        state: DirectState,
+    },
+    /// To be without a connection.
+    Release,
+    /// To have the room's media travel otherwise.
+    Policy {
+        /// How.
+        policy: Policy,
+    },
     /// To say something.
     Chat {
         /// What.
@@ -225,6 +248,8 @@ pub enum Effect {
     },
     /// Command a worker.
     Worker(WorkerId, RoomCommand),
+    /// Count how a direct connection stands.
+    Direct(DirectState),
     /// The room is over.
     Closed,
 }

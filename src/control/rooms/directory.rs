@@ -190,7 +190,7 @@ impl Directory {
         let (id, [worker, _]) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
         self.0.placement.give(worker);
         let candidates = self.0.workers.iter().map(|w| w.candidates.clone()).collect();
-        let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), candidates };
+        let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), candidates, salt: draw::hex::<8>() };
         let now = Time::from_micros(u64::try_from(self.0.epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
         let room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
         let (letters, letters_end) = mpsc::channel(MAILBOX);

@@ -8,7 +8,7 @@ use super::member::number;
 use super::room::Room;
 use crate::base::Time;
 use crate::contract::{Event as Media, Limit, LinkState, Quality};
-use crate::wire::{MemberId, TrackNumber, VideoCodec};
+use crate::wire::{DirectState, MemberId, TrackNumber, VideoCodec};
 
 /// Entries that are kept of one member, the newest. With a change every few seconds that is a quarter of an hour.
 const MOST: usize = 256;
@@ -35,6 +35,16 @@ pub struct Entry {
 pub(super) enum What {
     /// The media connection came up, went down, or came back.
     Connection { state: &'static str },
+    /// Its media travels otherwise: through the server, directly, or there is nobody to travel to.
+    Way {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        via: Option<&'static str>,
+    },
+    /// What it has said of its direct connection.
+    Direct {
+        #[serde(flatten)]
+        state: DirectState,
+    },
     /// What it is sent has changed.
     Sent {
         /// What its link carried then, and why that was so.

@@ -6,11 +6,12 @@ use super::command::SocketId;
 use super::fallback::Forms;
 use super::journal::Journal;
 use super::slots::{Group, Slots};
+use super::way::Allowance;
 use super::whip::HttpSession;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{Fingerprint, MediaKind, Mid, ReceivePlan, View};
 use crate::sdp::{Pair, Session};
-use crate::wire::{Grants, MemberId, MemberInfo, Source, TrackInfo, TrackNumber, TrackQuality};
+use crate::wire::{DirectAbility, Grants, MemberId, MemberInfo, Source, TrackInfo, TrackNumber, TrackQuality};
 
 /// A member's place in a room; never given twice in a room's life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,6 +27,10 @@ pub struct Member {
     pub presence: Presence,
     /// What it has instead of a socket, when it came by WHIP or WHEP.
     pub http: Option<HttpSession>,
+    /// It can be connected with another member directly.
+    pub direct: Option<DirectAbility>,
+    /// What it may still say to the other end of a direct connection.
+    pub allowance: Allowance,
     /// The number of the last event for it.
     pub seq: u64,
     pub connection: Option<Connection>,

@@ -18,6 +18,7 @@ pub mod placement;
 mod room;
 mod slots;
 mod spread;
+mod way;
 mod whip;
 
 #[cfg(test)]

@@ -12,10 +12,11 @@ use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
 use super::slots::Shown;
 use super::spread::Listeners;
+use super::way::Ways;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{MediaKind, RoomCommand, View};
 use crate::control::Refusal;
-use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, OkResult, SlotPair, Source};
+use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, OkResult, Policy, SlotPair, Source};
 
 /// What a room holds its members to.
 #[derive(Clone, Debug)]
@@ -38,6 +39,10 @@ pub struct Rules {
     pub last_n: usize,
     /// Voices that are forwarded at a time.
     pub voices: u8,
+    /// How media travels when nobody has said otherwise.
+    pub policy: Policy,
+    /// How long two who remain stay on the server.
+    pub return_after: Duration,
 }
 
 /// Where a room's media is.
@@ -49,6 +54,8 @@ pub struct Ground {
     pub fingerprint: String,
     /// Where each worker listens, by its number.
     pub candidates: Vec<Vec<SocketAddr>>,
+    /// Tells this room's direct connections from those of all other rooms, before a restart too.
+    pub salt: String,
 }
 
 /// A room.
@@ -75,6 +82,7 @@ pub struct Room {
     pub(super) listeners: Listeners,
     pub(super) choice: Choice,
     pub(super) fallbacks: Fallbacks,
+    pub(super) ways: Ways,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -87,6 +95,7 @@ impl Room {
         Self {
             name,
             chat: ChatLog::new(rules.history),
+            ways: Ways::new(rules.policy),
             rules,
             ground,
             members: BTreeMap::new(),
@@ -111,13 +120,13 @@ impl Room {
     /// Carries out a command. The effects are to be carried out in their order.
     pub fn apply(&mut self, command: Command, now: Time) -> Vec<Effect> {
         match command {
-            Command::Join { socket, id, admission, draws } => {
-                let outcome = self.join(socket, admission, draws);
+            Command::Join { socket, id, admission, draws, direct } => {
+                let outcome = self.join(socket, admission, draws, direct);
                 self.reply(socket, id, outcome);
                 self.announce_join(socket);
             }
             Command::Resume { socket, id, secret, seq } => self.resume(socket, id, &secret, seq),
-            Command::Request { socket, id, what } => self.request(socket, id, what),
+            Command::Request { socket, id, what } => self.request(socket, id, what, now),
             Command::Attach(attach) => self.attach(*attach, now),
             Command::Detach { socket, secret } => self.detach(socket, &secret),
             Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
@@ -133,6 +142,7 @@ impl Room {
             }
             Command::ShutDown => self.shut_down(),
         }
+        self.settle_way(now);
         self.settle_listener();
         self.settle_voices();
         self.settle_fallbacks(now);
@@ -148,7 +158,7 @@ impl Room {
         });
         let empty = self.empty_since.map(|since| since + self.rules.grace);
         let http = self.members.values().filter_map(|m| m.http.as_ref()?.deadline());
-        lost.chain(empty).chain(http).chain(self.fallbacks.deadline()).min().unwrap_or(Time::NEVER)
+        lost.chain(empty).chain(http).chain(self.fallbacks.deadline()).chain(self.ways.deadline()).min().unwrap_or(Time::NEVER)
     }
 
     /// Whether a socket is a member's.
@@ -171,7 +181,7 @@ impl Room {
         self.members.is_empty()
     }
 
-    fn request(&mut self, socket: SocketId, id: u32, what: MemberRequest) {
+    fn request(&mut self, socket: SocketId, id: u32, what: MemberRequest, now: Time) {
         let Some(seat) = self.sockets.get(&socket).copied() else {
             let refusal = Refusal::new(ErrorCode::WrongState, "this session is over: join again");
             return self.reply(socket, id, Err(refusal));
@@ -184,6 +194,10 @@ impl Room {
             MemberRequest::Mute { track, muted } => self.mute(seat, track, muted),
             MemberRequest::Want { tracks, wanted } => self.want(seat, &tracks, wanted),
             MemberRequest::View { tiles } => self.view(seat, &tiles),
+            MemberRequest::Signal { session, signal } => self.signal(seat, session, signal, now),
+            MemberRequest::Direct { session, state } => self.direct_state(seat, &session, state, now),
+            MemberRequest::Release => self.release(seat),
+            MemberRequest::Policy { policy } => self.set_policy(seat, policy),
             MemberRequest::Chat { text, key, echo, at } => self.say(seat, text, key, echo, at),
             MemberRequest::History { before, limit } => self.history(seat, before, limit),
             MemberRequest::Kick { member } => self.kick(seat, &member),

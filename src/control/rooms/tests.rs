@@ -3,6 +3,7 @@
 mod chat;
 mod choice;
 mod coming_and_going;
+mod direct;
 mod fallback;
 mod media;
 mod model;

@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn join() -> Request {
-        Request::Join { room: "r".into(), name: String::new(), token: None }
+        Request::join("r", "", None)
     }
 
     fn code(step: Step) -> Option<ErrorCode> {

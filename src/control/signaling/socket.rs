@@ -171,15 +171,15 @@ impl Reader {
     /// Joins or resumes; the room answers, unless there is none to do it.
     async fn enter(&mut self, id: u32, request: Request) -> Result<(), Refusal> {
         let admission = match &request {
-            Request::Join { room, name, token } => Some(self.front.access.admit(room, name, token.as_deref())?),
+            Request::Join { room, name, token, me, .. } => Some(self.front.access.admit(room, name, token.as_deref(), me.as_ref())?),
             _ => None,
         };
         for _ in 0..JOIN_TRIES {
             let (room, command) = match (&admission, &request) {
-                (Some(admission), _) => {
+                (Some(admission), Request::Join { direct, .. }) => {
                     let room = self.front.rooms.open(&admission.room)?;
                     let draws = draw::join(room.id);
-                    (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws })
+                    (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws, direct: direct.clone() })
                 }
                 (None, Request::Resume { resume, seq }) => {
                     let room = self.front.rooms.of_secret(resume).ok_or_else(no_session)?;
@@ -228,6 +228,10 @@ impl Reader {
             Request::Subscribe { tracks } => MemberRequest::Want { tracks, wanted: true },
             Request::Unsubscribe { tracks } => MemberRequest::Want { tracks, wanted: false },
             Request::View { tiles } => MemberRequest::View { tiles },
+            Request::Signal { session, signal } => MemberRequest::Signal { session, signal },
+            Request::Direct { session, state } => MemberRequest::Direct { session, state },
+            Request::Release {} => MemberRequest::Release,
+            Request::Policy { policy } => MemberRequest::Policy { policy },
             Request::Chat { text, key, echo } => {
                 let at = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
                 MemberRequest::Chat { text, key, echo, at }

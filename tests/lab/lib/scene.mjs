@@ -19,7 +19,7 @@ export const LARGE = Object.freeze({ width: 1000, height: 700 });
 /** A window in which it needs more than 112 and fewer than 226, as a picture may be enlarged by a quarter. */
 export const MEDIUM = Object.freeze({ width: 640, height: 480 });
 /** A window in which it needs fewer than 113. */
-export const SMALL = Object.freeze({ width: 300, height: 320 });
+export const SMALL = Object.freeze({ width: 344, height: 420 });
 
 /** @typedef {import('../../../web/e2e/lib/person.mjs').Name} Name */
 

@@ -30,7 +30,7 @@ export class Person {
 
   /**
    * @param {Name} name
-   * @param {{ browser?: 'chromium' | 'firefox', ownDevices?: boolean, prefer?: string, width?: number, height?: number, locale?: string }} [options]
+   * @param {{ browser?: 'chromium' | 'firefox', ownDevices?: boolean, prefer?: string, width?: number, height?: number, locale?: string, flags?: string[] }} [options]
    *   `prefer`: the MIME type of the codec to send
    */
   static async open(name, { browser = 'chromium', ownDevices = false, prefer, ...options } = {}) {
@@ -73,6 +73,19 @@ export class Person {
   /** What the call has done so far. */
   diagnostics() {
     return this.tab.evaluate(() => /** @type {any} */ (window).althing.diagnostics());
+  }
+
+  /** How the call travels. */
+  route() {
+    return this.tab.evaluate(() => /** @type {any} */ (window).althing.route);
+  }
+
+  /** Waits until the call travels this way. */
+  async travels(/** @type {'none' | 'direct' | 'server'} */ via) {
+    await until(`the call of ${this.name} goes by ${via}`, async () => {
+      const route = await this.route();
+      return route.via === via && (via !== 'direct' || route.pair);
+    }).catch((error) => this.fail(error.message));
   }
 
   /** The connection's figures. */

@@ -23,6 +23,10 @@ export function scene(settings = {}) {
     get url() {
       return state.server.url;
     },
+    /** The server itself: to end it, and to start it again. */
+    get server() {
+      return state.server;
+    },
     /** Where it tells its figures. */
     get admin() {
       return state.server.admin;

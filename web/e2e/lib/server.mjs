@@ -32,32 +32,51 @@ export async function startServer(settings = {}, host = '127.0.0.1') {
     ALTHING_HTTP__LISTEN: `${host}:${http}`,
     ALTHING_ADMIN__LISTEN: `127.0.0.1:${admin}`,
     ALTHING_MEDIA__PORT: String(media),
+    // What goes through the server is tried, unless a test says otherwise.
+    ALTHING_ROOMS__POLICY: 'sfu',
     ...settings,
   };
-  const child = spawn(binary(), [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   /** @type {string[]} */
   const log = [];
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => log.push(String(data)));
-  let over = '';
-  child.on('error', (error) => (over = String(error)));
-  child.on('exit', (code, signal) => (over ||= `exited with ${signal ?? code}`));
   const url = `http://${host}:${http}`;
-  await until('the server serves its page', async () => {
-    if (over) throw new Error(`the server ${over}\n${log.join('')}`);
-    const response = await fetch(url).catch(() => undefined);
-    return response?.status === 200;
-  });
+  let server = await begin();
+
+  async function begin() {
+    const child = spawn(binary(), [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const state = { child, over: '' };
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => log.push(String(data)));
+    child.on('error', (error) => (state.over = String(error)));
+    child.on('exit', (code, signal) => (state.over ||= `exited with ${signal ?? code}`));
+    await until('the server serves its page', async () => {
+      if (state.over) throw new Error(`the server ${state.over}\n${log.join('')}`);
+      const response = await fetch(url).catch(() => undefined);
+      return response?.status === 200;
+    });
+    return state;
+  }
+
   return {
     url,
-    pid: child.pid ?? 0,
+    get pid() {
+      return server.child.pid ?? 0;
+    },
     port: http,
     admin: `http://127.0.0.1:${admin}`,
     /** What it has logged. */
     log: () => log.join(''),
+    /** Ends it at once, as a crash does. */
+    async kill() {
+      server.child.kill('SIGKILL');
+      await until('the server is gone', () => server.over !== '', 5000);
+    },
+    /** Starts it again after `kill`, with the same ports. */
+    async again() {
+      server = await begin();
+    },
     async stop() {
-      if (over) throw new Error(`the server ${over} during the test\n${log.join('').slice(-4000)}`);
-      child.kill('SIGTERM');
-      await until('the server stops', () => over !== '', 5000).catch(() => child.kill('SIGKILL'));
+      if (server.over) throw new Error(`the server ${server.over} during the test\n${log.join('').slice(-4000)}`);
+      server.child.kill('SIGTERM');
+      await until('the server stops', () => server.over !== '', 5000).catch(() => server.child.kill('SIGKILL'));
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { DirectMessage } from './direct.ts';
 import { Emitter } from './emitter.ts';
 import { AlthingError } from './errors.ts';
 import { Peer } from './peer.ts';
@@ -9,13 +10,15 @@ import type { Joined, JoinRequest, SignalingOptions, Welcome } from './signaling
 import { mediaByMember, SlotBoard } from './slots.ts';
 import type { MemberMedia } from './slots.ts';
 import { Sources } from './sources.ts';
-import { enter, mergeChat, reduce } from './state.ts';
+import { bygone, enter, mergeChat, reduce } from './state.ts';
 import type { RoomState } from './state.ts';
 import { digest } from './stats.ts';
 import type { ConnectionStats, MemberStats } from './stats.ts';
 import { Views } from './views.ts';
+import { Ways } from './ways.ts';
+import type { Route } from './ways.ts';
 import type { ViewSize } from './views.ts';
-import type { ChatMessage, Event, LeaveReason, MemberId, MemberInfo, OkResult, Priority, Source, TrackNumber, VideoCodec } from './wire.ts';
+import type { ChatMessage, Event, LeaveReason, MemberId, MemberInfo, OkResult, Policy, Priority, Source, TrackNumber, VideoCodec } from './wire.ts';
 
 /** Where a call stands. */
 export type CallStatus = 'idle' | 'joining' | 'joined' | 'reconnecting' | 'ended';
@@ -36,12 +39,17 @@ export interface CallEvents {
 export interface CallOptions extends SignalingOptions {
   /** The codecs of pictures to receive; all that the browser has, if nothing is said. Whoever publishes in another one is asked for one of these. */
   receive?: readonly VideoCodec[] | undefined;
+  /** Whether this member can be connected directly with another one (it is, unless this says false). */
+  direct?: boolean;
 }
 
 /** What a call has done so far: for tests, and for whoever looks for the reason of something. */
 export interface Diagnostics {
   offers: number;
+  /** With the server. */
   connections: number;
+  /** With another member. */
+  direct: number;
   resumptions: number;
   seq: number;
   iceState: string | undefined;
@@ -58,15 +66,21 @@ export class Call extends Emitter<CallEvents> {
   );
   readonly #views: Views;
   readonly #peer: Peer;
+  readonly #ways: Ways;
   #room: RoomState | undefined;
   #media: ReadonlyMap<MemberId, MemberMedia> = new Map();
+  /** What was said to the other end of a direct connection while the server was away. */
+  readonly #unsaid: { key: string; text: string }[] = [];
+  /** The room as it is shown: with whoever is connected directly. */
+  #shown: RoomState | undefined;
 
-  constructor({ receive, ...options }: CallOptions) {
+  constructor({ receive, direct = true, ...options }: CallOptions) {
     super();
-    this.#signaling = new Signaling(options);
+    this.#signaling = new Signaling({ ...options, direct });
     this.#board = new SlotBoard(receive);
     const ask: Ask = (request) => this.#signaling.request(request);
     this.#peer = new Peer(ask, this.#publisher, this.#board);
+    this.#ways = new Ways(ask, this.#peer, this.#publisher, (member) => this.#served(member));
     this.#views = new Views(ask);
     this.#signaling.on('state', () => this.#changed());
     this.#signaling.on('joined', ({ joined, resumed }) => this.#enter(joined, resumed));
@@ -78,6 +92,8 @@ export class Call extends Emitter<CallEvents> {
       if (this.#room) this.#set({ ...this.#room, me: { ...this.#room.me, tracks } });
     });
     this.#peer.on('stale', () => void this.#signaling.beginAnew());
+    this.#ways.on('change', () => this.#place());
+    this.#ways.on('message', (message) => this.#overhear(message));
     this.#peer.on('problem', (error) => this.emit('problem', error));
   }
 
@@ -88,12 +104,24 @@ export class Call extends Emitter<CallEvents> {
 
   /** The media connection, which lives on while the socket is away. */
   get mediaState(): MediaState {
-    return this.#peer.state;
+    const direct = this.#ways.directStatus;
+    if (direct === undefined) return this.#peer.state;
+    return direct === 'closed' ? 'new' : direct;
+  }
+
+  /** The connection that what is shown travels on: for whoever looks for the reason of something. */
+  get connection(): RTCPeerConnection | undefined {
+    return this.#ways.connection;
+  }
+
+  /** How the media travels. */
+  get route(): Route {
+    return this.#ways.route;
   }
 
   /** The room as it is known; absent before joining. */
   get room(): RoomState | undefined {
-    return this.#room;
+    return this.#shown;
   }
 
   /** What the server said of itself. */
@@ -114,7 +142,7 @@ export class Call extends Emitter<CallEvents> {
   /** Enters a room. */
   async join(join: JoinRequest): Promise<RoomState> {
     const joined = await this.#signaling.join(join);
-    return this.#room ?? enter(joined);
+    return this.#shown ?? enter(joined);
   }
 
   /**
@@ -125,7 +153,7 @@ export class Call extends Emitter<CallEvents> {
     if (this.#room && !this.#room.grants.publish.includes(publication.source)) throw notGranted(publication.source);
     this.#publisher.want(publication);
     this.#changed();
-    if (this.#room) await this.#peer.touch();
+    if (this.#room) await this.#ways.touch();
   }
 
   /** Publishes a source no longer. Its m-line is kept for the next time. */
@@ -133,7 +161,7 @@ export class Call extends Emitter<CallEvents> {
     if (!this.#publisher.publication(source)) return;
     this.#publisher.unwant(source);
     this.#changed();
-    if (this.#room) await this.#peer.touch();
+    if (this.#room) await this.#ways.touch();
   }
 
   /** Mutes a published source, or takes that back. */
@@ -160,6 +188,15 @@ export class Call extends Emitter<CallEvents> {
   /** Says something to everybody. Sent twice because the socket was lost, it arrives once. */
   async say(text: string): Promise<ChatMessage> {
     const key = randomKey();
+    // The other end of a direct connection need not wait for the server, which may be away.
+    const at = Date.now();
+    const isSent = this.#ways.send({ type: 'chat', key, at, text });
+    if (isSent && this.status === 'reconnecting' && this.#room) {
+      const { me } = this.#room;
+      const message = this.#aside(me, { key, at, text });
+      this.#unsaid.push({ key, text });
+      return message;
+    }
     const said = await this.#signaling.request({ type: 'chat', text, key });
     if (said?.of !== 'said' || !this.#room) throw new AlthingError('protocol', 'chat was not confirmed');
     const { me } = this.#room;
@@ -168,9 +205,30 @@ export class Call extends Emitter<CallEvents> {
     return message;
   }
 
+  /** Shows what was said without the server, in its place until the server tells of it. */
+  #aside({ member, name }: MemberInfo, { key, at, text }: { key: string; at: number; text: string }): ChatMessage {
+    const last = this.#room?.chat.at(-1)?.number ?? 0;
+    // Numbers of the server are whole: this one is after them, and before the next.
+    const message: ChatMessage = { number: last + (Math.ceil(last) - last || 1) / 2, at, member, name, text, key };
+    if (this.#room) this.#set({ ...this.#room, chat: mergeChat(this.#room.chat, [message]) });
+    return message;
+  }
+
+  /** The other end has said something without the server. */
+  #overhear(message: DirectMessage): void {
+    const partner = this.#ways.partner;
+    if (message.type !== 'chat' || !partner || !this.#room || this.#room.chat.some(({ key }) => key === message.key)) return;
+    this.emit('chat', this.#aside(partner, message));
+  }
+
+  /** What was said while the server was away is said to it, too: by its key it is said once. */
+  #catchUp(): void {
+    for (const said of this.#unsaid.splice(0)) this.#signaling.request({ type: 'chat', ...said, echo: true }).catch(() => this.#unsaid.push(said));
+  }
+
   /** Loads chat from before what is known; false when there is none. */
   async loadHistory(limit = 50): Promise<boolean> {
-    const before = this.#room?.chat[0]?.number;
+    const before = this.#room?.chat.find(({ number }) => Number.isInteger(number))?.number;
     const result = await this.#signaling.request({ type: 'history', limit, ...(before === undefined ? {} : { before }) });
     const messages = result?.of === 'history' ? result.messages : [];
     if (this.#room) this.#set({ ...this.#room, chat: mergeChat(this.#room.chat, messages) });
@@ -192,6 +250,11 @@ export class Call extends Emitter<CallEvents> {
     return this.#signaling.request({ type: 'lock', locked });
   }
 
+  /** How the room's media shall travel: anybody may wish for the server, moderators for any way. */
+  setPolicy(policy: Policy): Promise<OkResult | undefined> {
+    return this.#signaling.request({ type: 'policy', policy });
+  }
+
   /** Leaves the room and ends the call. */
   leave(): Promise<void> {
     return this.#signaling.leave();
@@ -206,12 +269,20 @@ export class Call extends Emitter<CallEvents> {
   networkChanged(): void {
     this.#signaling.probe();
     this.#peer.networkChanged();
+    this.#ways.networkChanged();
   }
 
   /** The connection's figures, and whose media the receiving ones are at the moment. */
   async stats(): Promise<ConnectionStats & { members: MemberStats[] }> {
-    const report = await this.#peer.connection?.getStats();
+    const report = await this.#ways.connection?.getStats();
     const stats = digest((report ?? new Map()) as unknown as Iterable<[string, unknown]>);
+    if (this.#ways.route.via === 'direct') {
+      const members = stats.inbound.flatMap((line) => {
+        const of = this.#ways.sourceOf(line.mid);
+        return of ? [{ ...line, member: of.member, screen: of.source.startsWith('screen') }] : [];
+      });
+      return { ...stats, members };
+    }
     const slots = new Map(this.#room?.slots.map((slot) => [slot.pair, slot]));
     const members = stats.inbound.flatMap((line) => {
       const pair = this.#board.pairOf(line.mid);
@@ -223,12 +294,14 @@ export class Call extends Emitter<CallEvents> {
 
   /** What the call has done so far. */
   diagnostics(): Diagnostics {
-    return { ...this.#peer.counters, ...this.#signaling.counters, iceState: this.#peer.connection?.iceConnectionState };
+    return { ...this.#peer.counters, ...this.#signaling.counters, direct: this.#ways.made, iceState: this.#ways.connection?.iceConnectionState };
   }
 
   #enter(joined: Joined, resumed: boolean): void {
     // A room entered anew may be another one: its chat is numbered from 1 again.
-    this.#set(enter(joined, resumed ? this.#room : undefined));
+    const entered = enter(joined, resumed ? this.#room : undefined);
+    const goesOn = !resumed && this.#ways.held !== undefined && this.#room?.room === joined.room;
+    this.#set(goesOn ? { ...entered, chat: mergeChat(bygone(this.#room?.chat ?? []), joined.chat) } : entered);
     for (const { source } of this.publications.filter((publication) => !joined.grants.publish.includes(publication.source))) {
       this.#publisher.unwant(source);
       this.emit('problem', notGranted(source));
@@ -239,8 +312,12 @@ export class Call extends Emitter<CallEvents> {
       void this.#peer.touch();
     } else {
       this.#views.reset();
-      this.#peer.renew(joined.pairs);
+      if (joined.way.via === 'server') this.#peer.renew(joined.pairs);
+      else if (!this.#peer.isResting) this.#peer.rest();
     }
+    if (this.#room) this.#ways.follow(joined.way, this.#room);
+    if (resumed) this.#ways.resumed();
+    this.#catchUp();
   }
 
   #take(event: Event): void {
@@ -251,10 +328,18 @@ export class Call extends Emitter<CallEvents> {
     else if (event.type === 'restart') this.#restart();
     else if (event.type === 'demand') this.#publisher.demand(event.track, event.rids);
     else if (event.type === 'fallback') this.#fallback(event.track, event.codecs);
+    else if (event.type === 'way') this.#ways.follow(event.way, this.#room ?? before);
+    else if (event.type === 'signal') this.#ways.take(event.session, event.signal);
+    else if (event.type === 'member_away' && !event.away) this.#ways.back(event.member);
     else if (event.type === 'media') this.#peer.heard(event.connected);
-    else if (event.type === 'chat') this.emit('chat', event.message);
+    else if (event.type === 'chat') this.#tellChat(before, event.message);
     else if (event.type === 'member_joined') this.emit('memberJoined', event.member);
     else if (event.type === 'member_left') this.#tellLeft(before, event.member, event.reason);
+  }
+
+  #tellChat(before: RoomState, message: ChatMessage): void {
+    const isKnown = message.key !== undefined && before.chat.some(({ key, member }) => key === message.key && member === message.member);
+    if (!isKnown && message.member !== before.me.member) this.emit('chat', message);
   }
 
   #restart(): void {
@@ -269,11 +354,13 @@ export class Call extends Emitter<CallEvents> {
 
   #tellLeft(before: RoomState, who: MemberId, reason: LeaveReason): void {
     const member = before.members.find((other) => other.member === who);
+    this.#ways.gone(who, reason);
     if (member) this.emit('memberLeft', { member, reason });
   }
 
   #end(error: AlthingError): void {
     this.#peer.close();
+    this.#ways.close();
     this.#views.close();
     this.#sources.reset();
     this.#media = new Map();
@@ -293,15 +380,36 @@ export class Call extends Emitter<CallEvents> {
   #place(): void {
     const slots = this.#room?.slots ?? [];
     this.#sources.follow(slots);
-    this.#media = mediaByMember(
+    const served = mediaByMember(
       slots,
       (pair) => this.#board.tracks(pair),
       (slot) => this.#sources.isThere(slot),
     );
+    this.#media = this.#ways.media(served);
+    this.#signaling.held = this.#ways.held;
     this.#changed();
   }
 
+  /** What receives a member's sources by way of the server: those that are to be heard or seen, and are in a slot. */
+  #served(member: MemberId): Map<Source, RTCRtpReceiver> {
+    const served = new Map<Source, RTCRtpReceiver>();
+    const tracks = this.#room?.members.find((other) => other.member === member)?.tracks.filter((track) => !track.muted && !track.muted_by_moderator) ?? [];
+    for (const slot of this.#room?.slots.filter((other) => other.member === member) ?? []) {
+      const pair = this.#board.tracks(slot.pair);
+      for (const { source, track } of tracks) {
+        const receiver = track === slot.audio ? pair?.hearing : track === slot.video ? pair?.receiver : undefined;
+        if (receiver) served.set(source, receiver);
+      }
+    }
+    return served;
+  }
+
   #changed(): void {
+    const room = this.#room;
+    if (room) {
+      const members = this.#ways.members(room.members);
+      this.#shown = members === room.members ? room : { ...room, members };
+    }
     this.emit('change', undefined);
   }
 }

@@ -21,4 +21,5 @@ export type { MemberMedia, SlotMedia } from './slots.ts';
 export type { RoomState } from './state.ts';
 export type { ConnectionStats, InboundStats, MemberStats, OutboundStats, TransportStats } from './stats.ts';
 export type { ViewSize } from './views.ts';
+export type { Route } from './ways.ts';
 export type * from './wire.ts';

@@ -38,6 +38,7 @@ export class Peer extends Emitter<PeerEvents> {
   /** Whether there is something that only an offer can bring about. */
   #due = false;
   #stale = false;
+  #resting = true;
   #closed = false;
   #state: MediaState = 'new';
   #wasConnected = false;
@@ -62,6 +63,11 @@ export class Peer extends Emitter<PeerEvents> {
   /** The connection as it is now: for statistics. */
   get connection(): RTCPeerConnection | undefined {
     return this.#connection;
+  }
+
+  /** Whether there is, and is to be, no connection. */
+  get isResting(): boolean {
+    return this.#resting;
   }
 
   /** Wants at least so many receiving pairs. */
@@ -92,7 +98,17 @@ export class Peer extends Emitter<PeerEvents> {
   renew(pairs = this.#pairs): void {
     this.#pairs = pairs;
     this.#stale = true;
+    this.#resting = false;
     void this.#schedule();
+  }
+
+  /** Needs no connection until `renew`. */
+  rest(): void {
+    this.#resting = true;
+    clearTimeout(this.#retry);
+    this.#discard();
+    this.#wasConnected = false;
+    this.#become('new');
   }
 
   /** The server says that it hears nothing of us (or does again). */
@@ -116,8 +132,9 @@ export class Peer extends Emitter<PeerEvents> {
 
   async #pass(): Promise<void> {
     if (this.#closed) return;
-    if (this.#stale) this.#discard();
+    if (this.#stale || this.#resting) this.#discard();
     this.#stale = false;
+    if (this.#resting) return;
     const connection = (this.#connection ??= this.#create());
     // Sending lines come first: they are then the first m-lines, whatever the number of pairs.
     const added = await this.#publisher.attach(connection);

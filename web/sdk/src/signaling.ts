@@ -5,7 +5,7 @@ import { AlthingError, isAlthingError } from './errors.ts';
 import { Socket } from './socket.ts';
 import type { WebSocketClass } from './socket.ts';
 import { VERSION } from './wire.ts';
-import type { Event, OkResult, Request } from './wire.ts';
+import type { Event, MemberId, OkResult, Request } from './wire.ts';
 
 /** What `join` and `resume` return. */
 export type Joined = Extract<OkResult, { of: 'joined' }>;
@@ -32,6 +32,8 @@ export interface SignalingOptions {
   pingTimeoutMs?: number;
   /** Waits between attempts to come back. */
   backoff?: Partial<BackoffOptions>;
+  /** Whether the member can be connected with another one directly. */
+  direct?: boolean;
 }
 
 export interface SignalingEvents {
@@ -62,6 +64,9 @@ export class Signaling extends Emitter<SignalingEvents> {
   #socket: Socket | undefined;
   #join: JoinRequest | undefined;
   #resume: string | undefined;
+  #me: MemberId | undefined;
+  /** The direct connection that is up: a session that begins anew goes on with it. */
+  held: string | undefined;
   #welcome: Welcome | undefined;
   #seq = 0;
   #resumptions = 0;
@@ -72,7 +77,7 @@ export class Signaling extends Emitter<SignalingEvents> {
 
   constructor(options: SignalingOptions) {
     super();
-    this.#options = { requestTimeoutMs: 10_000, pingTimeoutMs: 5_000, backoff: {}, ...options };
+    this.#options = { requestTimeoutMs: 10_000, pingTimeoutMs: 5_000, backoff: {}, direct: false, ...options };
     this.#backoff = new Backoff(this.#options.backoff);
   }
 
@@ -184,13 +189,21 @@ export class Signaling extends Emitter<SignalingEvents> {
       }
     }
     const { room, name, token } = this.#join as JoinRequest;
-    const join: Request = { type: 'join', room, name, ...(token === undefined ? {} : { token }) };
+    const join: Request = {
+      type: 'join',
+      room,
+      name,
+      ...(token === undefined ? {} : { token }),
+      ...(this.#me === undefined ? {} : { me: this.#me }),
+      ...(this.#options.direct ? { direct: this.held === undefined ? {} : { held: this.held } } : {}),
+    };
     return this.#begin(await socket.request(join, this.#options.requestTimeoutMs), false);
   }
 
   #begin(result: OkResult | undefined, resumed: boolean): Joined {
     if (result?.of !== 'joined') throw new AlthingError('protocol', 'the server did not say who is in the room');
     this.#resume = result.resume;
+    this.#me = result.me.member;
     this.#seq = result.seq;
     if (resumed) this.#resumptions += 1;
     this.#backoff.reset();

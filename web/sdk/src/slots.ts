@@ -8,6 +8,8 @@ export interface PairTracks {
   readonly video: MediaStreamTrack | undefined;
   /** The receiver of the pictures. */
   readonly receiver?: RTCRtpReceiver | undefined;
+  /** The receiver of the sound. */
+  readonly hearing?: RTCRtpReceiver | undefined;
 }
 
 /** What is received of one member's camera and microphone, or of its screen. */
@@ -79,10 +81,11 @@ export class SlotBoard {
       pairs.map((mids) => {
         const known = before.get(mids.pair);
         if (known && known.mids.audio === mids.audio && known.mids.video === mids.video) return [mids.pair, known];
-        const audio = mids.audio === undefined ? undefined : byMid.get(mids.audio)?.track;
+        const hearing = mids.audio === undefined ? undefined : byMid.get(mids.audio);
+        const audio = hearing?.track;
         const receiver = mids.video === undefined ? undefined : byMid.get(mids.video);
         const video = receiver?.track;
-        return [mids.pair, { mids, audio, video, receiver, stream: new MediaStream([audio, video].filter((track) => track !== undefined)) }];
+        return [mids.pair, { mids, audio, video, receiver, hearing, stream: new MediaStream([audio, video].filter((track) => track !== undefined)) }];
       }),
     );
   }

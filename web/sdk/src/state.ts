@@ -1,5 +1,5 @@
 import type { Joined } from './signaling.ts';
-import type { ChatMessage, Event, Grants, MemberId, MemberInfo, SlotPair, TrackInfo, TrackNumber, TrackQuality } from './wire.ts';
+import type { ChatMessage, Event, Grants, MemberId, MemberInfo, Policy, SlotPair, TrackInfo, TrackNumber, TrackQuality } from './wire.ts';
 
 /** How many chat messages are kept in memory. */
 const CHAT_KEPT = 1000;
@@ -22,6 +22,8 @@ export interface RoomState {
   /** Oldest first. */
   readonly chat: readonly ChatMessage[];
   readonly locked: boolean;
+  /** How the room's media shall travel. */
+  readonly policy: Policy;
 }
 
 /** The room as `join` or `resume` returned it; chat that is known already is kept, and quality until it is told again. */
@@ -38,7 +40,13 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     pairs: joined.pairs,
     chat: mergeChat(known?.chat ?? [], joined.chat),
     locked: joined.locked,
+    policy: joined.policy,
   };
+}
+
+/** Chat of a room that the server has forgotten, for a call that has outlived it: before all that is said from now on. */
+export function bygone(chat: readonly ChatMessage[]): ChatMessage[] {
+  return chat.map((message, index) => ({ ...message, number: (index + 1) / (chat.length + 1) }));
 }
 
 /** The room after an event. Events that say nothing about the room return it as it was. */
@@ -73,6 +81,10 @@ export function reduce(state: RoomState, event: Event): RoomState {
       return { ...state, locked: event.locked };
     case 'restart':
       return { ...state, me: silent(state.me), members: state.members.map(silent), slots: [], speakers: [], quality: new Map() };
+    case 'policy':
+      return { ...state, policy: event.policy };
+    case 'way':
+    case 'signal':
     case 'demand':
     case 'fallback':
     case 'media':
@@ -90,7 +102,9 @@ export function shared(tracks: readonly TrackInfo[]): TrackInfo[] {
 export function mergeChat(known: readonly ChatMessage[], more: readonly ChatMessage[]): readonly ChatMessage[] {
   if (more.length === 0) return known;
   const byNumber = new Map<number, ChatMessage>();
-  for (const message of known) byNumber.set(message.number, message);
+  // What was said without the server has a number between two of its own, until the server tells of it by its key.
+  const told = new Set(more.filter(({ number, key }) => key !== undefined && Number.isInteger(number)).map(({ member, key }) => `${member} ${key}`));
+  for (const message of known) if (Number.isInteger(message.number) || !told.has(`${message.member} ${message.key}`)) byNumber.set(message.number, message);
   for (const message of more) byNumber.set(message.number, message);
   return [...byNumber.values()].sort((a, b) => a.number - b.number).slice(-CHAT_KEPT);
 }

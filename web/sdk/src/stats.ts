@@ -1,4 +1,4 @@
-import type { MemberId } from './wire.ts';
+import type { CandidateType, DirectProtocol, MemberId } from './wire.ts';
 
 /** What is received on one m-line. Counters are cumulative over the connection's life. */
 export interface InboundStats {
@@ -78,6 +78,31 @@ export function digest(report: Iterable<[string, unknown]>): ConnectionStats {
     else if (entry.type === 'transport') stats.transport = transport(entry, entries.get(text(entry, 'selectedCandidatePairId')));
   }
   return stats;
+}
+
+/** The pair of candidates that a connection uses. */
+export interface SelectedPair {
+  local: CandidateType;
+  remote: CandidateType;
+  /** What carries the media: to the relay, where the own candidate is one. */
+  protocol: DirectProtocol;
+}
+
+/** The pair that a report names as the selected one. Firefox has no `transport` that says so. */
+export function selectedPair(report: Iterable<[string, unknown]>): SelectedPair | undefined {
+  const entries = new Map([...report].map(([id, entry]) => [id, entry as Entry]));
+  const all = [...entries.values()];
+  const named = all.find(({ type }) => type === 'transport')?.['selectedCandidatePairId'];
+  const pair = entries.get(optionalText(named) ?? '') ?? all.find((entry) => entry.type === 'candidate-pair' && (entry['selected'] === true || (entry['nominated'] === true && entry['state'] === 'succeeded')));
+  const [local, remote] = [entries.get(pair ? text(pair, 'localCandidateId') : ''), entries.get(pair ? text(pair, 'remoteCandidateId') : '')];
+  if (!local || !remote) return undefined;
+  const protocol = (text(local, 'relayProtocol') || text(local, 'protocol')).toLowerCase();
+  return { local: candidateType(local), remote: candidateType(remote), protocol: protocol === 'tcp' || protocol === 'tls' ? protocol : 'udp' };
+}
+
+function candidateType(entry: Entry): CandidateType {
+  const type = text(entry, 'candidateType');
+  return type === 'srflx' || type === 'prflx' || type === 'relay' ? type : 'host';
 }
 
 function inbound(entry: Entry, codec: string | undefined): InboundStats {

@@ -20,7 +20,11 @@ export type Request = { "type": "hello",
     /** The name to show; the token's name wins when it has one. */
     name?: string,
     /** A join token (JWT). */
-    token?: string, }
+    token?: string,
+    /** The identity that the client had before its session was lost. Without keys it is given back; with keys the token says it. */
+    me?: MemberId,
+    /** That the client can be connected with another one directly. Without it the room's media goes through the server. */
+    direct?: DirectAbility, }
   | { "type": "resume",
     /** The secret that `join` returned. */
     resume: string,
@@ -64,6 +68,20 @@ export type Request = { "type": "hello",
   | { "type": "view",
     /** The tiles (at most 64). */
     tiles: Array<Tile>, }
+  | { "type": "signal",
+    /** The direct connection, as the event `way` names it. */
+    session: string,
+    /** What. */
+    signal: Signal, }
+  | { "type": "direct",
+    /** The direct connection. */
+    session: string,
+    /** How it stands. */
+    state: DirectState, }
+  | { "type": "release", }
+  | { "type": "policy",
+    /** How. */
+    policy: Policy, }
   | { "type": "chat",
     /** What (1 byte to 4 KiB). */
     text: string,
@@ -171,7 +189,11 @@ export type OkResult = { "of": "welcome",
     /** Who is in which slot pair (empty after `join`). */
     slots: Array<SlotPair>,
     /** Whether the server still holds this session's media connection; if not, make a new peer connection and offer. */
-    connection: boolean, }
+    connection: boolean,
+    /** How the member's media travels. The event `way` follows when that changes. */
+    way: Way,
+    /** How the room's media shall travel. */
+    policy: Policy, }
   | { "of": "answer",
     /** The session description. */
     sdp: string,
@@ -234,7 +256,7 @@ export type SlotPair = {
     video?: TrackNumber, };
 
 /** Why a request was refused. */
-export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "internal";
+export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "internal";
 
 /** Something that happened. */
 export type Event = { "type": "member_joined",
@@ -282,6 +304,17 @@ export type Event = { "type": "member_joined",
     track: TrackNumber,
     /** The codecs, the best first. */
     codecs: Array<VideoCodec>, }
+  | { "type": "way",
+    /** How. */
+    way: Way, }
+  | { "type": "signal",
+    /** The direct connection. */
+    session: string,
+    /** What. */
+    signal: Signal, }
+  | { "type": "policy",
+    /** How. */
+    policy: Policy, }
   | { "type": "chat",
     /** What. */
     message: ChatMessage, }
@@ -301,6 +334,60 @@ export type LeaveReason = "left" | "lost" | "kicked" | "replaced";
 
 /** Why a session is over. */
 export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down";
+
+/** How a member's media travels. */
+export type Way = { "via": "nobody", }
+  | { "via": "server", }
+  | { "via": "direct",
+    /** Names the direct connection: one of another name is another one. */
+    session: string,
+    /** The other end. */
+    member: MemberId,
+    /** Whether this end gives way when both have sent an offer, and waits for the first one. */
+    polite: boolean, };
+
+/** How a room's media shall travel. */
+export type Policy = "auto" | "p2p" | "sfu";
+
+/** What the ends of a direct connection say to each other by way of the server, which does not look into it. */
+export type Signal = { "kind": "offer",
+    /** The session description. */
+    sdp: string,
+    /** What the sender's m-lines carry: all of it. */
+    lines: Array<PublishLine>, }
+  | { "kind": "answer",
+    /** The session description. */
+    sdp: string,
+    /** What the sender's m-lines carry: all of it. */
+    lines: Array<PublishLine>, }
+  | { "kind": "candidate",
+    /** The candidate attribute's value; empty for the end of candidates. */
+    candidate: string,
+    /** The m-line's mid. */
+    mid: string,
+    /** The user name fragment of the descriptions that it belongs to. */
+    ufrag?: string, };
+
+/** That a client can be connected with another one directly. */
+export type DirectAbility = {
+    /** The direct connection that it still has, made before its session was lost: it is kept when the other end comes with it, too. */
+    held?: string, };
+
+/** How a direct connection stands. */
+export type DirectState = { "is": "up",
+    /** The own candidate. */
+    local: CandidateType,
+    /** The other end's. */
+    remote: CandidateType,
+    /** What carries the media: to the relay, where there is one. */
+    protocol: DirectProtocol, }
+  | { "is": "failed", };
+
+/** Types of candidates (RFC 8445, section 4). */
+export type CandidateType = "host" | "srflx" | "prflx" | "relay";
+
+/** What carries a direct connection's media. */
+export type DirectProtocol = "udp" | "tcp" | "tls";
 
 /** A member's identity in its room: from the token's `sub`, or drawn by the server in development mode. */
 export type MemberId = string;

@@ -96,6 +96,8 @@ export function joined(more: Partial<Extract<OkResult, { of: 'joined' }>> = {}):
     seq: 0,
     slots: [],
     connection: true,
+    way: { via: 'server' },
+    policy: 'auto',
     ...more,
   };
 }

@@ -8,18 +8,23 @@ use crate::control::rooms::journal::Journal;
 use crate::control::rooms::member::{Member, Presence, Seat};
 use crate::control::rooms::room::{Outcome, Room};
 use crate::control::rooms::slots::Slots;
-use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, OkResult};
+use crate::control::rooms::way::Allowance;
+use crate::wire::{ByeReason, DirectAbility, ErrorCode, Event, LeaveReason, MemberId, OkResult};
 
 impl Room {
-    pub(in crate::control::rooms) fn join(&mut self, socket: SocketId, admission: Admission, draws: JoinDraws) -> Outcome {
-        let seat = self.take_in(socket, admission, draws)?;
+    pub(in crate::control::rooms) fn join(
+        &mut self, socket: SocketId, admission: Admission, draws: JoinDraws, direct: Option<DirectAbility>,
+    ) -> Outcome {
+        let seat = self.take_in(socket, admission, draws, direct)?;
         Ok(self.joined(seat))
     }
 
     /// Gives a newcomer a seat; whoever had its identity goes.
-    pub(super) fn take_in(&mut self, socket: SocketId, admission: Admission, draws: JoinDraws) -> Result<Seat, Refusal> {
+    pub(super) fn take_in(
+        &mut self, socket: SocketId, admission: Admission, draws: JoinDraws, direct: Option<DirectAbility>,
+    ) -> Result<Seat, Refusal> {
         let before = self.identities.get(&admission.identity).copied();
-        self.may_join(&admission.identity, before)?;
+        self.may_join(&admission.identity, before, direct.is_some())?;
         if let Some(before) = before {
             self.bye(before, ByeReason::Replaced);
             self.remove(before, LeaveReason::Replaced);
@@ -33,6 +38,8 @@ impl Room {
             resume: draws.resume,
             presence: Presence::Here(socket),
             http: None,
+            direct: direct.map(bounded),
+            allowance: Allowance::default(),
             seq: 0,
             connection: None,
             tracks: Vec::new(),
@@ -57,9 +64,14 @@ impl Room {
         self.tell(|s| s != seat, Event::MemberJoined { member });
     }
 
-    pub(super) fn may_join(&self, identity: &MemberId, before: Option<Seat>) -> Result<(), Refusal> {
+    pub(super) fn may_join(&self, identity: &MemberId, before: Option<Seat>, is_direct: bool) -> Result<(), Refusal> {
         if self.kicked.contains(identity) {
             return Err(Refusal::new(ErrorCode::Kicked, "a moderator has removed you from this room"));
+        }
+        let others = self.len().saturating_sub(usize::from(before.is_some()));
+        if !self.direct_room_takes(is_direct, others) {
+            let why = "the room's calls go directly between two browsers: this client cannot, or both are there already";
+            return Err(Refusal::new(ErrorCode::DirectOnly, why));
         }
         if before.is_some() {
             return Ok(());
@@ -89,6 +101,14 @@ impl Room {
             seq: member.seq,
             slots: self.slot_list(seat),
             connection: member.connection.is_some(),
+            way: Box::new(self.way_of(seat)),
+            policy: self.ways.policy(),
         })
     }
+}
+
+/// The name of a direct connection is short, if it is one of ours.
+fn bounded(ability: DirectAbility) -> DirectAbility {
+    const LONGEST: usize = 64;
+    DirectAbility { held: ability.held.filter(|held| held.len() <= LONGEST) }
 }

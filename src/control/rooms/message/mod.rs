@@ -1,6 +1,7 @@
 //! What members ask for, one file each.
 
 mod chat;
+mod direct;
 mod join;
 mod leave;
 mod moderate;

@@ -79,7 +79,7 @@ impl Room {
         Ok(None)
     }
 
-    fn may_moderate(&self, seat: Seat) -> Result<(), Refusal> {
+    pub(super) fn may_moderate(&self, seat: Seat) -> Result<(), Refusal> {
         match self.members.get(&seat) {
             Some(member) if member.grants.moderate => Ok(()),
             _ => Err(Refusal::forbidden("your token does not allow to moderate")),

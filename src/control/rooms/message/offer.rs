@@ -132,7 +132,7 @@ impl Room {
     }
 
     /// A connection that another takes the place of, or that is lost: its tracks and slots end with it.
-    fn end_connection(&mut self, seat: Seat) {
+    pub(super) fn end_connection(&mut self, seat: Seat) {
         let Some(member) = self.members.get_mut(&seat) else { return };
         let (connection, tracks) = (member.connection.take(), std::mem::take(&mut member.tracks));
         member.slots = Slots::default();

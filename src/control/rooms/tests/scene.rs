@@ -12,8 +12,10 @@ use crate::control::rooms::{
 };
 use crate::sdp::{Offer, OfferLimits};
 use crate::wire::{ByeReason, ErrorCode, Event, Grants, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber, VideoCodec};
+use crate::wire::{DirectAbility, DirectState, Policy};
 
 pub const RESUME: Duration = Duration::from_secs(60);
+pub const RETURN: Duration = Duration::from_secs(10);
 pub const GRACE: Duration = Duration::from_secs(30);
 
 /// The room, its clock, and all that came out of it.
@@ -26,6 +28,7 @@ pub struct Scene {
     pub events: BTreeMap<SocketId, Vec<(u64, Event)>>,
     pub byes: BTreeMap<SocketId, ByeReason>,
     replies: Vec<(SocketId, u32, Result<Option<OkResult>, Refusal>)>,
+    pub direct: Vec<DirectState>,
     drawn: u64,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
@@ -67,12 +70,15 @@ impl Scene {
             spread_from: 8,
             last_n: 100,
             voices: 200,
+            policy: Policy::Auto,
+            return_after: RETURN,
         };
         change(&mut rules);
         let ground = Ground {
             worker: WorkerId(0),
             fingerprint: ["AB"; 32].join(":"),
             candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]; 3],
+            salt: "s".into(),
         };
         let room = Room::new(RoomName::new("room").expect("a name"), rules, ground, Time::ZERO);
         let (commands, events, byes, replies) = Default::default();
@@ -85,6 +91,7 @@ impl Scene {
             events,
             byes,
             replies,
+            direct: Vec::new(),
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
         }
@@ -105,6 +112,7 @@ impl Scene {
                     self.workers.take(worker, &command);
                     self.commands.push(command);
                 }
+                Effect::Direct(state) => self.direct.push(state),
                 Effect::Closed => self.closed = true,
             }
         }
@@ -127,13 +135,22 @@ impl Scene {
     }
 
     pub fn try_join(&mut self, name: &str, change: impl FnOnce(&mut Grants)) -> Result<Client, ErrorCode> {
+        self.try_join_as(name, change, None)
+    }
+
+    /// Joins as one who can be connected directly.
+    pub fn join_direct(&mut self, name: &str, held: Option<&str>) -> Client {
+        self.try_join_as(name, |_| (), Some(DirectAbility { held: held.map(Into::into) })).expect("admitted")
+    }
+
+    pub fn try_join_as(&mut self, name: &str, change: impl FnOnce(&mut Grants), direct: Option<DirectAbility>) -> Result<Client, ErrorCode> {
         let socket = SocketId(self.draw());
         let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: false };
         change(&mut grants);
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let certificate = self.draw() as u8;
-        match self.answer(socket, |id| Command::Join { socket, id, admission, draws })? {
+        match self.answer(socket, |id| Command::Join { socket, id, admission, draws, direct })? {
             Some(OkResult::Joined { resume, pairs, .. }) => {
                 Ok(Client { name: name.to_owned(), socket, secret: resume, pairs, sends: vp8(), receives: vp8(), lines: Vec::new(), certificate })
             }

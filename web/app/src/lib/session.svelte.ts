@@ -1,5 +1,5 @@
 import { AlthingError, Call, LocalMedia } from '@althing/sdk';
-import type { CallStatus, DeviceProblem, LocalState, MediaState, RoomState } from '@althing/sdk';
+import type { CallStatus, DeviceProblem, LocalState, MediaState, RoomState, Route } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import { readAddress, roomAddress, socketAddress } from './address.ts';
 import { preferences } from './preferences.ts';
@@ -44,6 +44,7 @@ class Session {
   tiles = $state.raw<TileView[]>([]);
   status = $state<CallStatus>('idle');
   mediaState = $state<MediaState>('new');
+  route = $state.raw<Route>({ via: 'none' });
   /** Why the last attempt to join failed, or why the call is over. */
   message = $state('');
   panel = $state<'chat' | 'people' | undefined>(undefined);
@@ -174,6 +175,7 @@ class Session {
     this.room = call.status === 'ended' || call.status === 'joining' ? undefined : call.room;
     this.status = call.status;
     this.mediaState = call.mediaState;
+    this.route = call.route;
     this.tiles = tilesOf(call, this.devices);
   }
 

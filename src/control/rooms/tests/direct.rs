@@ -1,0 +1,253 @@
+use std::time::Duration;
+
+use super::scene::{Client, RESUME, RETURN, Scene, id};
+use crate::contract::MediaKind;
+use crate::contract::RoomCommand;
+use crate::control::rooms::{MemberRequest, Purpose};
+use crate::wire::{CandidateType, DirectAbility, DirectProtocol, DirectState, ErrorCode, Event, OkResult, Policy, Signal, Way};
+
+/// The ways that a client has been told of since it was last asked.
+fn ways(scene: &mut Scene, client: &Client) -> Vec<Way> {
+    scene.told(client).into_iter().filter_map(|e| if let Event::Way { way } = e { Some(way) } else { None }).collect()
+}
+
+fn direct(session: &str, member: &str, polite: bool) -> Vec<Way> {
+    vec![Way::Direct { session: session.into(), member: id(member), polite }]
+}
+
+fn server() -> Vec<Way> {
+    vec![Way::Server {}]
+}
+
+fn nobody() -> Vec<Way> {
+    vec![Way::Nobody {}]
+}
+
+/// Two who are connected directly, by `s.1`.
+fn two() -> (Scene, Client, Client) {
+    let mut scene = Scene::new();
+    let (alice, bob) = (scene.join_direct("alice", None), scene.join_direct("bob", None));
+    scene.forget();
+    (scene, alice, bob)
+}
+
+fn offer() -> Signal {
+    Signal::Offer { sdp: "v=0".into(), lines: vec![] }
+}
+
+fn signal(scene: &mut Scene, client: &Client, session: &str, signal: Signal) -> Result<(), ErrorCode> {
+    scene.request(client, MemberRequest::Signal { session: session.into(), signal }).map(|_| ())
+}
+
+fn policy(scene: &mut Scene, client: &Client, policy: Policy) -> Result<(), ErrorCode> {
+    scene.request(client, MemberRequest::Policy { policy }).map(|_| ())
+}
+
+#[test]
+fn two_who_can_are_connected_directly_and_no_worker_hears_of_them() {
+    let mut scene = Scene::new();
+    let alice = scene.join_direct("alice", None);
+    assert_eq!(ways(&mut scene, &alice), [], "alone there is nobody whom media could travel to");
+    let bob = scene.join_direct("bob", None);
+    assert_eq!(ways(&mut scene, &alice), direct("s.1", "bob", true));
+    assert_eq!(ways(&mut scene, &bob), direct("s.1", "alice", false), "who came later offers");
+    assert!(scene.commands.is_empty(), "{:?}", scene.commands);
+    assert_eq!(scene.room.via(), Some("direct"));
+    scene.leave(&bob);
+    assert_eq!(ways(&mut scene, &alice), nobody());
+}
+
+#[test]
+fn who_cannot_be_connected_directly_is_served_and_is_not_told_of_ways() {
+    let mut scene = Scene::new();
+    let alice = scene.join_direct("alice", None);
+    let bob = scene.join("bob");
+    assert_eq!(ways(&mut scene, &alice), server());
+    assert_eq!(ways(&mut scene, &bob), []);
+    let (_, _) = scene.attach("cam", Purpose::Publish, &[(MediaKind::Video, true)]).expect("a session");
+    scene.leave(&bob);
+    assert_eq!(ways(&mut scene, &alice), [], "a camera by WHIP is served, too");
+}
+
+#[test]
+fn what_an_end_says_is_handed_to_the_other_end_alone() {
+    let (mut scene, alice, bob) = two();
+    assert_eq!(signal(&mut scene, &bob, "s.1", offer()), Ok(()));
+    assert_eq!(scene.told(&alice), [Event::Signal { session: "s.1".into(), signal: offer() }]);
+    assert_eq!(scene.told(&bob), []);
+    for session in ["s.2", "", "s.1 "] {
+        assert_eq!(signal(&mut scene, &bob, session, offer()), Err(ErrorCode::NotDirect));
+    }
+    let carol = scene.join_direct("carol", None);
+    scene.forget();
+    for client in [&bob, &carol] {
+        assert_eq!(signal(&mut scene, client, "s.1", offer()), Err(ErrorCode::NotDirect), "the call has moved to the server");
+    }
+    assert_eq!(scene.told(&alice), []);
+}
+
+#[test]
+fn an_end_that_is_away_cannot_be_told_and_the_other_one_hears_so() {
+    let (mut scene, alice, mut bob) = two();
+    scene.lose(&bob);
+    assert_eq!(signal(&mut scene, &alice, "s.1", offer()), Err(ErrorCode::NotDirect));
+    scene.forget();
+    let Ok(OkResult::Joined { way, .. }) = scene.resume(&mut bob, 0) else { panic!("the room") };
+    assert_eq!(vec![*way], direct("s.1", "alice", false), "the connection is the same");
+    assert_eq!(scene.told(&alice), [Event::MemberAway { member: id("bob"), away: false }]);
+    assert_eq!(signal(&mut scene, &alice, "s.1", offer()), Ok(()));
+}
+
+#[test]
+fn an_end_cannot_flood_the_other_one() {
+    let (mut scene, alice, bob) = two();
+    let large = || Signal::Offer { sdp: "x".repeat(60_000), lines: vec![] };
+    let sent = (0..50).filter(|_| signal(&mut scene, &bob, "s.1", large()).is_ok()).count();
+    assert_eq!(sent, 4, "256 KiB at once");
+    assert_eq!(signal(&mut scene, &bob, "s.1", large()), Err(ErrorCode::RateLimited));
+    scene.pass(Duration::from_secs(2));
+    assert_eq!(signal(&mut scene, &bob, "s.1", large()), Ok(()), "32 KiB a second");
+    assert_eq!(signal(&mut scene, &alice, "s.1", large()), Ok(()), "each end has an allowance of its own");
+}
+
+#[test]
+fn a_third_member_moves_the_call_to_the_server_and_two_who_remain_return_after_a_while() {
+    let (mut scene, mut alice, mut bob) = two();
+    let carol = scene.join_direct("carol", None);
+    for client in [&alice, &bob, &carol] {
+        assert_eq!(ways(&mut scene, client), server());
+    }
+    scene.connect(&mut alice);
+    scene.connect(&mut bob);
+    scene.leave(&carol);
+    scene.forget();
+    scene.pass(RETURN - Duration::from_millis(1));
+    assert_eq!(ways(&mut scene, &alice), []);
+    scene.pass(Duration::from_millis(1));
+    assert_eq!(ways(&mut scene, &alice), direct("s.2", "bob", true));
+    assert_eq!(ways(&mut scene, &bob), direct("s.2", "alice", false));
+}
+
+#[test]
+fn whoever_comes_in_the_meantime_keeps_the_call_on_the_server() {
+    let (mut scene, mut alice, mut bob) = two();
+    let carol = scene.join_direct("carol", None);
+    scene.connect(&mut alice);
+    scene.connect(&mut bob);
+    scene.leave(&carol);
+    scene.pass(RETURN / 2);
+    let carol = scene.join_direct("carol", None);
+    scene.pass(RETURN / 2);
+    scene.forget();
+    scene.leave(&carol);
+    scene.pass(RETURN - Duration::from_millis(1));
+    assert_eq!(ways(&mut scene, &alice), [], "the while begins anew");
+}
+
+#[test]
+fn a_connection_that_is_released_is_gone_with_its_tracks_and_the_member_stays() {
+    let (mut scene, mut alice, mut bob) = two();
+    let carol = scene.join_direct("carol", None);
+    scene.connect(&mut alice);
+    scene.connect(&mut bob);
+    scene.leave(&carol);
+    scene.pass(RETURN);
+    scene.forget();
+    assert_eq!(scene.request(&alice, MemberRequest::Release), Ok(None));
+    assert!(scene.commands.iter().any(|c| matches!(c, RoomCommand::RemovePeer { .. })));
+    let told = scene.told(&bob);
+    assert_eq!(told.iter().filter(|e| matches!(e, Event::TrackEnded { .. })).count(), 2, "{told:?}");
+    assert!(matches!(told.last(), Some(Event::Slots { slots }) if slots.is_empty()), "{told:?}");
+    assert_eq!(scene.room.len(), 2);
+    assert_eq!(scene.request(&alice, MemberRequest::Release), Ok(None), "there is nothing left to release");
+    scene.pass(RETURN * 2);
+    assert_eq!(scene.room.via(), Some("direct"), "being without a connection changes nothing about the way");
+}
+
+#[test]
+fn a_connection_that_cannot_be_had_moves_the_call_to_the_server_until_others_meet() {
+    let (mut scene, alice, bob) = two();
+    let failed = |session: &str| MemberRequest::Direct { session: session.into(), state: DirectState::Failed {} };
+    assert_eq!(scene.request(&bob, failed("s.9")), Err(ErrorCode::NotDirect));
+    assert_eq!(scene.request(&bob, failed("s.1")), Ok(None));
+    assert_eq!(ways(&mut scene, &alice), server());
+    assert_eq!(ways(&mut scene, &bob), server());
+    scene.pass(RETURN * 3);
+    assert_eq!(ways(&mut scene, &alice), [], "what has failed is not tried again and again");
+    scene.leave(&bob);
+    let bob = scene.join_direct("bob", None);
+    assert_eq!(ways(&mut scene, &bob), direct("s.2", "alice", false));
+    assert_eq!(scene.direct, [DirectState::Failed {}]);
+    let up = DirectState::Up { local: CandidateType::Host, remote: CandidateType::Relay, protocol: DirectProtocol::Udp };
+    assert_eq!(scene.request(&bob, MemberRequest::Direct { session: "s.2".into(), state: up }), Ok(None));
+    assert_eq!(scene.direct.last(), Some(&up), "what is up is counted");
+}
+
+#[test]
+fn two_who_come_with_the_same_connection_go_on_with_it() {
+    for (held, session) in [([Some("old.7"), Some("old.7")], "old.7"), ([Some("old.7"), Some("old.8")], "s.1"), ([None, Some("old.7")], "s.1")] {
+        let mut scene = Scene::new();
+        let alice = scene.join_direct("alice", held[0]);
+        let bob = scene.join_direct("bob", held[1]);
+        assert_eq!(ways(&mut scene, &alice), direct(session, "bob", true), "{held:?}");
+        assert_eq!(ways(&mut scene, &bob), direct(session, "alice", false), "{held:?}");
+    }
+}
+
+#[test]
+fn an_end_that_joins_anew_with_the_connection_goes_on_with_it_and_without_it_begins_another() {
+    let (mut scene, alice, _) = two();
+    let bob = scene.join_direct("bob", Some("s.1"));
+    assert_eq!(ways(&mut scene, &bob), direct("s.1", "alice", false));
+    assert_eq!(ways(&mut scene, &alice), direct("s.1", "bob", true));
+    let bob = scene.join_direct("bob", None);
+    assert_eq!(ways(&mut scene, &bob), direct("s.2", "alice", false));
+    assert_eq!(ways(&mut scene, &alice), direct("s.2", "bob", true));
+}
+
+#[test]
+fn an_end_that_is_lost_for_good_ends_the_connection() {
+    let (mut scene, alice, bob) = two();
+    scene.lose(&bob);
+    scene.pass(RESUME);
+    assert_eq!(ways(&mut scene, &alice), nobody());
+}
+
+#[test]
+fn anybody_may_wish_for_the_server_and_moderators_for_any_way() {
+    let (mut scene, alice, bob) = two();
+    assert_eq!(policy(&mut scene, &bob, Policy::Auto), Err(ErrorCode::Forbidden));
+    assert_eq!(policy(&mut scene, &bob, Policy::Sfu), Ok(()));
+    assert!(scene.told(&alice).contains(&Event::Policy { policy: Policy::Sfu }));
+    assert_eq!(ways(&mut scene, &bob), server());
+    scene.leave(&bob);
+    scene.leave(&alice);
+    let moderator = scene.try_join_as("mod", |g| g.moderate = true, Some(DirectAbility::default())).expect("admitted");
+    let bob = scene.join_direct("bob", None);
+    assert_eq!(ways(&mut scene, &bob), [], "the wish holds for the room's life");
+    assert_eq!(policy(&mut scene, &moderator, Policy::Auto), Ok(()));
+    assert_eq!(ways(&mut scene, &bob), direct("s.2", "mod", false));
+}
+
+#[test]
+fn a_room_for_two_takes_two_who_can_and_nobody_else() {
+    let mut scene = Scene::with(|rules| rules.policy = Policy::P2p);
+    let alice = scene.join_direct("alice", None);
+    assert_eq!(scene.try_join("bob", |_| ()).map(|_| ()), Err(ErrorCode::DirectOnly));
+    assert!(scene.attach("cam", Purpose::Publish, &[(MediaKind::Video, true)]).is_err_and(|code| code == ErrorCode::DirectOnly));
+    let bob = scene.join_direct("bob", None);
+    assert_eq!(ways(&mut scene, &alice), direct("s.1", "bob", true));
+    let able = || Some(DirectAbility::default());
+    assert_eq!(scene.try_join_as("carol", |_| (), able()).map(|_| ()), Err(ErrorCode::DirectOnly));
+    assert!(scene.try_join_as("bob", |_| (), able()).is_ok(), "the same member may come again");
+    let failed = MemberRequest::Direct { session: "s.1".into(), state: DirectState::Failed {} };
+    let _ = scene.request(&bob, failed);
+    assert_eq!(scene.room.via(), Some("direct"), "directly, or not at all");
+}
+
+#[test]
+fn a_wish_for_a_room_for_two_is_refused_where_there_are_more() {
+    let (mut scene, _, _) = two();
+    let moderator = scene.try_join_as("mod", |g| g.moderate = true, Some(DirectAbility::default())).expect("admitted");
+    assert_eq!(policy(&mut scene, &moderator, Policy::P2p), Err(ErrorCode::DirectOnly));
+}

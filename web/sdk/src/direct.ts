@@ -1,0 +1,285 @@
+import { Emitter } from './emitter.ts';
+import { ReceivedLines, SentLines } from './lines.ts';
+import type { Publication } from './publisher.ts';
+import { selectedPair } from './stats.ts';
+import type { DirectState, PublishLine, Signal } from './wire.ts';
+
+/** How a direct connection stands. */
+export type DirectStatus = 'connecting' | 'connected' | 'recovering' | 'closed';
+
+/** What the ends say to each other over their data channel. */
+export type DirectMessage =
+  /** What the sender's m-lines carry: all of it. */
+  | { type: 'lines'; lines: PublishLine[] }
+  /** The sender receives everything on the way that comes after this one. */
+  | { type: 'switched' }
+  /** Something that was written; the server is told it, too, with the same key. */
+  | { type: 'chat'; key: string; at: number; text: string };
+
+export interface DirectEvents {
+  status: DirectStatus;
+  /** What is received has changed. */
+  media: void;
+  message: DirectMessage;
+  /** It is up, over this pair of candidates. */
+  up: Extract<DirectState, { is: 'up' }>;
+  /** It cannot be had, or is lost for good. */
+  failed: void;
+}
+
+export interface DirectOptions {
+  /** Whether this end gives way when both have sent an offer, and waits for the first one. */
+  polite: boolean;
+  iceServers: RTCIceServer[];
+  /** Says something to the other end by way of the server. */
+  signal: (signal: Signal) => Promise<unknown>;
+  /** Waits (ms). */
+  times?: Partial<DirectTimes>;
+}
+
+interface DirectTimes {
+  /** The polite end waits so long for the first offer: more delays a call whose first offer was lost. */
+  firstOffer: number;
+  /** A connection that is not up by then cannot be had. Checks over slow relays take seconds. */
+  connect: number;
+  /** It may be without answers for so long before new candidates are looked for. */
+  patience: number;
+  /** It may be lost for so long before it is given up. */
+  recover: number;
+}
+
+const DEFAULT_TIMES: DirectTimes = { firstOffer: 3000, connect: 15_000, patience: 1500, recover: 12_000 };
+
+/** Bytes of a message that the other end may send: more is none of ours. */
+const MESSAGE_BYTES = 64 * 1024;
+
+/**
+ * A connection with another browser. Either end may offer at any time: the negotiation is the one that W3C calls perfect. What is
+ * published is brought to it by differences, and each end says what its m-lines carry.
+ */
+export class DirectPeer extends Emitter<DirectEvents> {
+  readonly #options: DirectOptions;
+  readonly #times: DirectTimes;
+  readonly #connection: RTCPeerConnection;
+  readonly #channel: RTCDataChannel;
+  readonly #sent = new SentLines();
+  readonly #received = new ReceivedLines();
+  #status: DirectStatus = 'connecting';
+  #making = false;
+  #ignoring = false;
+  /** The polite end lets the other one begin. */
+  #mayOffer: boolean;
+  #needed = false;
+  /** A description has not reached the server. */
+  #unsaid = false;
+  #turns: Promise<unknown> = Promise.resolve();
+  #patience: ReturnType<typeof setTimeout> | undefined;
+  #doom: ReturnType<typeof setTimeout> | undefined;
+  #first: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: DirectOptions) {
+    super();
+    this.#options = options;
+    this.#times = { ...DEFAULT_TIMES, ...options.times };
+    this.#mayOffer = !options.polite;
+    const connection = (this.#connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: options.iceServers }));
+    this.#channel = connection.createDataChannel('althing', { negotiated: true, id: 0 });
+    this.#channel.onopen = () => this.#tellLines();
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#channel.onclose = () => this.#lost();
+    connection.onnegotiationneeded = () => void this.#offer();
+    connection.onicecandidate = ({ candidate }) => this.#tellCandidate(candidate);
+    connection.onconnectionstatechange = () => this.#look();
+    this.#doomIn(this.#times.connect);
+    if (options.polite) this.#first = setTimeout(() => this.#begin(), this.#times.firstOffer);
+  }
+
+  get status(): DirectStatus {
+    return this.#status;
+  }
+
+  /** For statistics. */
+  get connection(): RTCPeerConnection {
+    return this.#connection;
+  }
+
+  /** What is received. */
+  get received(): ReceivedLines {
+    return this.#received;
+  }
+
+  /** Brings what is sent to what is published. */
+  publish(publications: readonly Publication[]): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#status === 'closed') return;
+      if (await this.#sent.attach(this.#connection, publications)) this.#tellLines();
+    });
+  }
+
+  /** The other end has said something by way of the server. */
+  take(signal: Signal): void {
+    void this.#inTurn(() => this.#take(signal)).catch((error: unknown) => {
+      if (!this.#ignoring && this.#status !== 'closed') console.info(`althing: a ${signal.kind} was not taken: ${String(error)}`);
+    });
+  }
+
+  /** Says something to the other end; false when there is no channel for it. */
+  send(message: DirectMessage): boolean {
+    if (this.#channel.readyState !== 'open') return false;
+    this.#channel.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** The other end can be reached by way of the server again: what it may have missed is said anew. */
+  reachable(): void {
+    if (this.#status === 'closed') return;
+    if (this.#unsaid || this.#connection.signalingState === 'have-local-offer') void this.#say('offer');
+    else if (this.#status !== 'connected') this.#connection.restartIce();
+  }
+
+  /** The network may have changed. */
+  networkChanged(): void {
+    if (this.#status === 'recovering') this.#connection.restartIce();
+  }
+
+  close(): void {
+    if (this.#status === 'closed') return;
+    for (const timer of [this.#patience, this.#doom, this.#first]) clearTimeout(timer);
+    this.#become('closed');
+    this.#channel.onclose = this.#connection.onconnectionstatechange = this.#connection.onnegotiationneeded = this.#connection.onicecandidate = null;
+    this.#connection.close();
+  }
+
+  async #offer(): Promise<void> {
+    this.#needed = !this.#mayOffer;
+    if (this.#needed || this.#status === 'closed') return;
+    try {
+      this.#making = true;
+      await this.#connection.setLocalDescription();
+    } finally {
+      this.#making = false;
+    }
+    await this.#say('offer');
+  }
+
+  async #take(signal: Signal): Promise<void> {
+    const connection = this.#connection;
+    if (this.#status === 'closed') return;
+    if (signal.kind === 'candidate') {
+      await connection.addIceCandidate({ candidate: signal.candidate, sdpMid: signal.mid, usernameFragment: signal.ufrag ?? null });
+      return;
+    }
+    const collides = signal.kind === 'offer' && (this.#making || connection.signalingState !== 'stable');
+    this.#ignoring = !this.#options.polite && collides;
+    if (this.#ignoring || (signal.kind === 'answer' && connection.signalingState !== 'have-local-offer')) return;
+    await connection.setRemoteDescription({ type: signal.kind, sdp: signal.sdp });
+    this.#learn(signal.lines);
+    if (signal.kind === 'answer') return;
+    // What this end has held back until now, the browser asks for again once it is stable.
+    clearTimeout(this.#first);
+    this.#mayOffer = true;
+    await connection.setLocalDescription();
+    await this.#say('answer');
+  }
+
+  /** No offer has come: this end begins. */
+  #begin(): void {
+    this.#mayOffer = true;
+    if (this.#needed) void this.#offer();
+  }
+
+  async #say(kind: 'offer' | 'answer'): Promise<void> {
+    const description = this.#connection.localDescription;
+    if (description?.type !== kind) return;
+    this.#unsaid = false;
+    try {
+      await this.#options.signal({ kind, sdp: description.sdp, lines: this.#sent.lines() });
+    } catch (error) {
+      // Said again when the other end, or this one, has its socket back.
+      this.#unsaid = true;
+      console.info(`althing: an ${kind} did not reach the other end: ${String(error)}`);
+    }
+  }
+
+  #tellCandidate(candidate: RTCIceCandidate | null): void {
+    if (!candidate?.candidate) return;
+    const ufrag = candidate.usernameFragment;
+    this.#options.signal({ kind: 'candidate', candidate: candidate.candidate, mid: candidate.sdpMid ?? '', ...(ufrag ? { ufrag } : {}) }).catch(() => undefined);
+  }
+
+  #tellLines(): void {
+    this.send({ type: 'lines', lines: this.#sent.lines() });
+  }
+
+  #hear(data: unknown): void {
+    const message = readMessage(data);
+    if (message?.type === 'lines') this.#learn(message.lines);
+    else if (message) this.emit('message', message);
+  }
+
+  #learn(lines: readonly PublishLine[]): void {
+    if (this.#received.learn(this.#connection, lines)) this.emit('media', undefined);
+  }
+
+  #look(): void {
+    const state = this.#connection.connectionState;
+    clearTimeout(this.#patience);
+    if (state === 'connected') {
+      clearTimeout(this.#doom);
+      this.#doom = undefined;
+      this.#become('connected');
+      void this.#report();
+    } else if (state === 'disconnected' || state === 'failed') {
+      if (this.#status === 'connected') this.#doomIn(this.#times.recover);
+      if (this.#status !== 'connecting') this.#become('recovering');
+      this.#patience = setTimeout(() => this.#connection.restartIce(), state === 'failed' ? 0 : this.#times.patience);
+    }
+  }
+
+  /** The other end has closed the connection, or all its tries have come to nothing. */
+  #lost(): void {
+    if (this.#status !== 'closed') this.emit('failed', undefined);
+  }
+
+  #doomIn(ms: number): void {
+    clearTimeout(this.#doom);
+    this.#doom = setTimeout(() => this.#lost(), ms);
+  }
+
+  async #report(): Promise<void> {
+    const pair = selectedPair((await this.#connection.getStats()) as unknown as Iterable<[string, unknown]>);
+    if (pair && this.#status === 'connected') this.emit('up', { is: 'up', ...pair });
+  }
+
+  #become(status: DirectStatus): void {
+    if (this.#status === status) return;
+    this.#status = status;
+    this.emit('status', status);
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const turn = this.#turns.then(act);
+    this.#turns = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+/** A message of the other end, if it is one: that end is a stranger's program. */
+export function readMessage(data: unknown): DirectMessage | undefined {
+  if (typeof data !== 'string' || data.length > MESSAGE_BYTES) return undefined;
+  try {
+    const message = JSON.parse(data) as Partial<Record<string, unknown>> | null;
+    if (message?.['type'] === 'switched') return { type: 'switched' };
+    if (message?.['type'] === 'lines' && Array.isArray(message['lines'])) return { type: 'lines', lines: message['lines'].filter(isLine).slice(0, 16) };
+    const { key, at, text } = message ?? {};
+    if (message?.['type'] === 'chat' && typeof key === 'string' && typeof at === 'number' && typeof text === 'string') return { type: 'chat', key, at, text };
+  } catch {
+    // Not JSON.
+  }
+  return undefined;
+}
+
+function isLine(line: unknown): line is PublishLine {
+  const { mid, source, muted } = (line ?? {}) as Partial<Record<string, unknown>>;
+  return typeof mid === 'string' && typeof source === 'string' && ['microphone', 'camera', 'screen', 'screen_audio'].includes(source) && typeof muted === 'boolean';
+}
