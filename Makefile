@@ -35,7 +35,7 @@ $(PAGE): $(WEB_STAMP) $(WEB_SOURCES)
 	@touch $@
 
 test:
-	@scripts/need.sh build web browsers lab python
+	@scripts/need.sh build web browsers lab nat python
 	$(call say,1/7 page: types$(comma) unit tests$(comma) build)
 	@$(MAKE) --no-print-directory web web-test
 	$(call say,2/7 server: building with its tests (cold about ten minutes))
@@ -85,9 +85,11 @@ e2e: web
 
 # Needs root, and says loudly when it is skipped without.
 lab: web
-	@scripts/need.sh build browsers lab
+	@scripts/need.sh build browsers lab nat
 	@cargo build --locked --bins --example wan 2>&1 | scripts/progress.sh
 	@LAB_SHORT=1 node tests/lab/run.mjs capacity
+	$(call say,two browsers behind NATs: holes and a relay)
+	@node tests/lab/nat.mjs --seconds 5 cone-cone symmetric-symmetric blocked-blocked
 
 bench:
 	@scripts/need.sh build
@@ -144,9 +146,11 @@ prove-lab: web
 
 # Direct calls: how long no picture arrives when a third member comes, and when two remain.
 prove-nat: web
-	@scripts/need.sh build browsers lab
+	@scripts/need.sh build browsers lab nat
 	$(call say,building the server)
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	$(call say,two browsers behind every pair of NATs (about twelve minutes))
+	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/lab/nat.mjs --prove
 	$(call say,three browsers: twenty times to the server and back (about five minutes))
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/promotion.mjs
 

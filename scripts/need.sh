@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # need.sh WHAT...: makes sure that what a verb needs is there. As root on Debian or Ubuntu it installs it; else it
-# names the exact command. WHAT is one of: build web browsers lab python
+# names the exact command. WHAT is one of: build web browsers lab nat python
 set -euo pipefail
 
 missing=()
@@ -35,6 +35,10 @@ for what in "$@"; do
     want ip iproute2
     want nft nftables
     want ethtool ethtool
+    ;;
+  nat)
+    want conntrack conntrack
+    want turnserver coturn
     ;;
   *)
     echo "need.sh: unknown: $what" >&2

@@ -28,6 +28,7 @@ use crate::config::{AllowedOrigins, CallPolicy, Config};
 use crate::control::auth::Access;
 use crate::control::dispatch;
 use crate::control::http::{Public, admin_router, public_router};
+use crate::control::p2p::IceServers;
 use crate::control::rooms::directory::{Settlement, WorkerAccess};
 use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
@@ -93,6 +94,7 @@ impl Node {
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
+        let stun_addresses = fleet.workers.first().map(|worker| worker.candidates.clone()).unwrap_or_default();
         let rooms = Directory::new(Settlement {
             most: config.rooms.max,
             rules: rules(&config),
@@ -107,6 +109,7 @@ impl Node {
         tokio::spawn(workers::measure(gauges, rooms.clone(), closing_seen.clone()));
         let public = Public {
             front: Arc::new(Front {
+                ice: IceServers::new(&config.ice, &stun_addresses),
                 rooms: rooms.clone(),
                 access,
                 limits: config.limits.clone(),

@@ -6,6 +6,7 @@ pub mod bits;
 pub mod ids;
 pub mod map;
 pub mod prefetch;
+pub mod prefix;
 pub mod random;
 pub mod seq;
 pub mod time;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::schema::{CallPolicy, Key, LimitSettings, LogSettings, MediaSettings, Settings};
+use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 
 /// The checked settings.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,6 +16,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// The media plane.
     pub media: MediaConfig,
+    /// STUN and TURN for clients that are connected directly.
+    pub ice: IceConfig,
     /// Who may join.
     pub auth: AuthKeys,
     /// Rooms and members.
@@ -34,6 +36,12 @@ impl Default for Config {
             http: http(&settings),
             admin: settings.admin.listen,
             media: media(&settings),
+            ice: IceConfig {
+                stun: settings.ice.stun,
+                urls: Vec::new(),
+                secret: None,
+                credential_lifetime: Duration::from_secs(settings.ice.credential_seconds),
+            },
             auth: AuthKeys::default(),
             rooms: rooms(&settings),
             limits: settings.limits,
@@ -77,6 +85,19 @@ pub struct MediaConfig {
     pub bind: Vec<IpAddr>,
     /// Addresses to announce instead of the bound ones.
     pub announce: Vec<IpAddr>,
+}
+
+/// STUN and TURN for clients that are connected directly.
+#[derive(Clone, PartialEq, Debug)]
+pub struct IceConfig {
+    /// Whether clients are told of this server's own STUN service.
+    pub stun: bool,
+    /// Other servers that clients are told of.
+    pub urls: Vec<String>,
+    /// The secret that is shared with the relays among them.
+    pub secret: Option<Secret>,
+    /// How long credentials for relays are good for.
+    pub credential_lifetime: Duration,
 }
 
 /// Rooms and members.
@@ -200,9 +221,10 @@ impl Settings {
         for origin in self.http.origins.iter().filter(|o| *o != "*") {
             check_origin(origin)?;
         }
-        let auth = self.auth.keys.iter().map(|(id, key)| Ok((id.clone(), secret(id, key)?))).collect::<Result<_, _>>()?;
+        let auth = self.auth.keys.iter().map(|(id, key)| Ok((id.clone(), secret(&format!("auth.keys.{id}"), key)?))).collect::<Result<_, _>>()?;
+        let ice = ice(&self.ice)?;
         let (http, media, rooms) = (http(&self), media(&self), rooms(&self));
-        Ok(Config { http, admin: self.admin.listen, media, auth, rooms, limits: self.limits, log: self.log })
+        Ok(Config { http, admin: self.admin.listen, media, ice, auth, rooms, limits: self.limits, log: self.log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -290,18 +312,41 @@ fn rooms(settings: &Settings) -> RoomsConfig {
     }
 }
 
-fn secret(id: &str, key: &Key) -> Result<Secret, InvalidSetting> {
-    let name = format!("auth.keys.{id}");
+fn ice(settings: &IceSettings) -> Result<IceConfig, InvalidSetting> {
+    at_least("ice.credential_seconds", settings.credential_seconds, 60)?;
+    if settings.credential_seconds > 86_400 * 365 {
+        return invalid("ice.credential_seconds", format!("it is {}: choose at most a year", settings.credential_seconds));
+    }
+    for url in &settings.urls {
+        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+        if !["stun", "stuns", "turn", "turns"].contains(&scheme) || rest.is_empty() || rest.starts_with('/') || url.contains(char::is_whitespace) {
+            return invalid("ice.urls", format!("`{url}` is no such URL: write stun:HOST:PORT, turn:HOST:PORT?transport=udp or turns:HOST:PORT"));
+        }
+    }
+    let secret = match &settings.secret {
+        Key::Secret(text) if text.is_empty() => None,
+        key => Some(secret("ice.secret", key)?),
+    };
+    if secret.is_none() && settings.urls.iter().any(|url| url.starts_with("turn")) {
+        return invalid(
+            "ice.secret",
+            "relays take nobody without credentials: set it to the secret that is shared with them (coturn: static-auth-secret)".into(),
+        );
+    }
+    Ok(IceConfig { stun: settings.stun, urls: settings.urls.clone(), secret, credential_lifetime: Duration::from_secs(settings.credential_seconds) })
+}
+
+fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
     let text = match key {
         Key::Secret(text) => text.clone(),
         Key::File { secret_file } => match std::fs::read_to_string(secret_file) {
             Ok(text) => text.trim_end().to_owned(),
-            Err(e) => return invalid(&name, format!("{}: {e}", secret_file.display())),
+            Err(e) => return invalid(name, format!("{}: {e}", secret_file.display())),
         },
     };
     match Secret::new(&text) {
         Some(secret) => Ok(secret),
-        None => invalid(&name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
+        None => invalid(name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
     }
 }
 
@@ -345,6 +390,10 @@ mod tests {
         assert_eq!(refused(|s| s.limits.mlines = 65), "limits.mlines");
         assert_eq!(refused(|s| s.limits.chat_bytes = 1 << 20), "limits.chat_bytes");
         assert_eq!(refused(|s| s.http.origins = vec!["meet.example.org".into()]), "http.origins");
+        assert_eq!(refused(|s| s.ice.urls = vec!["http://relay".into()]), "ice.urls");
+        assert_eq!(refused(|s| s.ice.urls = vec!["turn:relay".into()]), "ice.secret");
+        assert_eq!(refused(|s| s.ice.secret = Key::Secret("short".into())), "ice.secret");
+        assert_eq!(refused(|s| s.ice.credential_seconds = 1), "ice.credential_seconds");
         assert_eq!(refused(|s| s.auth.keys = [("main".to_owned(), Key::Secret("short".into()))].into()), "auth.keys.main");
         let missing = Key::File { secret_file: "/nonexistent/secret".into() };
         assert_eq!(refused(|s| s.auth.keys = [("main".to_owned(), missing)].into()), "auth.keys.main");

@@ -13,7 +13,9 @@ const PREFIX: &str = "ALTHING";
 /// Variables with the prefix that are not settings.
 const OTHER_VARIABLES: [&str; 1] = ["config"];
 /// Settings that are lists: in the environment and on the command line their items are separated by commas.
-const LISTS: [&str; 3] = ["http.origins", "media.bind", "media.announce"];
+const LISTS: [&str; 4] = ["http.origins", "media.bind", "media.announce", "ice.urls"];
+/// Settings that are text, or a table that says in which file the text is.
+const SECRETS: [&str; 1] = ["ice.secret"];
 /// Below this anything goes: the names are the operator's.
 const FREE: &str = "auth.keys.";
 
@@ -108,12 +110,17 @@ fn check_names(known: &BTreeSet<String>, source: &dyn Source, place: &str) -> Re
     }
     for name in written {
         let parent = known.iter().any(|k| k.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')));
-        if !known.contains(&name) && !name.starts_with(FREE) && !parent && name != FREE.trim_end_matches('.') {
+        if !known.contains(&name) && !name.starts_with(FREE) && !in_file(&name) && !parent && name != FREE.trim_end_matches('.') {
             let nearest = nearest(known, &name);
             return Err(LoadError::Unknown { name, place: place.to_owned(), nearest });
         }
     }
     Ok(())
+}
+
+/// Whether it says in which file a secret is.
+fn in_file(name: &str) -> bool {
+    SECRETS.iter().any(|secret| name.strip_prefix(secret) == Some(".secret_file"))
 }
 
 /// The full names of everything below a value.
@@ -221,6 +228,18 @@ mod tests {
         let (path, _remove) = file("[auth.keys]\nmain = 'a secret'\nold = { secret_file = '/etc/althing/old' }\n");
         let settings = load(Some(&path), BTreeMap::new(), &Overrides::new()).expect("settings");
         assert_eq!(settings.auth.keys.len(), 2);
+    }
+
+    #[test]
+    fn the_secret_of_relays_may_be_in_a_file_too() {
+        let (path, _remove) = file("[ice]\nurls = ['turn:a', 'turns:b']\nsecret = { secret_file = '/etc/althing/turn' }\n");
+        let settings = load(Some(&path), BTreeMap::new(), &Overrides::new()).expect("settings");
+        assert_eq!(settings.ice.secret, crate::config::Key::File { secret_file: "/etc/althing/turn".into() });
+        assert_eq!(settings.ice.urls.len(), 2);
+        let environment = pairs(&[("ALTHING_ICE__URLS", "turn:a,turns:b"), ("ALTHING_ICE__SECRET", "0123456789abcdef0123456789abcdef")]);
+        assert_eq!(load(None, environment, &Overrides::new()).expect("settings").ice.urls, ["turn:a", "turns:b"]);
+        let (path, _remove) = file("[ice]\nsecret = { file = '/etc/althing/turn' }\n");
+        assert!(load(Some(&path), BTreeMap::new(), &Overrides::new()).is_err());
     }
 
     #[test]

@@ -7,8 +7,9 @@ mod check;
 mod load;
 mod schema;
 
-pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
+pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use load::{LoadError, Overrides, load};
 pub use schema::{
-    AdminSettings, AuthSettings, CallPolicy, HttpSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings, Settings,
+    AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,
+    Settings,
 };

@@ -16,6 +16,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// The media plane.
     pub media: MediaSettings,
+    /// STUN and TURN for clients that are connected directly.
+    pub ice: IceSettings,
     /// Who may join.
     pub auth: AuthSettings,
     /// Rooms and members.
@@ -79,6 +81,26 @@ pub struct MediaSettings {
 impl Default for MediaSettings {
     fn default() -> Self {
         Self { workers: 0, port: 40_000, single_port: false, spread_from: 8, bind: Vec::new(), announce: Vec::new() }
+    }
+}
+
+/// STUN and TURN for clients that are connected directly.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IceSettings {
+    /// Whether clients are told of this server's own STUN service, which is on its media port.
+    pub stun: bool,
+    /// Other servers that clients are told of: `stun:`, `turn:` and `turns:` URLs.
+    pub urls: Vec<String>,
+    /// The secret that is shared with the relays among them (coturn: `static-auth-secret`), or where it is; empty without relays.
+    pub secret: Key,
+    /// Seconds that credentials for relays are good for.
+    pub credential_seconds: u64,
+}
+
+impl Default for IceSettings {
+    fn default() -> Self {
+        Self { stun: true, urls: Vec::new(), secret: Key::Secret(String::new()), credential_seconds: 43_200 }
     }
 }
 

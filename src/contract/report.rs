@@ -66,6 +66,10 @@ counters! {
     RtcpOut => "rtcp_packets_sent_total", "";
     /// STUN requests answered.
     StunAnswered => "stun_requests_total", "result=answered";
+    /// STUN requests without a user name, answered with where they came from.
+    StunService => "stun_requests_total", "result=service";
+    /// STUN requests without a user name, of prefixes that have sent too many.
+    StunServiceLimited => "stun_requests_total", "result=service_limited";
     /// STUN requests for a user name that is not ours.
     StunUnknownUser => "stun_requests_total", "result=unknown_user";
     /// STUN requests of a known user name without integrity, or with a wrong one.

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod dispatch;
 pub mod draw;
 pub mod http;
+pub mod p2p;
 pub mod refusal;
 pub mod rooms;
 pub mod signaling;

@@ -19,6 +19,7 @@ use super::schedule::Schedule;
 use super::transport::ice::{self, StunDrop};
 use super::transport::{DtlsIdentity, Path};
 use crate::base::map::{Seed, SeededMap};
+use crate::base::prefix::PrefixRate;
 use crate::base::random::Random;
 use crate::base::{Bitrate, Ntp, PeerId, RoomId, Time, WorkerId};
 use crate::contract::{Command, Counter, Counters, Event, RoomCommand, WorkerReport, owner_of_ufrag};
@@ -28,6 +29,8 @@ const SHORTEST_TURN: Duration = Duration::from_millis(1);
 /// Handshake datagrams that may wait for their turn, of all peers together.
 const MOST_DEFERRED: usize = 4_096;
 
+/// Requests to the STUN service that are answered each second of one source prefix: a call begins with a few, and an office has one address.
+const STRANGERS: u32 = 100;
 /// What may wait for other workers in one turn, packets excepted.
 const MOST_NOTES: usize = 4_096;
 /// Bytes of the largest datagram that another worker hands over.
@@ -113,6 +116,7 @@ pub struct Engine {
     /// Rooms with something for other workers.
     crossing: VecDeque<DefaultKey>,
     strays: Strays,
+    strangers: PrefixRate,
     /// Where a datagram that another worker handed over is decrypted.
     stray: Box<[u8]>,
     shared: Shared,
@@ -135,6 +139,7 @@ impl Engine {
             slots: Vec::new(),
             crossing: VecDeque::new(),
             strays: Strays::new(seed),
+            strangers: PrefixRate::new(seed, STRANGERS),
             stray: vec![0; STRAY].into_boxed_slice(),
             shared: Shared {
                 counters: Counters::default(),
@@ -174,6 +179,7 @@ impl Engine {
         self.shared.counters.add_many(Counter::BytesIn, datagram.len() as u64);
         let (protocol, at) = match self.addressee(path, datagram) {
             Ok(found) => found,
+            Err(Counter::StunMalformed) if ice::is_strangers(datagram) => return self.answer_stranger(now, path, datagram),
             Err(reason) => return self.shared.counters.add(reason),
         };
         self.guarded(at.room, |room, shared| match protocol {
@@ -183,6 +189,21 @@ impl Engine {
             Protocol::Rtcp => room.handle_rtcp(now, at.peer, datagram, shared),
         });
         self.settle(at.room);
+    }
+
+    /// The STUN service: whoever asks is told where they are seen to be.
+    fn answer_stranger(&mut self, now: Time, path: Path, datagram: &[u8]) {
+        if !self.strangers.allows(now, path.remote.ip()) {
+            return self.shared.counters.add(Counter::StunServiceLimited);
+        }
+        let mut answer = [0; ice::MAX_ANSWER_LEN];
+        match ice::answer_stranger(datagram, path.remote, &mut answer) {
+            Ok(len) => {
+                self.shared.counters.add(Counter::StunService);
+                self.shared.reply(path, answer.get(..len).unwrap_or_default());
+            }
+            Err(reason) => self.shared.counters.add(stun_drop(reason)),
+        }
     }
 
     /// Takes in what another worker has said.

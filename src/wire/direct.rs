@@ -81,6 +81,22 @@ pub enum Signal {
     },
 }
 
+/// A STUN or TURN server, as `RTCIceServer` of W3C has it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct IceServer {
+    /// Where it is: `stun:`, `turn:` and `turns:` URLs.
+    pub urls: Vec<String>,
+    /// The user name at a relay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub username: Option<String>,
+    /// The password at a relay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub credential: Option<String>,
+}
+
 /// How a direct connection stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]

@@ -16,7 +16,7 @@ mod tests;
 #[cfg(test)]
 mod typescript;
 
-pub use direct::{CandidateType, DirectAbility, DirectProtocol, DirectState, Policy, Signal, Way};
+pub use direct::{CandidateType, DirectAbility, DirectProtocol, DirectState, IceServer, Policy, Signal, Way};
 pub use event::{ByeReason, Event, LeaveReason};
 pub use request::{ClientMessage, PublishLine, Request, Tile};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
@@ -29,7 +29,7 @@ pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
 /// The `type` of every request, in the order of [`Request`]'s variants.
-pub const REQUEST_TYPES: [&str; 22] = [
+pub const REQUEST_TYPES: [&str; 23] = [
     "hello",
     "join",
     "resume",
@@ -42,6 +42,7 @@ pub const REQUEST_TYPES: [&str; 22] = [
     "subscribe",
     "unsubscribe",
     "view",
+    "ice_servers",
     "signal",
     "direct",
     "release",

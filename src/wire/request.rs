@@ -112,6 +112,8 @@ pub enum Request {
         /// The tiles (at most 64).
         tiles: Vec<Tile>,
     },
+    /// Where STUN and TURN servers are, with credentials of the member's own.
+    IceServers {},
     /// Says something to the other end of a direct connection.
     Signal {
         /// The direct connection, as the event `way` names it.
@@ -197,6 +199,7 @@ impl Request {
             Request::Subscribe { .. } => "subscribe",
             Request::Unsubscribe { .. } => "unsubscribe",
             Request::View { .. } => "view",
+            Request::IceServers {} => "ice_servers",
             Request::Signal { .. } => "signal",
             Request::Direct { .. } => "direct",
             Request::Release {} => "release",

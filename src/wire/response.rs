@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::direct::{Policy, Way};
+use super::direct::{IceServer, Policy, Way};
 use super::event::Event;
 use super::values::{ChatMessage, Grants, MemberId, MemberInfo, TrackInfo, TrackNumber};
 
@@ -111,6 +111,14 @@ pub enum OkResult {
     Published {
         /// The track.
         track: TrackInfo,
+    },
+    /// Of `ice_servers`.
+    IceServers {
+        /// The servers.
+        servers: Vec<IceServer>,
+        /// The credentials are good for so long (milliseconds): whoever needs them longer asks again.
+        #[cfg_attr(test, ts(type = "number"))]
+        lifetime_ms: u64,
     },
     /// Of `chat`.
     Said {

@@ -73,6 +73,7 @@ fn requests() -> Vec<Request> {
                 Tile { track: TrackNumber(8), width: 0, height: 0, priority: Priority::Normal },
             ],
         },
+        Request::IceServers {},
         Request::Signal { session: "s.1".into(), signal: offer() },
         Request::Signal { session: "s.1".into(), signal: Signal::Answer { sdp: "v=0\r\n".into(), lines: vec![] } },
         Request::Signal { session: "s.1".into(), signal: Signal::Candidate { candidate: String::new(), mid: "0".into(), ufrag: Some("u".into()) } },
@@ -129,6 +130,13 @@ fn results() -> Vec<OkResult> {
             published: vec![("1".into(), track()), ("2".into(), TrackInfo { track: TrackNumber(8), fallback: true, ..track() })],
         },
         OkResult::Published { track: track() },
+        OkResult::IceServers {
+            servers: vec![
+                IceServer { urls: vec!["stun:192.0.2.7:40000".into()], username: None, credential: None },
+                IceServer { urls: vec!["turn:192.0.2.8".into()], username: Some("1:u".into()), credential: Some("p".into()) },
+            ],
+            lifetime_ms: 3_600_000,
+        },
         OkResult::Said { number: 3, at: 1_700_000_000_000 },
         OkResult::History { messages: vec![chat(Some("k1"))] },
     ]
@@ -214,11 +222,11 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     // One more variant breaks these matches; whoever adds it adds it to the lists above too.
     let of = |r: &OkResult| match r {
         OkResult::Welcome { .. } | OkResult::Joined { .. } | OkResult::Answer { .. } => (),
-        OkResult::Published { .. } | OkResult::Said { .. } | OkResult::History { .. } => (),
+        OkResult::Published { .. } | OkResult::IceServers { .. } | OkResult::Said { .. } | OkResult::History { .. } => (),
     };
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
-    assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 6);
+    assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 7);
     assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 19);
 }
 

@@ -29,6 +29,7 @@ fn generate() -> String {
     add::<LeaveReason>(&mut text, &config);
     add::<ByeReason>(&mut text, &config);
     add::<Way>(&mut text, &config);
+    add::<IceServer>(&mut text, &config);
     add::<Policy>(&mut text, &config);
     add::<Signal>(&mut text, &config);
     add::<DirectAbility>(&mut text, &config);

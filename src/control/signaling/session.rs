@@ -36,6 +36,8 @@ pub enum Step {
     Welcome,
     /// Enter a room: `join` or `resume`.
     Enter(Request),
+    /// Tell where STUN and TURN are.
+    IceServers,
     /// Hand it to the room.
     Room(Request),
     /// Hand it to the room, and be out of it.
@@ -69,6 +71,7 @@ impl Session {
                 Step::Leave
             }
             (Phase::Joined, Request::Candidate { candidate, mid }) => Step::Answer(self.candidate(&candidate, &mid).map(|()| None)),
+            (Phase::Joined, Request::IceServers {}) => Step::IceServers,
             (Phase::Joined, request) => Step::Room(request),
         }
     }

@@ -17,6 +17,7 @@ use super::outbox::{End, Outbox, Waiting, outbox};
 use super::session::{Phase, Session, Step};
 use crate::config::LimitSettings;
 use crate::control::auth::{Access, unix_time};
+use crate::control::p2p::{IceServers, user_of};
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{Command, Directory, MemberRequest, SocketId};
@@ -44,6 +45,8 @@ pub struct Front {
     pub access: Access,
     /// What a client may send.
     pub limits: LimitSettings,
+    /// Where STUN and TURN are.
+    pub ice: IceServers,
     /// Between pings.
     pub heartbeat: Duration,
     /// How long a lost session may be resumed.
@@ -60,8 +63,15 @@ pub async fn serve(socket: WebSocket, front: Arc<Front>) {
     let writer = tokio::spawn(write(sink, waiting, front.heartbeat));
     let rate = NonZeroU32::new(front.limits.messages_per_second).unwrap_or(NonZeroU32::MIN);
     let id = front.rooms.numbers().socket();
-    let mut reader =
-        Reader { id, rate: DefaultDirectRateLimiter::direct(Quota::per_second(rate)), session: Session::default(), room: None, outbox, front };
+    let mut reader = Reader {
+        id,
+        rate: DefaultDirectRateLimiter::direct(Quota::per_second(rate)),
+        session: Session::default(),
+        room: None,
+        user: String::new(),
+        outbox,
+        front,
+    };
     let mut stream = stream;
     let closed = reader.read(&mut stream, end).await;
     reader.close(closed).await;
@@ -84,6 +94,8 @@ struct Reader {
     rate: DefaultDirectRateLimiter,
     session: Session,
     room: Option<Handle>,
+    /// What the session is called at relays.
+    user: String,
     outbox: Outbox,
     front: Arc<Front>,
 }
@@ -157,6 +169,11 @@ impl Reader {
                     self.answer(id, name, &Err(refusal));
                 }
             }
+            Step::IceServers => {
+                let lifetime_ms = u64::try_from(self.front.ice.lifetime().as_millis()).unwrap_or(u64::MAX);
+                let servers = self.front.ice.of(&self.user, unix_time());
+                self.answer(id, name, &Ok(Some(OkResult::IceServers { servers, lifetime_ms })));
+            }
             Step::Leave => {
                 self.hand_over(id, name, MemberRequest::Leave).await;
                 self.room = None;
@@ -175,15 +192,16 @@ impl Reader {
             _ => None,
         };
         for _ in 0..JOIN_TRIES {
-            let (room, command) = match (&admission, &request) {
+            let (room, user, command) = match (&admission, &request) {
                 (Some(admission), Request::Join { direct, .. }) => {
                     let room = self.front.rooms.open(&admission.room)?;
                     let draws = draw::join(room.id);
-                    (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws, direct: direct.clone() })
+                    let user = user_of(&draws.resume);
+                    (room, user, Command::Join { socket: self.id, id, admission: admission.clone(), draws, direct: direct.clone() })
                 }
                 (None, Request::Resume { resume, seq }) => {
                     let room = self.front.rooms.of_secret(resume).ok_or_else(no_session)?;
-                    (room, Command::Resume { socket: self.id, id, secret: resume.clone(), seq: *seq })
+                    (room, user_of(resume), Command::Resume { socket: self.id, id, secret: resume.clone(), seq: *seq })
                 }
                 _ => return Err(no_session()),
             };
@@ -195,6 +213,7 @@ impl Reader {
                 if entered {
                     self.session.entered();
                     self.room = Some(room);
+                    self.user = user;
                 }
                 return Ok(());
             }
@@ -246,6 +265,7 @@ impl Reader {
             | Request::Join { .. }
             | Request::Resume { .. }
             | Request::Candidate { .. }
+            | Request::IceServers {}
             | Request::Ping {} => {
                 return Err(Refusal::new(ErrorCode::WrongState, "not a request to a room"));
             }

@@ -1,11 +1,13 @@
 //! How fast sessions may begin: by source prefix, since whoever has one address often has its neighbours too.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
+
+use crate::base::prefix::prefix_of;
 
 /// Prefixes that are told apart. Beyond, all newcomers share one allowance; more would cost about 50 bytes each.
 const PREFIXES: usize = 4_096;
@@ -28,14 +30,6 @@ impl Rate {
         }
         let prefix = if self.0.len() < PREFIXES { prefix_of(from) } else { THE_REST };
         self.0.check_key(&prefix).is_ok()
-    }
-}
-
-/// The /24 of an IPv4 address, the /56 of an IPv6 address.
-fn prefix_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 8))),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 72))),
     }
 }
 

@@ -107,3 +107,65 @@ fn a_fault_takes_down_its_room_and_no_other() {
     add(&mut engine, ROOM, PeerId(4), "again");
     assert_eq!(engine.report().rooms, 2, "and this one may begin again");
 }
+
+/// A Binding request without a user name, from this address.
+fn stranger(from: &str, more: &[(rtc_stun::attributes::AttrType, &[u8])]) -> (Path, Vec<u8>) {
+    let mut message = Message::new();
+    TransactionId([9; 12]).add_to(&mut message).expect("id");
+    message.set_type(BINDING_REQUEST);
+    message.write_header();
+    more.iter().for_each(|(kind, value)| message.add(*kind, value));
+    (Path { local: 0, remote: from.parse().expect("an address") }, message.raw)
+}
+
+fn replies(engine: &mut Engine) -> Vec<(Path, Vec<u8>)> {
+    let mut out = Outgoing::for_a_tick();
+    engine.poll_transmit(Time::ZERO, &mut out);
+    out.datagrams().iter().map(|datagram| (datagram.path, out.payload(datagram).to_vec())).collect()
+}
+
+#[test]
+fn whoever_asks_without_a_user_name_is_told_where_they_are_and_gets_hardly_more_than_they_sent() {
+    for (from, most) in [("192.0.2.7:1234", 1.6), ("[2001:db8::7]:1234", 2.2), ("[::ffff:192.0.2.7]:1234", 1.6)] {
+        let mut engine = engine();
+        let request = stranger(from, &[]);
+        let asked = request.1.len();
+        read(&mut engine, request);
+        let [(path, answer)] = &replies(&mut engine)[..] else { panic!("one answer") };
+        let mut message = Message::new();
+        message.unmarshal_binary(answer).expect("an answer");
+        let mut mapped = rtc_stun::xoraddr::XorMappedAddress::default();
+        rtc_stun::message::Getter::get_from(&mut mapped, &message).expect("an address");
+        assert_eq!((mapped.ip, mapped.port), (path.remote.ip().to_canonical(), 1_234));
+        assert_eq!(message.transaction_id, TransactionId([9; 12]));
+        assert!(answer.len() as f64 <= asked as f64 * most, "{} bytes for {asked}", answer.len());
+        assert_eq!(engine.counters().get(Counter::StunService), 1);
+    }
+}
+
+#[test]
+fn strangers_of_one_prefix_are_answered_so_many_times_a_second() {
+    let mut engine = engine();
+    for _ in 0..STRANGERS + 50 {
+        read(&mut engine, stranger("192.0.2.7:1234", &[]));
+        replies(&mut engine);
+    }
+    read(&mut engine, stranger("198.51.100.7:1234", &[]));
+    assert_eq!(engine.counters().get(Counter::StunService), u64::from(STRANGERS) + 1);
+    assert_eq!(engine.counters().get(Counter::StunServiceLimited), 50);
+}
+
+#[test]
+fn what_strangers_send_that_is_no_plain_request_is_not_answered() {
+    let mut engine = engine();
+    let (path, whole) = stranger("192.0.2.7:1234", &[]);
+    read(&mut engine, stranger("192.0.2.7:1234", &[(rtc_stun::attributes::ATTR_PRIORITY, &[0; 4])]));
+    read(&mut engine, stranger("192.0.2.7:1234", &[(rtc_stun::attributes::AttrType(0x0026), &[0; 4])]));
+    (0..whole.len()).for_each(|len| read(&mut engine, (path, whole[..len].to_vec())));
+    for byte in 0..8 {
+        let mut broken = whole.clone();
+        broken[byte] ^= 0x10;
+        read(&mut engine, (path, broken));
+    }
+    assert_eq!(replies(&mut engine), [], "only what may be ignored may be in it");
+}

@@ -9,7 +9,7 @@ use crate::base::Time;
 use crate::contract::IceCredentials;
 use std::time::Duration;
 
-pub use stun::{MAX_ANSWER_LEN, StunDrop, peek_username};
+pub use stun::{MAX_ANSWER_LEN, StunDrop, answer_stranger, is_strangers, peek_username};
 
 /// How long we go on sending after the last authenticated check (RFC 7675 section 5.1).
 pub const CONSENT_LIFETIME: Duration = Duration::from_secs(30);

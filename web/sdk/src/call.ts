@@ -65,6 +65,7 @@ export class Call extends Emitter<CallEvents> {
     () => this.#place(),
   );
   readonly #views: Views;
+  readonly #isDirect: boolean;
   readonly #peer: Peer;
   readonly #ways: Ways;
   #room: RoomState | undefined;
@@ -76,6 +77,7 @@ export class Call extends Emitter<CallEvents> {
 
   constructor({ receive, direct = true, ...options }: CallOptions) {
     super();
+    this.#isDirect = direct;
     this.#signaling = new Signaling({ ...options, direct });
     this.#board = new SlotBoard(receive);
     const ask: Ask = (request) => this.#signaling.request(request);
@@ -315,6 +317,7 @@ export class Call extends Emitter<CallEvents> {
       if (joined.way.via === 'server') this.#peer.renew(joined.pairs);
       else if (!this.#peer.isResting) this.#peer.rest();
     }
+    if (this.#isDirect && !resumed) this.#ways.entered();
     if (this.#room) this.#ways.follow(joined.way, this.#room);
     if (resumed) this.#ways.resumed();
     this.#catchUp();

@@ -2,6 +2,7 @@ import { Emitter } from './emitter.ts';
 import { ReceivedLines, SentLines } from './lines.ts';
 import type { Publication } from './publisher.ts';
 import { selectedPair } from './stats.ts';
+import type { SelectedPair } from './stats.ts';
 import type { DirectState, PublishLine, Signal } from './wire.ts';
 
 /** How a direct connection stands. */
@@ -30,7 +31,6 @@ export interface DirectEvents {
 export interface DirectOptions {
   /** Whether this end gives way when both have sent an offer, and waits for the first one. */
   polite: boolean;
-  iceServers: RTCIceServer[];
   /** Says something to the other end by way of the server. */
   signal: (signal: Signal) => Promise<unknown>;
   /** Waits (ms). */
@@ -70,6 +70,8 @@ export class DirectPeer extends Emitter<DirectEvents> {
   /** The polite end lets the other one begin. */
   #mayOffer: boolean;
   #needed = false;
+  #pair: SelectedPair | undefined;
+  #mayGather = false;
   /** A description has not reached the server. */
   #unsaid = false;
   #turns: Promise<unknown> = Promise.resolve();
@@ -82,7 +84,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
     this.#options = options;
     this.#times = { ...DEFAULT_TIMES, ...options.times };
     this.#mayOffer = !options.polite;
-    const connection = (this.#connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: options.iceServers }));
+    const connection = (this.#connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }));
     this.#channel = connection.createDataChannel('althing', { negotiated: true, id: 0 });
     this.#channel.onopen = () => this.#tellLines();
     this.#channel.onmessage = ({ data }) => this.#hear(data);
@@ -90,8 +92,25 @@ export class DirectPeer extends Emitter<DirectEvents> {
     connection.onnegotiationneeded = () => void this.#offer();
     connection.onicecandidate = ({ candidate }) => this.#tellCandidate(candidate);
     connection.onconnectionstatechange = () => this.#look();
+    connection.oniceconnectionstatechange = () => this.#followPair();
     this.#doomIn(this.#times.connect);
-    if (options.polite) this.#first = setTimeout(() => this.#begin(), this.#times.firstOffer);
+    if (options.polite) this.#first = setTimeout(() => this.#start(), this.#times.firstOffer);
+  }
+
+  /** Begins, once it is known where STUN and TURN are: with what is published, so that one offer has it all. */
+  begin(iceServers: Promise<RTCIceServer[]>, publications: readonly Publication[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const servers = await iceServers;
+      if (this.#status === 'closed') return;
+      try {
+        this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers: servers });
+      } catch (error) {
+        console.warn(`althing: the STUN and TURN servers are not used: ${String(error)}`);
+      }
+      await this.#sent.attach(this.#connection, publications);
+      this.#mayGather = true;
+      if (this.#needed) await this.#offer();
+    });
   }
 
   get status(): DirectStatus {
@@ -151,7 +170,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
   }
 
   async #offer(): Promise<void> {
-    this.#needed = !this.#mayOffer;
+    this.#needed = !this.#mayOffer || !this.#mayGather;
     if (this.#needed || this.#status === 'closed') return;
     try {
       this.#making = true;
@@ -183,7 +202,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
   }
 
   /** No offer has come: this end begins. */
-  #begin(): void {
+  #start(): void {
     this.#mayOffer = true;
     if (this.#needed) void this.#offer();
   }
@@ -246,9 +265,18 @@ export class DirectPeer extends Emitter<DirectEvents> {
     this.#doom = setTimeout(() => this.#lost(), ms);
   }
 
+  /** A better pair may be found when a call has long begun. */
+  #followPair(): void {
+    const ice = this.#connection.sctp?.transport.iceTransport;
+    if (ice && !ice.onselectedcandidatepairchange) ice.onselectedcandidatepairchange = () => void this.#report();
+  }
+
   async #report(): Promise<void> {
     const pair = selectedPair((await this.#connection.getStats()) as unknown as Iterable<[string, unknown]>);
-    if (pair && this.#status === 'connected') this.emit('up', { is: 'up', ...pair });
+    const isNew = JSON.stringify(pair) !== JSON.stringify(this.#pair);
+    if (!pair || !isNew || this.#status !== 'connected') return;
+    this.#pair = pair;
+    this.emit('up', { is: 'up', ...pair });
   }
 
   #become(status: DirectStatus): void {

@@ -56,7 +56,7 @@ export class Ways extends Emitter<WaysEvents> {
   /** The other end receives everything on the new way. */
   #otherSwitched = false;
   #breaking: ReturnType<typeof setTimeout> | undefined;
-  #iceServers: RTCIceServer[] = [];
+  #iceServers: { servers: Promise<RTCIceServer[]>; until: number } | undefined;
 
   constructor(ask: Ask, peer: Peer, publisher: Publisher, served: (member: MemberId) => ReadonlyMap<Source, RTCRtpReceiver>) {
     super();
@@ -128,6 +128,12 @@ export class Ways extends Emitter<WaysEvents> {
     if (this.#partner?.member === member) this.#direct?.reachable();
   }
 
+  /** A session has begun: what will be needed is asked for. */
+  entered(): void {
+    this.#iceServers = undefined;
+    void this.#servers();
+  }
+
   /** The own socket is back. */
   resumed(): void {
     this.#direct?.reachable();
@@ -186,15 +192,26 @@ export class Ways extends Emitter<WaysEvents> {
     this.#otherSwitched = false;
     this.made += 1;
     const signal = (what: Signal) => this.#ask({ type: 'signal', session, signal: what });
-    const direct = (this.#direct = new DirectPeer({ polite, iceServers: this.#iceServers, signal }));
+    const direct = (this.#direct = new DirectPeer({ polite, signal }));
     direct.on('status', () => this.#changed(direct));
     direct.on('media', () => this.#changed(direct));
     direct.on('message', (message) => this.#hear(direct, message));
     direct.on('up', (state) => this.#up(direct, state));
     direct.on('failed', () => this.#failed(direct, session));
-    void direct.publish(this.#publisher.publications);
+    void direct.begin(this.#servers(), this.#publisher.publications);
     if (this.#peer.isResting || this.#shown.via !== 'server') this.#show({ via: 'direct' });
     else this.#begin();
+  }
+
+  /** Where STUN and TURN are: asked for again before the credentials expire. A server that does not say so has none. */
+  #servers(): Promise<RTCIceServer[]> {
+    if (!this.#iceServers || performance.now() > this.#iceServers.until) {
+      const asked = this.#ask({ type: 'ice_servers' });
+      const known = { servers: asked.then((result) => (result?.of === 'ice_servers' ? result.servers : [])).catch(() => []), until: Number.POSITIVE_INFINITY };
+      void asked.then((result) => (known.until = performance.now() + (result?.of === 'ice_servers' ? result.lifetime_ms / 2 : 0))).catch(() => (known.until = 0));
+      this.#iceServers = known;
+    }
+    return this.#iceServers.servers;
   }
 
   #stayAlone(): void {

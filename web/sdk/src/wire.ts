@@ -68,6 +68,7 @@ export type Request = { "type": "hello",
   | { "type": "view",
     /** The tiles (at most 64). */
     tiles: Array<Tile>, }
+  | { "type": "ice_servers", }
   | { "type": "signal",
     /** The direct connection, as the event `way` names it. */
     session: string,
@@ -204,6 +205,11 @@ export type OkResult = { "of": "welcome",
   | { "of": "published",
     /** The track. */
     track: TrackInfo, }
+  | { "of": "ice_servers",
+    /** The servers. */
+    servers: Array<IceServer>,
+    /** The credentials are good for so long (milliseconds): whoever needs them longer asks again. */
+    lifetime_ms: number, }
   | { "of": "said",
     /** The message's number. */
     number: number,
@@ -345,6 +351,15 @@ export type Way = { "via": "nobody", }
     member: MemberId,
     /** Whether this end gives way when both have sent an offer, and waits for the first one. */
     polite: boolean, };
+
+/** A STUN or TURN server, as `RTCIceServer` of W3C has it. */
+export type IceServer = {
+    /** Where it is: `stun:`, `turn:` and `turns:` URLs. */
+    urls: Array<string>,
+    /** The user name at a relay. */
+    username?: string,
+    /** The password at a relay. */
+    credential?: string, };
 
 /** How a room's media shall travel. */
 export type Policy = "auto" | "p2p" | "sfu";

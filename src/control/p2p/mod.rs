@@ -1,0 +1,139 @@
+//! What two clients need to be connected with each other: where STUN and TURN are, and with which credentials.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use aws_lc_rs::{digest, hmac};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::config::{IceConfig, Secret};
+use crate::wire::IceServer;
+
+/// Addresses of the own STUN service that clients are told: each costs them a request for each of their own addresses.
+const STUN_ADDRESSES: usize = 2;
+
+/// The ICE servers that clients are told.
+pub struct IceServers {
+    stun: Vec<String>,
+    /// Relays and other servers, with the secret that is shared with them.
+    urls: Vec<String>,
+    secret: Option<Secret>,
+    lifetime: Duration,
+}
+
+impl IceServers {
+    /// By these settings; the own STUN service is at these addresses.
+    pub fn new(config: &IceConfig, own: &[SocketAddr]) -> Self {
+        Self {
+            stun: if config.stun { stun_urls(own) } else { Vec::new() },
+            urls: config.urls.clone(),
+            secret: config.secret.clone(),
+            lifetime: config.credential_lifetime,
+        }
+    }
+
+    /// How long credentials are good for.
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// The servers for a user, with credentials of its own for the relays among them: the user name is when they expire, and whose they
+    /// are; the password is its HMAC-SHA-1 with the shared secret (the REST scheme of coturn, `use-auth-secret`).
+    pub fn of(&self, user: &str, now: Duration) -> Vec<IceServer> {
+        let mut servers = Vec::new();
+        if !self.stun.is_empty() {
+            servers.push(IceServer { urls: self.stun.clone(), username: None, credential: None });
+        }
+        let (relays, others): (Vec<String>, Vec<String>) = self.urls.iter().cloned().partition(|url| url.starts_with("turn"));
+        if !others.is_empty() {
+            servers.push(IceServer { urls: others, username: None, credential: None });
+        }
+        if let (Some(secret), false) = (&self.secret, relays.is_empty()) {
+            let username = format!("{}:{user}", now.saturating_add(self.lifetime).as_secs());
+            let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+            let credential = BASE64_STANDARD.encode(hmac::sign(&key, username.as_bytes()));
+            servers.push(IceServer { urls: relays, username: Some(username), credential: Some(credential) });
+        }
+        servers
+    }
+}
+
+/// What a session is called at relays: always the same, and nothing that leads back to its secret.
+pub fn user_of(secret: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One address of each family, those that others can reach first.
+fn stun_urls(own: &[SocketAddr]) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for is_ipv6 in [false, true] {
+        let of_family = own.iter().filter(|at| at.is_ipv6() == is_ipv6);
+        urls.extend(of_family.min_by_key(|at| reach(at.ip())).map(|at| format!("stun:{at}")));
+    }
+    urls.truncate(STUN_ADDRESSES);
+    urls
+}
+
+/// How far away an address cannot be reached from: the less the better.
+fn reach(ip: IpAddr) -> u8 {
+    match ip {
+        _ if ip.is_loopback() => 2,
+        IpAddr::V4(v4) if v4.is_private() => 1,
+        IpAddr::V6(v6) if v6.is_unique_local() => 1,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(urls: &[&str]) -> IceConfig {
+        IceConfig {
+            stun: true,
+            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+            secret: Secret::new("north-north-north-north-north-north"),
+            credential_lifetime: Duration::from_secs(3_600),
+        }
+    }
+
+    fn at(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    #[test]
+    fn a_relays_credentials_are_the_hmac_of_their_user_name() {
+        let servers =
+            IceServers::new(&config(&["turn:turn.example.org:3478?transport=udp", "turns:turn.example.org:443", "stun:other.example.org"]), &[]);
+        let [others, relays] = &servers.of("ada", Duration::from_secs(1_700_000_000))[..] else { panic!("two entries") };
+        assert_eq!((others.urls.len(), &others.username, &others.credential), (1, &None, &None));
+        assert_eq!(relays.urls.len(), 2);
+        assert_eq!(relays.username.as_deref(), Some("1700003600:ada"));
+        // printf '1700003600:ada' | openssl dgst -sha1 -hmac north-north-north-north-north-north -binary | base64
+        assert_eq!(relays.credential.as_deref(), Some("ozkUr+hgWHEaERg70z2g38QeZVU="));
+    }
+
+    #[test]
+    fn the_own_stun_service_is_told_at_one_address_of_each_family_that_reaches_far() {
+        let own = at(&["10.0.0.7:40000", "192.0.2.7:40000", "127.0.0.1:40000", "[::1]:40000", "[2001:db8::7]:40000"]);
+        let told = |config: &IceConfig, own: &[SocketAddr]| IceServers::new(config, own).of("ada", Duration::ZERO);
+        assert_eq!(told(&config(&[]), &own)[0].urls, ["stun:192.0.2.7:40000", "stun:[2001:db8::7]:40000"]);
+        assert_eq!(told(&config(&[]), &at(&["127.0.0.1:40000"]))[0].urls, ["stun:127.0.0.1:40000"], "where there is no other");
+        assert_eq!(told(&IceConfig { stun: false, ..config(&[]) }, &own), []);
+    }
+
+    #[test]
+    fn without_a_secret_no_relay_is_told() {
+        let config = IceConfig { secret: None, ..config(&["turn:turn.example.org"]) };
+        assert_eq!(IceServers::new(&config, &[]).of("ada", Duration::ZERO), []);
+    }
+
+    #[test]
+    fn a_session_is_always_called_the_same_and_its_secret_is_not_in_it() {
+        assert_eq!(user_of("1.secret"), user_of("1.secret"));
+        assert_ne!(user_of("1.secret"), user_of("1.secres"));
+        assert_eq!(user_of("1.secret").len(), 16);
+    }
+}

@@ -1,0 +1,180 @@
+// Direct calls through NATs, in network namespaces with real Chromiums and a real coturn: every kind of network with every other. As root.
+//
+// `node tests/lab/nat.mjs cone-cone symmetric-symmetric` tries some pairs; with `--prove` the figures go into docs/proof/nat.jsonl.
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { createConnection } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { installed } from '../../web/e2e/lib/browsers.mjs';
+import { prepare } from '../../web/e2e/lib/inside.mjs';
+import { PEOPLE, Person } from '../../web/e2e/lib/person.mjs';
+import { startServer } from '../../web/e2e/lib/server.mjs';
+import { sleep, until } from '../../web/e2e/lib/wait.mjs';
+import { row, writeRows } from '../prove/rows.mjs';
+import { SERVER, missing } from './lib/namespaces.mjs';
+import { KINDS, NatLab, RELAY } from './lib/nat.mjs';
+import { openTab } from './lib/tab.mjs';
+
+/** @typedef {import('./lib/nat.mjs').Kind} Kind */
+
+const COMMAND = 'make prove-nat';
+const { values: options, positionals: chosen } = parseArgs({
+  allowPositionals: true,
+  options: {
+    prove: { type: 'boolean', default: false },
+    /** Frames have to go on for so long. */
+    seconds: { type: 'string', default: '30' },
+    out: { type: 'string', default: fileURLToPath(new URL('../../docs/proof/nat.jsonl', import.meta.url)) },
+  },
+});
+
+/** Two networks between which there is no direct way: the ports of the one are unknown, and the other only lets in whom it has sent to. */
+const RELAYED = new Set(['cone-symmetric', 'symmetric-symmetric']);
+
+const id = process.env['LAB'];
+process.exit(id ? await inside(new NatLab(id)) : await outside());
+
+async function outside() {
+  const why = installed.chromium ? missing() : 'Chromium is not installed (apt-get install chromium)';
+  if (why) {
+    const line = `*** SKIPPED: ${why}. Nothing was shown about NATs. ***`;
+    console.error(`\n${'*'.repeat(line.length)}\n${line}\n${'*'.repeat(line.length)}\n`);
+    return options.prove ? 1 : 0;
+  }
+  const lab = new NatLab();
+  try {
+    lab.build();
+    const child = spawn('ip', ['netns', 'exec', lab.server, process.execPath, ...process.argv.slice(1)], { stdio: 'inherit', env: { ...process.env, LAB: lab.id } });
+    for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => child.kill('SIGTERM'));
+    return await new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
+  } finally {
+    lab.demolish();
+  }
+}
+
+/** @param {NatLab} lab */
+async function inside(lab) {
+  const secret = randomBytes(24).toString('hex');
+  const relay = await startRelay(secret);
+  const coturn = ['udp', 'tcp'].map((transport) => `turn:${RELAY}:3478?transport=${transport}`).join(',');
+  const expected = (/** @type {string} */ name) => (name.includes('blocked') || RELAYED.has(name) ? 'relayed' : 'direct');
+  try {
+    const rows = [
+      ...(await meet(lab, 'nat.direct', pairs(), expected, { ALTHING_ICE__URLS: coturn, ALTHING_ICE__SECRET: secret })),
+      // The relay tells a browser how it is seen, too: the own STUN service is needed where there is none.
+      ...(await meet(lab, 'nat.own_stun', pairs(['cone-cone']), () => 'direct', {})),
+      ...(await meet(lab, 'nat.without_stun', pairs(['open-open']), () => 'direct', { ALTHING_ICE__STUN: 'false' })),
+    ];
+    if (options.prove) writeRows(options.out, rows);
+    return rows.every(({ pass }) => pass) ? 0 : 1;
+  } finally {
+    relay.kill('SIGTERM');
+  }
+}
+
+/**
+ * Two meet at a server with these settings, from each pair of networks.
+ * @param {NatLab} lab @param {string} prefix @param {[Kind, Kind][]} pairs @param {(name: string) => string} expected @param {Record<string, string>} settings
+ */
+async function meet(lab, prefix, pairs, expected, settings) {
+  /** @type {ReturnType<typeof row>[]} */
+  const rows = [];
+  if (pairs.length === 0) return rows;
+  const server = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_ROOMS__POLICY: 'auto', ALTHING_LOG__LEVEL: 'warn', ...settings }, SERVER);
+  try {
+    for (const [one, other] of pairs) {
+      const name = `${one}-${other}`;
+      const came = await attempt(lab, server.url, one, other).catch((error) => ({ way: 'none', seconds: 0, why: String(error) }));
+      const pass = came.way === expected(name) && came.seconds >= Number(options.seconds);
+      console.log(`${pass ? 'ok  ' : 'FAIL'} ${`${prefix}.${name}`.padEnd(34)} ${came.way} (expected ${expected(name)}), frames for ${came.seconds} s; ${came.why}`);
+      rows.push(row(COMMAND, `${prefix}.${name}`, came.seconds, `s of frames, ${came.way}`, `>= ${options.seconds}, ${expected(name)}`, pass));
+    }
+  } finally {
+    await server.stop();
+  }
+  return rows;
+}
+
+/** Every kind with every other and with itself, or of `some`; those that were asked for, if any were. @param {string[]} [some] */
+function pairs(some) {
+  const all = KINDS.flatMap((one, index) => KINDS.slice(index).map((other) => /** @type {[Kind, Kind]} */ ([one, other])));
+  const wanted = (/** @type {string} */ name) => (!some || some.includes(name)) && (chosen.length === 0 || chosen.includes(name));
+  return all.filter(([one, other]) => wanted(`${one}-${other}`));
+}
+
+/**
+ * Two meet: how their call travels, and for how long frames of both went on.
+ * @param {NatLab} lab @param {string} url @param {Kind} one @param {Kind} other
+ */
+async function attempt(lab, url, one, other) {
+  lab.become(1, one);
+  lab.become(2, other);
+  const people = await Promise.all(/** @type {const} */ (['Ada', 'Ben']).map((name, index) => open(lab, url, name, index + 1)));
+  const [ada, ben] = people;
+  try {
+    for (const person of people) await person.join(url, `${one}-${other}`);
+    const via = async () => {
+      const routes = await Promise.all(people.map((person) => person.route()));
+      return routes.every((route) => route.via === 'direct' && route.pair) ? routes : undefined;
+    };
+    await until('both are connected', via, 30_000);
+    await ada.sees('Ben');
+    await ben.sees('Ada');
+    const begun = Date.now();
+    let goes = begun;
+    let before = await frames(ada, ben);
+    // Frames have to come every three seconds at both ends. Meanwhile a better pair of candidates may be found: the last one counts.
+    while (Date.now() - begun < Number(options.seconds) * 1000 && Date.now() - goes < 3000) {
+      await sleep(1000);
+      const now = await frames(ada, ben);
+      if (now.every((count, index) => count > before[index])) goes = Date.now();
+      before = now;
+    }
+    const [route] = (await via()) ?? [];
+    if (!route) throw new Error('they are connected directly no longer');
+    const { local, remote, protocol } = route.pair;
+    const seconds = Math.round((goes - begun) / 1000);
+    return { way: local === 'relay' || remote === 'relay' ? 'relayed' : 'direct', seconds, why: `${local}/${remote} ${protocol}` };
+  } finally {
+    for (const person of people) await person.close();
+  }
+}
+
+/** @param {Person[]} people */
+async function frames(...people) {
+  const [ada, ben] = people;
+  return [(await ada.received('Ben')).frames, (await ben.received('Ada')).frames];
+}
+
+/** @param {NatLab} lab @param {string} url @param {import('../../web/e2e/lib/person.mjs').Name} name @param {number} side */
+async function open(lab, url, name, side) {
+  const tab = await openTab(lab.id, side, 'chromium', {
+    prepare,
+    argument: { ...PEOPLE[name] },
+    flags: [`--unsafely-treat-insecure-origin-as-secure=${url}`, '--disable-features=WebRtcHideLocalIpsWithMdns'],
+  });
+  return new Person(name, tab);
+}
+
+/** A coturn with this secret, as its manual has it for WebRTC. @param {string} secret */
+async function startRelay(secret) {
+  const args = ['-n', `--listening-ip=${RELAY}`, `--relay-ip=${RELAY}`, '--use-auth-secret', `--static-auth-secret=${secret}`, '--realm=althing', '--fingerprint'];
+  const relay = spawn('turnserver', [...args, '--no-tls', '--no-dtls', '--no-cli', '--no-stun', '--log-file=stdout', '--pidfile=/dev/null', '--verbose'], {
+    stdio: process.env['COTURN_LOG'] ? 'inherit' : 'ignore',
+  });
+  await until('coturn listens', () => connects(RELAY, 3478));
+  return relay;
+}
+
+/** @param {string} host @param {number} port */
+function connects(host, port) {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port });
+    const end = (/** @type {boolean} */ is) => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.once('connect', () => end(true)).once('error', () => end(false));
+  });
+}
