@@ -151,6 +151,8 @@ prove-nat: web
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
 	$(call say,two browsers behind every pair of NATs (about twelve minutes))
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/lab/nat.mjs --prove
+	$(call say,networks that change in the middle of a call (about ten minutes))
+	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/lab/move.mjs --prove
 	$(call say,three browsers: twenty times to the server and back (about five minutes))
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/promotion.mjs
 

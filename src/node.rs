@@ -109,6 +109,7 @@ impl Node {
         tokio::spawn(workers::measure(gauges, rooms.clone(), closing_seen.clone()));
         let public = Public {
             front: Arc::new(Front {
+                direct: config.rooms.policy != CallPolicy::Sfu,
                 ice: IceServers::new(&config.ice, &stun_addresses),
                 rooms: rooms.clone(),
                 access,

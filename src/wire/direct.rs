@@ -60,6 +60,8 @@ pub enum Signal {
         sdp: String,
         /// What the sender's m-lines carry: all of it.
         lines: Vec<PublishLine>,
+        /// Rises with each change of `lines`: what has a smaller one is older, whichever way it came.
+        revision: u32,
     },
     /// The answer to one.
     Answer {
@@ -67,6 +69,8 @@ pub enum Signal {
         sdp: String,
         /// What the sender's m-lines carry: all of it.
         lines: Vec<PublishLine>,
+        /// Rises with each change of `lines`: what has a smaller one is older, whichever way it came.
+        revision: u32,
     },
     /// A candidate.
     Candidate {

@@ -142,6 +142,8 @@ pub enum OkResult {
 pub struct WelcomeFeatures {
     /// No keys are configured: anybody may join any room.
     pub development: bool,
+    /// Members may be connected with each other directly, where their room's policy is so.
+    pub direct: bool,
 }
 
 /// Limits that a client should know.

@@ -39,7 +39,7 @@ fn fallback_line() -> PublishLine {
 }
 
 fn offer() -> Signal {
-    Signal::Offer { sdp: "v=0\r\n".into(), lines: vec![line()] }
+    Signal::Offer { sdp: "v=0\r\n".into(), lines: vec![line()], revision: 3 }
 }
 
 fn direct() -> Way {
@@ -75,7 +75,7 @@ fn requests() -> Vec<Request> {
         },
         Request::IceServers {},
         Request::Signal { session: "s.1".into(), signal: offer() },
-        Request::Signal { session: "s.1".into(), signal: Signal::Answer { sdp: "v=0\r\n".into(), lines: vec![] } },
+        Request::Signal { session: "s.1".into(), signal: Signal::Answer { sdp: "v=0\r\n".into(), lines: vec![], revision: 1 } },
         Request::Signal { session: "s.1".into(), signal: Signal::Candidate { candidate: String::new(), mid: "0".into(), ufrag: Some("u".into()) } },
         Request::Direct {
             session: "s.1".into(),
@@ -103,7 +103,7 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures { development: false },
+            features: WelcomeFeatures { development: false, direct: true },
         },
         OkResult::Joined {
             room: "room".into(),

@@ -6,17 +6,16 @@ import { randomBytes } from 'node:crypto';
 import { createConnection } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { installed } from '../../web/e2e/lib/browsers.mjs';
-import { prepare } from '../../web/e2e/lib/inside.mjs';
-import { PEOPLE, Person } from '../../web/e2e/lib/person.mjs';
 import { startServer } from '../../web/e2e/lib/server.mjs';
 import { sleep, until } from '../../web/e2e/lib/wait.mjs';
 import { row, writeRows } from '../prove/rows.mjs';
-import { SERVER, missing } from './lib/namespaces.mjs';
-import { KINDS, NatLab, RELAY } from './lib/nat.mjs';
-import { openTab } from './lib/tab.mjs';
+import { SERVER } from './lib/namespaces.mjs';
+import { KINDS, RELAY } from './lib/nat.mjs';
+import { inLab, openPerson } from './lib/people.mjs';
 
 /** @typedef {import('./lib/nat.mjs').Kind} Kind */
+/** @typedef {import('./lib/nat.mjs').NatLab} NatLab */
+/** @typedef {import('../../web/e2e/lib/person.mjs').Person} Person */
 
 const COMMAND = 'make prove-nat';
 const { values: options, positionals: chosen } = parseArgs({
@@ -32,26 +31,7 @@ const { values: options, positionals: chosen } = parseArgs({
 /** Two networks between which there is no direct way: the ports of the one are unknown, and the other only lets in whom it has sent to. */
 const RELAYED = new Set(['cone-symmetric', 'symmetric-symmetric']);
 
-const id = process.env['LAB'];
-process.exit(id ? await inside(new NatLab(id)) : await outside());
-
-async function outside() {
-  const why = installed.chromium ? missing() : 'Chromium is not installed (apt-get install chromium)';
-  if (why) {
-    const line = `*** SKIPPED: ${why}. Nothing was shown about NATs. ***`;
-    console.error(`\n${'*'.repeat(line.length)}\n${line}\n${'*'.repeat(line.length)}\n`);
-    return options.prove ? 1 : 0;
-  }
-  const lab = new NatLab();
-  try {
-    lab.build();
-    const child = spawn('ip', ['netns', 'exec', lab.server, process.execPath, ...process.argv.slice(1)], { stdio: 'inherit', env: { ...process.env, LAB: lab.id } });
-    for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => child.kill('SIGTERM'));
-    return await new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
-  } finally {
-    lab.demolish();
-  }
-}
+process.exit(await inLab(inside, options.prove));
 
 /** @param {NatLab} lab */
 async function inside(lab) {
@@ -110,7 +90,7 @@ function pairs(some) {
 async function attempt(lab, url, one, other) {
   lab.become(1, one);
   lab.become(2, other);
-  const people = await Promise.all(/** @type {const} */ (['Ada', 'Ben']).map((name, index) => open(lab, url, name, index + 1)));
+  const people = await Promise.all(/** @type {const} */ (['Ada', 'Ben']).map((name, index) => openPerson(lab, url, name, index + 1)));
   const [ada, ben] = people;
   try {
     for (const person of people) await person.join(url, `${one}-${other}`);
@@ -145,16 +125,6 @@ async function attempt(lab, url, one, other) {
 async function frames(...people) {
   const [ada, ben] = people;
   return [(await ada.received('Ben')).frames, (await ben.received('Ada')).frames];
-}
-
-/** @param {NatLab} lab @param {string} url @param {import('../../web/e2e/lib/person.mjs').Name} name @param {number} side */
-async function open(lab, url, name, side) {
-  const tab = await openTab(lab.id, side, 'chromium', {
-    prepare,
-    argument: { ...PEOPLE[name] },
-    flags: [`--unsafely-treat-insecure-origin-as-secure=${url}`, '--disable-features=WebRtcHideLocalIpsWithMdns'],
-  });
-  return new Person(name, tab);
 }
 
 /** A coturn with this secret, as its manual has it for WebRTC. @param {string} secret */

@@ -94,6 +94,11 @@ impl Member {
         }
     }
 
+    /// Whether it can be connected directly, and may do there what nobody could keep it from: send and receive everything, and chat.
+    pub fn may_be_direct(&self) -> bool {
+        self.direct.is_some() && is_unlimited(&self.grants)
+    }
+
     /// Where it can be told something.
     pub fn ear(&self) -> Option<SocketId> {
         self.socket().filter(|_| self.http.is_none())
@@ -122,6 +127,11 @@ impl Member {
         self.seq = self.seq.saturating_add(1);
         self.seq
     }
+}
+
+/// Whether these grants leave nothing out but moderation.
+pub fn is_unlimited(grants: &Grants) -> bool {
+    grants.subscribe && grants.chat && Source::ALL.iter().all(|source| grants.publish.contains(source))
 }
 
 impl Connection {

@@ -197,7 +197,7 @@ impl Room {
             MemberRequest::Signal { session, signal } => self.signal(seat, session, signal, now),
             MemberRequest::Direct { session, state } => self.direct_state(seat, &session, state, now),
             MemberRequest::Release => self.release(seat),
-            MemberRequest::Policy { policy } => self.set_policy(seat, policy),
+            MemberRequest::Policy { policy } => self.set_policy(seat, policy, now),
             MemberRequest::Chat { text, key, echo, at } => self.say(seat, text, key, echo, at),
             MemberRequest::History { before, limit } => self.history(seat, before, limit),
             MemberRequest::Kick { member } => self.kick(seat, &member),
@@ -241,6 +241,9 @@ impl Room {
 
     /// Takes a member out, with all it has, and tells the others.
     pub(super) fn remove(&mut self, seat: Seat, reason: LeaveReason) {
+        if reason == LeaveReason::Lost {
+            self.remember_direct(seat);
+        }
         let Some(member) = self.members.remove(&seat) else { return };
         self.identities.remove(&member.identity);
         self.choice.forget(seat);

@@ -23,7 +23,12 @@ pub(super) struct Ways {
     failed: Option<[Seat; 2]>,
     /// When two who remain on the server are connected directly again.
     return_at: Option<Time>,
+    /// No direct connection is begun before: whoever lets them fail would make the other end begin them without limit.
+    not_before: Option<Time>,
 }
+
+/// Between two direct connections that somebody asks for.
+const APART: Duration = Duration::from_secs(2);
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 enum At {
@@ -45,8 +50,13 @@ impl Ways {
         self.policy
     }
 
-    pub const fn deadline(&self) -> Option<Time> {
-        self.return_at
+    pub fn deadline(&self) -> Option<Time> {
+        self.return_at.into_iter().chain(self.not_before).min()
+    }
+
+    /// Whether it is an end of the direct connection.
+    pub fn is_end(&self, seat: Seat) -> bool {
+        matches!(&self.at, At::Direct { ends, .. } if ends.contains(&seat))
     }
 
     /// The other end of this direct connection.
@@ -58,18 +68,19 @@ impl Ways {
     }
 
     /// A direct connection of these ends cannot be had.
-    pub fn fail(&mut self, seat: Seat, session: &str) {
+    pub fn fail(&mut self, seat: Seat, session: &str, now: Time) {
         let Some(other) = self.other_end(seat, session) else { return };
         match self.policy {
             // There is no other way: it is tried anew.
-            Policy::P2p => self.at = At::Nobody,
+            Policy::P2p => (self.at, self.not_before) = (At::Nobody, Some(now + APART)),
             Policy::Auto | Policy::Sfu => self.failed = Some(ordered(seat, other)),
         }
     }
 
     /// Somebody wishes for another policy. What has failed is tried again.
-    pub fn set_policy(&mut self, policy: Policy) {
+    pub fn set_policy(&mut self, policy: Policy, now: Time) {
         self.policy = policy;
+        self.not_before = Some(now + APART);
         self.failed = None;
     }
 }
@@ -123,7 +134,8 @@ impl Room {
     }
 
     fn next_way(&mut self, now: Time) -> At {
-        let able = |m: &Member| m.direct.is_some();
+        self.ways.not_before = self.ways.not_before.filter(|at| now < *at);
+        let able = |m: &Member| m.may_be_direct() && !self.silenced.iter().any(|(who, _)| *who == m.identity);
         let (first, second, more) = {
             let mut seats = self.members.keys().copied();
             (seats.next(), seats.next(), seats.next().is_some())
@@ -153,7 +165,17 @@ impl Room {
                 let due = *self.ways.return_at.get_or_insert(now + self.rules.return_after);
                 if now >= due { self.direct(ends) } else { At::Server }
             }
+            at if self.ways.not_before.is_some() => at.clone(),
             _ => self.direct(ends),
+        }
+    }
+
+    /// Whoever is lost to the server may have its connection with the other end all the same: both go on with it when it comes again.
+    pub(super) fn remember_direct(&mut self, lost: Seat) {
+        let At::Direct { session, ends } = &self.ways.at else { return };
+        let other = ends.iter().find(|end| **end != lost).filter(|_| ends.contains(&lost));
+        if let Some(ability) = other.and_then(|other| self.members.get_mut(other)?.direct.as_mut()) {
+            ability.held = Some(session.clone());
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Front {
     pub limits: LimitSettings,
     /// Where STUN and TURN are.
     pub ice: IceServers,
+    /// Members may be connected directly.
+    pub direct: bool,
     /// Between pings.
     pub heartbeat: Duration,
     /// How long a lost session may be resumed.
@@ -288,7 +290,7 @@ impl Reader {
             },
             heartbeat_ms: millis(self.front.heartbeat),
             resume_ms: millis(self.front.resume),
-            features: WelcomeFeatures { development: self.front.access.development() },
+            features: WelcomeFeatures { development: self.front.access.development(), direct: self.front.direct },
         }
     }
 

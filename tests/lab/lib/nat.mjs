@@ -71,6 +71,25 @@ export class NatLab {
     }
   }
 
+  /**
+   * Gives a NAT another public address, as a provider does at night: connections of before go nowhere, and nobody is told.
+   * @param {1 | 2} side
+   * @param {1 | 2} which of its two addresses
+   */
+  renumber(side, which) {
+    const nat = this.#of(`nat${side}`);
+    ip('-n', nat, 'address', 'flush', 'dev', 'wan');
+    ip('-n', nat, 'address', 'add', `203.0.113.${which}${side}/24`, 'dev', 'wan');
+    ip('-n', nat, 'route', 'replace', 'default', 'via', '203.0.113.254');
+    // The server would answer what is of no connection that it knows, and so tell the browser.
+    execFileSync('ip', ['netns', 'exec', nat, 'nft', '-f', '-'], { input: `${rules(side, 'cone')}\nadd rule ip filter forward tcp flags rst drop\n` });
+    try {
+      inside(nat, 'conntrack', '-F');
+    } catch {
+      // There was nothing to forget.
+    }
+  }
+
   demolish() {
     demolish(this.id);
   }

@@ -1,9 +1,10 @@
 import type { DirectMessage } from './direct.ts';
 import { Emitter } from './emitter.ts';
-import { AlthingError } from './errors.ts';
+import { AlthingError, isAlthingError } from './errors.ts';
 import { Peer } from './peer.ts';
 import type { MediaState } from './peer.ts';
 import { Publisher } from './publisher.ts';
+import { Pulse } from './pulse.ts';
 import type { Ask, Publication } from './publisher.ts';
 import { Signaling } from './signaling.ts';
 import type { Joined, JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
@@ -65,6 +66,11 @@ export class Call extends Emitter<CallEvents> {
     () => this.#place(),
   );
   readonly #views: Views;
+  /** Media that stops may be the first that is seen of a network that has changed: whether the server can still be reached is asked then. */
+  readonly #pulse = new Pulse(
+    () => this.#ways.receivers(),
+    () => this.#signaling.probe(),
+  );
   readonly #isDirect: boolean;
   readonly #peer: Peer;
   readonly #ways: Ways;
@@ -89,6 +95,7 @@ export class Call extends Emitter<CallEvents> {
     this.#signaling.on('event', (event) => this.#take(event));
     this.#signaling.on('closed', (error) => this.#end(error));
     this.#peer.on('state', () => this.#changed());
+    this.#peer.on('bound', () => this.#pulse.reset());
     this.#peer.on('bound', () => this.#place());
     this.#peer.on('published', (tracks) => {
       if (this.#room) this.#set({ ...this.#room, me: { ...this.#room.me, tracks } });
@@ -199,7 +206,16 @@ export class Call extends Emitter<CallEvents> {
       this.#unsaid.push({ key, text });
       return message;
     }
-    const said = await this.#signaling.request({ type: 'chat', text, key });
+    const said = await this.#signaling.request({ type: 'chat', text, key }).catch((error: unknown) => {
+      // The other end has read it: it may not be said again under another key.
+      const isLost = (['timeout', 'session_lost', 'connection_lost'] as const).some((code) => isAlthingError(error, code));
+      if (isSent && isLost && this.#room) return undefined;
+      throw error;
+    });
+    if (!said && isSent && this.#room) {
+      this.#unsaid.push({ key, text });
+      return this.#aside(this.#room.me, { key, at, text });
+    }
     if (said?.of !== 'said' || !this.#room) throw new AlthingError('protocol', 'chat was not confirmed');
     const { me } = this.#room;
     const message: ChatMessage = { number: said.number, at: said.at, member: me.member, name: me.name, text, key };
@@ -320,6 +336,8 @@ export class Call extends Emitter<CallEvents> {
     if (this.#isDirect && !resumed) this.#ways.entered();
     if (this.#room) this.#ways.follow(joined.way, this.#room);
     if (resumed) this.#ways.resumed();
+    if (resumed && this.#pulse.isSilent) this.#ways.lost();
+    this.#pulse.start();
     this.#catchUp();
   }
 
@@ -347,7 +365,7 @@ export class Call extends Emitter<CallEvents> {
 
   #restart(): void {
     this.#views.reset();
-    this.#peer.renew();
+    if (!this.#peer.isResting) this.#peer.renew();
   }
 
   #fallback(track: TrackNumber, codecs: readonly VideoCodec[]): void {
@@ -362,6 +380,7 @@ export class Call extends Emitter<CallEvents> {
   }
 
   #end(error: AlthingError): void {
+    this.#pulse.stop();
     this.#peer.close();
     this.#ways.close();
     this.#views.close();

@@ -11,7 +11,7 @@ export type DirectStatus = 'connecting' | 'connected' | 'recovering' | 'closed';
 /** What the ends say to each other over their data channel. */
 export type DirectMessage =
   /** What the sender's m-lines carry: all of it. */
-  | { type: 'lines'; lines: PublishLine[] }
+  | { type: 'lines'; lines: PublishLine[]; revision: number }
   /** The sender receives everything on the way that comes after this one. */
   | { type: 'switched' }
   /** Something that was written; the server is told it, too, with the same key. */
@@ -50,6 +50,8 @@ interface DirectTimes {
 
 const DEFAULT_TIMES: DirectTimes = { firstOffer: 3000, connect: 15_000, patience: 1500, recover: 12_000 };
 
+/** Bytes of a text: the most that a server takes, if nothing else is set there. */
+const CHAT_BYTES = 4096;
 /** Bytes of a message that the other end may send: more is none of ours. */
 const MESSAGE_BYTES = 64 * 1024;
 
@@ -75,6 +77,8 @@ export class DirectPeer extends Emitter<DirectEvents> {
   /** A description has not reached the server. */
   #unsaid = false;
   #turns: Promise<unknown> = Promise.resolve();
+  #end!: () => void;
+  readonly #over = new Promise<void>((resolve) => (this.#end = resolve));
   #patience: ReturnType<typeof setTimeout> | undefined;
   #doom: ReturnType<typeof setTimeout> | undefined;
   #first: ReturnType<typeof setTimeout> | undefined;
@@ -152,8 +156,14 @@ export class DirectPeer extends Emitter<DirectEvents> {
   /** The other end can be reached by way of the server again: what it may have missed is said anew. */
   reachable(): void {
     if (this.#status === 'closed') return;
+    if (this.#status === 'connecting') this.#doomIn(this.#times.connect);
     if (this.#unsaid || this.#connection.signalingState === 'have-local-offer') void this.#say('offer');
     else if (this.#status !== 'connected') this.#connection.restartIce();
+  }
+
+  /** Nothing comes any more, and the network is another one. */
+  lost(): void {
+    if (this.#status !== 'closed') this.#connection.restartIce();
   }
 
   /** The network may have changed. */
@@ -165,6 +175,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
     if (this.#status === 'closed') return;
     for (const timer of [this.#patience, this.#doom, this.#first]) clearTimeout(timer);
     this.#become('closed');
+    this.#end();
     this.#channel.onclose = this.#connection.onconnectionstatechange = this.#connection.onnegotiationneeded = this.#connection.onicecandidate = null;
     this.#connection.close();
   }
@@ -192,7 +203,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
     this.#ignoring = !this.#options.polite && collides;
     if (this.#ignoring || (signal.kind === 'answer' && connection.signalingState !== 'have-local-offer')) return;
     await connection.setRemoteDescription({ type: signal.kind, sdp: signal.sdp });
-    this.#learn(signal.lines);
+    this.#learn(signal.lines, signal.revision);
     if (signal.kind === 'answer') return;
     // What this end has held back until now, the browser asks for again once it is stable.
     clearTimeout(this.#first);
@@ -212,7 +223,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
     if (description?.type !== kind) return;
     this.#unsaid = false;
     try {
-      await this.#options.signal({ kind, sdp: description.sdp, lines: this.#sent.lines() });
+      await this.#options.signal({ kind, sdp: description.sdp, lines: this.#sent.lines(), revision: this.#sent.revision });
     } catch (error) {
       // Said again when the other end, or this one, has its socket back.
       this.#unsaid = true;
@@ -227,17 +238,17 @@ export class DirectPeer extends Emitter<DirectEvents> {
   }
 
   #tellLines(): void {
-    this.send({ type: 'lines', lines: this.#sent.lines() });
+    this.send({ type: 'lines', lines: this.#sent.lines(), revision: this.#sent.revision });
   }
 
   #hear(data: unknown): void {
     const message = readMessage(data);
-    if (message?.type === 'lines') this.#learn(message.lines);
+    if (message?.type === 'lines') this.#learn(message.lines, message.revision);
     else if (message) this.emit('message', message);
   }
 
-  #learn(lines: readonly PublishLine[]): void {
-    if (this.#received.learn(this.#connection, lines)) this.emit('media', undefined);
+  #learn(lines: readonly PublishLine[], revision: number): void {
+    if (this.#received.learn(this.#connection, lines, revision)) this.emit('media', undefined);
   }
 
   #look(): void {
@@ -262,7 +273,8 @@ export class DirectPeer extends Emitter<DirectEvents> {
 
   #doomIn(ms: number): void {
     clearTimeout(this.#doom);
-    this.#doom = setTimeout(() => this.#lost(), ms);
+    // An end that is away has not failed: it is waited for.
+    this.#doom = setTimeout(() => (this.#unsaid ? this.#doomIn(ms) : this.#lost()), ms);
   }
 
   /** A better pair may be found when a call has long begun. */
@@ -285,8 +297,9 @@ export class DirectPeer extends Emitter<DirectEvents> {
     this.emit('status', status);
   }
 
-  #inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const turn = this.#turns.then(act);
+  #inTurn(act: () => Promise<void>): Promise<void> {
+    // What a turn waits for is never settled by a connection that is closed.
+    const turn = Promise.race([this.#turns.then(act), this.#over]);
     this.#turns = turn.catch(() => undefined);
     return turn;
   }
@@ -298,13 +311,22 @@ export function readMessage(data: unknown): DirectMessage | undefined {
   try {
     const message = JSON.parse(data) as Partial<Record<string, unknown>> | null;
     if (message?.['type'] === 'switched') return { type: 'switched' };
-    if (message?.['type'] === 'lines' && Array.isArray(message['lines'])) return { type: 'lines', lines: message['lines'].filter(isLine).slice(0, 16) };
+    const { revision } = message ?? {};
+    if (message?.['type'] === 'lines' && Array.isArray(message['lines']) && typeof revision === 'number') return { type: 'lines', lines: message['lines'].filter(isLine).slice(0, 16), revision };
     const { key, at, text } = message ?? {};
-    if (message?.['type'] === 'chat' && typeof key === 'string' && typeof at === 'number' && typeof text === 'string') return { type: 'chat', key, at, text };
+    if (message?.['type'] === 'chat' && typeof key === 'string' && typeof at === 'number' && typeof text === 'string' && isSayable(key, at, text)) return { type: 'chat', key, at, text };
   } catch {
     // Not JSON.
   }
   return undefined;
+}
+
+/** Whether the server would have taken it: what it holds its members to holds here as well. */
+function isSayable(key: string, at: number, text: string): boolean {
+  const isTime = Number.isFinite(at) && Math.abs(at) <= 8.64e15;
+  const bytes = new TextEncoder().encode(text).length;
+  // eslint-disable-next-line no-control-regex
+  return isTime && key.length > 0 && key.length <= 64 && bytes > 0 && bytes <= CHAT_BYTES && !/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(text);
 }
 
 function isLine(line: unknown): line is PublishLine {

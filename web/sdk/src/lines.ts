@@ -16,6 +16,8 @@ interface Line {
 export class SentLines {
   readonly #lines = new Map<Source, Line>();
   readonly #streams = new Map<string, MediaStream>();
+  #revision = 0;
+  #told = '';
 
   /** Brings the m-lines to what is published; true when what the other end should know of them has changed. */
   async attach(connection: RTCPeerConnection, publications: readonly Publication[]): Promise<boolean> {
@@ -35,6 +37,14 @@ export class SentLines {
       const { mid } = transceiver;
       return wanted && mid !== null ? [{ mid, source, muted: wanted.muted || wanted.track === null }] : [];
     });
+  }
+
+  /** Rises with each change of `lines`. */
+  get revision(): number {
+    const now = JSON.stringify(this.lines());
+    if (now !== this.#told) this.#revision += 1;
+    this.#told = now;
+    return this.#revision;
   }
 
   #add(connection: RTCPeerConnection, { source, track }: Publication): RTCRtpTransceiver {
@@ -61,11 +71,14 @@ async function put(line: Line, wanted: Publication | undefined): Promise<void> {
 /** What the other end of a direct connection sends. */
 export class ReceivedLines {
   #lines: readonly PublishLine[] = [];
+  #revision = -1;
   #receivers = new Map<Source, RTCRtpReceiver>();
   readonly #streams = new Map<number, { tracks: string; stream: MediaStream }>();
 
-  /** The other end says what its m-lines carry; false when that is no news. */
-  learn(connection: RTCPeerConnection, lines: readonly PublishLine[]): boolean {
+  /** The other end says what its m-lines carry, by signals and by the channel, which overtake each other; false when that is no news. */
+  learn(connection: RTCPeerConnection, said: readonly PublishLine[], revision: number): boolean {
+    const lines = revision < this.#revision ? this.#lines : said;
+    this.#revision = Math.max(revision, this.#revision);
     const byMid = new Map(connection.getTransceivers().map((transceiver) => [transceiver.mid, transceiver.receiver]));
     const receivers = new Map<Source, RTCRtpReceiver>();
     for (const { mid, source } of lines) {

@@ -106,14 +106,19 @@ export class Peer extends Emitter<PeerEvents> {
   rest(): void {
     this.#resting = true;
     clearTimeout(this.#retry);
-    this.#discard();
-    this.#wasConnected = false;
-    this.#become('new');
+    this.#watch.stop();
+    // Not at once: what a pass waits for would never be settled by a connection that is closed.
+    void this.#schedule();
   }
 
   /** The server says that it hears nothing of us (or does again). */
   heard(connected: boolean): void {
     if (!connected && this.#connection?.connectionState === 'connected') this.#watch.unheard();
+  }
+
+  /** Nothing comes any more, and the network is another one: a new path is looked for at once. */
+  lost(): void {
+    if (this.#connection && this.#wasConnected) this.#watch.unheard();
   }
 
   /** The network has changed: a new path is looked for without waiting for the old one to time out. */
@@ -134,14 +139,17 @@ export class Peer extends Emitter<PeerEvents> {
     if (this.#closed) return;
     if (this.#stale || this.#resting) this.#discard();
     this.#stale = false;
-    if (this.#resting) return;
+    if (this.#resting) {
+      this.#wasConnected = false;
+      return this.#become('new');
+    }
     const connection = (this.#connection ??= this.#create());
     // Sending lines come first: they are then the first m-lines, whatever the number of pairs.
     const added = await this.#publisher.attach(connection);
     const grown = this.#board.grow(connection, this.#pairs);
     this.#due ||= added || grown || this.#restart;
     if (this.#due) await this.#offer(connection);
-    if (connection === this.#connection && !this.#stale) await this.#publisher.settle(this.#ask);
+    if (connection === this.#connection && !this.#stale && !this.#resting) await this.#publisher.settle(this.#ask);
   }
 
   async #offer(connection: RTCPeerConnection): Promise<void> {
@@ -150,7 +158,7 @@ export class Peer extends Emitter<PeerEvents> {
     await connection.setLocalDescription(await connection.createOffer({ iceRestart: restart }));
     this.counters.offers += 1;
     const result = await this.#ask({ type: 'offer', sdp: connection.localDescription?.sdp ?? '', publish: this.#publisher.lines() });
-    if (connection !== this.#connection || this.#stale) return;
+    if (connection !== this.#connection || this.#stale || this.#resting) return;
     if (result?.of !== 'answer') throw new AlthingError('protocol', 'an offer was not answered');
     await connection.setRemoteDescription({ type: 'answer', sdp: result.sdp });
     this.#due = false;

@@ -7,6 +7,9 @@ import type { WebSocketClass } from './socket.ts';
 import { VERSION } from './wire.ts';
 import type { Event, MemberId, OkResult, Request } from './wire.ts';
 
+/** A socket that is given up while its session goes on is closed with this (4000–4999 are for applications). */
+const GIVEN_UP = 4000;
+
 /** What `join` and `resume` return. */
 export type Joined = Extract<OkResult, { of: 'joined' }>;
 /** What `hello` returns. */
@@ -246,7 +249,7 @@ export class Signaling extends Emitter<SignalingEvents> {
     clearTimeout(this.#heartbeat);
     const socket = this.#socket;
     this.#socket = undefined;
-    socket?.close();
+    socket?.close(GIVEN_UP);
     if (this.#state !== 'open') return;
     console.info(`althing: reconnecting: ${error.message}`);
     this.#enter('reconnecting');
@@ -268,7 +271,9 @@ export class Signaling extends Emitter<SignalingEvents> {
         await this.#connect();
         this.#open();
       } catch (error) {
-        if (!mayPass(error)) this.#end(asError(error));
+        // A call that needs the server no longer is not ended by its refusal: it ends when the direct connection does.
+        const goesOn = this.held !== undefined && !isAlthingError(error, 'kicked');
+        if (!mayPass(error) && !goesOn) this.#end(asError(error));
       }
     }
   }

@@ -61,12 +61,12 @@ export class Socket {
     return answer;
   }
 
-  /** Closes it, telling nobody but those whose requests wait. */
-  close(): void {
+  /** Closes it, telling nobody but those whose requests wait. To the server, 1000 is leaving, and anything else a socket that was lost. */
+  close(code = 1000): void {
     if (this.#over) return;
     this.#over = true;
     this.#socket.onmessage = this.#socket.onclose = null;
-    this.#socket.close(1000);
+    this.#socket.close(code);
     this.#requests.fail(new AlthingError('connection_lost', 'the socket was closed', true));
   }
 

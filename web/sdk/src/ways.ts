@@ -113,7 +113,11 @@ export class Ways extends Emitter<WaysEvents> {
     else if (way.via === 'server') {
       if (this.#peer.isResting) this.#peer.renew(room.pairs);
       if (this.#direct && this.#shown.via === 'direct') this.#begin();
-      else this.#show({ via: 'server' });
+      else {
+        // One that was begun and is not needed any more: it would go on to send everything a second time.
+        this.#drop();
+        this.#show({ via: 'server' });
+      }
     } else this.#stayAlone();
     this.emit('change', undefined);
   }
@@ -151,6 +155,17 @@ export class Ways extends Emitter<WaysEvents> {
 
   networkChanged(): void {
     this.#direct?.networkChanged();
+  }
+
+  /** Nothing comes any more on the way that is shown, and the network is another one. */
+  lost(): void {
+    if (this.#shown.via === 'direct') this.#direct?.lost();
+    else this.#peer.lost();
+  }
+
+  /** What receives that which is shown. */
+  receivers(): RTCRtpReceiver[] {
+    return this.connection?.getReceivers() ?? [];
   }
 
   /** What is received of each member: by way of the server, but for the one at the other end of the direct connection. */
@@ -199,8 +214,10 @@ export class Ways extends Emitter<WaysEvents> {
     direct.on('up', (state) => this.#up(direct, state));
     direct.on('failed', () => this.#failed(direct, session));
     void direct.begin(this.#servers(), this.#publisher.publications);
-    if (this.#peer.isResting || this.#shown.via !== 'server') this.#show({ via: 'direct' });
-    else this.#begin();
+    if (this.#peer.isResting) return this.#show({ via: 'direct' });
+    // The server carries what it can until the new connection is up, whatever was shown before.
+    this.#show({ via: 'server' });
+    this.#begin();
   }
 
   /** Where STUN and TURN are: asked for again before the credentials expire. A server that does not say so has none. */

@@ -222,7 +222,9 @@ export type OkResult = { "of": "welcome",
 /** What a server can do, beyond the version. */
 export type WelcomeFeatures = {
     /** No keys are configured: anybody may join any room. */
-    development: boolean, };
+    development: boolean,
+    /** Members may be connected with each other directly, where their room's policy is so. */
+    direct: boolean, };
 
 /** Limits that a client should know. */
 export type Limits = {
@@ -369,12 +371,16 @@ export type Signal = { "kind": "offer",
     /** The session description. */
     sdp: string,
     /** What the sender's m-lines carry: all of it. */
-    lines: Array<PublishLine>, }
+    lines: Array<PublishLine>,
+    /** Rises with each change of `lines`: what has a smaller one is older, whichever way it came. */
+    revision: number, }
   | { "kind": "answer",
     /** The session description. */
     sdp: string,
     /** What the sender's m-lines carry: all of it. */
-    lines: Array<PublishLine>, }
+    lines: Array<PublishLine>,
+    /** Rises with each change of `lines`: what has a smaller one is older, whichever way it came. */
+    revision: number, }
   | { "kind": "candidate",
     /** The candidate attribute's value; empty for the end of candidates. */
     candidate: string,

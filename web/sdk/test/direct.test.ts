@@ -19,8 +19,8 @@ test('what is no message of the other end is none, whatever it is', () => {
 
 test('of lines only those are taken that are some', () => {
   const lines = [line, { ...line, source: 'telescope' }, { ...line, muted: 1 }, null, 7, { ...line, mid: 3 }];
-  expect(readMessage(JSON.stringify({ type: 'lines', lines }))).toEqual({ type: 'lines', lines: [line] });
-  const many = readMessage(JSON.stringify({ type: 'lines', lines: Array.from({ length: 100 }, () => line) }));
+  expect(readMessage(JSON.stringify({ type: 'lines', lines, revision: 2 }))).toEqual({ type: 'lines', lines: [line], revision: 2 });
+  const many = readMessage(JSON.stringify({ type: 'lines', lines: Array.from({ length: 100 }, () => line), revision: 1 }));
   expect(many?.type === 'lines' && many.lines.length).toBe(16);
 });
 
@@ -50,4 +50,12 @@ test('the selected pair is found with and without a transport that names it', ()
   expect(selectedPair(entries)).toEqual(found);
   expect(selectedPair([['t', { id: 't', type: 'transport', selectedCandidatePairId: 'p' }], ...entries])).toEqual(found);
   expect(selectedPair([])).toBeUndefined();
+});
+
+test('of chat only that is taken which a server would have taken', () => {
+  const chat = { type: 'chat', key: 'k', at: 1, text: 'hello\nthere' };
+  expect(readMessage(JSON.stringify(chat))).toEqual(chat);
+  for (const bad of [{ at: 1e300 }, { at: 9e15 }, { text: '' }, { text: 'x'.repeat(4097) }, { text: '\u0007' }, { text: '\u009b' }, { key: '' }, { key: 'k'.repeat(65) }]) {
+    expect(readMessage(JSON.stringify({ ...chat, ...bad })), JSON.stringify(bad).slice(0, 40)).toBeUndefined();
+  }
 });

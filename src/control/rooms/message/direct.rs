@@ -4,7 +4,7 @@ use crate::base::Time;
 use crate::control::Refusal;
 use crate::control::rooms::command::Effect;
 use crate::control::rooms::journal::What;
-use crate::control::rooms::member::Seat;
+use crate::control::rooms::member::{Member, Seat};
 use crate::control::rooms::room::{Outcome, Room};
 use crate::wire::{DirectState, ErrorCode, Event, Policy, Signal};
 
@@ -18,15 +18,14 @@ impl Room {
         if self.members.get(&other).is_none_or(|m| m.ear().is_none()) {
             return Err(Refusal::new(ErrorCode::NotDirect, "the other end is away: offer again when it is back"));
         }
-        let bytes = match &signal {
-            Signal::Offer { lines, .. } | Signal::Answer { lines, .. } if lines.len() > LINES => {
-                return Err(Refusal::new(ErrorCode::LimitExceeded, format!("a description has at most {LINES} m-lines that carry something")));
-            }
-            Signal::Offer { sdp, .. } | Signal::Answer { sdp, .. } => sdp.len(),
-            Signal::Candidate { candidate, mid, ufrag } => candidate.len() + mid.len() + ufrag.as_ref().map_or(0, String::len),
-        };
-        // What is little in bytes is little more in JSON.
-        if !self.members.get_mut(&seat).is_some_and(|m| m.allowance.take(bytes + 64, now)) {
+        if let Signal::Offer { lines, .. } | Signal::Answer { lines, .. } = &signal
+            && lines.len() > LINES
+        {
+            return Err(Refusal::new(ErrorCode::LimitExceeded, format!("a description has at most {LINES} m-lines that carry something")));
+        }
+        // What counts is what the other end's socket has to take.
+        let bytes = serde_json::to_string(&signal).map_or(usize::MAX, |text| text.len());
+        if !self.members.get_mut(&seat).is_some_and(|m| m.allowance.take(bytes, now)) {
             return Err(Refusal::new(ErrorCode::RateLimited, "too much is said to the other end: wait a moment"));
         }
         self.tell(|s| s == other, Event::Signal { session, signal });
@@ -43,7 +42,7 @@ impl Room {
         }
         self.effects.push(Effect::Direct(state));
         if state == (DirectState::Failed {}) {
-            self.ways.fail(seat, session);
+            self.ways.fail(seat, session, now);
         }
         Ok(None)
     }
@@ -58,16 +57,19 @@ impl Room {
         Ok(None)
     }
 
-    pub(in crate::control::rooms) fn set_policy(&mut self, seat: Seat, policy: Policy) -> Outcome {
+    pub(in crate::control::rooms) fn set_policy(&mut self, seat: Seat, policy: Policy, now: Time) -> Outcome {
         if policy != Policy::Sfu {
             self.may_moderate(seat)?;
         }
-        let all_able = self.members.values().all(|m| m.direct.is_some());
+        if policy != Policy::Sfu && self.rules.policy == Policy::Sfu {
+            return Err(Refusal::forbidden("this server carries all media, so that no member learns another one's addresses"));
+        }
+        let all_able = self.members.values().all(Member::may_be_direct);
         if policy == Policy::P2p && (self.len() > 2 || !all_able) {
             return Err(Refusal::new(ErrorCode::DirectOnly, "only two browsers can be connected directly: more are here, or others than browsers"));
         }
         if policy != self.ways.policy() {
-            self.ways.set_policy(policy);
+            self.ways.set_policy(policy, now);
             self.tell(|_| true, Event::Policy { policy });
         }
         Ok(None)

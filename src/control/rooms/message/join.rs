@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::control::Refusal;
 use crate::control::rooms::command::{Admission, JoinDraws, SocketId};
 use crate::control::rooms::journal::Journal;
-use crate::control::rooms::member::{Member, Presence, Seat};
+use crate::control::rooms::member::{Member, Presence, Seat, is_unlimited};
 use crate::control::rooms::room::{Outcome, Room};
 use crate::control::rooms::slots::Slots;
 use crate::control::rooms::way::Allowance;
@@ -24,7 +24,7 @@ impl Room {
         &mut self, socket: SocketId, admission: Admission, draws: JoinDraws, direct: Option<DirectAbility>,
     ) -> Result<Seat, Refusal> {
         let before = self.identities.get(&admission.identity).copied();
-        self.may_join(&admission.identity, before, direct.is_some())?;
+        self.may_join(&admission.identity, before, direct.is_some() && is_unlimited(&admission.grants))?;
         if let Some(before) = before {
             self.bye(before, ByeReason::Replaced);
             self.remove(before, LeaveReason::Replaced);

@@ -32,7 +32,8 @@ impl Room {
         if self.members.get(&seat).is_some_and(|m| !m.quality.is_empty()) {
             self.tell_quality(seat);
         }
-        if was_away {
+        // What the other end of a direct connection has said meanwhile went to a dead socket: it has to know, though nobody saw this one go.
+        if was_away || self.ways.is_end(seat) {
             self.tell_away(seat, false);
         }
     }

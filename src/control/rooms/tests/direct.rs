@@ -32,7 +32,7 @@ fn two() -> (Scene, Client, Client) {
 }
 
 fn offer() -> Signal {
-    Signal::Offer { sdp: "v=0".into(), lines: vec![] }
+    Signal::Offer { sdp: "v=0".into(), lines: vec![], revision: 1 }
 }
 
 fn signal(scene: &mut Scene, client: &Client, session: &str, signal: Signal) -> Result<(), ErrorCode> {
@@ -101,7 +101,7 @@ fn an_end_that_is_away_cannot_be_told_and_the_other_one_hears_so() {
 #[test]
 fn an_end_cannot_flood_the_other_one() {
     let (mut scene, alice, bob) = two();
-    let large = || Signal::Offer { sdp: "x".repeat(60_000), lines: vec![] };
+    let large = || Signal::Offer { sdp: "x".repeat(60_000), lines: vec![], revision: 1 };
     let sent = (0..50).filter(|_| signal(&mut scene, &bob, "s.1", large()).is_ok()).count();
     assert_eq!(sent, 4, "256 KiB at once");
     assert_eq!(signal(&mut scene, &bob, "s.1", large()), Err(ErrorCode::RateLimited));
@@ -226,6 +226,8 @@ fn anybody_may_wish_for_the_server_and_moderators_for_any_way() {
     let bob = scene.join_direct("bob", None);
     assert_eq!(ways(&mut scene, &bob), [], "the wish holds for the room's life");
     assert_eq!(policy(&mut scene, &moderator, Policy::Auto), Ok(()));
+    assert_eq!(ways(&mut scene, &bob), [], "not at once: the other end would have to follow each wish");
+    scene.pass(Duration::from_secs(2));
     assert_eq!(ways(&mut scene, &bob), direct("s.2", "mod", false));
 }
 
@@ -235,13 +237,16 @@ fn a_room_for_two_takes_two_who_can_and_nobody_else() {
     let alice = scene.join_direct("alice", None);
     assert_eq!(scene.try_join("bob", |_| ()).map(|_| ()), Err(ErrorCode::DirectOnly));
     assert!(scene.attach("cam", Purpose::Publish, &[(MediaKind::Video, true)]).is_err_and(|code| code == ErrorCode::DirectOnly));
-    let bob = scene.join_direct("bob", None);
+    scene.join_direct("bob", None);
     assert_eq!(ways(&mut scene, &alice), direct("s.1", "bob", true));
     let able = || Some(DirectAbility::default());
     assert_eq!(scene.try_join_as("carol", |_| (), able()).map(|_| ()), Err(ErrorCode::DirectOnly));
-    assert!(scene.try_join_as("bob", |_| (), able()).is_ok(), "the same member may come again");
-    let failed = MemberRequest::Direct { session: "s.1".into(), state: DirectState::Failed {} };
-    let _ = scene.request(&bob, failed);
+    let bob = scene.try_join_as("bob", |_| (), able()).expect("the same member may come again");
+    assert_eq!(ways(&mut scene, &bob), direct("s.2", "alice", false));
+    let failed = MemberRequest::Direct { session: "s.2".into(), state: DirectState::Failed {} };
+    assert_eq!(scene.request(&bob, failed), Ok(None));
+    assert_eq!(scene.room.via(), None, "not at once");
+    scene.pass(Duration::from_secs(2));
     assert_eq!(scene.room.via(), Some("direct"), "directly, or not at all");
 }
 
@@ -250,4 +255,83 @@ fn a_wish_for_a_room_for_two_is_refused_where_there_are_more() {
     let (mut scene, _, _) = two();
     let moderator = scene.try_join_as("mod", |g| g.moderate = true, Some(DirectAbility::default())).expect("admitted");
     assert_eq!(policy(&mut scene, &moderator, Policy::P2p), Err(ErrorCode::DirectOnly));
+}
+
+#[test]
+fn an_end_that_resumes_before_its_old_socket_is_missed_is_said_to_be_back() {
+    let (mut scene, alice, mut bob) = two();
+    assert_eq!(signal(&mut scene, &alice, "s.1", offer()), Ok(()), "into a socket that is dead");
+    scene.resume(&mut bob, 0).expect("the room");
+    assert_eq!(scene.told(&alice), [Event::MemberAway { member: id("bob"), away: false }]);
+}
+
+#[test]
+fn whoever_may_not_do_everything_is_served_and_so_is_whom_a_moderator_has_muted() {
+    type Limit = fn(&mut crate::wire::Grants);
+    let limits: [Limit; 3] = [|g| g.subscribe = false, |g| g.chat = false, |g| g.publish.truncate(1)];
+    for limit in limits {
+        let mut scene = Scene::new();
+        let alice = scene.join_direct("alice", None);
+        scene.try_join_as("bob", limit, Some(DirectAbility::default())).expect("admitted");
+        assert_eq!(ways(&mut scene, &alice), server());
+    }
+    let (mut scene, mut alice, mut bob) = two();
+    let moderator = scene.try_join_as("mod", |g| g.moderate = true, Some(DirectAbility::default())).expect("admitted");
+    scene.connect(&mut alice);
+    scene.connect(&mut bob);
+    let Ok(OkResult::Joined { me, .. }) = scene.resume(&mut bob, 0) else { panic!("the room") };
+    scene.request(&moderator, MemberRequest::MuteMember { track: me.tracks[0].track, muted: true }).expect("muted");
+    scene.leave(&moderator);
+    scene.pass(RETURN * 2);
+    assert_eq!(scene.room.via(), Some("server"), "nobody could keep it muted elsewhere");
+}
+
+#[test]
+fn what_an_end_says_counts_as_it_is_written() {
+    let (mut scene, _, bob) = two();
+    let mid = |text: String| Signal::Candidate { candidate: String::new(), mid: text, ufrag: None };
+    let sent = (0..50).filter(|_| signal(&mut scene, &bob, "s.1", mid("x".repeat(60_000))).is_ok()).count();
+    assert_eq!(sent, 4);
+    let (mut scene, _, bob) = two();
+    let sent = (0..50).filter(|_| signal(&mut scene, &bob, "s.1", mid("\u{1}".repeat(10_000))).is_ok()).count();
+    assert_eq!(sent, 4, "a control character has six bytes in JSON");
+}
+
+#[test]
+fn where_the_server_is_to_carry_everything_no_member_can_change_that() {
+    let mut scene = Scene::with(|rules| rules.policy = Policy::Sfu);
+    let moderator = scene.try_join_as("mod", |g| g.moderate = true, Some(DirectAbility::default())).expect("admitted");
+    let bob = scene.join_direct("bob", None);
+    scene.forget();
+    for wish in [Policy::Auto, Policy::P2p] {
+        assert_eq!(policy(&mut scene, &moderator, wish), Err(ErrorCode::Forbidden));
+    }
+    assert_eq!(ways(&mut scene, &bob), []);
+}
+
+#[test]
+fn an_end_that_only_the_server_has_lost_goes_on_with_its_connection() {
+    let (mut scene, alice, bob) = two();
+    scene.lose(&bob);
+    scene.pass(RESUME);
+    assert_eq!(ways(&mut scene, &alice), nobody());
+    let bob = scene.join_direct("bob", Some("s.1"));
+    assert_eq!(ways(&mut scene, &alice), direct("s.1", "bob", true));
+    assert_eq!(ways(&mut scene, &bob), direct("s.1", "alice", false));
+}
+
+#[test]
+fn who_lets_connections_fail_cannot_make_the_other_end_begin_them_without_limit() {
+    let mut scene = Scene::with(|rules| rules.policy = Policy::P2p);
+    let (alice, bob) = (scene.join_direct("alice", None), scene.join_direct("bob", None));
+    scene.forget();
+    for _ in 0..200 {
+        for session in 1..30 {
+            let failed = MemberRequest::Direct { session: format!("s.{session}"), state: DirectState::Failed {} };
+            let _ = scene.request(&bob, failed);
+        }
+        scene.pass(Duration::from_millis(100));
+    }
+    let begun = ways(&mut scene, &alice).iter().filter(|way| matches!(way, Way::Direct { .. })).count();
+    assert!((5..=11).contains(&begun), "{begun} in twenty seconds");
 }

@@ -1,0 +1,62 @@
+/** What is asked of a receiver. */
+export interface PulseReceiver {
+  getSynchronizationSources(): readonly { timestamp: number }[];
+}
+
+/** How often receivers are asked (ms). */
+const EVERY = 500;
+/** Media that has come and then does not come for so long (ms) is taken for interrupted: less asks at every hiccup, more is a longer freeze. */
+const SILENT = 1500;
+
+/**
+ * Notices that media has stopped before the browser does: that takes five seconds, and a person who walks out of a Wi-Fi is kept
+ * waiting meanwhile. Silence is no proof, everybody may have muted themselves: whoever is told asks, and does not act.
+ */
+export class Pulse {
+  readonly #receivers: () => readonly PulseReceiver[];
+  readonly #suspect: () => void;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #newest = Number.NEGATIVE_INFINITY;
+  #since: number | undefined;
+  #told = false;
+
+  constructor(receivers: () => readonly PulseReceiver[], suspect: () => void) {
+    this.#receivers = receivers;
+    this.#suspect = suspect;
+  }
+
+  /** Whether media has come and comes no longer. */
+  get isSilent(): boolean {
+    this.#look();
+    return this.#since !== undefined && performance.now() - this.#since >= SILENT;
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => this.#look(), EVERY);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.reset();
+  }
+
+  /** The connection is another one: nothing is known of it. */
+  reset(): void {
+    this.#newest = Number.NEGATIVE_INFINITY;
+    this.#since = undefined;
+    this.#told = false;
+  }
+
+  #look(): void {
+    const newest = Math.max(...this.#receivers().flatMap((receiver) => receiver.getSynchronizationSources().map(({ timestamp }) => timestamp)), Number.NEGATIVE_INFINITY);
+    if (newest > this.#newest) {
+      this.#newest = newest;
+      this.#since = performance.now();
+      this.#told = false;
+    } else if (this.#since !== undefined && !this.#told && performance.now() - this.#since >= SILENT) {
+      this.#told = true;
+      this.#suspect();
+    }
+  }
+}
