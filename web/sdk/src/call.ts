@@ -288,6 +288,7 @@ export class Call extends Emitter<CallEvents> {
     this.#signaling.probe();
     this.#peer.networkChanged();
     this.#ways.networkChanged();
+    this.#lookForLoss();
   }
 
   /** The connection's figures, and whose media the receiving ones are at the moment. */
@@ -336,7 +337,7 @@ export class Call extends Emitter<CallEvents> {
     if (this.#isDirect && !resumed) this.#ways.entered();
     if (this.#room) this.#ways.follow(joined.way, this.#room);
     if (resumed) this.#ways.resumed();
-    if (resumed && this.#pulse.isSilent) this.#ways.lost();
+    if (resumed) this.#lookForLoss();
     this.#pulse.start();
     this.#catchUp();
   }
@@ -410,6 +411,11 @@ export class Call extends Emitter<CallEvents> {
     this.#media = this.#ways.media(served);
     this.#signaling.held = this.#ways.held;
     this.#changed();
+  }
+
+  /** Something says that the network may be another one: if media has stopped, too, a new path is looked for. */
+  #lookForLoss(): void {
+    void this.#pulse.hasStopped().then((stopped) => stopped && this.#ways.lost());
   }
 
   /** What receives a member's sources by way of the server: those that are to be heard or seen, and are in a slot. */

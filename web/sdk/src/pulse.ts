@@ -4,9 +4,11 @@ export interface PulseReceiver {
 }
 
 /** How often receivers are asked (ms). */
-const EVERY = 500;
+const EVERY = 250;
 /** Media that has come and then does not come for so long (ms) is taken for interrupted: less asks at every hiccup, more is a longer freeze. */
-const SILENT = 1500;
+const SILENT = 1000;
+/** So much silence is enough where the socket was lost, too (ms). */
+const SUSPICIOUS = 400;
 
 /**
  * Notices that media has stopped before the browser does: that takes five seconds, and a person who walks out of a Wi-Fi is kept
@@ -27,8 +29,23 @@ export class Pulse {
 
   /** Whether media has come and comes no longer. */
   get isSilent(): boolean {
+    return this.#silence >= SILENT;
+  }
+
+  /**
+   * The socket was lost and is back: if media has stopped too, the network is another one. Resolves with whether that is so, as soon as it
+   * can be told: sound comes fifty times a second, so that little silence says enough now.
+   */
+  async hasStopped(): Promise<boolean> {
+    const missing = SUSPICIOUS - this.#silence;
+    if (missing > 0) await new Promise((resolve) => setTimeout(resolve, Math.min(missing, SUSPICIOUS)));
+    return this.#silence >= SUSPICIOUS;
+  }
+
+  /** How long none has come (ms), if any ever did. */
+  get #silence(): number {
     this.#look();
-    return this.#since !== undefined && performance.now() - this.#since >= SILENT;
+    return this.#since === undefined ? 0 : performance.now() - this.#since;
   }
 
   start(): void {

@@ -9,6 +9,8 @@ import type { Event, MemberId, OkResult, Request } from './wire.ts';
 
 /** A socket that is given up while its session goes on is closed with this (4000–4999 are for applications). */
 const GIVEN_UP = 4000;
+/** A link that is doubted has so long to answer (ms): less gives up slow ones, more is a longer silence for who has changed networks. */
+const PROBE = 1000;
 
 /** What `join` and `resume` return. */
 export type Joined = Extract<OkResult, { of: 'joined' }>;
@@ -153,7 +155,7 @@ export class Signaling extends Emitter<SignalingEvents> {
   /** The network may have changed: asks whether the link still works, or stops waiting for the next attempt. */
   probe(): void {
     this.#wake?.();
-    if (this.#state === 'open' && this.#socket) void this.#ping(this.#socket, Math.min(2000, this.#options.pingTimeoutMs));
+    if (this.#state === 'open' && this.#socket) void this.#ping(this.#socket, Math.min(PROBE, this.#options.pingTimeoutMs));
   }
 
   async #connect(): Promise<Joined> {

@@ -54,3 +54,21 @@ test('a connection that is new owes nothing', () => {
   expect(suspect).not.toHaveBeenCalled();
   pulse.stop();
 });
+
+test('after a lost socket little silence says enough, and none says that all is well', async () => {
+  const { at, pulse } = scene();
+  at.audio = 1;
+  vi.advanceTimersByTime(100);
+  expect(pulse.isSilent).toBe(false);
+  let stopped = pulse.hasStopped();
+  await vi.advanceTimersByTimeAsync(500);
+  expect(await stopped).toBe(true);
+  at.audio = 2;
+  stopped = pulse.hasStopped();
+  at.audio = 3;
+  await vi.advanceTimersByTimeAsync(100);
+  at.audio = 4;
+  await vi.advanceTimersByTimeAsync(500);
+  at.audio = 5;
+  expect(await stopped).toBe(false);
+});
