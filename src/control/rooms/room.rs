@@ -384,6 +384,12 @@ impl Room {
         if !changes.is_empty() {
             self.fallbacks.look_again(seat);
         }
+        let Some(member) = self.members.get(&seat) else { return };
+        if member.slots.filled().ne(before.filled()) {
+            let slots = self.slot_list(seat);
+            self.tell(|s| s == seat, Event::Slots { slots });
+        }
+        // The worker last: its packets take a shorter way than the message.
         for change in changes {
             let pair = pairs.get(change.pair);
             let mline = pair.and_then(|p| if change.half == MediaKind::Audio { p.audio } else { p.video });
@@ -393,11 +399,6 @@ impl Room {
                 let name = change.source.and_then(|track| self.name_of(seat, track));
                 self.effects.push(Effect::Worker(worker, RoomCommand::Point { peer, mline: mline.index, source, view, name }));
             }
-        }
-        let Some(member) = self.members.get(&seat) else { return };
-        if member.slots.filled().ne(before.filled()) {
-            let slots = self.slot_list(seat);
-            self.tell(|s| s == seat, Event::Slots { slots });
         }
         if unplaced > 0 {
             self.ask(seat, wanted.len());

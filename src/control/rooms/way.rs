@@ -69,11 +69,14 @@ impl Ways {
 
     /// A direct connection of these ends cannot be had.
     pub fn fail(&mut self, seat: Seat, session: &str, now: Time) {
-        let Some(other) = self.other_end(seat, session) else { return };
+        let ends = match &self.at {
+            At::Direct { session: at, ends } if at == session && ends.contains(&seat) => *ends,
+            _ => return,
+        };
         match self.policy {
             // There is no other way: it is tried anew.
             Policy::P2p => (self.at, self.not_before) = (At::Nobody, Some(now + APART)),
-            Policy::Auto | Policy::Sfu => self.failed = Some(ordered(seat, other)),
+            Policy::Auto | Policy::Sfu => self.failed = Some(ends),
         }
     }
 
@@ -204,10 +207,6 @@ impl Room {
         };
         At::Direct { session, ends }
     }
-}
-
-fn ordered(a: Seat, b: Seat) -> [Seat; 2] {
-    if a < b { [a, b] } else { [b, a] }
 }
 
 /// The less direct of a pair's two candidates, and what carries it: for counting.

@@ -124,7 +124,7 @@ export function picturesSeen() {
     setInterval(() => {
       for (const tile of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('[data-testid=tile][data-mine=false]'))) {
         const video = tile.querySelector('video');
-        if (!video || video.videoWidth === 0) continue;
+        if (!video || video.videoWidth === 0 || getComputedStyle(video).visibility === 'hidden') continue;
         pen.drawImage(video, 0, 0, 32, 18);
         own.pictures.add(`${tile.dataset['member']} ${[...pen.getImageData(3, 14, 1, 1).data.slice(0, 3)].join(',')}`);
       }

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { until } from './wait.mjs';
 
 const TARGET = fileURLToPath(new URL('../../../target', import.meta.url));
+const PAGE = fileURLToPath(new URL('../../app/dist/index.html', import.meta.url));
 
 /** The binary: `E2E_SERVER`, else the newest of what cargo has built. */
 function binary() {
@@ -15,6 +16,8 @@ function binary() {
   const built = ['release', 'debug'].map((profile) => `${TARGET}/${profile}/althing`).filter((path) => existsSync(path));
   built.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
   if (!built[0]) throw new Error(`no server in ${TARGET}: build it with cargo build`);
+  // The page is a part of the binary: a change of the page alone would not be tried.
+  if (statSync(PAGE).mtimeMs > statSync(built[0]).mtimeMs) throw new Error('the page is newer than the server, which holds an older one: cargo build');
   return built[0];
 }
 

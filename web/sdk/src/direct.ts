@@ -325,7 +325,6 @@ export function readMessage(data: unknown): DirectMessage | undefined {
 function isSayable(key: string, at: number, text: string): boolean {
   const isTime = Number.isFinite(at) && Math.abs(at) <= 8.64e15;
   const bytes = new TextEncoder().encode(text).length;
-  // eslint-disable-next-line no-control-regex
   return isTime && key.length > 0 && key.length <= 64 && bytes > 0 && bytes <= CHAT_BYTES && !/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(text);
 }
 

@@ -30,6 +30,8 @@ export class Sources {
 
   /** The pairs' pictures are these now. */
   follow(slots: readonly SlotPair[]): void {
+    // What has begun since the last look is what a pair shows now: whoever was there before is not there any more when they come back.
+    this.#look();
     const before = new Map(this.#awaited);
     this.#awaited.clear();
     for (const { pair, video } of slots) {

@@ -54,6 +54,19 @@ test('whoever is shown again while the other is awaited was never away', () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test('whoever is shown again when the other has just begun is awaited like anybody else', () => {
+  sources.follow([slot('a', 7)]);
+  named = [{ source: 7, timestamp: 1_000 }];
+  sources.follow([slot('b', 9)]);
+  vi.advanceTimersByTime(60);
+  named = [{ source: 9, timestamp: 1_070 }, ...named];
+  sources.follow([slot('a', 7)]);
+  expect(sources.isThere(slot('a', 7))).toBe(false);
+  named = [{ source: 7, timestamp: 1_300 }];
+  vi.advanceTimersByTime(60);
+  expect(sources.isThere(slot('a', 7))).toBe(true);
+});
+
 test('a pair that was empty meanwhile still has its last picture', () => {
   sources.follow([slot('a', 7)]);
   named = [{ source: 7, timestamp: 1_000 }];

@@ -83,7 +83,7 @@ pub fn answer_stranger(datagram: &[u8], remote: SocketAddr, out: &mut [u8]) -> R
     request.unmarshal_binary(datagram).map_err(|_| StunDrop::Malformed)?;
     let request = Request { message: request, unknown: Vec::new(), use_candidate: false, controlled: false };
     let mapped = XorMappedAddress { ip: remote.ip().to_canonical(), port: remote.port() };
-    Ok(request.write(BINDING_SUCCESS, &[&mapped], out))
+    Ok(request.write(BINDING_SUCCESS, std::iter::once(&mapped as &dyn Setter), out))
 }
 
 /// Whether a Binding request is well-formed and has no USERNAME: it is for the STUN service, not a check.
@@ -156,14 +156,13 @@ impl Request {
 
     fn answer(&self, kind: MessageType, content: &[&dyn Setter], password: &str, out: &mut [u8]) -> usize {
         let integrity = MessageIntegrity::new_short_term_integrity_with_provider(password.to_owned(), &AwsLcRsCrypto);
-        let content: Vec<&dyn Setter> = content.iter().copied().chain([&integrity as &dyn Setter, &FINGERPRINT]).collect();
-        self.write(kind, &content, out)
+        self.write(kind, content.iter().copied().chain([&integrity as &dyn Setter, &FINGERPRINT]), out)
     }
 
-    fn write(&self, kind: MessageType, content: &[&dyn Setter], out: &mut [u8]) -> usize {
+    fn write<'a>(&self, kind: MessageType, mut content: impl Iterator<Item = &'a dyn Setter>, out: &mut [u8]) -> usize {
         let mut answer = Message { typ: kind, transaction_id: self.message.transaction_id, ..Message::new() };
         answer.write_header();
-        let written = content.iter().try_for_each(|setter| setter.add_to(&mut answer));
+        let written = content.try_for_each(|setter| setter.add_to(&mut answer));
         match (written, out.get_mut(..answer.raw.len())) {
             (Ok(()), Some(place)) => {
                 place.copy_from_slice(&answer.raw);
