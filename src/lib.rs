@@ -2,7 +2,8 @@
 //!
 //! **The media plane** carries packets: pinned threads, no lock, no await, no allocation per packet.
 //! - [`media`] is the SFU as a pure machine: it is told the time and the bytes, and returns bytes and events.
-//! - [`io`] is its hands: worker threads, sockets, batches.
+//! - [`turn`] is the relay for those who cannot be reached directly, a pure machine like it.
+//! - [`io`] is the hands of both: worker threads, sockets, batches.
 //!
 //! **The control plane** does everything else, on tokio, and may wait.
 //! - [`control`] holds HTTP, tokens, signaling, and the rooms as pure state machines.
@@ -35,4 +36,5 @@ pub mod metrics;
 pub mod node;
 pub mod port;
 pub mod sdp;
+pub mod turn;
 pub mod wire;

@@ -11,6 +11,7 @@
 
 mod addresses;
 pub mod logs;
+mod relay;
 mod workers;
 
 use std::fmt;
@@ -28,12 +29,12 @@ use crate::config::{AllowedOrigins, CallPolicy, Config};
 use crate::control::auth::Access;
 use crate::control::dispatch;
 use crate::control::http::{Public, admin_router, public_router};
-use crate::control::p2p::IceServers;
+use crate::control::p2p::{self, IceServers};
 use crate::control::rooms::directory::{Settlement, WorkerAccess};
 use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
-use crate::port::events;
+use crate::port::{RelayUsers, events};
 use crate::wire::Policy;
 
 /// How long sockets may take to hear that the node ends.
@@ -90,10 +91,14 @@ impl Node {
         let addresses =
             addresses::of_media(&config.media, development).map_err(|advice| StartError { what: "no address for media".into(), advice })?;
         let (event_sender, event_receiver) = events();
-        let fleet = workers::start(&config.media, &addresses, &event_sender, epoch)?;
+        let users = Arc::new(RelayUsers::new(config.turn.as_ref().map_or(0, |turn| turn.user_allocations), config.ice.credential_lifetime));
+        let relay = config.turn.clone().map(|turn| relay::OwnRelay::new(turn, users.clone()));
+        let fleet = workers::start(&config.media, relay.as_ref(), &addresses, &event_sender, epoch)?;
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
+        let relay_addresses = fleet.workers.first().map(|worker| worker.relay.clone()).unwrap_or_default();
+        let relay = relay.map(|relay| p2p::OwnRelay { addresses: relay_addresses, secret: relay.secret });
         let stun_addresses = fleet.workers.first().map(|worker| worker.candidates.clone()).unwrap_or_default();
         let rooms = Directory::new(Settlement {
             most: config.rooms.max,
@@ -102,6 +107,7 @@ impl Node {
             workers: fleet.workers.into_iter().map(|w| WorkerAccess { inbox: w.inbox, candidates: w.candidates }).collect(),
             epoch,
             metrics: metrics.control.clone(),
+            relay_users: users,
         });
         tokio::spawn(dispatch::run(event_receiver, rooms.clone()));
         let (ready, ready_seen) = watch::channel(false);
@@ -110,7 +116,7 @@ impl Node {
         let public = Public {
             front: Arc::new(Front {
                 direct: config.rooms.policy != CallPolicy::Sfu,
-                ice: IceServers::new(&config.ice, &stun_addresses),
+                ice: IceServers::new(&config.ice, &stun_addresses, relay),
                 rooms: rooms.clone(),
                 access,
                 limits: config.limits.clone(),

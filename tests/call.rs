@@ -20,6 +20,7 @@ async fn node_with(address: IpAddr, workers: u16, change: impl FnOnce(&mut Confi
     config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.media.port = 0;
+    config.turn = None;
     config.media.bind = vec![address];
     config.media.workers = workers;
     change(&mut config);

@@ -45,6 +45,7 @@ const fn partner(number: u16) -> u16 {
 async fn a_fault_in_one_room_takes_down_that_room_only_and_its_members_come_back() {
     let mut config = Config::default();
     (config.http.listen, config.admin) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    config.turn = None;
     (config.media.port, config.media.bind, config.media.workers, config.media.spread_from) = (0, vec![ADDRESS], 2, 2);
     let node = Node::start(config).await.expect("the node starts");
     let (phase, phases) = watch::channel(Phase::Count);

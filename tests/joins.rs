@@ -18,6 +18,7 @@ async fn node() -> Node {
     config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.media.port = 0;
+    config.turn = None;
     config.media.bind = vec![Ipv4Addr::LOCALHOST.into()];
     config.media.workers = 1;
     Node::start(config).await.expect("the node starts")

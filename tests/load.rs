@@ -20,6 +20,7 @@ async fn node(change: impl FnOnce(&mut Config)) -> Node {
     config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.media.port = 0;
+    config.turn = None;
     config.media.bind = vec![Ipv4Addr::LOCALHOST.into()];
     change(&mut config);
     Node::start(config).await.expect("the node starts")

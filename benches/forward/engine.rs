@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use althing::base::outgoing::Outgoing;
 use althing::base::{Ntp, RoomId, Time, TrackId};
 use althing::contract::{Command, Counter, MediaKind, RoomCommand, SrtpProfile, View};
 use althing::media::engine::{Engine, EngineConfig};
-use althing::media::outgoing::Outgoing;
 use althing::media::packet::twcc::Arrivals;
 use althing::media::transport::{DtlsIdentity, Path, SrtpSender};
 

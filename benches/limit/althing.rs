@@ -110,8 +110,9 @@ impl Althing {
                 batch: case.batch,
                 rings,
                 shared_port: false,
+                relay: None,
             };
-            let (worker, port) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");
+            let (worker, (port, _)) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");
             Self { worker, port, _ends: (handle, receiver) }
         };
         mailboxes.into_iter().zip(rings(&bells)).enumerate().map(begin).collect()

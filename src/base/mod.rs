@@ -2,17 +2,22 @@
 //!
 //! Depends on std, `slotmap` and `ipnet` only.
 
+pub mod address;
 pub mod bits;
 pub mod ids;
 pub mod map;
+pub mod outgoing;
+pub mod path;
 pub mod prefetch;
 pub mod prefix;
 pub mod random;
 pub mod seq;
+pub mod stun;
 pub mod time;
 pub mod units;
 
 pub use bits::BitSet;
 pub use ids::{PeerId, RoomId, TrackId, WorkerId};
+pub use path::Path;
 pub use time::{Ntp, Time};
 pub use units::Bitrate;

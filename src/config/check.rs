@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
+use super::turn::TurnConfig;
 
 /// The checked settings.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,6 +19,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// STUN and TURN for clients that are connected directly.
     pub ice: IceConfig,
+    /// The relay inside this server, if there is one.
+    pub turn: Option<TurnConfig>,
     /// Who may join.
     pub auth: AuthKeys,
     /// Rooms and members.
@@ -42,6 +45,7 @@ impl Default for Config {
                 secret: None,
                 credential_lifetime: Duration::from_secs(settings.ice.credential_seconds),
             },
+            turn: settings.turn.check(media_ports(&settings.media)).ok().flatten(),
             auth: AuthKeys::default(),
             rooms: rooms(&settings),
             limits: settings.limits,
@@ -223,8 +227,9 @@ impl Settings {
         }
         let auth = self.auth.keys.iter().map(|(id, key)| Ok((id.clone(), secret(&format!("auth.keys.{id}"), key)?))).collect::<Result<_, _>>()?;
         let ice = ice(&self.ice)?;
+        let turn = self.turn.check(media_ports(&self.media))?;
         let (http, media, rooms) = (http(&self), media(&self), rooms(&self));
-        Ok(Config { http, admin: self.admin.listen, media, ice, auth, rooms, limits: self.limits, log: self.log })
+        Ok(Config { http, admin: self.admin.listen, media, ice, turn, auth, rooms, limits: self.limits, log: self.log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -283,6 +288,12 @@ const MOST_WORKERS: u16 = 256;
 fn workers(media: &MediaSettings) -> u16 {
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_WORKERS.into()) as u16);
     if media.workers == 0 { cores() } else { media.workers }
+}
+
+/// The ports of workers.
+fn media_ports(media: &MediaSettings) -> std::ops::RangeInclusive<u16> {
+    let more = if media.single_port || media.port == 0 { 0 } else { workers(media) - 1 };
+    media.port..=media.port.saturating_add(more)
 }
 
 fn media(settings: &Settings) -> MediaConfig {
@@ -358,11 +369,11 @@ fn check_origin(origin: &str) -> Result<(), InvalidSetting> {
     }
 }
 
-fn at_least(name: &str, value: u64, least: u64) -> Result<(), InvalidSetting> {
+pub(super) fn at_least(name: &str, value: u64, least: u64) -> Result<(), InvalidSetting> {
     if value < least { invalid(name, format!("it is {value}: choose at least {least}")) } else { Ok(()) }
 }
 
-fn invalid<T>(name: &str, why: String) -> Result<T, InvalidSetting> {
+pub(super) fn invalid<T>(name: &str, why: String) -> Result<T, InvalidSetting> {
     Err(InvalidSetting { name: name.to_owned(), why })
 }
 

@@ -6,6 +6,7 @@
 mod check;
 mod load;
 mod schema;
+mod turn;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use load::{LoadError, Overrides, load};
@@ -13,3 +14,4 @@ pub use schema::{
     AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,
     Settings,
 };
+pub use turn::{TurnConfig, TurnSettings};

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::turn::TurnSettings;
+
 /// All settings as they are written, before they are checked.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,8 @@ pub struct Settings {
     pub media: MediaSettings,
     /// STUN and TURN for clients that are connected directly.
     pub ice: IceSettings,
+    /// The relay inside this server.
+    pub turn: TurnSettings,
     /// Who may join.
     pub auth: AuthSettings,
     /// Rooms and members.

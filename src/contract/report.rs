@@ -168,6 +168,46 @@ counters! {
     StrayIn => "stray_datagrams_total", "direction=received";
     /// Paths of another worker's peers not remembered: the table was full.
     StrayTableFull => "stray_table_full_total", "";
+    /// Allocations of the relay made.
+    TurnAllocated => "turn_allocations_total", "result=granted";
+    /// Allocations of the relay ended.
+    TurnEnded => "turn_allocations_total", "result=ended";
+    /// Allocations refused: the user has as many as it may.
+    TurnQuota => "turn_allocations_total", "result=quota";
+    /// Allocations, permissions or channels refused: there is no room for more.
+    TurnFull => "turn_allocations_total", "result=full";
+    /// Requests to the relay without credentials, or with wrong or expired ones.
+    TurnUnauthorized => "turn_requests_refused_total", "reason=unauthorized";
+    /// Requests to the relay with a nonce that is too old or another's.
+    TurnStaleNonce => "turn_requests_refused_total", "reason=stale_nonce";
+    /// Peers refused: they are not on the public internet.
+    TurnForbidden => "turn_requests_refused_total", "reason=forbidden_peer";
+    /// Requests to the relay that cannot be carried out.
+    TurnBadRequest => "turn_requests_refused_total", "reason=bad_request";
+    /// Requests of strangers to the relay that got no answer: it would be too long, or there were too many of their prefix.
+    TurnLimited => "turn_requests_refused_total", "reason=limited";
+    /// What came to the relay and is no message of it.
+    TurnMalformed => "turn_requests_refused_total", "reason=malformed";
+    /// Datagrams relayed to peers.
+    TurnToPeers => "turn_packets_total", "direction=to_peer";
+    /// Datagrams relayed to clients.
+    TurnToClients => "turn_packets_total", "direction=to_client";
+    /// Bytes relayed to peers.
+    TurnBytesToPeers => "turn_bytes_total", "direction=to_peer";
+    /// Bytes relayed to clients.
+    TurnBytesToClients => "turn_bytes_total", "direction=to_client";
+    /// Data dropped: of a client without an allocation.
+    TurnDropNoAllocation => "turn_drops_total", "reason=no_allocation";
+    /// Data dropped: to or from a peer without a permission.
+    TurnDropNoPermission => "turn_drops_total", "reason=no_permission";
+    /// Data dropped: to a peer that may not be sent to.
+    TurnDropForbidden => "turn_drops_total", "reason=forbidden_peer";
+    /// Data dropped: the allocation has relayed as much as it may.
+    TurnDropAllowance => "turn_drops_total", "reason=allowance";
+    /// Data dropped: too long for what it is wrapped in.
+    TurnDropTooLong => "turn_drops_total", "reason=too_long";
+    /// Data or answers dropped: more came in one batch than there is room for.
+    TurnDropFull => "turn_drops_total", "reason=full";
     /// Commands that named something unknown.
     CommandUnknown => "commands_ignored_total", "";
     /// Panics caught in a room's dispatch.
@@ -198,6 +238,11 @@ impl Counters {
     pub fn add_many(&mut self, counter: Counter, n: u64) {
         let value = &mut self.values[counter as usize];
         *value = value.wrapping_add(n);
+    }
+
+    /// Adds what others have counted.
+    pub fn add_all(&mut self, others: &Counters) {
+        self.values.iter_mut().zip(others.values).for_each(|(value, other)| *value = value.wrapping_add(other));
     }
 
     /// The value so far.
@@ -236,6 +281,8 @@ pub struct WorkerReport {
     pub imports: u64,
     /// Subscriptions (legs pointed at a track) it holds now.
     pub legs: u64,
+    /// Allocations of its relay now.
+    pub allocations: u64,
     /// What it holds.
     pub memory: Memory,
     /// CPU time that the worker's thread has used, in microseconds.

@@ -4,7 +4,9 @@
 //! and sends what the engine wrote.
 
 pub mod clock;
+pub mod relay;
 pub mod udp;
 pub mod worker;
 
+pub use relay::RelaySetup;
 pub use worker::{Worker, WorkerConfig, spawn};

@@ -11,10 +11,12 @@ use std::os::fd::OwnedFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use receive::{RECEIVE_BATCH, Receiver};
-pub use send::Sender;
+pub use send::{Sender, Sockets};
 
 /// Kernel buffer of each direction, in bytes: 30 ms at 1 Gbit/s.
 const KERNEL_BUFFER: usize = 4 << 20;
+/// The same of an allocation of a relay: 30 ms at 130 Mbit/s.
+const RELAYED_BUFFER: usize = 512 << 10;
 
 /// Binds a non-blocking UDP socket with large kernel buffers.
 ///
@@ -32,14 +34,26 @@ pub fn bind_shared(address: SocketAddr) -> io::Result<OwnedFd> {
     bind_as(address, true)
 }
 
+/// The same for one allocation of a relay, which has less to hold.
+///
+/// # Errors
+/// What the system says.
+pub fn bind_relayed(address: SocketAddr) -> io::Result<OwnedFd> {
+    bind_with(address, false, RELAYED_BUFFER)
+}
+
 fn bind_as(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
+    bind_with(address, shared, KERNEL_BUFFER)
+}
+
+fn bind_with(address: SocketAddr, shared: bool, buffer: usize) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
     socket.set_reuse_port(shared)?;
-    options::large_buffers(&socket, KERNEL_BUFFER);
+    options::large_buffers(&socket, buffer);
     options::never_fragment(&socket, address.is_ipv6(), true);
     socket.bind(&address.into())?;
     Ok(socket.into())

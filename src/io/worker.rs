@@ -12,11 +12,12 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::clock::Clock;
+use super::relay::{RelaySetup, RelaySockets};
 use super::udp::{self, Receiver, Sender};
+use crate::base::outgoing::Outgoing;
 use crate::base::{Time, WorkerId};
 use crate::contract::{Counter, Event, WorkerReport};
 use crate::media::engine::{Engine, EngineConfig};
-use crate::media::outgoing::Outgoing;
 use crate::media::route::relay::{RelaySink, send_stray};
 use crate::media::transport::{DtlsIdentity, Path};
 use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings};
@@ -56,23 +57,25 @@ pub struct WorkerConfig {
     pub rings: Rings,
     /// All workers share their ports: what arrives at the wrong one is handed to its owner.
     pub shared_port: bool,
+    /// Its part of the relay.
+    pub relay: Option<RelaySetup>,
 }
 
-/// Binds the sockets, then starts the thread; returns the port. The thread ends when every handle to its inbox is gone.
+/// Binds the sockets, then starts the thread; returns the port of media, and that of the relay. The thread ends when every handle to its inbox is gone.
 ///
 /// # Errors
 /// When a port is taken, or the system gives no more descriptors or threads.
-pub fn spawn(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<u16> {
+pub fn spawn(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(u16, Option<u16>)> {
     let core = config.core;
     let name = format!("media-{}", config.id);
-    let (worker, port) = Worker::new(config, inbox, events, report)?;
+    let (worker, ports) = Worker::new(config, inbox, events, report)?;
     std::thread::Builder::new().name(name).spawn(move || {
         if let Some(core) = core {
             pin(core);
         }
         worker.run();
     })?;
-    Ok(port)
+    Ok(ports)
 }
 
 /// A worker: an engine, and the sockets and mailboxes that it is driven by.
@@ -87,6 +90,7 @@ pub struct Worker {
     held: Outgoing,
     inbox: Inbox,
     rings: Rings,
+    relay: Option<RelaySockets>,
     shared_port: bool,
     /// A ring was not drained in the last turn.
     more_relays: bool,
@@ -103,13 +107,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Binds its sockets; the second value is their port.
+    /// Binds its sockets; the second value is their port, and that of the relay.
     ///
     /// # Errors
     /// As [`spawn`].
-    pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, u16)> {
+    pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, (u16, Option<u16>))> {
         let (sockets, port) = bind_all(&config.addresses, config.shared_port)?;
         let wakes = wakes(&sockets, &inbox)?;
+        let relay = config.relay.map(|setup| RelaySockets::new(setup, &wakes)).transpose()?;
+        let (relay, relay_port) = relay.map_or((None, None), |(relay, port)| (Some(relay), Some(port)));
         let clock = Clock::new(config.epoch);
         let engine = Engine::on(
             config.id,
@@ -126,6 +132,7 @@ impl Worker {
             held: Outgoing::for_a_tick(),
             inbox,
             rings: config.rings,
+            relay,
             shared_port: config.shared_port,
             more_relays: false,
             events,
@@ -136,7 +143,7 @@ impl Worker {
             unreported: true,
             reported_at: None,
         };
-        Ok((worker, port))
+        Ok((worker, (port, relay_port)))
     }
 
     /// The engine: benches put it into the state that they measure.
@@ -164,7 +171,7 @@ impl Worker {
     /// # Errors
     /// [`Closed`] when every handle to the inbox is gone.
     pub fn turn(&mut self) -> Result<(), Closed> {
-        let mut ready = [const { MaybeUninit::uninit() }; 16];
+        let mut ready = [const { MaybeUninit::uninit() }; 64];
         let timeout = self.fall_asleep();
         // A signal may interrupt the wait; the turn then simply finds nothing to do.
         let (ready, _) = epoll::wait(&self.wakes, &mut ready, timeout.as_ref()).unwrap_or((&mut [], &mut []));
@@ -172,7 +179,8 @@ impl Worker {
         for wake in ready.iter() {
             match wake.data.u64() {
                 INBOX => self.inbox.clear_wake(),
-                socket => self.serve(socket as u8),
+                wake if RelaySockets::is_woken_by(wake) => self.serve_relay(wake),
+                socket => self.serve(socket as u32),
             }
         }
         let now = self.clock.now();
@@ -180,6 +188,9 @@ impl Worker {
         self.take_relays(now);
         if self.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.engine.handle_timeout(now);
+        }
+        if let Some(relay) = &mut self.relay {
+            relay.handle_timeout(now);
         }
         self.give_out(now);
         if self.engine.has_deferred() {
@@ -207,7 +218,8 @@ impl Worker {
             let event = self.unsent.as_ref().map(|_| now + EVENT_RETRY);
             let held = (!self.held.is_empty()).then(|| now + HELD_RETRY);
             let report = self.unreported.then(|| self.reported_at.map_or(now, |at| at + REPORT_EVERY));
-            [self.engine.poll_timeout(), event, held, report].into_iter().flatten().min()?
+            let relay = self.relay.as_ref().and_then(RelaySockets::poll_timeout);
+            [self.engine.poll_timeout(), relay, event, held, report].into_iter().flatten().min()?
         };
         let span = next.since(now);
         Some(Timespec { tv_sec: span.as_secs() as i64, tv_nsec: i64::from(span.subsec_nanos()) })
@@ -215,7 +227,7 @@ impl Worker {
 
     /// Takes what waits at a socket and forwards it. While it comes in full batches, a few more are taken before anything else is
     /// looked at: so a busy worker waits less often, and a sparse packet goes out with its own turn.
-    fn serve(&mut self, local: u8) {
+    fn serve(&mut self, local: u32) {
         for tick in 1..=TICKS_A_TURN {
             let now = self.clock.now();
             if !self.take_packets(now, local) || tick == TICKS_A_TURN {
@@ -225,9 +237,16 @@ impl Worker {
         }
     }
 
+    fn serve_relay(&mut self, wake: u64) {
+        if let Some(relay) = &mut self.relay {
+            relay.serve(self.clock.now(), wake, &mut self.receiver);
+            self.unreported = true;
+        }
+    }
+
     /// Takes one batch; whether it was a full one.
-    fn take_packets(&mut self, now: Time, local: u8) -> bool {
-        let Some(socket) = self.sockets.get(usize::from(local)) else { return false };
+    fn take_packets(&mut self, now: Time, local: u32) -> bool {
+        let Some(socket) = self.sockets.get(local as usize) else { return false };
         // An error here is the answer to an earlier datagram (port unreachable); the socket itself goes on.
         let received = self.receiver.receive(socket).unwrap_or(0);
         self.engine.counters_mut().add(Counter::ReceiveCalls);
@@ -303,7 +322,7 @@ impl Worker {
     }
 
     fn send(&mut self) {
-        self.sender.send(&self.sockets, &self.out, &mut self.held, self.engine.counters_mut());
+        self.sender.send(self.sockets.as_slice(), &self.out, &mut self.held, self.engine.counters_mut());
         self.out.clear();
     }
 
@@ -324,6 +343,11 @@ impl Worker {
         let busy_micros = cpu.tv_sec as u64 * 1_000_000 + cpu.tv_nsec as u64 / 1_000;
         let mut report = self.engine.report();
         report.memory.arenas += (self.out.memory() + self.held.memory() + self.receiver.memory()) as u64;
+        if let Some(relay) = &self.relay {
+            relay.add_to(&mut report.counters);
+            report.allocations = relay.allocations() as u64;
+            report.memory.arenas += relay.memory() as u64;
+        }
         self.report.publish(WorkerReport { busy_micros, ..report });
         (self.unreported, self.reported_at) = (false, Some(now));
     }
@@ -335,7 +359,8 @@ impl RelaySink for Rings {
     }
 }
 
-fn bind_all(addresses: &[SocketAddr], shared: bool) -> io::Result<(Vec<OwnedFd>, u16)> {
+/// Binds sockets with one port; the second value is the port.
+pub(super) fn bind_all(addresses: &[SocketAddr], shared: bool) -> io::Result<(Vec<OwnedFd>, u16)> {
     let mut port = addresses.first().map_or(0, SocketAddr::port);
     let mut sockets = Vec::with_capacity(addresses.len());
     for address in addresses {

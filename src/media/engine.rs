@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use slotmap::{DefaultKey, Key, SlotMap};
 
 use super::demux::{Demux, PeerAt, Protocol};
-use super::outgoing::Outgoing;
 use super::room::Room;
 use super::route::relay::{self, Message, Note, RelaySink};
 use super::route::strays::Strays;
@@ -19,6 +18,7 @@ use super::schedule::Schedule;
 use super::transport::ice::{self, StunDrop};
 use super::transport::{DtlsIdentity, Path};
 use crate::base::map::{Seed, SeededMap};
+use crate::base::outgoing::Outgoing;
 use crate::base::prefix::PrefixRate;
 use crate::base::random::Random;
 use crate::base::{Bitrate, Ntp, PeerId, RoomId, Time, WorkerId};

@@ -7,7 +7,6 @@
 
 pub mod demux;
 pub mod engine;
-pub mod outgoing;
 pub mod pace;
 pub mod packet;
 pub mod peer;

@@ -21,7 +21,6 @@ use slotmap::DefaultKey;
 
 use super::demux::{Demux, PeerAt};
 use super::engine::Shared;
-use super::outgoing::Outgoing;
 use super::peer::{MOST_MLINES, Peer};
 use super::publish::track::Track;
 use super::route::fanout::{Tick, TickItem};
@@ -29,6 +28,7 @@ use super::route::leg::Moment;
 use super::schedule::Schedule;
 use super::select::voices::Voices;
 use super::transport::DtlsTransport;
+use crate::base::outgoing::Outgoing;
 use crate::base::{BitSet, PeerId, RoomId, Time, TrackId, WorkerId};
 use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, Quality, RoomCommand, SecurityPlan, TransportPlan, WorkerReport};
 use relay::Elsewhere;

@@ -23,11 +23,12 @@ pub struct Workers {
 /// What a report says beside its counters: name, help, value.
 type Reading = (&'static str, &'static str, fn(&WorkerReport) -> f64);
 
-const GAUGES: [Reading; 5] = [
+const GAUGES: [Reading; 6] = [
     ("worker_rooms", "Rooms that the worker holds now.", |r| r.rooms as f64),
     ("worker_peers", "Connections that the worker holds now.", |r| r.peers as f64),
     ("worker_tracks", "Tracks published to the worker now.", |r| r.tracks as f64),
     ("worker_imports", "Tracks published to other workers that somebody on this one receives.", |r| r.imports as f64),
+    ("worker_allocations", "Allocations of the relay that the worker holds now.", |r| r.allocations as f64),
     ("worker_legs", "Subscriptions that the worker holds now.", |r| r.legs as f64),
 ];
 
@@ -159,6 +160,11 @@ fn help(name: &'static str) -> &'static str {
         "relay_demands_total" => "Times that another worker was told whether a track is wanted.",
         "stray_datagrams_total" => "Datagrams that arrived at another worker than their peer's, and were handed over.",
         "stray_table_full_total" => "Paths of other workers' peers that were not remembered.",
+        "turn_allocations_total" => "Allocations of the relay, by what came of them.",
+        "turn_requests_refused_total" => "Requests to the relay refused, by reason.",
+        "turn_packets_total" => "Datagrams relayed.",
+        "turn_bytes_total" => "Bytes relayed.",
+        "turn_drops_total" => "Data that the relay dropped, by reason.",
         "commands_ignored_total" => "Commands that named something unknown.",
         "room_panics_total" => "Rooms dropped after a fault in their dispatch.",
         "worker_ticks_total" => "Turns of the worker's loop; an idle worker makes none.",

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::StartError;
 use super::addresses::Addresses;
+use super::relay::OwnRelay;
 use crate::base::WorkerId;
 use crate::config::MediaConfig;
 use crate::control::draw;
@@ -35,10 +36,14 @@ pub struct Worker {
     pub report: ReportSlot,
     /// Where clients find it, most preferred first.
     pub candidates: Vec<SocketAddr>,
+    /// Where clients find its relay.
+    pub relay: Vec<SocketAddr>,
 }
 
 /// Starts all workers.
-pub fn start(config: &MediaConfig, addresses: &Addresses, events: &EventSender, epoch: Instant) -> Result<Fleet, StartError> {
+pub fn start(
+    config: &MediaConfig, relay: Option<&OwnRelay>, addresses: &Addresses, events: &EventSender, epoch: Instant,
+) -> Result<Fleet, StartError> {
     let identity = DtlsIdentity::generate().map_err(|e| StartError {
         what: format!("cannot make a certificate for media: {e:?}"),
         advice: "this is a fault of the program; please report it".into(),
@@ -55,6 +60,12 @@ pub fn start(config: &MediaConfig, addresses: &Addresses, events: &EventSender, 
         }
     }
     let mut shared_port = config.port;
+    let mut relay_port = relay.map_or(0, |relay| relay.config.port);
+    if let Some(relay) = relay.filter(|_| relay_port != 0) {
+        for ip in &addresses.bound {
+            udp::bind(SocketAddr::new(*ip, relay_port)).map_err(|e| relay.failed(&e))?;
+        }
+    }
     for ((number, (handle, mailbox)), rings) in (0..).zip(mailboxes).zip(rings(&bells)) {
         let id = WorkerId(number);
         let port = match (config.single_port, config.port) {
@@ -73,11 +84,13 @@ pub fn start(config: &MediaConfig, addresses: &Addresses, events: &EventSender, 
             batch: RECEIVE_BATCH,
             rings,
             shared_port: config.single_port,
+            relay: relay.map(|relay| relay.setup(addresses, relay_port, config, (epoch, seed()))),
         };
-        let port = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
+        let (port, relayed) = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
         shared_port = port;
-        let candidates = addresses.announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-        workers.push(Worker { id, inbox: handle, report, candidates });
+        relay_port = relayed.unwrap_or(0);
+        let at = |port: u16| addresses.announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        workers.push(Worker { id, inbox: handle, report, candidates: at(port), relay: relayed.map_or(Vec::new(), at) });
     }
     Ok(Fleet { workers, fingerprint })
 }

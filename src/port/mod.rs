@@ -9,6 +9,7 @@
 
 mod inbox;
 pub mod ring;
+mod users;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::contract::{Event, WorkerReport};
 
 pub use inbox::{Closed, Inbox, Overloaded, WorkerHandle, inbox};
 pub use ring::{Bell, Rings, rings};
+pub use users::RelayUsers;
 
 /// Commands that may wait for one worker: a storm of 500 joins into one room makes about 250 a tick.
 pub const COMMANDS: usize = 16_384;

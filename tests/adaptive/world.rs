@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
+use althing::base::outgoing::Outgoing;
 use althing::base::{Ntp, PeerId, RoomId, Time, TrackId, WorkerId};
 use althing::contract::{Command, Counter, Event, MediaKind, Quality, RoomCommand, View};
 use althing::media::engine::{Engine, EngineConfig};
-use althing::media::outgoing::Outgoing;
 use althing::media::peer::Srtp;
 use althing::media::route::relay::RelaySink;
 use althing::media::transport::{DtlsIdentity, Path};

@@ -32,7 +32,11 @@ impl Server {
         command.env("ALTHING_HTTP__LISTEN", http.to_string()).env("ALTHING_ADMIN__LISTEN", admin.to_string());
         // The one who speaks comes on top of a full room.
         command.env("ALTHING_ROOMS__MEMBERS", "501");
-        command.env("ALTHING_MEDIA__BIND", "127.0.0.1").env("ALTHING_MEDIA__PORT", "0").env("ALTHING_LOG__LEVEL", "warn");
+        command
+            .env("ALTHING_MEDIA__BIND", "127.0.0.1")
+            .env("ALTHING_MEDIA__PORT", "0")
+            .env("ALTHING_TURN__ENABLED", "false")
+            .env("ALTHING_LOG__LEVEL", "warn");
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(|e| format!("{program}: {e}"))?;
         let server = Self { process, http, admin };
         let begun = Instant::now();

@@ -38,6 +38,7 @@ pub async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     config.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.admin = SocketAddr::from(([127, 0, 0, 1], 0));
     config.media.port = 0;
+    config.turn = None;
     config.media.bind = vec![[127, 0, 0, 1].into()];
     change(&mut config);
     Node::start(config).await.expect("the node starts")

@@ -41,6 +41,7 @@ async fn a_port_that_is_taken_is_named_with_the_setting_that_helps() {
     config.http.listen = first.http;
     config.admin = ([127, 0, 0, 1], 0).into();
     config.media.port = 0;
+    config.turn = None;
     let error = Node::start(config).await.err().expect("refused").to_string();
     assert!(error.contains(&first.http.to_string()) && error.contains("--set http.listen="), "{error}");
 }

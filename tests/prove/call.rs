@@ -175,7 +175,7 @@ fn call(arguments: &Arguments, lab: Option<&Lab>) -> Result<Outcome> {
     };
     server.env("ALTHING_HTTP__LISTEN", SocketAddr::from((host, HTTP_PORT)).to_string());
     server.env("ALTHING_ADMIN__LISTEN", SocketAddr::from((host, ADMIN_PORT)).to_string());
-    server.env("ALTHING_MEDIA__BIND", host.to_string()).env("ALTHING_MEDIA__PORT", MEDIA_PORT.to_string());
+    server.env("ALTHING_MEDIA__BIND", host.to_string()).env("ALTHING_MEDIA__PORT", MEDIA_PORT.to_string()).env("ALTHING_TURN__ENABLED", "false");
     server.env("ALTHING_LOG__LEVEL", "warn");
     let server = Process(server.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(|e| format!("{program}: {e}"))?);
 

@@ -266,6 +266,8 @@ impl House {
                 Effect::Worker(worker, command) => self.command(room, worker, command),
                 // Nobody here says that it can be connected directly.
                 Effect::Direct(state) => unreachable!("{state:?}"),
+                // Nobody here uses relays.
+                Effect::SentAway { .. } => {}
                 Effect::Closed => self.rooms[room].closed = true,
             }
         }

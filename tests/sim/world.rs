@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use althing::base::outgoing::Outgoing;
 use althing::base::{Ntp, RoomId, Time, TrackId, WorkerId};
 use althing::contract::{Command, Counter, Event, MediaKind, RoomCommand, SrtpProfile, View};
 use althing::media::engine::{Engine, EngineConfig};
-use althing::media::outgoing::Outgoing;
 use althing::media::route::relay::{RelaySink, send_stray};
 use althing::media::transport::{DtlsIdentity, Path};
 

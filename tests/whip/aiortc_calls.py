@@ -292,7 +292,7 @@ def free_port(kind):
 async def main(server):
     port = free_port(socket.SOCK_STREAM)
     env = {name: value for name, value in os.environ.items() if not name.startswith("ALTHING_")}
-    env |= {"ALTHING_HTTP__LISTEN": f"127.0.0.1:{port}", "ALTHING_ADMIN__LISTEN": "127.0.0.1:0", "ALTHING_MEDIA__PORT": "0", "ALTHING_LOG__LEVEL": "error"}
+    env |= {"ALTHING_HTTP__LISTEN": f"127.0.0.1:{port}", "ALTHING_ADMIN__LISTEN": "127.0.0.1:0", "ALTHING_MEDIA__PORT": "0", "ALTHING_TURN__ENABLED": "false", "ALTHING_LOG__LEVEL": "error"}
     base = f"http://127.0.0.1:{port}"
     child = subprocess.Popen([server], env=env)
     try:

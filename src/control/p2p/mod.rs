@@ -10,9 +10,6 @@ use base64::prelude::BASE64_STANDARD;
 use crate::config::{IceConfig, Secret};
 use crate::wire::IceServer;
 
-/// Addresses of the own STUN service that clients are told: each costs them a request for each of their own addresses.
-const STUN_ADDRESSES: usize = 2;
-
 /// The ICE servers that clients are told.
 pub struct IceServers {
     stun: Vec<String>,
@@ -20,12 +17,22 @@ pub struct IceServers {
     urls: Vec<String>,
     secret: Option<Secret>,
     lifetime: Duration,
+    own_relay: Option<OwnRelay>,
+}
+
+/// The relay inside this node.
+pub struct OwnRelay {
+    /// Where clients find it, most preferred first.
+    pub addresses: Vec<SocketAddr>,
+    /// The secret of its credentials.
+    pub secret: [u8; 32],
 }
 
 impl IceServers {
     /// By these settings; the own STUN service is at these addresses.
-    pub fn new(config: &IceConfig, own: &[SocketAddr]) -> Self {
+    pub fn new(config: &IceConfig, own: &[SocketAddr], own_relay: Option<OwnRelay>) -> Self {
         Self {
+            own_relay,
             stun: if config.stun { stun_urls(own) } else { Vec::new() },
             urls: config.urls.clone(),
             secret: config.secret.clone(),
@@ -50,12 +57,20 @@ impl IceServers {
             servers.push(IceServer { urls: others, username: None, credential: None });
         }
         if let (Some(secret), false) = (&self.secret, relays.is_empty()) {
-            let username = format!("{}:{user}", now.saturating_add(self.lifetime).as_secs());
-            let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
-            let credential = BASE64_STANDARD.encode(hmac::sign(&key, username.as_bytes()));
-            servers.push(IceServer { urls: relays, username: Some(username), credential: Some(credential) });
+            servers.push(self.with_credentials(relays, secret.as_bytes(), user, now));
+        }
+        if let Some(relay) = &self.own_relay {
+            let urls = nearest(&relay.addresses).map(|at| format!("turn:{at}?transport=udp")).collect();
+            servers.push(self.with_credentials(urls, &relay.secret, user, now));
         }
         servers
+    }
+
+    fn with_credentials(&self, urls: Vec<String>, secret: &[u8], user: &str, now: Duration) -> IceServer {
+        let username = format!("{}:{user}", now.saturating_add(self.lifetime).as_secs());
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
+        let credential = BASE64_STANDARD.encode(hmac::sign(&key, username.as_bytes()));
+        IceServer { urls, username: Some(username), credential: Some(credential) }
     }
 }
 
@@ -65,15 +80,13 @@ pub fn user_of(secret: &str) -> String {
     hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// One address of each family, those that others can reach first.
 fn stun_urls(own: &[SocketAddr]) -> Vec<String> {
-    let mut urls: Vec<String> = Vec::new();
-    for is_ipv6 in [false, true] {
-        let of_family = own.iter().filter(|at| at.is_ipv6() == is_ipv6);
-        urls.extend(of_family.min_by_key(|at| reach(at.ip())).map(|at| format!("stun:{at}")));
-    }
-    urls.truncate(STUN_ADDRESSES);
-    urls
+    nearest(own).map(|at| format!("stun:{at}")).collect()
+}
+
+/// One address of each family, those that others can reach first.
+fn nearest(own: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> {
+    [false, true].into_iter().filter_map(|is_ipv6| own.iter().filter(|at| at.is_ipv6() == is_ipv6).min_by_key(|at| reach(at.ip())).copied())
 }
 
 /// How far away an address cannot be reached from: the less the better.
@@ -105,8 +118,11 @@ mod tests {
 
     #[test]
     fn a_relays_credentials_are_the_hmac_of_their_user_name() {
-        let servers =
-            IceServers::new(&config(&["turn:turn.example.org:3478?transport=udp", "turns:turn.example.org:443", "stun:other.example.org"]), &[]);
+        let servers = IceServers::new(
+            &config(&["turn:turn.example.org:3478?transport=udp", "turns:turn.example.org:443", "stun:other.example.org"]),
+            &[],
+            None,
+        );
         let [others, relays] = &servers.of("ada", Duration::from_secs(1_700_000_000))[..] else { panic!("two entries") };
         assert_eq!((others.urls.len(), &others.username, &others.credential), (1, &None, &None));
         assert_eq!(relays.urls.len(), 2);
@@ -118,16 +134,26 @@ mod tests {
     #[test]
     fn the_own_stun_service_is_told_at_one_address_of_each_family_that_reaches_far() {
         let own = at(&["10.0.0.7:40000", "192.0.2.7:40000", "127.0.0.1:40000", "[::1]:40000", "[2001:db8::7]:40000"]);
-        let told = |config: &IceConfig, own: &[SocketAddr]| IceServers::new(config, own).of("ada", Duration::ZERO);
+        let told = |config: &IceConfig, own: &[SocketAddr]| IceServers::new(config, own, None).of("ada", Duration::ZERO);
         assert_eq!(told(&config(&[]), &own)[0].urls, ["stun:192.0.2.7:40000", "stun:[2001:db8::7]:40000"]);
         assert_eq!(told(&config(&[]), &at(&["127.0.0.1:40000"]))[0].urls, ["stun:127.0.0.1:40000"], "where there is no other");
         assert_eq!(told(&IceConfig { stun: false, ..config(&[]) }, &own), []);
     }
 
     #[test]
+    fn the_own_relay_is_told_with_credentials_of_its_own() {
+        let relay = OwnRelay { addresses: at(&["10.0.0.7:3478", "192.0.2.7:3478", "[2001:db8::7]:3478"]), secret: [7; 32] };
+        let servers = IceServers::new(&IceConfig { stun: false, ..config(&["turn:turn.example.org"]) }, &[], Some(relay)).of("ada", Duration::ZERO);
+        assert_eq!(servers.len(), 2);
+        assert_eq!(servers[1].urls, ["turn:192.0.2.7:3478?transport=udp", "turn:[2001:db8::7]:3478?transport=udp"]);
+        assert_eq!(servers[0].username, servers[1].username);
+        assert_ne!(servers[0].credential, servers[1].credential);
+    }
+
+    #[test]
     fn without_a_secret_no_relay_is_told() {
         let config = IceConfig { secret: None, ..config(&["turn:turn.example.org"]) };
-        assert_eq!(IceServers::new(&config, &[]).of("ada", Duration::ZERO), []);
+        assert_eq!(IceServers::new(&config, &[], None).of("ada", Duration::ZERO), []);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
+use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
 use crate::wire::{self, ByeReason, OkResult};
@@ -191,6 +192,7 @@ impl Actor {
             }
             Effect::Worker(worker, command) => self.command(worker, command).await?,
             Effect::Direct(state) => self.around.metrics.direct(labels(state)),
+            Effect::SentAway { secret } => self.around.relay_users.revoke(&user_of(&secret)),
             Effect::Closed => return Err(Over),
         }
         Ok(())

@@ -250,6 +250,11 @@ pub enum Effect {
     Worker(WorkerId, RoomCommand),
     /// Count how a direct connection stands.
     Direct(DirectState),
+    /// A member is sent away: the session with this secret has no use for relays any more.
+    SentAway {
+        /// The secret.
+        secret: String,
+    },
     /// The room is over.
     Closed,
 }

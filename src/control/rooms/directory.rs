@@ -20,7 +20,7 @@ use crate::contract;
 use crate::control::Refusal;
 use crate::control::draw::{self, Numbers};
 use crate::metrics::ControlMetrics;
-use crate::port::WorkerHandle;
+use crate::port::{RelayUsers, WorkerHandle};
 use crate::wire::ErrorCode;
 
 /// All rooms of the node.
@@ -65,6 +65,8 @@ pub struct Surroundings {
     pub numbers: Numbers,
     /// What is counted.
     pub metrics: ControlMetrics,
+    /// The users of the relay: whoever is kicked is sent away there, too.
+    pub relay_users: Arc<RelayUsers>,
 }
 
 /// What a directory needs.
@@ -81,12 +83,14 @@ pub struct Settlement {
     pub epoch: Instant,
     /// What is counted.
     pub metrics: ControlMetrics,
+    /// The users of the relay.
+    pub relay_users: Arc<RelayUsers>,
 }
 
 impl Directory {
     /// A directory without rooms.
     pub fn new(settlement: Settlement) -> Self {
-        let Settlement { most, rules, fingerprint, workers, epoch, metrics } = settlement;
+        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users } = settlement;
         Self(Arc::new(Surroundings {
             by_name: DashMap::new(),
             by_id: DashMap::new(),
@@ -98,6 +102,7 @@ impl Directory {
             placement: Placement::new(workers.len()),
             workers,
             epoch,
+            relay_users,
             numbers: Numbers::default(),
             metrics,
         }))

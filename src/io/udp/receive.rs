@@ -79,11 +79,20 @@ impl Receiver {
     /// # Errors
     /// What the socket says; often about a datagram that was sent before.
     pub fn receive(&mut self, socket: &OwnedFd) -> io::Result<usize> {
+        self.receive_at_most(self.batch, socket)
+    }
+
+    /// The same with fewer messages: each costs a little to prepare, also where nothing waits.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub fn receive_at_most(&mut self, messages: usize, socket: &OwnedFd) -> io::Result<usize> {
+        let messages = messages.min(RECEIVE_BATCH);
         self.datagrams.clear();
         let mut vectors: [MaybeUninit<libc::iovec>; RECEIVE_BATCH] = [const { MaybeUninit::uninit() }; RECEIVE_BATCH];
         let mut headers: [MaybeUninit<libc::mmsghdr>; RECEIVE_BATCH] = [const { MaybeUninit::uninit() }; RECEIVE_BATCH];
         let mut controls: [MaybeUninit<Control>; RECEIVE_BATCH] = [const { MaybeUninit::uninit() }; RECEIVE_BATCH];
-        for index in 0..self.batch {
+        for index in 0..messages {
             let vector = vectors[index].write(libc::iovec { iov_base: self.slots[index * self.slot..].as_mut_ptr().cast(), iov_len: self.slot });
             // SAFETY: an all-zero mmsghdr is a valid value of that plain C struct (null pointers, zero lengths).
             let header = headers[index].write(unsafe { zeroed() });
@@ -94,15 +103,15 @@ impl Receiver {
             header.msg_hdr.msg_control = controls[index].as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = size_of::<Control>();
         }
-        // SAFETY: each of the first `batch` headers points to one slot, one address and one control buffer, all alive until the call returns.
+        // SAFETY: each of the first `messages` headers points to one slot, one address and one control buffer, all alive until the call returns.
         let received =
-            unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr().cast(), self.batch as u32, libc::MSG_DONTWAIT, std::ptr::null_mut()) };
+            unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr().cast(), messages as u32, libc::MSG_DONTWAIT, std::ptr::null_mut()) };
         if received < 0 {
             let error = io::Error::last_os_error();
             return if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) { Ok(0) } else { Err(error) };
         }
         for (index, header) in headers.iter().enumerate().take(received as usize) {
-            // SAFETY: the first `batch` headers were written above, and the kernel has filled in the first `received` of them.
+            // SAFETY: the first `messages` headers were written above, and the kernel has filled in the first `received` of them.
             let header = unsafe { header.assume_init_ref() };
             self.take_apart(index, header);
         }

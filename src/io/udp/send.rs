@@ -9,8 +9,8 @@ use std::mem::{MaybeUninit, size_of, zeroed};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use super::{address, options};
+use crate::base::outgoing::{Datagram, Outgoing};
 use crate::contract::{Counter, Counters};
-use crate::media::outgoing::{Datagram, Outgoing};
 
 /// Messages sent by one call.
 const SEND_BATCH: usize = 64;
@@ -31,6 +31,30 @@ struct Way {
     refusals: u32,
 }
 
+impl Way {
+    fn of(socket: &OwnedFd) -> Self {
+        Self { segments: super::segments(socket), refusals: 0 }
+    }
+}
+
+/// Sockets by their number.
+pub trait Sockets {
+    /// The socket of this number, if it is open.
+    fn socket(&self, number: usize) -> Option<&OwnedFd>;
+}
+
+impl Sockets for [OwnedFd] {
+    fn socket(&self, number: usize) -> Option<&OwnedFd> {
+        self.get(number)
+    }
+}
+
+impl Sockets for [Option<OwnedFd>] {
+    fn socket(&self, number: usize) -> Option<&OwnedFd> {
+        self.get(number)?.as_ref()
+    }
+}
+
 /// How one message ended.
 enum Fate {
     Sent(usize),
@@ -49,7 +73,15 @@ enum Fate {
 impl Sender {
     /// A sender for these sockets, numbered as they are. Asks each of them whether it takes runs.
     pub fn new(sockets: &[OwnedFd]) -> Self {
-        Self { ways: sockets.iter().map(|s| Way { segments: super::segments(s), refusals: 0 }).collect() }
+        Self { ways: sockets.iter().map(Way::of).collect() }
+    }
+
+    /// A socket has been opened and has this number: asks it whether it takes runs.
+    pub fn learn(&mut self, number: usize, socket: &OwnedFd) {
+        if self.ways.len() <= number {
+            self.ways.resize_with(number + 1, || Way { segments: false, refusals: 0 });
+        }
+        self.ways[number] = Way::of(socket);
     }
 
     /// The same without runs: a bench shows what they save.
@@ -59,22 +91,22 @@ impl Sender {
     }
 
     /// Whether the socket takes runs.
-    pub fn takes_runs(&self, local: u8) -> bool {
-        self.ways.get(usize::from(local)).is_some_and(|way| way.segments)
+    pub fn takes_runs(&self, local: u32) -> bool {
+        self.ways.get(local as usize).is_some_and(|way| way.segments)
     }
 
     /// Sends every datagram of the arena.
     ///
     /// What a full socket refuses is dropped where the arena says that it may be (media is late or lost, never queued: the newest goes),
     /// else copied into `held` to be offered again. Both are counted, and so is what cannot be sent at all.
-    pub fn send(&mut self, sockets: &[OwnedFd], out: &Outgoing, held: &mut Outgoing, counters: &mut Counters) {
+    pub fn send(&mut self, sockets: &(impl Sockets + ?Sized), out: &Outgoing, held: &mut Outgoing, counters: &mut Counters) {
         let mut rest = out.datagrams();
         while let Some(first) = rest.first() {
             let local = first.path.local;
             let same = rest.iter().take_while(|d| d.path.local == local).count();
             let (batch, after) = rest.split_at(same);
-            let number = usize::from(local);
-            if let (Some(socket), Some(way)) = (sockets.get(number), self.ways.get_mut(number)) {
+            let number = local as usize;
+            if let (Some(socket), Some(way)) = (sockets.socket(number), self.ways.get_mut(number)) {
                 let done = send_all(socket, way, batch, out, counters);
                 keep_or_drop(&batch[done..], out, held, counters);
             }

@@ -1,8 +1,8 @@
 #![allow(unsafe_code, reason = "a test enters a network namespace of its own")]
 
 use super::*;
+use crate::base::outgoing::Outgoing;
 use crate::contract::{Counter, Counters};
-use crate::media::outgoing::Outgoing;
 use crate::media::transport::Path;
 
 fn socket(address: &str) -> OwnedFd {
@@ -16,7 +16,7 @@ fn local_address(socket: &OwnedFd) -> SocketAddr {
 fn send(socket: OwnedFd, out: &Outgoing) -> Counters {
     let sockets = [socket];
     let (mut held, mut counters) = (Outgoing::new(0, 0), Counters::default());
-    Sender::new(&sockets).send(&sockets, out, &mut held, &mut counters);
+    Sender::new(&sockets).send(&sockets[..], out, &mut held, &mut counters);
     counters
 }
 
@@ -137,7 +137,7 @@ fn a_full_socket_drops_media_and_keeps_replies() {
             assert!(out.push(Path { local: 0, remote: ([10, 9, 0, 2], 9).into() }, &vec![n; 1_200 + usize::from(n)]));
         }
         let (mut held, mut counters) = (Outgoing::new(200 * 1_500, 200), Counters::default());
-        Sender::new(&sockets).send(&sockets, &out, &mut held, &mut counters);
+        Sender::new(&sockets).send(&sockets[..], &out, &mut held, &mut counters);
         let [sent, dropped, kept] = [Counter::DatagramsOut, Counter::DropSocketFull, Counter::HeldSocketFull].map(|c| counters.get(c));
         assert_eq!((sent + dropped + kept, kept as usize), (100, held.datagrams().len()));
         assert!(sent > 0 && sent < 100 && if droppable { kept == 0 } else { dropped == 0 }, "sent {sent}, dropped {dropped}, kept {kept}");

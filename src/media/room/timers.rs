@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Room;
+use crate::base::outgoing::MAX_DATAGRAM;
 use crate::base::{Bitrate, Ntp, PeerId, Time};
 use crate::contract::{CNAME, Counter, DisconnectReason, Event};
 use crate::media::demux::PeerAt;
 use crate::media::engine::Shared;
-use crate::media::outgoing::MAX_DATAGRAM;
 use crate::media::packet::rtcp::{Compound, MAX_COUNT, ReportBlock};
 use crate::media::peer::Peer;
 use crate::media::publish::key_frame::KeyFrames;

@@ -13,9 +13,9 @@ use slab::Slab;
 
 use super::leg::{Leg, Moment, Source};
 use super::way::Way;
+use crate::base::outgoing::Outgoing;
 use crate::base::{BitSet, Time};
 use crate::contract::{Counter, Counters};
-use crate::media::outgoing::Outgoing;
 use crate::media::peer::{Downlink, Peer};
 use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;

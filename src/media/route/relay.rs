@@ -346,7 +346,7 @@ impl Writer {
     }
 
     fn path(&mut self, path: Path) {
-        self.put([path.local]);
+        self.put(path.local.to_be_bytes());
         self.put(path.remote.port().to_ne_bytes());
         match path.remote {
             SocketAddr::V4(v4) => {
@@ -394,7 +394,7 @@ impl Reader<'_> {
     }
 
     fn path(&mut self) -> Option<Path> {
-        let [local] = self.take()?;
+        let local = u32::from_be_bytes(self.take()?);
         let port = u16::from_ne_bytes(self.take()?);
         let remote = match self.take()? {
             [4] => SocketAddr::new(IpAddr::V4(Ipv4Addr::from(self.take::<4>()?)), port),

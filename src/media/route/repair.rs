@@ -3,7 +3,7 @@
 use super::leg::{Leg, Moment, PADDING, Source};
 use super::outlet::Form;
 use super::way::Way;
-use crate::media::outgoing::Outgoing;
+use crate::base::outgoing::Outgoing;
 use crate::media::pace::sent::Kind;
 use crate::media::publish::track::Track;
 use crate::media::rewrite::{OutFields, SourceExtensions};

@@ -13,19 +13,9 @@ pub mod replay;
 pub mod srtcp;
 pub mod srtp;
 
-use std::net::SocketAddr;
-
+pub use crate::base::Path;
 pub use dtls::{DtlsError, DtlsEvent, DtlsIdentity, DtlsTransport};
 pub use ice::{ConsentLost, IceAnswer, IceLite, MAX_PATHS, StunDrop, peek_username};
 pub use replay::{ReceiveStream, Replayed, StreamState};
 pub use srtcp::{SrtcpReceiver, SrtcpSender};
 pub use srtp::{Opened, SrtpError, SrtpReceiver, SrtpSender};
-
-/// A way between us and a peer: one of our sockets and the peer's address as that socket sees it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Path {
-    /// Index of the local socket.
-    pub local: u8,
-    /// The peer's address.
-    pub remote: SocketAddr,
-}

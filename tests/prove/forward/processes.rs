@@ -41,8 +41,13 @@ impl Server {
     pub fn start(settings: &[&str]) -> Self {
         let [http, admin] = [free_port(), free_port()];
         let mut command = Command::new(ALTHING);
-        let own =
-            [format!("http.listen=127.0.0.1:{http}"), format!("admin.listen=127.0.0.1:{admin}"), "log.level=warn".into(), "media.port=0".into()];
+        let own = [
+            format!("http.listen=127.0.0.1:{http}"),
+            format!("admin.listen=127.0.0.1:{admin}"),
+            "log.level=warn".into(),
+            "media.port=0".into(),
+            "turn.enabled=false".into(),
+        ];
         own.iter().map(String::as_str).chain(settings.iter().copied()).for_each(|setting| {
             command.args(["--set", setting]);
         });

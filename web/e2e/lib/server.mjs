@@ -35,6 +35,7 @@ export async function startServer(settings = {}, host = '127.0.0.1') {
     ALTHING_HTTP__LISTEN: `${host}:${http}`,
     ALTHING_ADMIN__LISTEN: `127.0.0.1:${admin}`,
     ALTHING_MEDIA__PORT: String(media),
+    ALTHING_TURN__ENABLED: 'false',
     // What goes through the server is tried, unless a test says otherwise.
     ALTHING_ROOMS__POLICY: 'sfu',
     ...settings,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::base::TrackId;
 use crate::contract::RoomCommand;
 use crate::control::Refusal;
+use crate::control::rooms::Effect;
 use crate::control::rooms::member::Seat;
 use crate::control::rooms::room::{Outcome, Room};
 use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, TrackNumber};
@@ -23,6 +24,10 @@ impl Room {
             return Err(Refusal::new(ErrorCode::LimitExceeded, "too many members were removed from this room: lock it instead"));
         }
         self.kicked.insert(member.clone());
+        if let Some(member) = self.members.get(&whom) {
+            let secret = member.resume.clone();
+            self.effects.push(Effect::SentAway { secret });
+        }
         self.bye(whom, ByeReason::Kicked);
         self.remove(whom, LeaveReason::Kicked);
         Ok(None)

@@ -29,6 +29,8 @@ pub struct Scene {
     pub byes: BTreeMap<SocketId, ByeReason>,
     replies: Vec<(SocketId, u32, Result<Option<OkResult>, Refusal>)>,
     pub direct: Vec<DirectState>,
+    /// Secrets of sessions that were sent away.
+    pub sent_away: Vec<String>,
     drawn: u64,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
@@ -92,6 +94,7 @@ impl Scene {
             byes,
             replies,
             direct: Vec::new(),
+            sent_away: Vec::new(),
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
         }
@@ -113,6 +116,7 @@ impl Scene {
                     self.commands.push(command);
                 }
                 Effect::Direct(state) => self.direct.push(state),
+                Effect::SentAway { secret } => self.sent_away.push(secret),
                 Effect::Closed => self.closed = true,
             }
         }

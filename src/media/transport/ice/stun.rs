@@ -11,19 +11,18 @@ use rtc_stun::attributes::{
 use rtc_stun::error_code::{CODE_ROLE_CONFLICT, CODE_UNKNOWN_ATTRIBUTE};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
-use rtc_stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, MAGIC_COOKIE, Message, MessageType, Setter};
+use rtc_stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Message, MessageType, Setter};
 use rtc_stun::uattrs::UnknownAttributes;
 use rtc_stun::xoraddr::XorMappedAddress;
 use std::net::SocketAddr;
+
+use crate::base::stun::{Attributes, StunView};
 
 /// The longest answer that [`super::IceLite::handle_request`] writes, in bytes.
 pub const MAX_ANSWER_LEN: usize = 128;
 
 /// Unknown attributes named in an answer; a peer that sends more learns of the first ones.
 const MAX_UNKNOWN: usize = 8;
-
-/// Length of the header of a STUN message.
-const HEADER: usize = 20;
 
 /// The first attribute type that may be ignored when unknown (RFC 8489 section 14).
 const OPTIONAL: u16 = 0x8000;
@@ -175,31 +174,6 @@ impl Request {
 
 /// The attributes of a Binding request that is well-formed to its end, as type and value.
 fn attributes(datagram: &[u8]) -> Result<Attributes<'_>, StunDrop> {
-    let (header, rest) = datagram.split_at_checked(HEADER).ok_or(StunDrop::Malformed)?;
-    let word = |at: usize| header.get(at..)?.first_chunk().copied().map(u32::from_be_bytes);
-    let first = u32::from(BINDING_REQUEST.value()) << 16 | rest.len() as u32;
-    if word(0) != Some(first) || word(4) != Some(MAGIC_COOKIE) || rest.len() > usize::from(u16::MAX) {
-        return Err(StunDrop::Malformed);
-    }
-    let mut walk = Attributes { rest };
-    while walk.next().is_some() {}
-    if walk.rest.is_empty() { Ok(Attributes { rest }) } else { Err(StunDrop::Malformed) }
-}
-
-/// Walks over attributes; stops where the next one is cut off.
-struct Attributes<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let ([a, b, c, d], after) = self.rest.split_first_chunk()?;
-        let len = usize::from(u16::from_be_bytes([*c, *d]));
-        let (padded, rest) = after.split_at_checked(len.next_multiple_of(4))?;
-        let value = padded.get(..len)?;
-        self.rest = rest;
-        Some((u16::from_be_bytes([*a, *b]), value))
-    }
+    let view = StunView::of(datagram).filter(|view| view.kind == BINDING_REQUEST.value());
+    view.map(|view| view.attributes()).ok_or(StunDrop::Malformed)
 }

@@ -6,9 +6,9 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use althing::base::outgoing::Outgoing;
 use althing::base::{Time, TrackId};
 use althing::contract::{RoomCommand, SrtpProfile, View};
-use althing::media::outgoing::Outgoing;
 use althing::media::packet::twcc::Arrivals;
 use althing::media::transport::SrtpSender;
 

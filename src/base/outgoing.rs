@@ -1,6 +1,6 @@
 //! The outgoing arena: datagrams written side by side, sent together, then forgotten.
 
-use super::transport::Path;
+use super::Path;
 
 /// The largest datagram that is ever written.
 pub const MAX_DATAGRAM: usize = 1500;

@@ -1,0 +1,137 @@
+//! The section `turn`: the relay inside this server.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::check::{InvalidSetting, at_least, invalid};
+
+/// The relay, as it is written.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TurnSettings {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Port at which clients are heard; 0 lets the system choose (tests).
+    pub port: u16,
+    /// First UDP port of allocations.
+    pub first_port: u16,
+    /// Last UDP port of allocations.
+    pub last_port: u16,
+    /// Allocations of one user at a time.
+    pub user_allocations: usize,
+    /// Allocations at a time.
+    pub allocations: usize,
+    /// Kilobits a second that an allocation may relay, both ways together; 0 for no limit.
+    pub allocation_kbps: u64,
+    /// Networks that are not on the public internet and may be relayed to all the same.
+    pub allow_peers: Vec<String>,
+}
+
+impl Default for TurnSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            port: 3_478,
+            first_port: 49_152,
+            last_port: 65_535,
+            user_allocations: 12,
+            allocations: 4_096,
+            allocation_kbps: 0,
+            allow_peers: Vec::new(),
+        }
+    }
+}
+
+/// The relay, checked.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TurnConfig {
+    /// Port at which clients are heard.
+    pub port: u16,
+    /// UDP ports of allocations.
+    pub ports: RangeInclusive<u16>,
+    /// Allocations of one user at a time.
+    pub user_allocations: usize,
+    /// Allocations at a time.
+    pub allocations: usize,
+    /// Bytes a second that an allocation may relay, both ways together.
+    pub bytes_per_second: Option<u64>,
+    /// Networks that are not on the public internet and may be relayed to all the same.
+    pub allow_peers: Vec<IpNet>,
+}
+
+impl TurnSettings {
+    /// Checks the settings; none: there is no relay.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    pub fn check(&self, media: RangeInclusive<u16>) -> Result<Option<TurnConfig>, InvalidSetting> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        at_least("turn.user_allocations", self.user_allocations as u64, 1)?;
+        at_least("turn.allocations", self.allocations as u64, 1)?;
+        at_least("turn.first_port", self.first_port.into(), 1_024)?;
+        if self.last_port < self.first_port {
+            return invalid("turn.last_port", format!("it is below turn.first_port: choose {} or more", self.first_port));
+        }
+        let ports = self.first_port..=self.last_port;
+        let overlaps = media.start() <= ports.end() && ports.start() <= media.end();
+        if overlaps {
+            return invalid("turn.first_port", format!("media has ports among these ({}–{}): choose others", media.start(), media.end()));
+        }
+        if ports.contains(&self.port) {
+            return invalid("turn.port", format!("allocations may get this port: choose one that is not in {}–{}", self.first_port, self.last_port));
+        }
+        Ok(Some(TurnConfig {
+            port: self.port,
+            ports,
+            user_allocations: self.user_allocations,
+            allocations: self.allocations,
+            bytes_per_second: (self.allocation_kbps > 0).then(|| self.allocation_kbps.saturating_mul(125)),
+            allow_peers: self.allow_peers.iter().map(|text| network(text)).collect::<Result<_, _>>()?,
+        }))
+    }
+}
+
+/// A network, or an address alone.
+fn network(text: &str) -> Result<IpNet, InvalidSetting> {
+    let alone = || text.parse::<IpAddr>().map(IpNet::from);
+    match text.parse::<IpNet>().or_else(|_| alone()) {
+        Ok(net) => Ok(net),
+        Err(_) => invalid("turn.allow_peers", format!("`{text}` is no network: write 10.1.0.0/16, fd00::/8, or one address")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut TurnSettings)) -> String {
+        let mut settings = TurnSettings::default();
+        change(&mut settings);
+        settings.check(40_000..=40_007).expect_err("refused").name
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        assert_eq!(refused(|s| s.user_allocations = 0), "turn.user_allocations");
+        assert_eq!(refused(|s| s.allocations = 0), "turn.allocations");
+        assert_eq!(refused(|s| s.first_port = 80), "turn.first_port");
+        assert_eq!(refused(|s| s.last_port = 1_024), "turn.last_port");
+        assert_eq!(refused(|s| s.first_port = 39_000), "turn.first_port");
+        assert_eq!(refused(|s| s.port = 50_000), "turn.port");
+        assert_eq!(refused(|s| s.allow_peers = vec!["everybody".into()]), "turn.allow_peers");
+    }
+
+    #[test]
+    fn an_address_alone_is_a_network_of_one() {
+        let settings = TurnSettings { allow_peers: vec!["10.1.0.0/16".into(), "fd00::7".into()], allocation_kbps: 800, ..TurnSettings::default() };
+        let config = settings.check(40_000..=40_000).expect("fine").expect("enabled");
+        assert_eq!(config.allow_peers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.1.0.0/16", "fd00::7/128"]);
+        assert_eq!(config.bytes_per_second, Some(100_000));
+        assert_eq!(TurnSettings { enabled: false, ..settings }.check(0..=0), Ok(None));
+    }
+}

@@ -1,0 +1,222 @@
+//! The hands of the relay: sockets at which clients are heard, and one for each allocation.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::event::epoll;
+
+use super::udp::{self, Receiver, Sender};
+use crate::base::outgoing::Outgoing;
+use crate::base::random::Random;
+use crate::base::{Path, Time};
+use crate::contract::{Counter, Counters};
+use crate::port::RelayUsers;
+use crate::turn::{Denied, Hands, Relay, RelayConfig};
+
+/// Numbers of sockets among a worker's wakes: where clients are heard from here on,
+const FRONTS: u64 = 1 << 32;
+/// and allocations from here on.
+const ALLOCATIONS: u64 = 1 << 33;
+/// Batches taken from one socket in one turn.
+const BATCHES: usize = 4;
+/// Messages taken from an allocation's socket by one call: one peer seldom sends more at once, and each place costs a little to prepare.
+const PEER_BATCH: usize = 8;
+/// Ports that are tried for an allocation before it is refused.
+const TRIES: usize = 24;
+
+/// What a worker's relay is made of.
+pub struct RelaySetup {
+    /// Where clients are heard.
+    pub fronts: Vec<SocketAddr>,
+    /// The addresses that allocations are bound to, one of each family.
+    pub addresses: Vec<IpAddr>,
+    /// Their ports.
+    pub ports: RangeInclusive<u16>,
+    /// What all workers know of users.
+    pub users: Arc<RelayUsers>,
+    /// The relay itself.
+    pub relay: RelayConfig,
+}
+
+/// A relay with its sockets.
+pub struct RelaySockets {
+    relay: Relay,
+    hands: Ports,
+    fronts: Vec<OwnedFd>,
+    to_clients: Sender,
+    to_peers: Sender,
+    /// What is sent counts as the relay's, not as media.
+    sent: Counters,
+    nothing: Outgoing,
+}
+
+/// The sockets of allocations, by slot.
+struct Ports {
+    sockets: Vec<Option<OwnedFd>>,
+    /// Slots opened since the senders were told.
+    opened: Vec<usize>,
+    addresses: Vec<IpAddr>,
+    ports: RangeInclusive<u16>,
+    random: Random,
+    users: Arc<RelayUsers>,
+    wakes: OwnedFd,
+}
+
+impl RelaySockets {
+    /// Binds where clients are heard, and has a worker woken by it; the second value is the port.
+    ///
+    /// # Errors
+    /// When the port is taken, or the system gives no more descriptors.
+    pub fn new(setup: RelaySetup, wakes: &OwnedFd) -> io::Result<(Self, u16)> {
+        let (fronts, port) = super::worker::bind_all(&setup.fronts, true)?;
+        for (index, front) in fronts.iter().enumerate() {
+            udp::receive_runs(front);
+            epoll::add(wakes, front, epoll::EventData::new_u64(FRONTS | index as u64), epoll::EventFlags::IN)?;
+        }
+        let hands = Ports {
+            sockets: Vec::new(),
+            opened: Vec::new(),
+            addresses: setup.addresses,
+            ports: setup.ports,
+            random: Random::new(setup.relay.seed),
+            users: setup.users,
+            wakes: wakes.try_clone()?,
+        };
+        let to_clients = Sender::new(&fronts);
+        let relay = Relay::new(setup.relay);
+        let (sent, nothing) = (Counters::default(), Outgoing::new(0, 0));
+        Ok((Self { relay, hands, fronts, to_clients, to_peers: Sender::new(&[]), sent, nothing }, port))
+    }
+
+    /// Whether a wake is one of the relay's sockets.
+    pub const fn is_woken_by(wake: u64) -> bool {
+        wake & (FRONTS | ALLOCATIONS) != 0 && wake != u64::MAX
+    }
+
+    /// Takes what waits at a socket, and sends what comes of it.
+    pub fn serve(&mut self, now: Time, wake: u64, receiver: &mut Receiver) {
+        let index = (wake & (FRONTS - 1)) as usize;
+        for _ in 0..BATCHES {
+            let full =
+                if wake & ALLOCATIONS == 0 { self.take_from_clients(now, index, receiver) } else { self.take_from_peers(now, index, receiver) };
+            self.give_out();
+            if !full {
+                return;
+            }
+        }
+    }
+
+    /// Does what is due by the clock.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.relay.poll_timeout().is_some_and(|at| at <= now) {
+            self.relay.handle_timeout(now, &mut self.hands);
+            self.give_out();
+        }
+    }
+
+    /// When something is due.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.relay.poll_timeout()
+    }
+
+    /// Allocations at present.
+    pub fn allocations(&self) -> usize {
+        self.relay.len()
+    }
+
+    /// Adds what the relay has counted.
+    pub fn add_to(&self, counters: &mut Counters) {
+        counters.add_all(&self.relay.counters);
+        let refused = self.sent.get(Counter::DropSocketFull) + self.sent.get(Counter::DropSocketError);
+        counters.add_many(Counter::TurnDropFull, refused);
+    }
+
+    /// Memory held, in bytes.
+    pub fn memory(&self) -> usize {
+        self.relay.to_clients.memory() + self.relay.to_peers.memory()
+    }
+
+    fn take_from_clients(&mut self, now: Time, index: usize, receiver: &mut Receiver) -> bool {
+        let Some(socket) = self.fronts.get(index) else { return false };
+        let received = receiver.receive(socket).unwrap_or(0);
+        for datagram in 0..received {
+            if let Some((remote, bytes)) = receiver.datagram(datagram) {
+                self.relay.handle_client(now, Path { local: index as u32, remote }, bytes, &mut self.hands);
+            }
+        }
+        received >= receiver.batch()
+    }
+
+    fn take_from_peers(&mut self, now: Time, slot: usize, receiver: &mut Receiver) -> bool {
+        let Some(socket) = self.hands.sockets.get(slot).and_then(Option::as_ref) else { return false };
+        let received = receiver.receive_at_most(PEER_BATCH, socket).unwrap_or(0);
+        for datagram in 0..received {
+            if let Some((from, bytes)) = receiver.datagram(datagram) {
+                self.relay.handle_peer(now, slot, from, bytes);
+            }
+        }
+        received >= PEER_BATCH
+    }
+
+    fn give_out(&mut self) {
+        for slot in self.hands.opened.drain(..) {
+            if let Some(socket) = self.hands.sockets.get(slot).and_then(Option::as_ref) {
+                self.to_peers.learn(slot, socket);
+            }
+        }
+        self.to_clients.send(&self.fronts[..], &self.relay.to_clients, &mut self.nothing, &mut self.sent);
+        self.to_peers.send(&self.hands.sockets[..], &self.relay.to_peers, &mut self.nothing, &mut self.sent);
+        self.relay.sent();
+    }
+}
+
+impl Ports {
+    fn bind(&mut self, ip: IpAddr, even: bool) -> Option<(OwnedFd, SocketAddr)> {
+        let (first, count) = (*self.ports.start(), u32::from(*self.ports.end()).checked_sub((*self.ports.start()).into())? + 1);
+        (0..TRIES).find_map(|_| {
+            let port = first + (self.random.next_u32() % count) as u16;
+            let port = if even { port & !1 } else { port };
+            let at = SocketAddr::new(ip, port);
+            self.ports.contains(&port).then(|| udp::bind_relayed(at).ok()).flatten().map(|socket| (socket, at))
+        })
+    }
+}
+
+impl Hands for Ports {
+    fn open(&mut self, slot: usize, ipv6: bool, even: bool) -> Option<SocketAddr> {
+        let ip = *self.addresses.iter().find(|ip| ip.is_ipv6() == ipv6)?;
+        let (socket, bound) = self.bind(ip, even)?;
+        udp::receive_runs(&socket);
+        epoll::add(&self.wakes, &socket, epoll::EventData::new_u64(ALLOCATIONS | slot as u64), epoll::EventFlags::IN).ok()?;
+        if self.sockets.len() <= slot {
+            self.sockets.resize_with(slot + 1, || None);
+        }
+        self.sockets[slot] = Some(socket);
+        self.opened.push(slot);
+        Some(bound)
+    }
+
+    fn close(&mut self, slot: usize) {
+        if let Some(place) = self.sockets.get_mut(slot) {
+            *place = None;
+        }
+    }
+
+    fn claim(&mut self, user: &str) -> Result<(), Denied> {
+        if self.users.is_revoked(user) {
+            return Err(Denied::Revoked);
+        }
+        if self.users.claim(user) { Ok(()) } else { Err(Denied::Quota) }
+    }
+
+    fn release(&mut self, user: &str) {
+        self.users.release(user);
+    }
+
+    fn is_revoked(&self, user: &str) -> bool {
+        self.users.is_revoked(user)
+    }
+}

@@ -1,0 +1,101 @@
+//! The relay of a node: what its workers share of it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::StartError;
+use super::addresses::Addresses;
+use crate::base::address::DenyList;
+use crate::config::{MediaConfig, TurnConfig};
+use crate::control::draw;
+use crate::io::RelaySetup;
+use crate::port::RelayUsers;
+use crate::turn::RelayConfig;
+use crate::turn::reach::Reach;
+
+/// The relay inside a node.
+pub struct OwnRelay {
+    /// Its settings.
+    pub config: TurnConfig,
+    /// The secret of its credentials, drawn at start: they are good for this run of the program, as its allocations are.
+    pub secret: [u8; 32],
+    nonce_key: [u8; 32],
+    users: Arc<RelayUsers>,
+}
+
+impl OwnRelay {
+    /// By these settings.
+    pub fn new(config: TurnConfig, users: Arc<RelayUsers>) -> Self {
+        Self { config, secret: draw::bytes(), nonce_key: draw::bytes(), users }
+    }
+
+    /// What a worker's part of it is made of; `clock`: the process's time zero, and a seed.
+    pub fn setup(&self, addresses: &Addresses, port: u16, media: &MediaConfig, clock: (Instant, u64)) -> RelaySetup {
+        let (epoch, seed) = clock;
+        let since_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        RelaySetup {
+            fronts: addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+            addresses: one_of_each_family(addresses),
+            ports: self.config.ports.clone(),
+            users: self.users.clone(),
+            relay: RelayConfig {
+                secrets: vec![self.secret.to_vec()],
+                nonce_key: self.nonce_key,
+                reach: self.reach(addresses, media),
+                most: self.config.allocations.div_ceil(usize::from(media.workers)),
+                bytes_per_second: self.config.bytes_per_second,
+                wall_at_zero: since_unix.saturating_sub(epoch.elapsed()),
+                seed,
+            },
+        }
+    }
+
+    fn reach(&self, addresses: &Addresses, media: &MediaConfig) -> Reach {
+        // Where interfaces cannot be listed, what is bound is known.
+        let interfaces = if_addrs::get_if_addrs().unwrap_or_default().into_iter().map(|interface| interface.ip());
+        let own = interfaces.chain(addresses.bound.iter().copied()).chain(addresses.announced.iter().copied()).collect();
+        let last = if media.single_port { media.port } else { media.port.saturating_add(media.workers - 1) };
+        Reach::new(DenyList::new(own, self.config.allow_peers.clone()), pairs(addresses), media.port..=last, self.config.ports.clone())
+    }
+
+    /// Why the port of the relay cannot be had, and what to do.
+    pub fn failed(&self, error: &io::Error) -> StartError {
+        StartError {
+            what: format!("cannot start the relay on UDP port {}: {error}", self.config.port),
+            advice: "another relay may have it: choose another with `--set turn.port=PORT`, or none with `--set turn.enabled=false`".into(),
+        }
+    }
+}
+
+/// The addresses that allocations are bound to: of each family the one that reaches furthest.
+fn one_of_each_family(addresses: &Addresses) -> Vec<IpAddr> {
+    [false, true].into_iter().filter_map(|ipv6| addresses.bound.iter().find(|ip| ip.is_ipv6() == ipv6).copied()).collect()
+}
+
+/// Announced addresses, and where each is bound.
+fn pairs(addresses: &Addresses) -> Vec<(IpAddr, IpAddr)> {
+    let bound = |announced: &IpAddr| {
+        let same = addresses.bound.iter().find(|bound| *bound == announced);
+        same.or_else(|| addresses.bound.iter().find(|bound| bound.is_ipv6() == announced.is_ipv6())).copied()
+    };
+    let mut pairs: Vec<_> = addresses.announced.iter().filter_map(|announced| Some((*announced, bound(announced)?))).collect();
+    pairs.extend(addresses.bound.iter().filter(|ip| !pairs.iter().any(|(_, bound)| bound == *ip)).map(|ip| (*ip, *ip)).collect::<Vec<_>>());
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_a_nat_the_announced_address_is_bound_at_the_first_of_its_family() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let addresses =
+            Addresses { bound: vec![ip("10.0.0.1"), ip("10.0.0.2"), ip("2001:db8::1")], announced: vec![ip("203.0.113.9"), ip("10.0.0.2")] };
+        let expected = [("203.0.113.9", "10.0.0.1"), ("10.0.0.2", "10.0.0.2"), ("2001:db8::1", "2001:db8::1")];
+        assert_eq!(pairs(&addresses), expected.map(|(announced, bound)| (ip(announced), ip(bound))));
+        assert_eq!(one_of_each_family(&addresses), [ip("10.0.0.1"), ip("2001:db8::1")]);
+    }
+}
