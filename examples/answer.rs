@@ -41,6 +41,7 @@ fn local(request: &Value) -> Local {
     Local {
         fingerprint_sha256: text(request, "fingerprint"),
         candidates: candidates.filter_map(|c| c.as_str()?.parse().ok()).collect(),
+        tcp: true,
         cname: "althing".to_owned(),
         session_id: 1,
     }

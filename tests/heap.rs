@@ -67,6 +67,7 @@ fn room() -> World {
 fn negotiated(client: &Client) -> MediaPlan {
     let local = Local {
         fingerprint_sha256: ["AB"; 32].join(":"),
+        tcp: true,
         candidates: vec!["192.0.2.1:5000".parse().expect("one")],
         cname: "c".into(),
         session_id: 1,

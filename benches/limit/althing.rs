@@ -110,6 +110,7 @@ impl Althing {
                 batch: case.batch,
                 rings,
                 shared_port: false,
+                tcp: false,
                 relay: None,
             };
             let (worker, (port, _)) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");

@@ -85,6 +85,8 @@ pub struct MediaConfig {
     pub single_port: bool,
     /// Connections of one room on its home worker from which on others go elsewhere, too.
     pub spread_from: u16,
+    /// Clients may come by TCP, to the same ports. Not where workers share one: the kernel does not know whose a stream is.
+    pub tcp: bool,
     /// Addresses to bind; empty for those of all interfaces.
     pub bind: Vec<IpAddr>,
     /// Addresses to announce instead of the bound ones.
@@ -303,6 +305,7 @@ fn media(settings: &Settings) -> MediaConfig {
         port: media.port,
         single_port: media.single_port,
         spread_from: media.spread_from,
+        tcp: media.tcp && !media.single_port,
         bind: media.bind.clone(),
         announce: media.announce.clone(),
     }

@@ -76,6 +76,8 @@ pub struct MediaSettings {
     pub single_port: bool,
     /// Connections of one room on its home worker from which on others go elsewhere, too.
     pub spread_from: u16,
+    /// Whether clients that no UDP gets through to may come by TCP, to the same ports.
+    pub tcp: bool,
     /// Addresses of this machine to send and receive media on; empty for those of all interfaces.
     pub bind: Vec<IpAddr>,
     /// Addresses that clients are told, where they differ from the bound ones (behind a one-to-one NAT).
@@ -84,7 +86,7 @@ pub struct MediaSettings {
 
 impl Default for MediaSettings {
     fn default() -> Self {
-        Self { workers: 0, port: 40_000, single_port: false, spread_from: 8, bind: Vec::new(), announce: Vec::new() }
+        Self { workers: 0, port: 40_000, single_port: false, spread_from: 8, tcp: true, bind: Vec::new(), announce: Vec::new() }
     }
 }
 

@@ -148,6 +148,10 @@ counters! {
     DropSocketError => "socket_drops_total", "reason=error";
     /// Replies that a full socket refused and that were kept to be offered again.
     HeldSocketFull => "socket_held_total", "";
+    /// Streams (TCP) accepted.
+    StreamsAccepted => "streams_total", "result=accepted";
+    /// Streams (TCP) refused: there are as many as there may be, or of their network.
+    StreamsRefused => "streams_total", "result=refused";
     /// RTP packets handed to another worker that has subscribers for them.
     RelayOut => "relay_packets_total", "direction=sent";
     /// RTP packets taken over from another worker.
@@ -281,6 +285,8 @@ pub struct WorkerReport {
     pub imports: u64,
     /// Subscriptions (legs pointed at a track) it holds now.
     pub legs: u64,
+    /// Streams (TCP) it holds now.
+    pub streams: u64,
     /// Allocations of its relay now.
     pub allocations: u64,
     /// What it holds.

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod relay;
+pub mod streams;
 pub mod udp;
 pub mod worker;
 

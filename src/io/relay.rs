@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::event::epoll;
 
+use super::streams::{Framing, Streams};
 use super::udp::{self, Receiver, Sender};
 use crate::base::outgoing::Outgoing;
 use crate::base::random::Random;
@@ -66,12 +67,13 @@ struct Ports {
 }
 
 impl RelaySockets {
-    /// Binds where clients are heard, and has a worker woken by it; the second value is the port.
+    /// Binds where clients are heard, by UDP and on streams, and has a worker woken by it; the second value is the port.
     ///
     /// # Errors
     /// When the port is taken, or the system gives no more descriptors.
-    pub fn new(setup: RelaySetup, wakes: &OwnedFd) -> io::Result<(Self, u16)> {
+    pub fn new(setup: RelaySetup, wakes: &OwnedFd, streams: &mut Streams) -> io::Result<(Self, u16)> {
         let (fronts, port) = super::worker::bind_all(&setup.fronts, true)?;
+        setup.fronts.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), true, Framing::Turn))?;
         for (index, front) in fronts.iter().enumerate() {
             udp::receive_runs(front);
             epoll::add(wakes, front, epoll::EventData::new_u64(FRONTS | index as u64), epoll::EventFlags::IN)?;
@@ -97,12 +99,12 @@ impl RelaySockets {
     }
 
     /// Takes what waits at a socket, and sends what comes of it.
-    pub fn serve(&mut self, now: Time, wake: u64, receiver: &mut Receiver) {
+    pub fn serve(&mut self, now: Time, wake: u64, receiver: &mut Receiver, streams: &mut Streams) {
         let index = (wake & (FRONTS - 1)) as usize;
         for _ in 0..BATCHES {
             let full =
                 if wake & ALLOCATIONS == 0 { self.take_from_clients(now, index, receiver) } else { self.take_from_peers(now, index, receiver) };
-            self.give_out();
+            self.give_out(streams);
             if !full {
                 return;
             }
@@ -110,10 +112,10 @@ impl RelaySockets {
     }
 
     /// Does what is due by the clock.
-    pub fn handle_timeout(&mut self, now: Time) {
+    pub fn handle_timeout(&mut self, now: Time, streams: &mut Streams) {
         if self.relay.poll_timeout().is_some_and(|at| at <= now) {
             self.relay.handle_timeout(now, &mut self.hands);
-            self.give_out();
+            self.give_out(streams);
         }
     }
 
@@ -161,13 +163,32 @@ impl RelaySockets {
         received >= PEER_BATCH
     }
 
-    fn give_out(&mut self) {
+    /// Takes in what has come on a stream; [`Self::give_out`] sends what comes of it.
+    pub fn take_from_client(&mut self, now: Time, path: Path, message: &[u8]) {
+        self.relay.handle_client(now, path, message, &mut self.hands);
+    }
+
+    /// Whether a client has an allocation.
+    pub fn knows(&self, path: &Path) -> bool {
+        self.relay.knows(path)
+    }
+
+    /// A client's stream has ended.
+    pub fn let_go(&mut self, path: &Path) {
+        self.relay.let_go(path, &mut self.hands);
+    }
+
+    /// Sends what is to be sent.
+    pub fn give_out(&mut self, streams: &mut Streams) {
         for slot in self.hands.opened.drain(..) {
             if let Some(socket) = self.hands.sockets.get(slot).and_then(Option::as_ref) {
                 self.to_peers.learn(slot, socket);
             }
         }
         self.to_clients.send(&self.fronts[..], &self.relay.to_clients, &mut self.nothing, &mut self.sent);
+        if !streams.is_empty() {
+            streams.send(&self.relay.to_clients, &mut self.sent);
+        }
         self.to_peers.send(&self.hands.sockets[..], &self.relay.to_peers, &mut self.nothing, &mut self.sent);
         self.relay.sent();
     }

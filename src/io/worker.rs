@@ -13,6 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::clock::Clock;
 use super::relay::{RelaySetup, RelaySockets};
+use super::streams::{Framing, Streams};
 use super::udp::{self, Receiver, Sender};
 use crate::base::outgoing::Outgoing;
 use crate::base::{Time, WorkerId};
@@ -57,6 +58,8 @@ pub struct WorkerConfig {
     pub rings: Rings,
     /// All workers share their ports: what arrives at the wrong one is handed to its owner.
     pub shared_port: bool,
+    /// Clients may come by TCP, to the same addresses.
+    pub tcp: bool,
     /// Its part of the relay.
     pub relay: Option<RelaySetup>,
 }
@@ -91,6 +94,7 @@ pub struct Worker {
     inbox: Inbox,
     rings: Rings,
     relay: Option<RelaySockets>,
+    streams: Streams,
     shared_port: bool,
     /// A ring was not drained in the last turn.
     more_relays: bool,
@@ -114,7 +118,11 @@ impl Worker {
     pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, (u16, Option<u16>))> {
         let (sockets, port) = bind_all(&config.addresses, config.shared_port)?;
         let wakes = wakes(&sockets, &inbox)?;
-        let relay = config.relay.map(|setup| RelaySockets::new(setup, &wakes)).transpose()?;
+        let mut streams = Streams::new(&wakes, config.seed)?;
+        if config.tcp {
+            config.addresses.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), false, Framing::Ice))?;
+        }
+        let relay = config.relay.map(|setup| RelaySockets::new(setup, &wakes, &mut streams)).transpose()?;
         let (relay, relay_port) = relay.map_or((None, None), |(relay, port)| (Some(relay), Some(port)));
         let clock = Clock::new(config.epoch);
         let engine = Engine::on(
@@ -133,6 +141,7 @@ impl Worker {
             inbox,
             rings: config.rings,
             relay,
+            streams,
             shared_port: config.shared_port,
             more_relays: false,
             events,
@@ -180,6 +189,7 @@ impl Worker {
             match wake.data.u64() {
                 INBOX => self.inbox.clear_wake(),
                 wake if RelaySockets::is_woken_by(wake) => self.serve_relay(wake),
+                wake if Streams::is_woken_by(wake) => self.serve_stream(wake),
                 socket => self.serve(socket as u32),
             }
         }
@@ -189,9 +199,7 @@ impl Worker {
         if self.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.engine.handle_timeout(now);
         }
-        if let Some(relay) = &mut self.relay {
-            relay.handle_timeout(now);
-        }
+        self.handle_timeouts(now);
         self.give_out(now);
         if self.engine.has_deferred() {
             self.engine.handle_deferred(now);
@@ -219,7 +227,7 @@ impl Worker {
             let held = (!self.held.is_empty()).then(|| now + HELD_RETRY);
             let report = self.unreported.then(|| self.reported_at.map_or(now, |at| at + REPORT_EVERY));
             let relay = self.relay.as_ref().and_then(RelaySockets::poll_timeout);
-            [self.engine.poll_timeout(), relay, event, held, report].into_iter().flatten().min()?
+            [self.engine.poll_timeout(), relay, self.streams.poll_timeout(), event, held, report].into_iter().flatten().min()?
         };
         let span = next.since(now);
         Some(Timespec { tv_sec: span.as_secs() as i64, tv_nsec: i64::from(span.subsec_nanos()) })
@@ -239,9 +247,38 @@ impl Worker {
 
     fn serve_relay(&mut self, wake: u64) {
         if let Some(relay) = &mut self.relay {
-            relay.serve(self.clock.now(), wake, &mut self.receiver);
+            relay.serve(self.clock.now(), wake, &mut self.receiver, &mut self.streams);
             self.unreported = true;
         }
+    }
+
+    /// Takes what waits at a stream; whoever is behind one that has ended is let go.
+    fn serve_stream(&mut self, wake: u64) {
+        let now = self.clock.now();
+        let (engine, relay) = (&mut self.engine, &mut self.relay);
+        self.streams.serve(now, wake, |path, framing, message| match (framing, &mut *relay) {
+            (Framing::Ice, _) => engine.handle_read(now, path, message),
+            (Framing::Turn, Some(relay)) => relay.take_from_client(now, path, message),
+            (Framing::Turn, None) => {}
+        });
+        if let Some(relay) = &mut self.relay {
+            while let Some((path, _)) = self.streams.poll_ended() {
+                relay.let_go(&path);
+            }
+            relay.give_out(&mut self.streams);
+        }
+        self.unreported = true;
+    }
+
+    fn handle_timeouts(&mut self, now: Time) {
+        if let Some(relay) = &mut self.relay {
+            relay.handle_timeout(now, &mut self.streams);
+        }
+        let (engine, relay) = (&self.engine, &self.relay);
+        self.streams.handle_timeout(now, |path, framing| match framing {
+            Framing::Ice => engine.knows(path),
+            Framing::Turn => relay.as_ref().is_some_and(|relay| relay.knows(path)),
+        });
     }
 
     /// Takes one batch; whether it was a full one.
@@ -323,6 +360,9 @@ impl Worker {
 
     fn send(&mut self) {
         self.sender.send(self.sockets.as_slice(), &self.out, &mut self.held, self.engine.counters_mut());
+        if !self.streams.is_empty() {
+            self.streams.send(&self.out, self.engine.counters_mut());
+        }
         self.out.clear();
     }
 
@@ -343,6 +383,8 @@ impl Worker {
         let busy_micros = cpu.tv_sec as u64 * 1_000_000 + cpu.tv_nsec as u64 / 1_000;
         let mut report = self.engine.report();
         report.memory.arenas += (self.out.memory() + self.held.memory() + self.receiver.memory()) as u64;
+        report.counters.add_all(&self.streams.counters);
+        report.streams = self.streams.len() as u64;
         if let Some(relay) = &self.relay {
             relay.add_to(&mut report.counters);
             report.allocations = relay.allocations() as u64;

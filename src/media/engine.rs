@@ -263,6 +263,11 @@ impl Engine {
         fits
     }
 
+    /// Whether a path is one that an ICE check has validated.
+    pub fn knows(&self, path: &Path) -> bool {
+        self.shared.demux.path(path).is_some()
+    }
+
     /// The worker that a datagram belongs to, when it is another one (one port for all workers), and whether it is only said to be.
     pub fn owner_of(&self, now: Time, path: &Path, datagram: &[u8]) -> Option<(WorkerId, bool)> {
         if Protocol::of(datagram)? != Protocol::Stun {

@@ -23,11 +23,12 @@ pub struct Workers {
 /// What a report says beside its counters: name, help, value.
 type Reading = (&'static str, &'static str, fn(&WorkerReport) -> f64);
 
-const GAUGES: [Reading; 6] = [
+const GAUGES: [Reading; 7] = [
     ("worker_rooms", "Rooms that the worker holds now.", |r| r.rooms as f64),
     ("worker_peers", "Connections that the worker holds now.", |r| r.peers as f64),
     ("worker_tracks", "Tracks published to the worker now.", |r| r.tracks as f64),
     ("worker_imports", "Tracks published to other workers that somebody on this one receives.", |r| r.imports as f64),
+    ("worker_streams", "Streams (TCP) that the worker holds now.", |r| r.streams as f64),
     ("worker_allocations", "Allocations of the relay that the worker holds now.", |r| r.allocations as f64),
     ("worker_legs", "Subscriptions that the worker holds now.", |r| r.legs as f64),
 ];
@@ -154,6 +155,7 @@ fn help(name: &'static str) -> &'static str {
         "packets_dropped_total" => "Datagrams and packets dropped, by reason.",
         "forwards_dropped_total" => "Forwards to one subscriber dropped, by reason.",
         "socket_drops_total" => "Datagrams that the socket did not take, by reason.",
+        "streams_total" => "Streams (TCP) of clients that no UDP gets through to, by what came of them.",
         "relay_packets_total" => "RTP packets that crossed between workers.",
         "relay_bytes_total" => "Bytes of RTP packets that crossed between workers.",
         "relay_drops_total" => "Messages between workers dropped, by reason.",

@@ -167,7 +167,12 @@ impl Writer<'_> {
     fn candidates(&self, attributes: &mut Lines) {
         for (i, candidate) in self.local.candidates.iter().enumerate() {
             let (ip, port) = (candidate.ip(), candidate.port());
-            attributes.value("candidate", format_args!("{} 1 udp {} {ip} {port} typ host", i.saturating_add(1), priority(i)));
+            attributes.value("candidate", format_args!("{} 1 udp {} {ip} {port} typ host", i.saturating_add(1), priority(UDP, i)));
+        }
+        for (i, candidate) in self.local.candidates.iter().enumerate().filter(|_| self.local.tcp) {
+            let (ip, port) = (candidate.ip(), candidate.port());
+            let foundation = i.saturating_add(self.local.candidates.len()).saturating_add(1);
+            attributes.value("candidate", format_args!("{foundation} 1 tcp {} {ip} {port} typ host tcptype passive", priority(TCP, i)));
         }
         attributes.flag("end-of-candidates");
     }
@@ -184,10 +189,16 @@ fn encodings(section: &Section, taken: &[Rid], attributes: &mut Lines) {
     }
 }
 
-/// RFC 8445 section 5.1.2.1, with 126 for host candidates and the local preference falling from the first candidate on.
-fn priority(i: usize) -> u32 {
-    let preference = u16::MAX.saturating_sub(u16::try_from(i).unwrap_or(u16::MAX));
-    (126 << 24) | (u32::from(preference) << 8) | 255
+/// Type preferences of host candidates (RFC 8445 section 5.1.2.2, RFC 6544 section 4.2): TCP comes after every UDP way that there may be.
+const UDP: u32 = 126;
+const TCP: u32 = 90;
+
+/// RFC 8445 section 5.1.2.1, the local preference falling from the first candidate on.
+fn priority(kind: u32, i: usize) -> u32 {
+    // A passive one has a preference of four eighths (RFC 6544 section 4.2).
+    let best = if kind == UDP { u16::MAX } else { u16::MAX >> 1 };
+    let preference = best.saturating_sub(u16::try_from(i).unwrap_or(best));
+    (kind << 24) | (u32::from(preference) << 8) | 255
 }
 
 /// A direction in the offer is turned round in the answer (RFC 8285 section 6).

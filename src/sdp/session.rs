@@ -18,6 +18,8 @@ pub struct Local {
     pub fingerprint_sha256: String,
     /// Where we listen, most preferred first: one host candidate each.
     pub candidates: Vec<SocketAddr>,
+    /// Whether we listen there for TCP, too (RFC 6544): as many passive candidates.
+    pub tcp: bool,
     /// The CNAME of everything we send (RFC 8834 section 4.9: one for a connection).
     pub cname: String,
     /// The session's id in `o=`; the highest bit is not used (RFC 8829 section 5.2.1).

@@ -170,6 +170,18 @@ impl Relay {
         self.take_from_peer(now, slot, self.reach.outward(from), datagram);
     }
 
+    /// Whether a client has an allocation.
+    pub fn knows(&self, path: &Path) -> bool {
+        self.clients.contains_key(path)
+    }
+
+    /// A client's stream has ended, and its allocation with it (RFC 8656 section 3.1).
+    pub fn let_go(&mut self, path: &Path, hands: &mut impl Hands) {
+        if let Some(slot) = self.clients.get(path).copied() {
+            self.end(slot, hands);
+        }
+    }
+
     /// Ends what has expired, and what belongs to whoever has been sent away.
     pub fn handle_timeout(&mut self, now: Time, hands: &mut impl Hands) {
         self.swept = now;

@@ -31,6 +31,12 @@ const { values: options, positionals: chosen } = parseArgs({
 /** Two networks between which there is no direct way: the ports of the one are unknown, and the other only lets in whom it has sent to. */
 const RELAYED = new Set(['cone-symmetric', 'symmetric-symmetric']);
 
+/** With coturn instead: one of each kind of way. */
+const COTURN = ['cone-cone', 'symmetric-symmetric', 'cone-blocked', 'blocked-blocked'];
+
+/** The relay inside the server. The lab's public addresses are set aside for documentation, and would be refused. */
+const OWN_RELAY = { ALTHING_TURN__ENABLED: 'true', ALTHING_TURN__PORT: '3478', ALTHING_TURN__ALLOW_PEERS: '203.0.113.0/24,198.51.100.0/24', ALTHING_MEDIA__PORT: '40000' };
+
 process.exit(await inLab(inside, options.prove));
 
 /** @param {NatLab} lab */
@@ -41,7 +47,9 @@ async function inside(lab) {
   const expected = (/** @type {string} */ name) => (name.includes('blocked') || RELAYED.has(name) ? 'relayed' : 'direct');
   try {
     const rows = [
-      ...(await meet(lab, 'nat.direct', pairs(), expected, { ALTHING_ICE__URLS: coturn, ALTHING_ICE__SECRET: secret })),
+      ...(await meet(lab, 'nat.direct', pairs(), expected, OWN_RELAY)),
+      ...(await meet(lab, 'nat.coturn', pairs(COTURN), expected, { ALTHING_ICE__URLS: coturn, ALTHING_ICE__SECRET: secret })),
+      ...(await meet(lab, 'nat.server', pairs(), () => 'server', { ...OWN_RELAY, ALTHING_ROOMS__POLICY: 'sfu' })),
       // The relay tells a browser how it is seen, too: the own STUN service is needed where there is none.
       ...(await meet(lab, 'nat.own_stun', pairs(['cone-cone']), () => 'direct', {})),
       ...(await meet(lab, 'nat.without_stun', pairs(['open-open']), () => 'direct', { ALTHING_ICE__STUN: 'false' })),
@@ -61,6 +69,7 @@ async function meet(lab, prefix, pairs, expected, settings) {
   /** @type {ReturnType<typeof row>[]} */
   const rows = [];
   if (pairs.length === 0) return rows;
+  // One after another on the same ports.
   const server = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_ROOMS__POLICY: 'auto', ALTHING_LOG__LEVEL: 'warn', ...settings }, SERVER);
   try {
     for (const [one, other] of pairs) {
@@ -97,12 +106,12 @@ async function attempt(lab, url, one, other, expected) {
     for (const person of people) await person.join(url, `${one}-${other}`);
     const via = async () => {
       const routes = await Promise.all(people.map((person) => person.route()));
-      return routes.every((route) => route.via === 'direct' && route.pair) ? routes : undefined;
+      return routes.every((route) => (route.via === 'direct' && route.pair) || route.via === 'server') ? routes : undefined;
     };
     await until('both are connected', via, 30_000);
     await ada.sees('Ben');
     await ben.sees('Ada');
-    await until(`their call is ${expected}`, async () => (await via())?.every(({ pair }) => kindOf(pair) === expected), 30_000).catch(() => undefined);
+    await until(`their call is ${expected}`, async () => (await via())?.every((route) => kindOf(route) === expected), 30_000).catch(() => undefined);
     const begun = Date.now();
     let goes = begun;
     let before = await frames(ada, ben);
@@ -114,9 +123,9 @@ async function attempt(lab, url, one, other, expected) {
       before = now;
     }
     const [route] = (await via()) ?? [];
-    if (!route) throw new Error('they are connected directly no longer');
-    const { local, remote, protocol } = route.pair;
-    const way = kindOf(route.pair);
+    if (!route) throw new Error('they are connected no longer');
+    const { local, remote, protocol } = route.pair ?? {};
+    const way = kindOf(route);
     const seconds = Math.round((goes - begun) / 1000);
     return { way, seconds, why: `${local}/${remote} ${protocol}` };
   } finally {
@@ -124,9 +133,10 @@ async function attempt(lab, url, one, other, expected) {
   }
 }
 
-/** @param {{ local: string, remote: string }} pair */
-function kindOf({ local, remote }) {
-  return local === 'relay' || remote === 'relay' ? 'relayed' : 'direct';
+/** @param {{ via: string, pair?: { local: string, remote: string } }} route */
+function kindOf({ via, pair }) {
+  if (via === 'server') return 'server';
+  return pair?.local === 'relay' || pair?.remote === 'relay' ? 'relayed' : 'direct';
 }
 
 /** @param {Person[]} people */

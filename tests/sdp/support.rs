@@ -28,7 +28,7 @@ pub fn names() -> Vec<String> {
 
 pub fn session() -> Session {
     let candidates: Vec<SocketAddr> = vec!["192.0.2.1:5000".parse().unwrap(), "[2001:db8::1]:5000".parse().unwrap()];
-    Session::new(Local { fingerprint_sha256: vec!["AB"; 32].join(":"), candidates, cname: "althing".to_owned(), session_id: 4_711 })
+    Session::new(Local { fingerprint_sha256: vec!["AB"; 32].join(":"), candidates, tcp: true, cname: "althing".to_owned(), session_id: 4_711 })
 }
 
 pub fn fresh(n: u64) -> Fresh {

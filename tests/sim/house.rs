@@ -53,6 +53,7 @@ impl House {
             chat_bytes: 4_096,
             mlines: 64,
             spread_from: self.spread_from,
+            tcp: false,
             last_n: 100,
             voices: u8::MAX,
             policy: althing::wire::Policy::Auto,

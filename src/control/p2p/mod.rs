@@ -60,7 +60,7 @@ impl IceServers {
             servers.push(self.with_credentials(relays, secret.as_bytes(), user, now));
         }
         if let Some(relay) = &self.own_relay {
-            let urls = nearest(&relay.addresses).map(|at| format!("turn:{at}?transport=udp")).collect();
+            let urls = nearest(&relay.addresses).flat_map(|at| ["udp", "tcp"].map(|transport| format!("turn:{at}?transport={transport}"))).collect();
             servers.push(self.with_credentials(urls, &relay.secret, user, now));
         }
         servers
@@ -145,7 +145,15 @@ mod tests {
         let relay = OwnRelay { addresses: at(&["10.0.0.7:3478", "192.0.2.7:3478", "[2001:db8::7]:3478"]), secret: [7; 32] };
         let servers = IceServers::new(&IceConfig { stun: false, ..config(&["turn:turn.example.org"]) }, &[], Some(relay)).of("ada", Duration::ZERO);
         assert_eq!(servers.len(), 2);
-        assert_eq!(servers[1].urls, ["turn:192.0.2.7:3478?transport=udp", "turn:[2001:db8::7]:3478?transport=udp"]);
+        assert_eq!(
+            servers[1].urls,
+            [
+                "turn:192.0.2.7:3478?transport=udp",
+                "turn:192.0.2.7:3478?transport=tcp",
+                "turn:[2001:db8::7]:3478?transport=udp",
+                "turn:[2001:db8::7]:3478?transport=tcp",
+            ]
+        );
         assert_eq!(servers[0].username, servers[1].username);
         assert_ne!(servers[0].credential, servers[1].credential);
     }

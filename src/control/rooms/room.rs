@@ -35,6 +35,8 @@ pub struct Rules {
     pub mlines: usize,
     /// Connections on the home worker from which on others go elsewhere, too.
     pub spread_from: usize,
+    /// Clients may come by TCP, to the same addresses.
+    pub tcp: bool,
     /// Groups that a member is shown at most.
     pub last_n: usize,
     /// Voices that are forwarded at a time.

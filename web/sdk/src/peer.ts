@@ -5,6 +5,8 @@ import type { Publisher, Ask } from './publisher.ts';
 import type { SlotBoard } from './slots.ts';
 import { shared } from './state.ts';
 import { ConnectionWatch } from './watch.ts';
+import { selectedPair } from './stats.ts';
+import type { SelectedPair } from './stats.ts';
 import type { TrackInfo } from './wire.ts';
 
 /** The media connection as a person would put it. */
@@ -18,6 +20,8 @@ export interface PeerEvents {
   published: TrackInfo[];
   /** The server refused an offer of a new connection because it still holds the old one: the session must be begun anew. */
   stale: void;
+  /** The connection uses another pair of candidates. */
+  pair: SelectedPair;
   /** Something was refused. */
   problem: AlthingError;
 }
@@ -41,6 +45,7 @@ export class Peer extends Emitter<PeerEvents> {
   #resting = true;
   #closed = false;
   #state: MediaState = 'new';
+  #pair: SelectedPair | undefined;
   #wasConnected = false;
   #dirty: Promise<void> | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -191,8 +196,21 @@ export class Peer extends Emitter<PeerEvents> {
       this.#wasConnected = true;
       this.#backoff.reset();
       this.#become('connected');
+      void this.#report();
     } else if (state === 'disconnected' || state === 'failed') this.#become('recovering');
     else if (state === 'connecting') this.#become(this.#wasConnected ? 'recovering' : 'connecting');
+  }
+
+  /** Which pair of candidates it is: at once, and when a better one is found. */
+  async #report(): Promise<void> {
+    const connection = this.#connection;
+    // Not in every browser, nor in tests: then it is the first one.
+    const ice = connection?.getReceivers()[0]?.transport?.iceTransport;
+    if (ice && !ice.onselectedcandidatepairchange) ice.onselectedcandidatepairchange = () => void this.#report();
+    const pair = connection && selectedPair((await connection.getStats()) as unknown as Iterable<[string, unknown]>);
+    if (!pair || connection !== this.#connection || JSON.stringify(pair) === JSON.stringify(this.#pair)) return;
+    this.#pair = pair;
+    this.emit('pair', pair);
   }
 
   #become(state: MediaState): void {
@@ -220,7 +238,7 @@ export class Peer extends Emitter<PeerEvents> {
 
   #discard(): void {
     const connection = this.#connection;
-    this.#connection = undefined;
+    this.#connection = this.#pair = undefined;
     this.#watch.stop();
     this.#publisher.reset();
     this.#board.reset();

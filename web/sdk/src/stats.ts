@@ -54,6 +54,7 @@ export interface TransportStats {
 }
 
 export interface ConnectionStats {
+  pair: SelectedPair | undefined;
   transport: TransportStats | undefined;
   inbound: InboundStats[];
   outbound: OutboundStats[];
@@ -70,7 +71,7 @@ type Entry = Record<string, unknown> & { id: string; type: string };
 /** The figures of a report that a call needs, by m-line. */
 export function digest(report: Iterable<[string, unknown]>): ConnectionStats {
   const entries = new Map([...report].map(([id, entry]) => [id, entry as Entry]));
-  const stats: ConnectionStats = { transport: undefined, inbound: [], outbound: [] };
+  const stats: ConnectionStats = { pair: selectedPair(entries), transport: undefined, inbound: [], outbound: [] };
   const codecOf = (entry: Entry) => optionalText(entries.get(text(entry, 'codecId'))?.['mimeType']);
   for (const entry of entries.values()) {
     if (entry.type === 'inbound-rtp') stats.inbound.push(inbound(entry, codecOf(entry)));

@@ -12,7 +12,7 @@ import type { LeaveReason, MemberId, MemberInfo, Signal, Source, Way } from './w
 export interface Route {
   /** `none`: there is nobody whom it could travel to. */
   via: 'none' | 'direct' | 'server';
-  /** The pair of candidates of a direct connection, once it is up. */
+  /** The pair of candidates of the connection, once it is up. */
   pair?: SelectedPair | undefined;
 }
 
@@ -49,6 +49,8 @@ export class Ways extends Emitter<WaysEvents> {
   #session: string | undefined;
   /** The pair of candidates that the direct connection uses. */
   #pair: SelectedPair | undefined;
+  /** The same of the connection with the server. */
+  #serverPair: SelectedPair | undefined;
   /** Who is at the other end, and what was last known of them. */
   #partner: MemberInfo | undefined;
   #shown: Route = { via: 'none' };
@@ -64,6 +66,10 @@ export class Ways extends Emitter<WaysEvents> {
     this.#peer = peer;
     this.#publisher = publisher;
     this.#served = served;
+    peer.on('pair', (pair) => {
+      this.#serverPair = pair;
+      if (this.#shown.via === 'server') this.#show(this.#byServer());
+    });
   }
 
   /** Who is at the other end of the direct connection. */
@@ -116,7 +122,7 @@ export class Ways extends Emitter<WaysEvents> {
       else {
         // One that was begun and is not needed any more: it would go on to send everything a second time.
         this.#drop();
-        this.#show({ via: 'server' });
+        this.#show(this.#byServer());
       }
     } else this.#stayAlone();
     this.emit('change', undefined);
@@ -283,7 +289,7 @@ export class Ways extends Emitter<WaysEvents> {
     // A direct connection that cannot be had is not what is changed to: the server is asked for another way first.
     if (to === 'direct' ? !this.#isUp(late, handover) : !late && !this.#carriesByServer(handover)) return;
     this.#end();
-    this.#show(to === 'direct' ? { via: 'direct', pair: this.#pair } : { via: 'server' });
+    this.#show(to === 'direct' ? { via: 'direct', pair: this.#pair } : this.#byServer());
     this.send({ type: 'switched' });
     if (late || this.#otherSwitched) this.#break();
     else this.#breaking = setTimeout(() => this.#break(), HANDOVER);
@@ -319,8 +325,12 @@ export class Ways extends Emitter<WaysEvents> {
     this.#direct?.close();
     this.#direct = this.#session = this.#partner = undefined;
     this.#otherSwitched = false;
-    if (this.#shown.via === 'direct') this.#show({ via: this.#way.via === 'server' ? 'server' : 'none' });
+    if (this.#shown.via === 'direct') this.#show(this.#way.via === 'server' ? this.#byServer() : { via: 'none' });
     this.emit('change', undefined);
+  }
+
+  #byServer(): Route {
+    return { via: 'server', pair: this.#peer.isResting ? undefined : this.#serverPair };
   }
 
   #show(route: Route): void {

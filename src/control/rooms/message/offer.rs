@@ -65,6 +65,7 @@ impl Room {
             let mut session = Session::new(Local {
                 fingerprint_sha256: self.ground.fingerprint.clone(),
                 candidates: self.ground.candidates.get(usize::from(worker.0)).cloned().unwrap_or_default(),
+                tcp: self.rules.tcp,
                 cname: CNAME.to_owned(),
                 session_id: draws.session,
             });

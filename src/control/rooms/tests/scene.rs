@@ -70,6 +70,7 @@ impl Scene {
             chat_bytes: 4_096,
             mlines: 64,
             spread_from: 8,
+            tcp: true,
             last_n: 100,
             voices: 200,
             policy: Policy::Auto,

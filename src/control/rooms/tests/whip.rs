@@ -58,7 +58,7 @@ fn a_publisher_appears_to_the_others_as_any_member_does() {
     scene.offer(&bob, &[]).expect("answered");
     scene.forget();
     let (_, sdp) = scene.attach("alice", Purpose::Publish, &SEND).expect("published");
-    assert_eq!((sdp.matches("a=recvonly").count(), sdp.matches("a=candidate").count()), (2, 2), "{sdp}");
+    assert_eq!((sdp.matches("a=recvonly").count(), sdp.matches(" udp ").count(), sdp.matches("tcptype passive").count()), (2, 2, 2), "{sdp}");
     match &scene.told(&bob)[..] {
         [
             Event::MemberJoined { member: MemberInfo { member, name, away: false, tracks, .. } },
