@@ -1,7 +1,7 @@
 import { Emitter } from './emitter.ts';
 import { ReceivedLines, SentLines } from './lines.ts';
 import type { Publication } from './publisher.ts';
-import { selectedPair } from './stats.ts';
+import { followPair, selectedPair } from './stats.ts';
 import type { SelectedPair } from './stats.ts';
 import type { DirectState, PublishLine, Signal } from './wire.ts';
 
@@ -279,8 +279,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
 
   /** A better pair may be found when a call has long begun. */
   #followPair(): void {
-    const ice = this.#connection.sctp?.transport.iceTransport;
-    if (ice && !ice.onselectedcandidatepairchange) ice.onselectedcandidatepairchange = () => void this.#report();
+    followPair(this.#connection.sctp?.transport.iceTransport, () => void this.#report());
   }
 
   async #report(): Promise<void> {

@@ -5,7 +5,7 @@ import type { Publisher, Ask } from './publisher.ts';
 import type { SlotBoard } from './slots.ts';
 import { shared } from './state.ts';
 import { ConnectionWatch } from './watch.ts';
-import { selectedPair } from './stats.ts';
+import { followPair, selectedPair } from './stats.ts';
 import type { SelectedPair } from './stats.ts';
 import type { TrackInfo } from './wire.ts';
 
@@ -204,9 +204,8 @@ export class Peer extends Emitter<PeerEvents> {
   /** Which pair of candidates it is: at once, and when a better one is found. */
   async #report(): Promise<void> {
     const connection = this.#connection;
-    // Not in every browser, nor in tests: then it is the first one.
-    const ice = connection?.getReceivers()[0]?.transport?.iceTransport;
-    if (ice && !ice.onselectedcandidatepairchange) ice.onselectedcandidatepairchange = () => void this.#report();
+    // Where a browser does not say, it is the first one.
+    followPair(connection?.getReceivers()[0]?.transport?.iceTransport, () => void this.#report());
     const pair = connection && selectedPair((await connection.getStats()) as unknown as Iterable<[string, unknown]>);
     if (!pair || connection !== this.#connection || JSON.stringify(pair) === JSON.stringify(this.#pair)) return;
     this.#pair = pair;

@@ -101,6 +101,18 @@ export function selectedPair(report: Iterable<[string, unknown]>): SelectedPair 
   return { local: candidateType(local), remote: candidateType(remote), protocol: protocol === 'tcp' || protocol === 'tls' ? protocol : 'udp' };
 }
 
+/** A report is kept for a moment: one that was asked for just before a change is given again just after it (Chromium: 50 ms). */
+const STALE = 200;
+
+/** Has somebody look whenever a connection uses another pair, and once more when reports surely say so. */
+export function followPair(ice: Pick<RTCIceTransport, 'onselectedcandidatepairchange'> | undefined, look: () => void): void {
+  if (!ice || ice.onselectedcandidatepairchange) return;
+  ice.onselectedcandidatepairchange = () => {
+    look();
+    setTimeout(look, STALE);
+  };
+}
+
 function candidateType(entry: Entry): CandidateType {
   const type = text(entry, 'candidateType');
   return type === 'srflx' || type === 'prflx' || type === 'relay' ? type : 'host';
