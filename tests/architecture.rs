@@ -14,11 +14,12 @@ const RULES: &[(&str, &[&str])] = &[
     ("metrics", &["base", "contract"]),
     ("sdp", &["base", "contract"]),
     ("media", &["base", "contract"]),
-    ("io", &["base", "contract", "port", "config", "media"]),
-    ("control", &["base", "contract", "port", "config", "metrics", "sdp", "wire"]),
+    ("tls", &["config"]),
+    ("io", &["base", "contract", "port", "config", "media", "tls"]),
+    ("control", &["base", "contract", "port", "config", "metrics", "sdp", "tls", "wire"]),
     ("load", &["base", "config", "contract", "wire", "media::packet", "media::transport"]),
     ("cli", &["base", "config", "control::auth", "control::admin", "load", "node"]),
-    ("node", &["base", "contract", "port", "config", "metrics", "sdp", "wire", "media", "io", "control"]),
+    ("node", &["base", "contract", "port", "config", "metrics", "sdp", "wire", "media", "io", "control", "tls"]),
     ("main", &["cli", "node", "config"]),
 ];
 
@@ -54,6 +55,7 @@ const BANNED: &[(&str, &[&str])] = &[
             "SystemTime",
         ],
     ),
+    ("tls", &["axum", "hyper", "dashmap", "prometheus"]),
     ("io", &["axum", "serde_json", "prometheus", "dashmap"]),
     ("control", &["rustix", "libc"]),
 ];

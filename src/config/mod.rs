@@ -6,10 +6,12 @@
 mod check;
 mod load;
 mod schema;
+mod tls;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use load::{LoadError, Overrides, load};
 pub use schema::{
     AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,
-    Settings,
+    Settings, TlsMode, TlsSettings,
 };
+pub use tls::{AcmeConfig, CertificateSource, TlsConfig};
