@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_acme::acme::AcmeError;
+use rustls_acme::acme::{AcmeError, Identifier, Problem};
 use rustls_acme::{AcmeConfig as Request, AcmeState, EventError, EventOk, OrderError};
 
 use super::error::TlsError;
@@ -90,7 +90,7 @@ fn why(error: &EventError<io::Error, io::Error>) -> TlsError {
 
 /// Why there is no certificate, and what to do.
 fn refusal(error: &OrderError) -> TlsError {
-    let text = short(error);
+    let text = reason(error);
     let said = |kind: &str| text.contains(&format!("urn:ietf:params:acme:error:{kind}"));
     let advice = if said("rateLimited") {
         "it takes no more orders for a while; it is asked again later (a staging directory is for trying out)"
@@ -109,6 +109,22 @@ fn refusal(error: &OrderError) -> TlsError {
         "see what it says"
     };
     TlsError::new(format!("the authority has given no certificate: {text}"), advice)
+}
+
+/// What the authority says of it: its problem documents (RFC 8555 section 6.7), without what is around them.
+fn reason(error: &OrderError) -> String {
+    let told = |problem: Option<&Problem>| {
+        let problem = problem.map(|problem| [problem.detail.as_deref(), problem.typ.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" "));
+        problem.unwrap_or_else(|| "it does not say why".to_owned())
+    };
+    match error {
+        OrderError::BadAuth(auth) => {
+            let Identifier::Dns(domain) = &auth.identifier;
+            short(&format!("{domain}: {}", told(auth.challenges.iter().find_map(|challenge| challenge.error.as_ref()))))
+        }
+        OrderError::BadOrder(order) => short(&told(order.error.as_ref())),
+        error => short(error),
+    }
 }
 
 fn short(error: &impl fmt::Display) -> String {
@@ -146,6 +162,17 @@ mod tests {
         assert_eq!(refusal(&no_challenge).advice, "see what it says");
         let refused = refusal(&OrderError::TooManyAttemptsAuth("meet.example.org".into()));
         assert!(refused.what.contains("meet.example.org") && refused.advice.contains("port 443"), "{refused}");
+        let auth = serde_json::json!({
+            "status": "invalid",
+            "identifier": { "type": "dns", "value": "meet.example.org" },
+            "challenges": [{
+                "type": "tls-alpn-01", "url": "https://ca.example/1", "token": "a-token",
+                "error": { "type": "urn:ietf:params:acme:error:unauthorized", "detail": "Failed to connect to 192.0.2.7:443" },
+            }],
+        });
+        let tried = refusal(&OrderError::BadAuth(serde_json::from_value(auth).expect("an authorization")));
+        let what = "meet.example.org: Failed to connect to 192.0.2.7:443 urn:ietf:params:acme:error:unauthorized";
+        assert!(tried.what.ends_with(what) && tried.advice.contains("firewall"), "{tried}");
         let unreachable = refusal(&OrderError::Acme(AcmeError::Io(io::Error::other("no route\nto host"))));
         assert!(unreachable.advice.contains("tls.directory") && !unreachable.what.contains('\n'), "{unreachable}");
     }
