@@ -4,6 +4,8 @@
 mod acme;
 #[path = "tls/authority.rs"]
 mod authority;
+#[path = "tls/dev.rs"]
+mod dev;
 #[path = "tls/files.rs"]
 mod files;
 #[path = "tls/plain.rs"]

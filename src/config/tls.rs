@@ -9,6 +9,8 @@ use super::schema::{TlsMode, TlsSettings};
 
 /// How often files are looked at: what an operator who replaces them may have to wait, for four calls of `stat` each time.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Handshakes under way at most: the oldest is looked for among all of them.
+const MOST_HANDSHAKES: usize = 16_384;
 
 /// TLS for the public listener.
 #[derive(Clone, PartialEq, Debug)]
@@ -66,6 +68,9 @@ pub struct AcmeConfig {
 pub(super) fn check(settings: &TlsSettings, listen: SocketAddr) -> Result<Option<TlsConfig>, InvalidSetting> {
     at_least("tls.handshake_seconds", settings.handshake_seconds, 1)?;
     at_least("tls.handshakes", settings.handshakes as u64, 1)?;
+    if settings.handshakes > MOST_HANDSHAKES {
+        return invalid("tls.handshakes", format!("it is {}: choose at most {MOST_HANDSHAKES}", settings.handshakes));
+    }
     if settings.handshake_seconds > 3_600 {
         return invalid("tls.handshake_seconds", format!("it is {}: choose at most an hour", settings.handshake_seconds));
     }
@@ -212,5 +217,6 @@ mod tests {
         assert_eq!(refused(|s| s.handshake_seconds = 0), "tls.handshake_seconds");
         assert_eq!(refused(|s| s.handshake_seconds = 4_000), "tls.handshake_seconds");
         assert_eq!(refused(|s| s.handshakes = 0), "tls.handshakes");
+        assert_eq!(refused(|s| s.handshakes = 20_000), "tls.handshakes");
     }
 }

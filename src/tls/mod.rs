@@ -59,7 +59,7 @@ impl Certificates {
         if protocols.is_empty() {
             return current;
         }
-        // A few reference counts and these names: hardly a thousandth of a handshake.
+        // A few reference counts and these names: little beside the signature that comes next.
         let mut config = ServerConfig::clone(&current);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Arc::new(config)

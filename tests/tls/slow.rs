@@ -98,6 +98,19 @@ async fn a_header_that_comes_too_slowly_ends_its_connection_with_and_without_tls
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_end_their_connection() {
+    let plain = scene(|config| (config.http.header, config.tls) = (SHORT, None)).await;
+    let mut stream = TcpStream::connect(plain.node.http).await.expect("connected");
+    let requests = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
+    // The server reads no further requests once its answers do not go out.
+    while timeout(SHORT / 4, stream.write_all(&requests)).await.is_ok_and(|sent| sent.is_ok()) {}
+    let begin = Instant::now();
+    let reset = timeout(PATIENCE, stream.write_all(&b" ".repeat(64 << 20))).await.expect("closed");
+    assert!(reset.is_err());
+    assert!(begin.elapsed() < SHORT * 8, "{:?}", begin.elapsed());
+}
+
 async fn idle_for(address: SocketAddr) -> Duration {
     closed(TcpStream::connect(address).await.expect("connected")).await
 }

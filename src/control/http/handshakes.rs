@@ -73,7 +73,7 @@ impl UnderWay {
         (ticket, evicted)
     }
 
-    /// Looks at all: 512 of them are 20 µs, a handshake costs twenty times that.
+    /// Looks at all: where there are several hundred, that is still less than a signature.
     fn oldest_of_most(&self) -> Option<u64> {
         let mut networks: BTreeMap<IpAddr, (usize, Reverse<u64>)> = BTreeMap::new();
         for (ticket, (prefix, _)) in &self.by_ticket {

@@ -34,8 +34,8 @@ use crate::tls::Certificates;
 
 /// How long to wait when the system gives no more sockets: soon one will have been closed.
 const BREATHER: Duration = Duration::from_millis(200);
-/// How long an answer may take that somebody has ceased to read.
-const FAREWELL: Duration = Duration::from_secs(60);
+/// What is left of an answer when its connection is to end has so many times the time of a header: a page's files on the worst link, not more.
+const FAREWELL: u32 = 2;
 /// A connection by HTTP/2 that is silent for so long is asked whether it is there, and has as long to answer.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Bytes of a request's header (HTTP/2). As in HTTP/1.1, where hyper has its own limits.
@@ -174,34 +174,42 @@ async fn serve_one(stream: TcpStream, from: SocketAddr, door: Door, closing: wat
 }
 
 async fn serve_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, from: SocketAddr, door: Door, closing: watch::Receiver<bool>) {
+    let requests = watch::Sender::new(0);
+    let end = end(requests.subscribe(), door.header, closing);
     let mut http = http1::Builder::new();
-    // From the end of one request to the end of the next one's header: a connection that idles ends by it, too.
+    // From the end of one request to the end of the next one's header, however it comes.
     http.timer(TokioTimer::new()).header_read_timeout(door.header);
-    let service = routes(door.router, from, watch::Sender::new(0));
-    let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-    drive(connection, |connection| connection.graceful_shutdown(), std::future::pending(), closing).await;
+    let connection = http.serve_connection(TokioIo::new(stream), routes(door.router, from, requests)).with_upgrades();
+    drive(connection, |connection| connection.graceful_shutdown(), end, door.header * FAREWELL).await;
 }
 
 async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, from: SocketAddr, door: Door, closing: watch::Receiver<bool>) {
-    let under_way = watch::Sender::new(0);
-    let idle = idle(under_way.subscribe(), door.header);
+    let requests = watch::Sender::new(0);
+    let end = end(requests.subscribe(), door.header, closing);
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_EVERY);
     http.max_header_list_size(HEADER_BYTES).max_concurrent_streams(STREAMS);
-    let connection = http.serve_connection(TokioIo::new(stream), routes(door.router, from, under_way));
-    drive(connection, |connection| connection.graceful_shutdown(), idle, closing).await;
+    let connection = http.serve_connection(TokioIo::new(stream), routes(door.router, from, requests));
+    drive(connection, |connection| connection.graceful_shutdown(), end, door.header * FAREWELL).await;
 }
 
-/// Serves a connection until it ends, is idle, or the node closes; then what is under way may end.
-async fn drive<C: Future>(connection: C, end: impl FnOnce(Pin<&mut C>), idle: impl Future<Output = ()>, mut closing: watch::Receiver<bool>) {
+/// Serves a connection until it ends or is to end; then what is under way has so long.
+async fn drive<C: Future>(connection: C, shut_down: impl FnOnce(Pin<&mut C>), end: impl Future<Output = ()>, farewell: Duration) {
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = closing.wait_for(|closing| *closing) => {}
-        () = idle => {}
+        () = end => {}
     }
-    end(connection.as_mut());
-    let _ = timeout(FAREWELL, connection).await;
+    shut_down(connection.as_mut());
+    let _ = timeout(farewell, connection).await;
+}
+
+/// Waits until the node closes, or there has been nothing to answer for so long: a connection that idles, or one whose answers are not read.
+async fn end(requests: watch::Receiver<usize>, patience: Duration, mut closing: watch::Receiver<bool>) {
+    tokio::select! {
+        _ = closing.wait_for(|closing| *closing) => {}
+        () = idle(requests, patience) => {}
+    }
 }
 
 /// Waits until no request has been under way for so long.
