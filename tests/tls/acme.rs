@@ -3,9 +3,11 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use althing::config::{AcmeConfig, CertificateSource};
 use althing::node::Node;
+use tokio::time::sleep;
 
 use crate::authority::{Authority, trusting};
 use crate::scene::{Folder, config, leaf, metric, shake, until};
@@ -76,12 +78,24 @@ async fn pebble(tls_port: u16) -> Option<Pebble> {
     let names = run("pebble-challtestsrv", &[&["-defaultIPv6", "", "-dns01", &server, "-management", &manage], &none[..]].concat());
     let authority = run("pebble", &["-config", at.to_str().expect("UTF-8"), "-dnsserver", &server]);
     let directory = format!("https://localhost:{port}/dir");
-    let pebble = Pebble { processes: vec![names, authority], directory, management: format!("https://localhost:{management}"), ca, folder };
-    until("the authority is there", async || pebble.ask(&pebble.directory).await.is_some()).await;
+    let mut pebble = Pebble { processes: vec![names, authority], directory, management: format!("https://localhost:{management}"), ca, folder };
+    pebble.is_there().await;
     Some(pebble)
 }
 
 impl Pebble {
+    /// Waits until it answers: on a busy machine it makes its keys for a while.
+    async fn is_there(&mut self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.ask(&self.directory).await.is_none() {
+            for process in &mut self.processes {
+                assert!(process.try_wait().expect("a process").is_none(), "the authority has ended: is one of its ports taken?");
+            }
+            assert!(Instant::now() < end, "the authority does not answer within a minute");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn ask(&self, url: &str) -> Option<String> {
         let root = reqwest::Certificate::from_pem(self.ca.pem.as_bytes()).expect("a certificate");
         let client = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
@@ -121,7 +135,12 @@ async fn an_authority_tries_the_listener_and_its_certificate_survives_a_restart(
 
     let client = trusting(pebble.root().await.as_bytes(), &[b"h2"]);
     let shown = async |at| shake(at, DOMAINS[0], client.clone()).await.ok().map(|stream| leaf(&stream));
-    until("the authority has given a certificate", async || shown(node.http).await.is_some()).await;
+    let ordered = async {
+        while shown(node.http).await.is_none() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ordered).await.expect("the authority gives a certificate");
     let first = shown(node.http).await.expect("a certificate");
     assert!(shake(node.http, DOMAINS[1], client.clone()).await.is_ok(), "it is for both names");
     assert!(shake(node.http, "other.example.org", client.clone()).await.is_err(), "and for no other");
