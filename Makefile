@@ -1,5 +1,5 @@
 # One verb a need, the same here and in CI.
-#   make run      build page and server, start on http://localhost:8080
+#   make run      build page and server, start on http://localhost:8080 (TLS=dev: on https, for phones as well)
 #   make test     everything that must hold: checks, unit, simulation, browsers
 # Longer ones: make prove (every figure that is claimed), make bench, make scoreboard.
 
@@ -19,7 +19,7 @@ run: web
 	@scripts/need.sh build
 	$(call say,building the server (the first time takes about ten minutes))
 	@cargo build --release --locked
-	@exec target/release/althing $(ARGS)
+	@$(if $(TLS),ALTHING_TLS__MODE=$(TLS) )exec target/release/althing $(ARGS)
 
 web: $(PAGE)
 
@@ -35,7 +35,7 @@ $(PAGE): $(WEB_STAMP) $(WEB_SOURCES)
 	@touch $@
 
 test:
-	@scripts/need.sh build web browsers lab nat python
+	@scripts/need.sh build web browsers lab nat acme python
 	$(call say,1/7 page: types$(comma) unit tests$(comma) build)
 	@$(MAKE) --no-print-directory web web-test
 	$(call say,2/7 server: building with its tests (cold about ten minutes))

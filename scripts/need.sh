@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # need.sh WHAT...: makes sure that what a verb needs is there. As root on Debian or Ubuntu it installs it; else it
-# names the exact command. WHAT is one of: build web browsers lab nat python
+# names the exact command. WHAT is one of: build web browsers lab nat acme python
 set -euo pipefail
 
 missing=()
@@ -39,6 +39,9 @@ for what in "$@"; do
   nat)
     want conntrack conntrack
     want turnserver coturn
+    ;;
+  acme)
+    want pebble pebble
     ;;
   *)
     echo "need.sh: unknown: $what" >&2

@@ -1,6 +1,6 @@
 //! A node: the only place that knows every room. What is started in which order, what is wired to what, and how it ends.
 //!
-//! Start: addresses → workers → metrics → rooms → dispatch of workers' events → listeners. Whoever is told to listen
+//! Start: addresses → certificate → workers → metrics → rooms → dispatch of workers' events → listeners. Whoever is told to listen
 //! listens before the node says that it is ready.
 //!
 //! | channel | from → to | where its capacity is argued |
@@ -10,31 +10,30 @@
 //! | outbox | a room → a socket | `control::signaling::outbox` |
 
 mod addresses;
+mod listeners;
 pub mod logs;
 mod relay;
 mod workers;
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::config::{AllowedOrigins, CallPolicy, Config};
 use crate::control::auth::Access;
 use crate::control::dispatch;
-use crate::control::http::{Public, admin_router, public_router};
+use crate::control::http::Public;
 use crate::control::p2p::{self, IceServers};
 use crate::control::rooms::directory::{Settlement, WorkerAccess};
 use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, events};
+use crate::tls::{self, TlsError};
 use crate::wire::Policy;
 
 /// How long sockets may take to hear that the node ends.
@@ -46,6 +45,8 @@ pub struct Node {
     pub http: SocketAddr,
     /// Where the private listener listens.
     pub admin: SocketAddr,
+    /// Where plain requests are sent to HTTPS, if a listener does that.
+    pub redirect: Option<SocketAddr>,
     rooms: Directory,
     public: Public,
     ready: watch::Sender<bool>,
@@ -67,6 +68,12 @@ impl fmt::Display for StartError {
     }
 }
 
+impl From<TlsError> for StartError {
+    fn from(error: TlsError) -> Self {
+        Self { what: format!("TLS: {}", error.what), advice: error.advice }
+    }
+}
+
 /// Runs a node until the process is told to end (SIGTERM, SIGINT).
 ///
 /// # Errors
@@ -83,13 +90,15 @@ impl Node {
     /// Starts a node.
     ///
     /// # Errors
-    /// When an address cannot be listened on or there is none for media; the text says which setting to change.
+    /// When an address cannot be listened on, there is none for media or no certificate; the text says which setting to change.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let epoch = Instant::now();
         let access = Access::new(config.auth.clone(), config.limits.name_bytes);
         let development = access.development();
         let addresses =
             addresses::of_media(&config.media, development).map_err(|advice| StartError { what: "no address for media".into(), advice })?;
+        let opened = config.tls.as_ref().map(|tls| tls::open(tls, &addresses::of_machine(&config.media))).transpose()?;
+        let (certificates, upkeep) = opened.unzip();
         let (event_sender, event_receiver) = events();
         let users = Arc::new(RelayUsers::new(config.turn.as_ref().map_or(0, |turn| turn.user_allocations), config.ice.credential_lifetime));
         let relay = config.turn.clone().map(|turn| relay::OwnRelay::new(turn, users.clone()));
@@ -125,17 +134,19 @@ impl Node {
                 closing: closing_seen.clone(),
             }),
             origins: if development { AllowedOrigins::Any } else { config.http.origins.clone() },
+            secure: certificates.is_some(),
             ready: ready_seen.clone(),
             sockets: Arc::default(),
         };
-        let http = listen(config.http.listen, "http.listen").await?;
-        let admin = listen(config.admin, "admin.listen").await?;
-        let (http_at, admin_at) = (bound(&http), bound(&admin));
-        serve(http, public_router(public.clone()), closing_seen.clone());
-        serve(admin, admin_router(metrics, rooms.clone(), ready_seen), closing_seen);
+        let listeners = listeners::open(&config).await?;
+        let at = listeners.bound();
+        listeners.serve(&config, &public, certificates, metrics, rooms.clone(), &closing_seen)?;
+        if let Some(upkeep) = upkeep {
+            tokio::spawn(upkeep.run(closing_seen));
+        }
         ready.send_replace(true);
-        announce(http_at, admin_at, &addresses.announced, development);
-        Ok(Self { http: http_at, admin: admin_at, rooms, public, ready, closing })
+        listeners::announce(&config, at, &addresses.announced, development);
+        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, public, ready, closing })
     }
 
     /// Makes the dispatch of a room fail on its home worker, on purpose: for the tests of what comes after it.
@@ -186,40 +197,6 @@ fn rules(config: &Config) -> Rules {
 
 fn reader(slot: crate::port::ReportSlot) -> ReadReport {
     Box::new(move || slot.latest())
-}
-
-async fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError {
-        what: format!("cannot listen on {address}: {error}"),
-        advice: match error.kind() {
-            io::ErrorKind::AddrInUse => format!("another program has this port; choose another with `--set {setting}=HOST:PORT`"),
-            io::ErrorKind::PermissionDenied => format!("ports below 1024 need a privilege; choose a higher one with `--set {setting}=HOST:PORT`"),
-            _ => format!("choose an address of this machine with `--set {setting}=HOST:PORT`"),
-        },
-    })
-}
-
-fn bound(listener: &TcpListener) -> SocketAddr {
-    listener.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
-}
-
-fn serve(listener: TcpListener, router: Router, mut closing: watch::Receiver<bool>) {
-    tokio::spawn(async move {
-        let end = async move {
-            let _ = closing.wait_for(|c| *c).await;
-        };
-        if let Err(error) = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(end).await {
-            tracing::error!(%error, "a listener has failed");
-        }
-    });
-}
-
-fn announce(http: SocketAddr, admin: SocketAddr, media: &[std::net::IpAddr], development: bool) {
-    let host = if http.ip().is_unspecified() { format!("localhost:{}", http.port()) } else { http.to_string() };
-    tracing::info!(%http, %admin, ?media, "ready: http://{host}");
-    if development {
-        tracing::warn!("DEVELOPMENT MODE: no auth.keys are set, so ANYBODY may join, listen to and moderate ANY room, from any page");
-    }
 }
 
 async fn wait_for_signal() {

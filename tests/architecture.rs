@@ -15,11 +15,12 @@ const RULES: &[(&str, &[&str])] = &[
     ("sdp", &["base", "contract"]),
     ("media", &["base", "contract"]),
     ("turn", &["base", "contract"]),
-    ("io", &["base", "contract", "port", "config", "media", "turn"]),
-    ("control", &["base", "contract", "port", "config", "metrics", "sdp", "wire"]),
+    ("tls", &["config"]),
+    ("io", &["base", "contract", "port", "config", "media", "tls", "turn"]),
+    ("control", &["base", "contract", "port", "config", "metrics", "sdp", "tls", "wire"]),
     ("load", &["base", "config", "contract", "wire", "media::packet", "media::transport"]),
     ("cli", &["base", "config", "control::auth", "control::admin", "load", "node"]),
-    ("node", &["base", "contract", "port", "config", "metrics", "sdp", "wire", "media", "turn", "io", "control"]),
+    ("node", &["base", "contract", "port", "config", "metrics", "sdp", "wire", "media", "turn", "io", "control", "tls"]),
     ("main", &["cli", "node", "config"]),
 ];
 
@@ -81,6 +82,7 @@ const BANNED: &[(&str, &[&str])] = &[
             "SystemTime",
         ],
     ),
+    ("tls", &["axum", "hyper", "dashmap", "prometheus"]),
     ("io", &["axum", "serde_json", "prometheus", "dashmap"]),
     ("control", &["rustix", "libc"]),
 ];

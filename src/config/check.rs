@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
+use super::tls::{self, TlsConfig};
 use super::turn::TurnConfig;
 
 /// The checked settings.
@@ -13,6 +14,8 @@ use super::turn::TurnConfig;
 pub struct Config {
     /// The public listener.
     pub http: HttpConfig,
+    /// TLS for the public listener, if there is any.
+    pub tls: Option<TlsConfig>,
     /// Where metrics and health are served.
     pub admin: SocketAddr,
     /// The media plane.
@@ -37,6 +40,7 @@ impl Default for Config {
         let settings = Settings::default();
         Self {
             http: http(&settings),
+            tls: None,
             admin: settings.admin.listen,
             media: media(&settings),
             ice: IceConfig {
@@ -63,6 +67,8 @@ pub struct HttpConfig {
     pub origins: AllowedOrigins,
     /// Between pings on a signaling socket.
     pub heartbeat: Duration,
+    /// Within which a connection's next request has to be there.
+    pub header: Duration,
 }
 
 /// Whose pages may open a signaling socket. A request without `Origin` comes from no page and is always allowed.
@@ -207,8 +213,10 @@ impl Settings {
         self.check_media()?;
         self.check_limits()?;
         at_least("http.heartbeat_seconds", self.http.heartbeat_seconds, 1)?;
+        at_least("http.header_seconds", self.http.header_seconds, 1)?;
         for (name, seconds) in [
             ("http.heartbeat_seconds", self.http.heartbeat_seconds),
+            ("http.header_seconds", self.http.header_seconds),
             ("rooms.grace_seconds", self.rooms.grace_seconds),
             ("rooms.resume_seconds", self.rooms.resume_seconds),
             ("rooms.return_seconds", self.rooms.return_seconds),
@@ -230,8 +238,9 @@ impl Settings {
         let auth = self.auth.keys.iter().map(|(id, key)| Ok((id.clone(), secret(&format!("auth.keys.{id}"), key)?))).collect::<Result<_, _>>()?;
         let ice = ice(&self.ice)?;
         let turn = self.turn.check(media_ports(&self.media))?;
+        let tls = tls::check(&self.tls, self.http.listen)?;
         let (http, media, rooms) = (http(&self), media(&self), rooms(&self));
-        Ok(Config { http, admin: self.admin.listen, media, ice, turn, auth, rooms, limits: self.limits, log: self.log })
+        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, limits: self.limits, log: self.log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -274,11 +283,20 @@ impl Settings {
     }
 }
 
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
 fn http(settings: &Settings) -> HttpConfig {
     let any = settings.http.origins.iter().any(|o| o == "*");
     let listed = || settings.http.origins.iter().map(|o| o.to_lowercase()).collect();
     let origins = if any { AllowedOrigins::Any } else { AllowedOrigins::OwnAnd(listed()) };
-    HttpConfig { listen: settings.http.listen, origins, heartbeat: Duration::from_secs(settings.http.heartbeat_seconds) }
+    HttpConfig {
+        listen: settings.http.listen,
+        origins,
+        heartbeat: seconds(settings.http.heartbeat_seconds),
+        header: seconds(settings.http.header_seconds),
+    }
 }
 
 /// Voices at a time at most: workers tell each other of no more.

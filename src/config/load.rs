@@ -13,7 +13,7 @@ const PREFIX: &str = "ALTHING";
 /// Variables with the prefix that are not settings.
 const OTHER_VARIABLES: [&str; 1] = ["config"];
 /// Settings that are lists: in the environment and on the command line their items are separated by commas.
-const LISTS: [&str; 5] = ["http.origins", "media.bind", "media.announce", "ice.urls", "turn.allow_peers"];
+const LISTS: [&str; 6] = ["http.origins", "tls.domains", "media.bind", "media.announce", "ice.urls", "turn.allow_peers"];
 /// Settings that are text, or a table that says in which file the text is.
 const SECRETS: [&str; 1] = ["ice.secret"];
 /// Below this anything goes: the names are the operator's.

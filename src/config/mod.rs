@@ -6,12 +6,14 @@
 mod check;
 mod load;
 mod schema;
+mod tls;
 mod turn;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use load::{LoadError, Overrides, load};
 pub use schema::{
     AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,
-    Settings,
+    Settings, TlsMode, TlsSettings,
 };
+pub use tls::{AcmeConfig, CertificateSource, TlsConfig};
 pub use turn::{TurnConfig, TurnSettings};

@@ -14,6 +14,8 @@ use super::turn::TurnSettings;
 pub struct Settings {
     /// The public listener: page and signaling.
     pub http: HttpSettings,
+    /// TLS for the public listener.
+    pub tls: TlsSettings,
     /// The private listener: metrics and health.
     pub admin: AdminSettings,
     /// The media plane.
@@ -42,12 +44,74 @@ pub struct HttpSettings {
     pub origins: Vec<String>,
     /// Seconds between pings on a signaling socket; one that is silent for twice as long is taken for lost.
     pub heartbeat_seconds: u64,
+    /// Seconds within which a connection's next request has to be there.
+    pub header_seconds: u64,
 }
 
 impl Default for HttpSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8080)), origins: Vec::new(), heartbeat_seconds: 15 }
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8080)), origins: Vec::new(), heartbeat_seconds: 15, header_seconds: 30 }
     }
+}
+
+/// TLS for the public listener.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// Where the certificate comes from, if there is one.
+    pub mode: TlsMode,
+    /// `files`: the certificate and those that vouch for it (PEM).
+    pub cert: PathBuf,
+    /// `files`: its private key (PEM).
+    pub key: PathBuf,
+    /// `acme`: names that the certificate is for.
+    pub domains: Vec<String>,
+    /// `acme`: where the authority may write to; empty for nowhere.
+    pub email: String,
+    /// `acme`, `dev`: directory that keeps certificates and keys; empty for one in the user's home.
+    pub cache: PathBuf,
+    /// `acme`: the authority's directory (RFC 8555 section 7.1.1).
+    pub directory: String,
+    /// `acme`: certificates (PEM) to trust the directory by, beside the system's; empty for none.
+    pub directory_ca: PathBuf,
+    /// A plain listener that sends everybody to HTTPS; empty for none.
+    pub redirect: String,
+    /// Seconds that a handshake may take.
+    pub handshake_seconds: u64,
+    /// Handshakes under way at a time.
+    pub handshakes: usize,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            mode: TlsMode::Off,
+            cert: PathBuf::new(),
+            key: PathBuf::new(),
+            domains: Vec::new(),
+            email: String::new(),
+            cache: PathBuf::new(),
+            directory: "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
+            directory_ca: PathBuf::new(),
+            redirect: String::new(),
+            handshake_seconds: 10,
+            handshakes: 512,
+        }
+    }
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// No TLS: plain HTTP.
+    Off,
+    /// From files that somebody else keeps up to date.
+    Files,
+    /// From an authority that speaks ACME (RFC 8555).
+    Acme,
+    /// Self-made.
+    Dev,
 }
 
 /// The private listener.

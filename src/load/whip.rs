@@ -34,7 +34,8 @@ impl Front {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new() -> Result<Self, String> {
-        let client = Client::builder().timeout(PATIENCE).user_agent(concat!("althing-load/", env!("CARGO_PKG_VERSION"))).build();
+        // One connection for each exchange that is under way, as clients that do not know each other have.
+        let client = Client::builder().http1_only().timeout(PATIENCE).user_agent(concat!("althing-load/", env!("CARGO_PKG_VERSION"))).build();
         Ok(Self { client: client.map_err(|e| format!("HTTP cannot be set up: {e}"))? })
     }
 

@@ -9,6 +9,8 @@ pub struct ControlMetrics {
     pub sockets: IntGauge,
     /// Sockets refused because there are as many as there may be.
     pub sockets_refused: IntCounterVec,
+    /// TLS handshakes of the public listener, by `result`.
+    pub tls_handshakes: IntCounterVec,
     /// WHIP and WHEP sessions now.
     pub whip_sessions: IntGauge,
     /// Rooms now.
@@ -62,7 +64,13 @@ impl ControlMetrics {
         for pair in ["host", "reflexive", "relay"] {
             direct.with_label_values(&[pair, "udp"]);
         }
+        let tls_handshakes =
+            counters("althing_tls_handshakes_total", "TLS handshakes of the public listener that have ended, by result.", &["result"])?;
+        for result in ["ok", "failed", "timeout", "evicted"] {
+            tls_handshakes.with_label_values(&[result]);
+        }
         Ok(Self {
+            tls_handshakes,
             calls,
             direct,
             direct_failed: counter("althing_direct_connections_failed_total", "Direct connections that an end could not have, or has lost.")?,

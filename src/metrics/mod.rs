@@ -1,5 +1,6 @@
 //! What is measured: workers' cumulative counters, and what the control plane counts itself.
 
+mod certificate;
 mod control;
 mod workers;
 
@@ -8,6 +9,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::base::WorkerId;
 
+pub use certificate::ReadExpiry;
 pub use control::ControlMetrics;
 pub use workers::ReadReport;
 
@@ -30,6 +32,14 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let control = ControlMetrics::register(&registry)?;
         Ok(Self { registry, control })
+    }
+
+    /// Shows when the certificate of the public listener expires, too.
+    ///
+    /// # Errors
+    /// When it is shown already: a mistake in this program.
+    pub fn show_certificate(&self, read: ReadExpiry) -> prometheus::Result<()> {
+        self.registry.register(Box::new(certificate::Certificate::new(read)?))
     }
 
     /// All of them in Prometheus' text format.

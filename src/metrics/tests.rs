@@ -65,3 +65,18 @@ fn the_names_are_the_documented_ones() {
     let names: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE althing_")).collect();
     insta::assert_snapshot!(names.join("\n"));
 }
+
+#[test]
+fn an_expiry_is_shown_as_seconds_from_now_once_there_is_a_certificate() {
+    let shown = |at: Option<i64>| {
+        let metrics = metrics_of(WorkerReport::default());
+        metrics.show_certificate(Box::new(move || at)).expect("once");
+        let text = metrics.text().expect("text");
+        text.lines().find_map(|l| l.strip_prefix("althing_tls_certificate_expires_seconds ")?.parse::<f64>().ok())
+    };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() as i64;
+    assert_eq!(shown(None), None);
+    let left = shown(Some(now + 1_000)).expect("shown");
+    assert!((990.0..=1_000.0).contains(&left), "{left}");
+    assert!(shown(Some(now - 1_000)).expect("shown") < -999.0);
+}

@@ -19,6 +19,14 @@ pub fn of_media(config: &MediaConfig, development: bool) -> Result<Addresses, St
     choose(config, found, development).ok_or_else(|| "no interface has an address; name one with `--set media.bind=ADDRESS`".to_owned())
 }
 
+/// What this machine may be reached by: its interfaces' addresses, and those that clients are told. Where the interfaces cannot be listed,
+/// the others have to do.
+pub fn of_machine(config: &MediaConfig) -> Vec<IpAddr> {
+    let mut all = interfaces().unwrap_or_default();
+    all.extend(&config.announce);
+    all
+}
+
 fn interfaces() -> Result<Vec<IpAddr>, String> {
     let all =
         if_addrs::get_if_addrs().map_err(|e| format!("the interfaces cannot be listed ({e}); name an address with `--set media.bind=ADDRESS`"))?;

@@ -1,15 +1,20 @@
 //! The listeners: the public one (page, signaling, WHIP and WHEP) and the private one (metrics and health).
 
 mod admin;
+mod handshakes;
 pub(in crate::control) mod origin;
 mod page;
+mod redirect;
+mod serve;
 mod upgrade;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::{any, get};
 use tokio::sync::watch;
 
@@ -18,6 +23,8 @@ use crate::control::signaling::Front;
 use crate::control::whip;
 
 pub use admin::admin_router;
+pub use redirect::redirect_router;
+pub use serve::{Door, Tls, serve};
 
 /// What the public listener needs.
 #[derive(Clone)]
@@ -26,6 +33,8 @@ pub struct Public {
     pub front: Arc<Front>,
     /// Whose pages may open one, and use WHIP and WHEP.
     pub origins: AllowedOrigins,
+    /// Whether its own pages come by HTTPS alone.
+    pub secure: bool,
     /// Whether the node takes new members.
     pub ready: watch::Receiver<bool>,
     /// Sockets open now.
@@ -48,6 +57,14 @@ pub fn public_router(public: Public) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || readiness(ready.clone())))
         .merge(page::page_routes())
+}
+
+/// Has browsers come by HTTPS alone for a year (RFC 6797): not where a certificate is self-made, since nobody could pass its warning any more.
+pub fn with_strict_transport_security(router: Router) -> Router {
+    router.layer(map_response(async |mut response: Response| {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        response
+    }))
 }
 
 /// Whether new members should be sent here.

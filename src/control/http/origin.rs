@@ -1,17 +1,31 @@
 //! Whose pages may open a signaling socket, or use WHIP and WHEP: a browser sends cookies and opens sockets for any page that asks, and says
 //! in `Origin` which page that was.
 
+use axum::http::{HeaderMap, HeaderName, Uri, header};
+
+use super::Public;
 use crate::config::AllowedOrigins;
 
-/// Whether a socket may be opened. `host` is the request's own `Host`.
-pub fn allowed(origin: Option<&str>, host: Option<&str>, setting: &AllowedOrigins) -> bool {
+/// Whether whoever sends such a request may open a socket, or use WHIP and WHEP.
+pub fn permits(public: &Public, uri: &Uri, headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    // By HTTP/2 the host is in `:authority` (RFC 9113 section 8.3.1).
+    let host = text(header::HOST).or_else(|| uri.authority().map(|authority| authority.as_str()));
+    allowed(text(header::ORIGIN), host, public.secure, &public.origins)
+}
+
+/// `host` is the request's own; `secure` says that this server's own pages come by HTTPS alone: whoever is between a browser and a
+/// plain page of the same name may have written that one.
+fn allowed(origin: Option<&str>, host: Option<&str>, secure: bool, setting: &AllowedOrigins) -> bool {
     // No browser opens a socket without it: whoever sends none is no page of a stranger.
     let Some(origin) = origin else { return true };
     match setting {
         AllowedOrigins::Any => true,
         AllowedOrigins::OwnAnd(others) => {
             let origin = origin.to_ascii_lowercase();
-            let own = origin.split_once("://").is_some_and(|(_, authority)| host.is_some_and(|h| h.eq_ignore_ascii_case(authority)));
+            let own = origin
+                .split_once("://")
+                .is_some_and(|(scheme, authority)| (scheme == "https" || !secure) && host.is_some_and(|h| h.eq_ignore_ascii_case(authority)));
             own || others.contains(&origin)
         }
     }
@@ -26,14 +40,23 @@ mod tests {
         let setting = AllowedOrigins::OwnAnd(vec!["https://meet.example.org".into()]);
         let host = Some("sfu.example.org:8080");
         for origin in [None, Some("http://sfu.example.org:8080"), Some("HTTPS://SFU.example.org:8080"), Some("https://meet.example.org")] {
-            assert!(allowed(origin, host, &setting), "{origin:?}");
+            assert!(allowed(origin, host, false, &setting), "{origin:?}");
         }
         for origin in
             ["http://sfu.example.org", "https://evil.example", "null", "", "https://meet.example.org.evil.example", "http://meet.example.org"]
         {
-            assert!(!allowed(Some(origin), host, &setting), "{origin}");
-            assert!(allowed(Some(origin), host, &AllowedOrigins::Any));
+            assert!(!allowed(Some(origin), host, false, &setting), "{origin}");
+            assert!(allowed(Some(origin), host, false, &AllowedOrigins::Any));
         }
-        assert!(!allowed(Some("http://sfu.example.org:8080"), None, &setting));
+        assert!(!allowed(Some("http://sfu.example.org:8080"), None, false, &setting));
+    }
+    #[test]
+    fn where_there_is_https_a_plain_page_of_the_same_name_is_a_stranger() {
+        let setting = AllowedOrigins::OwnAnd(vec!["http://listed.example.org".into()]);
+        let host = Some("sfu.example.org");
+        assert!(allowed(Some("https://sfu.example.org"), host, true, &setting));
+        assert!(!allowed(Some("http://sfu.example.org"), host, true, &setting));
+        assert!(allowed(Some("http://listed.example.org"), host, true, &setting), "who lists one takes it");
+        assert!(allowed(None, host, true, &setting));
     }
 }

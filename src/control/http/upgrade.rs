@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use prometheus::IntGauge;
 
 use super::Public;
-use super::origin::allowed;
+use super::origin::permits;
 use crate::control::signaling;
 use crate::wire::SUBPROTOCOL;
 
@@ -19,10 +19,9 @@ const BUFFER_BYTES: usize = 8 * 1024;
 /// The write buffer never holds more than a few messages: each batch is flushed before the next.
 const MAX_WRITE_BYTES: usize = 8 * 1024 * 1024;
 
-pub async fn upgrade(State(public): State<Public>, headers: HeaderMap, socket: WebSocketUpgrade) -> Response {
+pub async fn upgrade(State(public): State<Public>, uri: Uri, headers: HeaderMap, socket: WebSocketUpgrade) -> Response {
     let refused = &public.front.rooms.metrics().sockets_refused;
-    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    if !allowed(text(header::ORIGIN), text(header::HOST), &public.origins) {
+    if !permits(&public, &uri, &headers) {
         refused.with_label_values(&["origin"]).inc();
         return (StatusCode::FORBIDDEN, "pages of this origin may not open a socket here (http.origins)").into_response();
     }

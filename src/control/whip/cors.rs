@@ -1,10 +1,11 @@
 //! Browsers elsewhere: what a page of another origin may ask for and see (the Fetch standard's CORS protocol).
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::config::AllowedOrigins;
-use crate::control::http::origin::allowed;
+use crate::control::http::Public;
+use crate::control::http::origin::permits;
 
 /// The origin of the page that asks, if it is a page.
 pub struct Cors {
@@ -13,9 +14,9 @@ pub struct Cors {
 }
 
 impl Cors {
-    pub fn of(headers: &HeaderMap, setting: &AllowedOrigins) -> Self {
-        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        Self { origin: headers.get(header::ORIGIN).cloned(), allowed: allowed(text(header::ORIGIN), text(header::HOST), setting) }
+    pub fn of(request: &Request, public: &Public) -> Self {
+        let headers = request.headers();
+        Self { origin: headers.get(header::ORIGIN).cloned(), allowed: permits(public, request.uri(), headers) }
     }
 
     /// Whether it may use this server.

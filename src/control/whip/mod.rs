@@ -97,7 +97,7 @@ pub fn routes(public: Public) -> Router {
 impl Endpoints {
     /// The URL that sessions begin at.
     async fn endpoint(&self, protocol: Protocol, from: SocketAddr, (room, member): (String, String), request: Request) -> Response {
-        let cors = Cors::of(request.headers(), &self.public.origins);
+        let cors = Cors::of(&request, &self.public);
         let answer = match *request.method() {
             _ if !cors.is_allowed() => Err(Problem::strange_origin()),
             Method::OPTIONS => Ok(cors.preflight()),
@@ -109,7 +109,7 @@ impl Endpoints {
 
     /// The URL of a session.
     async fn session(&self, protocol: Protocol, room: &str, session: String, request: Request) -> Response {
-        let cors = Cors::of(request.headers(), &self.public.origins);
+        let cors = Cors::of(&request, &self.public);
         let answer = match *request.method() {
             _ if !cors.is_allowed() => Err(Problem::strange_origin()),
             Method::OPTIONS => Ok(cors.preflight()),

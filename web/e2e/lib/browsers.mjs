@@ -92,14 +92,16 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
 
 /**
  * A tab in a Firefox of its own, driven by WebDriver BiDi.
- * @param {{ prepare: (argument: any) => void, argument: unknown, width?: number, height?: number, preferences?: Record<string, unknown> }} options
+ * @param {{ prepare: (argument: any) => void, argument: unknown, width?: number, height?: number, preferences?: Record<string, unknown>, accept?: boolean }} options
+ *   `accept`: certificates that nobody has vouched for are taken, as by somebody who goes on from the warning
  * @returns {Promise<Tab>}
  */
-export async function openFirefox({ prepare, argument, width = 800, height = 600, preferences = {} }) {
+export async function openFirefox({ prepare, argument, width = 800, height = 600, preferences = {}, accept = false }) {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: FIREFOX,
     headless: true,
+    acceptInsecureCerts: accept,
     protocolTimeout: 60_000,
     extraPrefsFirefox: { ...FIREFOX_PREFERENCES, ...preferences },
   });

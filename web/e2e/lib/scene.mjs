@@ -7,12 +7,13 @@ import { startServer } from './server.mjs';
 /**
  * One server for the tests of a file; whoever is opened is closed after.
  * @param {Record<string, string>} [settings]
+ * @param {string} [host] where its page is served
  */
-export function scene(settings = {}) {
+export function scene(settings = {}, host) {
   /** @type {{ server: Awaited<ReturnType<typeof startServer>>, people: Person[], proxies: { stop(): Promise<void> }[] }} */
   const state = { server: /** @type {any} */ (undefined), people: [], proxies: [] };
   before(async () => {
-    state.server = await startServer(settings);
+    state.server = await startServer(settings, host);
   });
   after(async () => {
     await Promise.all(state.people.map((person) => person.close()));

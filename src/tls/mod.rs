@@ -1,0 +1,207 @@
+//! The certificate of this server, for every listener that speaks TLS: where it comes from, and which one is current.
+//!
+//! [`open`] makes it or reads it; [`Upkeep`] goes on replacing it while the node runs: files that have changed, an authority's next
+//! certificate. Listeners ask [`Certificates`] for each new connection, so that a change costs no connection that is there.
+
+mod acme;
+mod dev;
+mod error;
+mod files;
+mod identity;
+mod store;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{CertificateSource, TlsConfig};
+use identity::Identity;
+
+pub use error::TlsError;
+
+/// [`Certificates::not_after`] while there is no certificate.
+const NONE: i64 = i64::MIN;
+
+/// The current certificate, cheap to clone: whoever accepts TLS holds one.
+#[derive(Clone)]
+pub struct Certificates(Arc<Inner>);
+
+struct Inner {
+    current: ArcSwap<ServerConfig>,
+    /// What an authority that tries us by TLS-ALPN-01 (RFC 8737) is answered with.
+    challenge: Option<Arc<ServerConfig>>,
+    not_after: AtomicI64,
+}
+
+impl Certificates {
+    fn new(config: Arc<ServerConfig>, challenge: Option<Arc<ServerConfig>>) -> Self {
+        Self(Arc::new(Inner { current: ArcSwap::new(config), challenge, not_after: AtomicI64::new(NONE) }))
+    }
+
+    fn of(identity: &Identity) -> Self {
+        let certificates = Self::new(server_config(identity.resolver()), None);
+        certificates.expire_at(identity.not_after);
+        certificates
+    }
+
+    /// What a new connection is answered with: TLS 1.3 or 1.2 and the current certificate. `protocols` are those that the listener speaks
+    /// (ALPN, RFC 7301), most wanted first; without any, none is negotiated.
+    pub fn current(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+        let current = self.0.current.load_full();
+        if protocols.is_empty() {
+            return current;
+        }
+        // A few reference counts and these names: little beside the signature that comes next.
+        let mut config = ServerConfig::clone(&current);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// What to answer instead when an authority tries whether this is its domain's server; it says nothing else on such a connection.
+    pub fn challenge(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
+        self.0.challenge.clone().filter(|_| rustls_acme::is_tls_alpn_challenge(hello))
+    }
+
+    /// When the current certificate expires, in seconds since 1970; none where there is no certificate yet.
+    pub fn not_after(&self) -> Option<i64> {
+        Some(self.0.not_after.load(Ordering::Relaxed)).filter(|at| *at != NONE)
+    }
+
+    /// From now on new connections get this one. Sessions of the one before are not resumed.
+    fn replace(&self, identity: &Identity) {
+        self.0.current.store(server_config(identity.resolver()));
+        self.expire_at(identity.not_after);
+    }
+
+    fn expire_at(&self, at: i64) {
+        self.0.not_after.store(at, Ordering::Relaxed);
+    }
+}
+
+/// What goes on replacing the certificate.
+pub struct Upkeep {
+    certificates: Certificates,
+    way: Way,
+    /// Held from the beginning: a SIGHUP that nobody waits for ends a process.
+    hang_up: Option<Signal>,
+}
+
+enum Way {
+    Files { files: files::Files, look_every: Duration },
+    Acme(Box<acme::Orders>),
+    Development(dev::Kept),
+}
+
+/// Reads the certificate, or makes it, or prepares to order it. `addresses` are those that this machine is reached by.
+///
+/// # Errors
+/// When there is none to begin with; the text says what to do.
+///
+/// # Panics
+/// Outside of tokio.
+pub fn open(config: &TlsConfig, addresses: &[IpAddr]) -> Result<(Certificates, Upkeep), TlsError> {
+    let (certificates, way) = match &config.source {
+        CertificateSource::Files { cert, key } => {
+            let mut files = files::Files::new(cert, key);
+            (Certificates::of(&files.read(now())?), Way::Files { files, look_every: config.look_every })
+        }
+        CertificateSource::Development { cache } => {
+            let kept = dev::Kept::new(cache, dev::names(addresses));
+            (Certificates::of(&kept.read_or_make(now())?), Way::Development(kept))
+        }
+        CertificateSource::Acme(acme) => {
+            let (certificates, orders) = acme::prepare(acme)?;
+            (certificates, Way::Acme(Box::new(orders)))
+        }
+    };
+    let hang_up = signal(SignalKind::hangup()).ok();
+    Ok((certificates.clone(), Upkeep { certificates, way, hang_up }))
+}
+
+impl Upkeep {
+    /// Goes on until the node ends. SIGHUP has it look at once.
+    pub async fn run(self, mut closing: watch::Receiver<bool>) {
+        let Self { certificates, way, mut hang_up } = self;
+        let ended = closing.wait_for(|closing| *closing);
+        let work = async {
+            match way {
+                Way::Files { files, look_every } => follow(files, look_every, &mut hang_up, &certificates).await,
+                Way::Acme(orders) => orders.run(&certificates).await,
+                Way::Development(kept) => remake(&kept, &mut hang_up, &certificates).await,
+            }
+        };
+        tokio::select! {
+            _ = ended => {}
+            () = work => {}
+        }
+    }
+}
+
+/// Takes over what the files hold whenever they have changed.
+async fn follow(mut files: files::Files, every: Duration, hang_up: &mut Option<Signal>, certificates: &Certificates) {
+    loop {
+        let asked = tokio::select! {
+            () = tokio::time::sleep(every) => false,
+            () = received(hang_up) => true,
+        };
+        if !asked && !files.changed() {
+            continue;
+        }
+        match files.read(now()) {
+            Ok(identity) => {
+                certificates.replace(&identity);
+                tracing::info!(expires_in_days = identity.days_left(now()), "a new certificate is used for new connections");
+            }
+            Err(error) => tracing::warn!("the new certificate is not used, the one before stays: {error}"),
+        }
+    }
+}
+
+/// Looks at a development certificate again when it is asked to.
+async fn remake(kept: &dev::Kept, hang_up: &mut Option<Signal>, certificates: &Certificates) {
+    loop {
+        received(hang_up).await;
+        match kept.read_or_make(now()) {
+            Ok(identity) => certificates.replace(&identity),
+            Err(error) => tracing::warn!("the development certificate stays as it is: {error}"),
+        }
+    }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The one crypto provider of this program.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// TLS 1.3 and 1.2 as rustls has them by default, and no client's certificate.
+fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> Arc<ServerConfig> {
+    let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&versions);
+    let builder = builder.expect("the provider has cipher suites of both versions");
+    Arc::new(builder.with_no_client_auth().with_cert_resolver(resolver))
+}
+
+/// Wall time, in seconds since 1970: what certificates count in.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+#[cfg(test)]
+mod tests;

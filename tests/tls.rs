@@ -1,0 +1,16 @@
+//! TLS on the public listener of a whole node: certificates that change, clients that are slow, an authority that speaks ACME.
+
+#[path = "tls/acme.rs"]
+mod acme;
+#[path = "tls/authority.rs"]
+mod authority;
+#[path = "tls/dev.rs"]
+mod dev;
+#[path = "tls/files.rs"]
+mod files;
+#[path = "tls/plain.rs"]
+mod plain;
+#[path = "tls/scene.rs"]
+mod scene;
+#[path = "tls/slow.rs"]
+mod slow;
