@@ -74,7 +74,7 @@ fn messages_come_and_go_on_a_stream() {
     client.read_exact(&mut answer).expect("an answer");
     assert_eq!(&answer, b"\x00\x08good day");
     drop(client);
-    scene.until(|scene| scene.streams.len() == 0);
+    scene.until(|scene| scene.streams.is_empty());
     assert_eq!(scene.streams.poll_ended(), Some((path, Framing::Ice)));
     scene.send(path, b"nobody", false);
     assert_eq!(scene.counters.get(Counter::DropSocketError), 1);
@@ -91,7 +91,7 @@ fn a_place_that_is_given_anew_is_another_path() {
         scene.until(|scene| scene.came.len() > before);
         paths.push(scene.came[before].0);
         drop(client);
-        scene.until(|scene| scene.streams.len() == 0);
+        scene.until(|scene| scene.streams.is_empty());
     }
     assert_ne!(paths[0].local, paths[1].local);
 }
@@ -136,7 +136,7 @@ fn of_one_network_only_so_many_are_accepted() {
     scene.until(|scene| scene.streams.counters.get(Counter::StreamsRefused) == 20);
     assert_eq!(scene.streams.len(), MOST_OF_PREFIX as usize);
     drop(clients);
-    scene.until(|scene| scene.streams.len() == 0);
+    scene.until(|scene| scene.streams.is_empty());
     assert!(scene.streams.prefixes.is_empty());
 }
 
