@@ -51,6 +51,9 @@ pub enum CallEnd {
     Elsewhere,
     /// The other end has hung up.
     HungUp,
+    /// The lobby knows no such call (any more), since it was ended while this end was lost, or since the server has been started anew. A
+    /// call that was accepted may go on in its room, where each end sees whether the other one is there.
+    Unknown,
 }
 
 /// Somebody in a lobby.

@@ -125,7 +125,7 @@ impl Lobby {
     pub(super) fn catch_up(&mut self, socket: SocketId, me: &MemberId, claimed: Option<&CallId>, now: Time) {
         let mine = self.people.get(me).and_then(|person| person.call.clone());
         if let Some(claimed) = claimed.filter(|id| Some(*id) != mine.as_ref()) {
-            self.tell([socket], Event::CallOver { call: claimed.clone(), reason: CallEnd::Gone });
+            self.tell([socket], Event::CallOver { call: claimed.clone(), reason: CallEnd::Unknown });
         }
         let Some(id) = mine else { return };
         let Some(call) = self.calls.get_mut(&id) else { return };

@@ -499,7 +499,7 @@ export type CallMedia = "voice" | "video";
 export type RejectReason = "declined" | "busy";
 
 /** Why a call is over. */
-export type CallEnd = "rejected" | "busy" | "cancelled" | "timed_out" | "gone" | "elsewhere" | "hung_up";
+export type CallEnd = "rejected" | "busy" | "cancelled" | "timed_out" | "gone" | "elsewhere" | "hung_up" | "unknown";
 
 /** Somebody in a lobby. */
 export type PersonInfo = {

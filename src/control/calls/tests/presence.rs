@@ -38,6 +38,19 @@ fn a_caller_who_is_lost_for_longer_than_the_grace_is_gone_and_it_rings_no_longer
 }
 
 #[test]
+fn a_phone_that_calls_and_is_lost_is_waited_for_no_longer_although_the_laptop_is_here() {
+    let mut scene = Scene::new();
+    let (phone, laptop, ben) = (scene.enter("ada"), scene.enter("ada"), scene.enter("ben"));
+    let call = scene.call(phone, "ben").expect("it rings");
+    scene.hush();
+    scene.lose(phone);
+    scene.pass(GRACE);
+    assert_eq!(scene.calls(ben), [Told::Over(call, CallEnd::Gone)]);
+    assert_eq!(scene.calls(laptop), []);
+    assert_eq!((scene.is_busy("ada"), scene.is_busy("ben")), (Some(false), Some(false)));
+}
+
+#[test]
 fn a_callee_who_is_lost_for_longer_than_the_grace_is_gone() {
     let mut scene = Scene::new();
     let (ada, ben) = (scene.enter("ada"), scene.enter("ben"));
@@ -144,7 +157,7 @@ fn a_call_whose_both_ends_stay_away_is_forgotten() {
     scene.pass(Duration::from_millis(1));
     assert!(scene.lobby.is_empty());
     let late = scene.try_enter("ben", Some(&call)).expect("entered");
-    assert_eq!(scene.calls(late), [Told::Over(call, CallEnd::Gone)], "whoever thinks to be in it is told");
+    assert_eq!(scene.calls(late), [Told::Over(call, CallEnd::Unknown)], "whoever thinks to be in it is told");
 }
 
 #[test]
@@ -170,7 +183,7 @@ fn a_device_of_somebody_else_takes_up_no_call_whose_name_it_has_found() {
     scene.accept(ben, &call).expect("accepted");
     scene.hush();
     let cleo = scene.try_enter("cleo", Some(&call)).expect("entered");
-    assert_eq!(scene.calls(cleo), [Told::Over(call, CallEnd::Gone)]);
+    assert_eq!(scene.calls(cleo), [Told::Over(call, CallEnd::Unknown)]);
     assert_eq!(scene.admitted.len(), 2);
     scene.nothing_more();
     assert!(scene.byes.is_empty());
