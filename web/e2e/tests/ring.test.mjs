@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { installed } from '../lib/browsers.mjs';
 import { inNamespace } from '../lib/namespace.mjs';
+import { Person as Somebody } from '../lib/person.mjs';
 import { allMeet, scene } from '../lib/scene.mjs';
+import { binary, startServer } from '../lib/server.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
 /** @typedef {import('../lib/person.mjs').Person} Person */
@@ -178,6 +181,43 @@ test('a called call outlives the server, and both return to the lobby when it is
   for (const person of [ada, ben]) await person.tab.appears('[data-testid=reachable]');
   await says(ada, 'The call with Ben has ended.');
   for (const person of [ada, ben]) await stage.dismiss(person);
+});
+
+test('where tokens are asked for, a lobby\'s token is enough to call and be called, and what it does not grant is not offered', async () => {
+  const keys = { ALTHING_AUTH__KEYS__MAIN: '0123456789abcdef0123456789abcdef' };
+  const server = await startServer({ ALTHING_ROOMS__POLICY: 'auto', ...keys });
+  const token = (/** @type {string} */ who, /** @type {string} */ publish) => {
+    const create = ['token', 'create', '--room', 'guarded', '--identity', who.toLowerCase(), '--name', who, '--publish', publish];
+    return execFileSync(binary(), create, { env: { ...process.env, ...keys }, encoding: 'utf8' }).trim();
+  };
+  /** @type {Person[]} */
+  const people = [];
+  try {
+    for (const [name, publish] of /** @type {const} */ ([['Ada', 'microphone,camera'], ['Ben', 'microphone'], ['Cleo', '']])) {
+      const person = await Somebody.open(name);
+      people.push(person);
+      await person.tab.goto(`${server.url}/?lobby=guarded${publish ? `#token=${token(name, publish)}` : ''}`);
+      await person.tab.appears('[data-testid=enter]');
+      await person.tab.fill('[data-testid=name]', 'what the token says counts');
+      await person.tab.click('[data-testid=enter]');
+      await person.tab.appears(publish ? '[data-testid=reachable]' : '[data-testid=message]');
+    }
+    const [ada, ben] = /** @type {[Person, Person]} */ (people);
+    await call(ada, 'Ben', 'video');
+    await ben.tab.appears('[data-testid=incoming]');
+    assert.equal(await ben.tab.evaluate(() => document.querySelectorAll('[data-testid=accept-video], [data-testid=call-video]').length), 0, 'his token grants no camera');
+    await ben.tab.click('[data-testid=accept-voice]');
+    await ada.tab.appears('[data-testid=call]');
+    await ben.tab.appears('[data-testid=call]');
+    await ben.sees('Ada');
+    await ada.hears('Ben');
+    await ben.tab.click('[data-testid=leave]');
+    await says(ada, 'The call with Ben has ended.');
+    for (const person of people) await person.isWell();
+  } finally {
+    await Promise.all(people.map((person) => person.close()));
+    await server.stop();
+  }
 });
 
 /**

@@ -71,6 +71,8 @@ class Reach {
       await lobby.call(member, media);
     } catch (error) {
       this.#rest();
+      // Somebody else was first: their call rings now, and says enough.
+      if (this.ring) return;
       if (error instanceof AlthingError && error.code !== 'closed') this.result = () => callProblem(error, name);
     }
   }
