@@ -96,6 +96,34 @@ test('a tab that is closed ends its call, and a page that is reloaded is in its 
   await stage.dismiss(ada);
 });
 
+test('somebody whose network fails for a moment is still called, and hangs up after it has failed once more', async () => {
+  const [ada, ben] = [await stage.person('Ada'), await stage.person('Ben')];
+  const line = await stage.line();
+  await enter(ada, stage.url, 'failing');
+  await enter(ben, line.url, 'failing');
+  await call(ada, 'Ben', 'voice');
+  await ben.tab.appears('[data-testid=incoming]');
+  line.cut();
+  await ben.tab.appears('[data-testid=reconnecting]');
+  await ben.tab.click('[data-testid=accept-voice]');
+  await sleep(500);
+  line.mend();
+  for (const person of [ada, ben]) await person.tab.appears('[data-testid=call]');
+  await ada.hears('Ben');
+  for (const person of [ada, ben]) await person.travels('direct');
+  line.cut();
+  await ben.tab.appears('[data-testid=reconnecting]');
+  await sleep(500);
+  line.mend();
+  await until('Ben is back in the room and in the lobby', () => ben.tab.evaluate(() => !document.querySelector('[data-testid=reconnecting]')));
+  await ada.hears('Ben');
+  await ben.tab.click('[data-testid=leave]');
+  for (const person of [ada, ben]) await person.tab.appears('[data-testid=reachable]');
+  await says(ada, 'The call with Ben has ended.');
+  for (const person of [ada, ben]) await until('both are free', () => person.tab.evaluate(() => document.querySelector('[data-testid=person]')?.getAttribute('data-busy') === 'false'));
+  for (const person of [ada, ben]) await stage.dismiss(person);
+});
+
 test('a called call outlives the server, and both return to the lobby when it is over', async () => {
   const [ada, ben] = [await stage.person('Ada'), await stage.person('Ben')];
   for (const person of [ada, ben]) await enter(person, stage.url, 'outlives');

@@ -30,15 +30,25 @@ export class RingTone {
 
   /** To be called when somebody clicks: from then on it may sound by itself. */
   unlock(): void {
-    this.#context ??= new AudioContext();
-    const context = this.#context;
+    const context = this.#open();
+    if (!context) return;
     const rest = () => this.sounds || void context.suspend();
     void context.resume().then(rest, () => undefined);
   }
 
+  /** A machine without sound has none: a call shows all the same. */
+  #open(): AudioContext | undefined {
+    try {
+      return (this.#context ??= new AudioContext());
+    } catch {
+      return undefined;
+    }
+  }
+
   start(direction: 'incoming' | 'outgoing'): void {
     this.stop();
-    const context = (this.#context ??= new AudioContext());
+    const context = this.#open();
+    if (!context) return;
     void context.resume().catch(() => undefined);
     const output = (this.#output = new GainNode(context, { gain: LOUDNESS }));
     output.connect(context.destination);
