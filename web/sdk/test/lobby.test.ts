@@ -175,6 +175,7 @@ test('a lost socket is replaced, and the call that rings is taken up by its name
   say(accepted());
   say(over('hung_up'));
   await expect.poll(() => told.map(([what]) => what)).toEqual(['accepted', 'over']);
+  expect(server.types(), 'being let in once more ends nothing').not.toContain('hang_up');
 });
 
 test('an acceptance that was under way when the socket was cut is said again', async () => {
