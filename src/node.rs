@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | commands, events, reports | rooms ↔ workers | [`crate::port`] |
 //! | letters, media events | sockets, dispatch → a room | [`crate::control::rooms::actor`] |
+//! | letters | sockets → a lobby | [`crate::control::calls::actor`] |
 //! | outbox | a room → a socket | `control::signaling::outbox` |
 
 mod addresses;
@@ -25,6 +26,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::{AllowedOrigins, CallPolicy, Config};
 use crate::control::auth::Access;
+use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
 use crate::control::http::Public;
 use crate::control::p2p::{self, IceServers};
@@ -48,6 +50,7 @@ pub struct Node {
     /// Where plain requests are sent to HTTPS, if a listener does that.
     pub redirect: Option<SocketAddr>,
     rooms: Directory,
+    lobbies: Lobbies,
     public: Public,
     ready: watch::Sender<bool>,
     closing: watch::Sender<bool>,
@@ -122,11 +125,13 @@ impl Node {
         let (ready, ready_seen) = watch::channel(false);
         let (closing, closing_seen) = watch::channel(false);
         tokio::spawn(workers::measure(gauges, rooms.clone(), closing_seen.clone()));
+        let lobbies = Lobbies::new(config.calls.lobbies, lobby_rules(&config), access.clone(), epoch, metrics.control.clone());
         let public = Public {
             front: Arc::new(Front {
                 direct: config.rooms.policy != CallPolicy::Sfu,
                 ice: IceServers::new(&config.ice, &stun_addresses, relay),
                 rooms: rooms.clone(),
+                lobbies: lobbies.clone(),
                 access,
                 limits: config.limits.clone(),
                 heartbeat: config.http.heartbeat,
@@ -146,7 +151,7 @@ impl Node {
         }
         ready.send_replace(true);
         listeners::announce(&config, at, &addresses.announced, development);
-        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, public, ready, closing })
+        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, public, ready, closing })
     }
 
     /// Makes the dispatch of a room fail on its home worker, on purpose: for the tests of what comes after it.
@@ -161,6 +166,7 @@ impl Node {
     /// Ends the node: nobody new is taken, everybody is told, sockets get a moment to hear it.
     pub async fn shut_down(self) {
         self.ready.send_replace(false);
+        self.lobbies.shut_down().await;
         self.rooms.shut_down().await;
         self.closing.send_replace(true);
         let silence = async {
@@ -192,6 +198,16 @@ fn rules(config: &Config) -> Rules {
         mlines: config.limits.mlines as usize,
         spread_from: usize::from(config.media.spread_from),
         tcp: config.media.tcp,
+    }
+}
+
+fn lobby_rules(config: &Config) -> calls::Rules {
+    calls::Rules {
+        people: config.calls.people,
+        ring: config.calls.ring,
+        grace: config.calls.grace,
+        calls_per_minute: config.calls.per_minute,
+        idle: config.rooms.grace,
     }
 }
 

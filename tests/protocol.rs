@@ -16,5 +16,7 @@ mod fallback;
 mod listeners;
 #[path = "protocol/logs.rs"]
 mod logs;
+#[path = "protocol/ring.rs"]
+mod ring;
 #[path = "protocol/whip.rs"]
 mod whip;

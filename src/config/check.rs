@@ -28,6 +28,8 @@ pub struct Config {
     pub auth: AuthKeys,
     /// Rooms and members.
     pub rooms: RoomsConfig,
+    /// Calling a person.
+    pub calls: CallsConfig,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.
@@ -52,6 +54,7 @@ impl Default for Config {
             turn: settings.turn.check(media_ports(&settings.media)).ok().flatten(),
             auth: AuthKeys::default(),
             rooms: rooms(&settings),
+            calls: calls(&settings),
             limits: settings.limits,
             log: settings.log,
         }
@@ -133,6 +136,21 @@ pub struct RoomsConfig {
     pub policy: CallPolicy,
     /// How long two who remain stay on the server.
     pub return_after: Duration,
+}
+
+/// Calling a person.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CallsConfig {
+    /// How long a call rings.
+    pub ring: Duration,
+    /// How long somebody whose socket is lost can be reached.
+    pub grace: Duration,
+    /// Lobbies at a time.
+    pub lobbies: usize,
+    /// People of a lobby.
+    pub people: usize,
+    /// Calls that an identity may make in a minute.
+    pub per_minute: u32,
 }
 
 /// The keys that tokens are signed with.
@@ -225,6 +243,7 @@ impl Settings {
                 return invalid(name, format!("it is {seconds}: choose at most a year"));
             }
         }
+        self.check_calls()?;
         at_least("rooms.max", self.rooms.max as u64, 1)?;
         at_least("rooms.members", self.rooms.members as u64, 1)?;
         at_least("rooms.last_n", self.rooms.last_n as u64, 1)?;
@@ -239,8 +258,8 @@ impl Settings {
         let ice = ice(&self.ice)?;
         let turn = self.turn.check(media_ports(&self.media))?;
         let tls = tls::check(&self.tls, self.http.listen)?;
-        let (http, media, rooms) = (http(&self), media(&self), rooms(&self));
-        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, limits: self.limits, log: self.log })
+        let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
+        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, limits: self.limits, log: self.log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -260,6 +279,19 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    fn check_calls(&self) -> Result<(), InvalidSetting> {
+        let calls = &self.calls;
+        for (name, seconds) in [("calls.ring_seconds", calls.ring_seconds), ("calls.grace_seconds", calls.grace_seconds)] {
+            at_least(name, seconds, 1)?;
+            if seconds > 3_600 {
+                return invalid(name, format!("nobody waits for {seconds} seconds: choose at most an hour"));
+            }
+        }
+        at_least("calls.lobbies", calls.lobbies as u64, 1)?;
+        at_least("calls.people", calls.people as u64, 2)?;
+        at_least("calls.per_minute", calls.per_minute.into(), 1)
     }
 
     fn check_limits(&self) -> Result<(), InvalidSetting> {
@@ -344,6 +376,17 @@ fn rooms(settings: &Settings) -> RoomsConfig {
     }
 }
 
+fn calls(settings: &Settings) -> CallsConfig {
+    let calls = &settings.calls;
+    CallsConfig {
+        ring: Duration::from_secs(calls.ring_seconds),
+        grace: Duration::from_secs(calls.grace_seconds),
+        lobbies: calls.lobbies,
+        people: calls.people,
+        per_minute: calls.per_minute,
+    }
+}
+
 fn ice(settings: &IceSettings) -> Result<IceConfig, InvalidSetting> {
     at_least("ice.credential_seconds", settings.credential_seconds, 60)?;
     if settings.credential_seconds > 86_400 * 365 {
@@ -419,6 +462,10 @@ mod tests {
         assert_eq!(refused(|s| s.media.spread_from = 0), "media.spread_from");
         assert_eq!(refused(|s| (s.media.port, s.media.workers) = (65_535, 2)), "media.port");
         assert_eq!(refused(|s| s.media.bind = vec!["0.0.0.0".parse().expect("an address")]), "media.bind");
+        assert_eq!(refused(|s| s.calls.ring_seconds = 0), "calls.ring_seconds");
+        assert_eq!(refused(|s| s.calls.grace_seconds = 3_601), "calls.grace_seconds");
+        assert_eq!(refused(|s| s.calls.people = 1), "calls.people");
+        assert_eq!(refused(|s| s.calls.per_minute = 0), "calls.per_minute");
         assert_eq!(refused(|s| s.limits.mlines = 65), "limits.mlines");
         assert_eq!(refused(|s| s.limits.chat_bytes = 1 << 20), "limits.chat_bytes");
         assert_eq!(refused(|s| s.http.origins = vec!["meet.example.org".into()]), "http.origins");

@@ -28,6 +28,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// Rooms and members.
     pub rooms: RoomSettings,
+    /// Calling a person.
+    pub calls: CallSettings,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.
@@ -244,6 +246,28 @@ impl Default for RoomSettings {
             policy: CallPolicy::Auto,
             return_seconds: 10,
         }
+    }
+}
+
+/// Calling a person.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallSettings {
+    /// Seconds that a call rings.
+    pub ring_seconds: u64,
+    /// Seconds that somebody whose socket is lost can be reached.
+    pub grace_seconds: u64,
+    /// Lobbies at a time.
+    pub lobbies: usize,
+    /// People of a lobby.
+    pub people: usize,
+    /// Calls that an identity may make in a minute.
+    pub per_minute: u32,
+}
+
+impl Default for CallSettings {
+    fn default() -> Self {
+        Self { ring_seconds: 45, grace_seconds: 8, lobbies: 1_000, people: 500, per_minute: 12 }
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_lc_rs::rand;
 
 use crate::base::{PeerId, RoomId, TrackId, WorkerId};
-use crate::control::rooms::{JoinDraws, MOST_TRACKS, OfferDraws, SocketId};
+use crate::control::calls::CallDraws;
+use crate::control::rooms::{JoinDraws, MOST_TRACKS, OfferDraws, RoomName, SocketId};
+use crate::wire::CallId;
 
 /// The node's counters of identities: none is ever given twice.
 #[derive(Default)]
@@ -61,6 +63,15 @@ pub fn offer(numbers: &Numbers, elsewhere: [WorkerId; 2]) -> OfferDraws {
         session: number() >> 2,
         elsewhere,
     }
+}
+
+/// What a call of a person needs: a name, and a room that nobody finds who is not told.
+///
+/// # Panics
+/// Never: such a name is one of a room.
+pub fn call() -> CallDraws {
+    let room = RoomName::new(&format!("call-{}", hex::<16>())).expect("the name of a room");
+    CallDraws { call: CallId(hex::<16>()), room }
 }
 
 /// Random bytes from the system's generator.

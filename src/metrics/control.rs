@@ -21,6 +21,9 @@ pub struct ControlMetrics {
     pub slow_members: IntCounter,
     /// Events of workers that a room could not take.
     pub media_events_dropped: IntCounter,
+    /// People in all lobbies now, those away included.
+    pub reachable: IntGauge,
+    rings: IntCounterVec,
     messages: IntCounterVec,
     errors: IntCounterVec,
     joins: IntCounterVec,
@@ -69,8 +72,14 @@ impl ControlMetrics {
         for result in ["ok", "failed", "timeout", "evicted"] {
             tls_handshakes.with_label_values(&[result]);
         }
+        let rings = counters("althing_rings_total", "Calls of a person, by what has become of them.", &["outcome"])?;
+        for outcome in ["accepted", "rejected", "busy", "cancelled", "timed_out", "gone"] {
+            rings.with_label_values(&[outcome]);
+        }
         Ok(Self {
             tls_handshakes,
+            rings,
+            reachable: gauge("althing_people_reachable", "People in all lobbies now, those whose socket is lost included.")?,
             calls,
             direct,
             direct_failed: counter("althing_direct_connections_failed_total", "Direct connections that an end could not have, or has lost.")?,
@@ -122,6 +131,11 @@ impl ControlMetrics {
             Some(labels) => self.direct.with_label_values(&labels).inc(),
             None => self.direct_failed.inc(),
         }
+    }
+
+    /// A call of a person has come to something: one of the outcomes of `control::calls`.
+    pub fn rang(&self, outcome: &'static str) {
+        self.rings.with_label_values(&[outcome]).inc();
     }
 
     /// A message was no request.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::calls::{CallEnd, CallId, CallMedia, PersonInfo};
 use super::direct::{Policy, Signal, Way};
 use super::response::SlotPair;
 use super::values::{ChatMessage, MemberId, MemberInfo, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
@@ -117,6 +118,54 @@ pub enum Event {
     /// The server has lost the room's media: all tracks and slots are gone (no event for each). Make a new peer connection and
     /// offer again.
     Restart {},
+    /// Somebody has come into the lobby, or has changed.
+    Person {
+        /// Who, as they are now.
+        person: PersonInfo,
+    },
+    /// Somebody has gone from the lobby.
+    PersonGone {
+        /// Who.
+        member: MemberId,
+    },
+    /// Somebody calls. It rings at every device until `accepted` or `call_over`.
+    Ringing {
+        /// The call.
+        call: CallId,
+        /// Who calls.
+        from: MemberId,
+        /// The caller's name.
+        name: String,
+        /// What with.
+        media: CallMedia,
+        /// It rings for so long (milliseconds).
+        #[cfg_attr(test, ts(type = "number"))]
+        left_ms: u64,
+    },
+    /// A call is accepted: both ends join its room, on sockets of their own.
+    Accepted {
+        /// The call.
+        call: CallId,
+        /// The other end.
+        with: MemberId,
+        /// The other end's name.
+        name: String,
+        /// What it was called with.
+        media: CallMedia,
+        /// The room: fresh, and known to nobody else.
+        room: String,
+        /// The token that admits there; none where the server asks for none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        token: Option<String>,
+    },
+    /// A call is over.
+    CallOver {
+        /// Which.
+        call: CallId,
+        /// Why.
+        reason: CallEnd,
+    },
     /// The session is over; the socket closes.
     Bye {
         /// Why.

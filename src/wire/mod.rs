@@ -5,6 +5,7 @@
 //! says is an event with a `seq` that rises by one, so that a client that comes back can say what it has seen.
 //! The TypeScript types of `web/sdk/src/wire.ts` are generated from here.
 
+mod calls;
 mod direct;
 mod event;
 mod request;
@@ -16,6 +17,7 @@ mod tests;
 #[cfg(test)]
 mod typescript;
 
+pub use calls::{CallEnd, CallId, CallMedia, PersonInfo, RejectReason};
 pub use direct::{CandidateType, DirectAbility, DirectProtocol, DirectState, IceServer, Policy, Signal, Way};
 pub use event::{ByeReason, Event, LeaveReason};
 pub use request::{ClientMessage, PublishLine, Request, Tile};
@@ -29,11 +31,17 @@ pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
 /// The `type` of every request, in the order of [`Request`]'s variants.
-pub const REQUEST_TYPES: [&str; 23] = [
+pub const REQUEST_TYPES: [&str; 29] = [
     "hello",
     "join",
     "resume",
     "leave",
+    "enter",
+    "call",
+    "accept",
+    "reject",
+    "cancel",
+    "hang_up",
     "offer",
     "candidate",
     "publish",

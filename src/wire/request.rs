@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::calls::{CallId, CallMedia, RejectReason};
 use super::direct::{DirectAbility, DirectState, Policy, Signal};
 use super::values::{MemberId, Priority, Source, TrackNumber, is_false};
 
@@ -59,8 +60,60 @@ pub enum Request {
         #[cfg_attr(test, ts(type = "number"))]
         seq: u64,
     },
-    /// Leaves the room; the connection's media ends.
+    /// Leaves the room, and the connection's media ends; or leaves the lobby, and with it a call that this socket is an end of.
     Leave {},
+    /// Enters a lobby, to call and be called. Sockets of one identity are its devices: a call rings at all of them.
+    Enter {
+        /// The lobby's name, which follows the rule of rooms' names. A token names it as it names a room.
+        lobby: String,
+        /// The name to show; the token's name wins when it has one.
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        name: String,
+        /// A join token (JWT).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        token: Option<String>,
+        /// The identity that the client had before. Without keys it is given back; with keys the token says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        me: Option<MemberId>,
+        /// The call that the client is an end of, whose socket was lost: this socket takes it up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        call: Option<CallId>,
+    },
+    /// Calls somebody in the same lobby. Whoever is called by them at this moment is connected with them at once.
+    Call {
+        /// Whom.
+        to: MemberId,
+        /// What with.
+        media: CallMedia,
+    },
+    /// Takes a call.
+    Accept {
+        /// Which.
+        call: CallId,
+    },
+    /// Does not take a call.
+    Reject {
+        /// Which.
+        call: CallId,
+        /// Why.
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        reason: RejectReason,
+    },
+    /// Takes an own call back; one that has just been accepted ends.
+    Cancel {
+        /// Which.
+        call: CallId,
+    },
+    /// Ends a call.
+    HangUp {
+        /// Which.
+        call: CallId,
+    },
     /// A new offer. The answer comes in the `ok`. The offer also says, whole, what its sending m-lines carry.
     Offer {
         /// The session description.
@@ -157,7 +210,7 @@ pub enum Request {
         /// At most so many (1–200), the newest of them.
         limit: u32,
     },
-    /// Moderation: a member is removed, its token's further use refused for the room's life.
+    /// Moderation: a member is removed from the room (or the lobby), its token's further use there refused for its life.
     Kick {
         /// Whom.
         member: MemberId,
@@ -191,6 +244,12 @@ impl Request {
             Request::Join { .. } => "join",
             Request::Resume { .. } => "resume",
             Request::Leave {} => "leave",
+            Request::Enter { .. } => "enter",
+            Request::Call { .. } => "call",
+            Request::Accept { .. } => "accept",
+            Request::Reject { .. } => "reject",
+            Request::Cancel { .. } => "cancel",
+            Request::HangUp { .. } => "hang_up",
             Request::Offer { .. } => "offer",
             Request::Candidate { .. } => "candidate",
             Request::Publish { .. } => "publish",

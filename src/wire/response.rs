@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::calls::{CallId, PersonInfo};
 use super::direct::{IceServer, Policy, Way};
 use super::event::Event;
 use super::values::{ChatMessage, Grants, MemberId, MemberInfo, TrackInfo, TrackNumber};
@@ -97,6 +98,25 @@ pub enum OkResult {
         way: Box<Way>,
         /// How the room's media shall travel.
         policy: Policy,
+    },
+    /// Of `enter`: the lobby as it is. Events are numbered from 1 after it; the first ones say what rings already.
+    Entered {
+        /// The lobby's name.
+        lobby: String,
+        /// The own identity and name.
+        me: PersonInfo,
+        /// What may be published in a call.
+        grants: Grants,
+        /// The others.
+        people: Vec<PersonInfo>,
+    },
+    /// Of `call`.
+    Calling {
+        /// The call's name.
+        call: CallId,
+        /// It rings for so long (milliseconds).
+        #[cfg_attr(test, ts(type = "number"))]
+        left_ms: u64,
     },
     /// Of `offer`.
     Answer {
@@ -261,6 +281,8 @@ pub enum ErrorCode {
     DirectOnly,
     /// There is no such direct connection (any more), or its other end is away.
     NotDirect,
+    /// Whoever is called is in a call, is being called or is calling.
+    Busy,
     /// The server has failed; nothing the client can do but try again.
     Internal,
 }
@@ -268,7 +290,7 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// Whether the same request may succeed later.
     pub const fn retryable(self) -> bool {
-        matches!(self, ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Internal)
+        matches!(self, ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Busy | ErrorCode::Internal)
     }
 
     /// The code as the protocol writes it.
@@ -302,6 +324,7 @@ impl ErrorCode {
             ErrorCode::SdpChanged => "sdp_changed",
             ErrorCode::DirectOnly => "direct_only",
             ErrorCode::NotDirect => "not_direct",
+            ErrorCode::Busy => "busy",
             ErrorCode::Internal => "internal",
         }
     }

@@ -36,6 +36,11 @@ fn generate() -> String {
     add::<DirectState>(&mut text, &config);
     add::<CandidateType>(&mut text, &config);
     add::<DirectProtocol>(&mut text, &config);
+    add::<CallId>(&mut text, &config);
+    add::<CallMedia>(&mut text, &config);
+    add::<RejectReason>(&mut text, &config);
+    add::<CallEnd>(&mut text, &config);
+    add::<PersonInfo>(&mut text, &config);
     add::<MemberId>(&mut text, &config);
     add::<TrackNumber>(&mut text, &config);
     add::<Source>(&mut text, &config);

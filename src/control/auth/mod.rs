@@ -13,6 +13,9 @@ pub use crate::control::rooms::{RoomName, identity};
 pub use crate::wire::Source;
 pub use token::{Claims, TokenError, TokenGrants, sign, verify};
 
+/// How long the token of an accepted call is good for. It is used within a second; more is for an end whose network fails just then.
+pub const CALL_TOKEN: Duration = Duration::from_secs(300);
+
 /// Decides who may join.
 #[derive(Clone, Debug)]
 pub struct Access {
@@ -87,6 +90,27 @@ impl Access {
         }
         let name = self.name_of(&identity, &claims)?;
         Ok(one_way(room, identity, name, Vec::new(), true))
+    }
+
+    /// The token with which an end of an accepted call joins its room; none where nobody needs one. It is good for [`CALL_TOKEN`].
+    pub fn admit_to_call(&self, admission: &Admission) -> Option<String> {
+        let (kid, secret) = self.keys.first()?;
+        let Admission { room, identity, name, grants } = admission;
+        let Grants { publish, subscribe, chat, moderate } = grants.clone();
+        let claims = Claims {
+            sub: identity.0.clone(),
+            name: Some(name.clone()),
+            exp: unix_time().saturating_add(CALL_TOKEN).as_secs(),
+            nbf: None,
+            grants: TokenGrants { room: room.as_str().to_owned(), join: true, publish, subscribe, chat, moderate },
+        };
+        match sign(kid, secret, &claims) {
+            Ok(token) => Some(token),
+            Err(error) => {
+                tracing::error!(%error, "no token can be made for a call: its ends will be refused");
+                None
+            }
+        }
     }
 
     fn name_of(&self, identity: &MemberId, claims: &Claims) -> Result<String, Refusal> {

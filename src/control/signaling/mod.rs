@@ -2,10 +2,12 @@
 //! through a bounded outbox.
 
 pub mod encode;
+mod lobby;
 mod message;
 mod outbox;
 mod session;
 mod socket;
+mod writing;
 
 pub use outbox::{End, Outbox};
 pub use socket::{Front, serve};

@@ -1,4 +1,4 @@
-//! What a socket may ask for, and when: before `hello`, before `join`, in a room. Pure.
+//! What a socket may ask for, and when: before `hello`, before `join`, in a room, in a lobby. Pure.
 
 use crate::control::Refusal;
 use crate::wire::{ErrorCode, OkResult, Request, VERSION};
@@ -14,10 +14,12 @@ pub enum Phase {
     /// Before `hello`.
     #[default]
     New,
-    /// Before `join` or `resume`, or after `leave`.
+    /// Before `join`, `resume` or `enter`, or after `leave`.
     Greeted,
     /// In a room.
     Joined,
+    /// In a lobby.
+    Reachable,
 }
 
 /// A socket's session.
@@ -36,11 +38,15 @@ pub enum Step {
     Welcome,
     /// Enter a room: `join` or `resume`.
     Enter(Request),
+    /// Enter a lobby.
+    EnterLobby(Request),
     /// Tell where STUN and TURN are.
     IceServers,
     /// Hand it to the room.
     Room(Request),
-    /// Hand it to the room, and be out of it.
+    /// Hand it to the lobby.
+    Lobby(Request),
+    /// Leave the room or the lobby.
     Leave,
 }
 
@@ -56,6 +62,11 @@ impl Session {
         self.candidates = 0;
     }
 
+    /// It is in a lobby now.
+    pub fn reachable(&mut self) {
+        self.phase = Phase::Reachable;
+    }
+
     /// Takes a request in.
     pub fn step(&mut self, request: Request) -> Step {
         match (self.phase, request) {
@@ -64,12 +75,18 @@ impl Session {
             (Phase::New, _) => wrong("say hello first"),
             (_, Request::Hello { .. }) => wrong("hello is said once"),
             (Phase::Greeted, enter @ (Request::Join { .. } | Request::Resume { .. })) => Step::Enter(enter),
-            (Phase::Greeted, _) => wrong("join a room first"),
-            (Phase::Joined, Request::Join { .. } | Request::Resume { .. }) => wrong("leave the room first"),
-            (Phase::Joined, Request::Leave {}) => {
+            (Phase::Greeted, enter @ Request::Enter { .. }) => Step::EnterLobby(enter),
+            (Phase::Greeted, _) => wrong("join a room or enter a lobby first"),
+            (Phase::Joined | Phase::Reachable, Request::Leave {}) => {
                 self.phase = Phase::Greeted;
                 Step::Leave
             }
+            (Phase::Reachable, request) if is_of_lobbies(&request) => Step::Lobby(request),
+            (Phase::Reachable, Request::Kick { member }) => Step::Lobby(Request::Kick { member }),
+            (Phase::Reachable, _) => wrong("this socket is in a lobby: leave it first, or open another socket"),
+            (Phase::Joined, Request::Enter { .. }) => wrong("leave the room first, or open another socket"),
+            (Phase::Joined, request) if is_of_lobbies(&request) => wrong("enter a lobby on another socket first"),
+            (Phase::Joined, Request::Join { .. } | Request::Resume { .. }) => wrong("leave the room first"),
             (Phase::Joined, Request::Candidate { candidate, mid }) => Step::Answer(self.candidate(&candidate, &mid).map(|()| None)),
             (Phase::Joined, Request::IceServers {}) => Step::IceServers,
             (Phase::Joined, request) => Step::Room(request),
@@ -95,6 +112,11 @@ impl Session {
     }
 }
 
+/// Whether a request is about calling a person.
+fn is_of_lobbies(request: &Request) -> bool {
+    matches!(request, Request::Call { .. } | Request::Accept { .. } | Request::Reject { .. } | Request::Cancel { .. } | Request::HangUp { .. })
+}
+
 fn wrong(why: &'static str) -> Step {
     Step::Answer(Err(Refusal::new(ErrorCode::WrongState, why)))
 }
@@ -102,6 +124,7 @@ fn wrong(why: &'static str) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{CallId, MemberId};
 
     fn hello() -> Request {
         Request::Hello { versions: vec![VERSION], features: vec![] }
@@ -144,6 +167,29 @@ mod tests {
             assert_eq!(code(session.step(request)), Some(ErrorCode::WrongState));
         }
         assert_eq!(session.phase(), Phase::Joined);
+    }
+
+    #[test]
+    fn a_session_is_in_a_room_or_in_a_lobby_and_never_in_both() {
+        let enter = || Request::Enter { lobby: "l".into(), name: String::new(), token: None, me: None, call: None };
+        let accept = || Request::Accept { call: CallId("c".into()) };
+        let mut session = Session::default();
+        assert_eq!(code(session.step(enter())), Some(ErrorCode::WrongState));
+        session.step(hello());
+        assert_eq!(code(session.step(accept())), Some(ErrorCode::WrongState));
+        assert!(matches!(session.step(enter()), Step::EnterLobby(_)));
+        session.reachable();
+        assert!(matches!(session.step(accept()), Step::Lobby(_)));
+        assert!(matches!(session.step(Request::Kick { member: MemberId("m".into()) }), Step::Lobby(_)));
+        for request in [hello(), join(), enter(), Request::Lock { locked: true }, Request::IceServers {}] {
+            assert_eq!(code(session.step(request)), Some(ErrorCode::WrongState));
+        }
+        assert_eq!(session.step(Request::Leave {}), Step::Leave);
+        assert!(matches!(session.step(join()), Step::Enter(_)));
+        session.entered();
+        for request in [enter(), accept()] {
+            assert_eq!(code(session.step(request)), Some(ErrorCode::WrongState));
+        }
     }
 
     #[test]

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
 use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::encode;
 use super::message::{self, Rejected};
-use super::outbox::{End, Outbox, Waiting, outbox};
+use super::outbox::{End, Outbox, outbox};
 use super::session::{Phase, Session, Step};
+use super::writing::{LAST_WORDS, write};
 use crate::config::LimitSettings;
 use crate::control::auth::{Access, unix_time};
+use crate::control::calls::{self, Lobbies, LobbyRequest};
 use crate::control::p2p::{IceServers, user_of};
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
@@ -27,20 +29,17 @@ use crate::wire::{ErrorCode, Limits, OkResult, Request, VERSION, WelcomeFeatures
 
 /// A socket that has joined no room by then is closed.
 const JOIN_WITHIN: Duration = Duration::from_secs(60);
-/// A closing socket may take so long to take its last messages.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 /// So many bytes of a message count as one message more: reading them costs as much.
 const BYTES_A_MESSAGE: usize = 16 * 1024;
-/// Bytes of waiting messages that go out with one write. More saves system calls when a room fills, less keeps the
-/// buffer of each socket small.
-const BATCH_BYTES: usize = 16 * 1024;
 /// How often a room that has just ended is opened anew for one `join`.
-const JOIN_TRIES: u32 = 3;
+pub(super) const JOIN_TRIES: u32 = 3;
 
 /// What all sockets share.
 pub struct Front {
     /// The rooms.
     pub rooms: Directory,
+    /// The lobbies.
+    pub lobbies: Lobbies,
     /// Who may join.
     pub access: Access,
     /// What a client may send.
@@ -70,6 +69,7 @@ pub async fn serve(socket: WebSocket, front: Arc<Front>) {
         rate: DefaultDirectRateLimiter::direct(Quota::per_second(rate)),
         session: Session::default(),
         room: None,
+        lobby: None,
         user: String::new(),
         outbox,
         front,
@@ -91,15 +91,16 @@ enum Closed {
     Lost(Option<End>),
 }
 
-struct Reader {
-    id: SocketId,
+pub(super) struct Reader {
+    pub(super) id: SocketId,
     rate: DefaultDirectRateLimiter,
-    session: Session,
-    room: Option<Handle>,
+    pub(super) session: Session,
+    pub(super) room: Option<Handle>,
+    pub(super) lobby: Option<calls::directory::Handle>,
     /// What the session is called at relays.
     user: String,
-    outbox: Outbox,
-    front: Arc<Front>,
+    pub(super) outbox: Outbox,
+    pub(super) front: Arc<Front>,
 }
 
 impl Reader {
@@ -110,10 +111,10 @@ impl Reader {
             let silence = self.front.heartbeat * 2;
             let message = tokio::select! {
                 _ = end.wait_for(Option::is_some) => return Closed::Lost(None),
-                // Those in a room are told by it.
-                _ = closing.wait_for(|c| *c), if self.room.is_none() => return Closed::Lost(Some(End::close(close_code::AWAY, "shutting down"))),
-                () = sleep_until(join_by), if self.session.phase() != Phase::Joined => {
-                    return Closed::Lost(Some(End::close(close_code::POLICY, "no room was joined")));
+                // Those in a room or in a lobby are told by it.
+                _ = closing.wait_for(|c| *c), if self.is_nowhere() => return Closed::Lost(Some(End::close(close_code::AWAY, "shutting down"))),
+                () = sleep_until(join_by), if self.is_nowhere() => {
+                    return Closed::Lost(Some(End::close(close_code::POLICY, "no room was joined, and no lobby entered")));
                 }
                 message = timeout(silence, stream.next()) => message,
             };
@@ -141,10 +142,15 @@ impl Reader {
                     }
                 }
             }
-            if self.session.phase() == Phase::Joined {
+            if !self.is_nowhere() {
                 join_by = Instant::now() + JOIN_WITHIN;
             }
         }
+    }
+
+    /// In no room and in no lobby.
+    fn is_nowhere(&self) -> bool {
+        !matches!(self.session.phase(), Phase::Joined | Phase::Reachable)
     }
 
     /// A flood is refused message by message, and read no faster than it is refused.
@@ -175,6 +181,19 @@ impl Reader {
                 let lifetime_ms = u64::try_from(self.front.ice.lifetime().as_millis()).unwrap_or(u64::MAX);
                 let servers = self.front.ice.of(&self.user, unix_time());
                 self.answer(id, name, &Ok(Some(OkResult::IceServers { servers, lifetime_ms })));
+            }
+            Step::EnterLobby(request) => {
+                if let Err(refusal) = self.enter_lobby(id, request).await {
+                    self.answer(id, name, &Err(refusal));
+                }
+            }
+            Step::Lobby(request) => match self.lobby_request(request) {
+                Ok(what) => self.hand_to_lobby(id, name, what).await,
+                Err(refusal) => self.answer(id, name, &Err(refusal)),
+            },
+            Step::Leave if self.lobby.is_some() => {
+                self.hand_to_lobby(id, name, LobbyRequest::Leave).await;
+                self.lobby = None;
             }
             Step::Leave => {
                 self.hand_over(id, name, MemberRequest::Leave).await;
@@ -263,6 +282,12 @@ impl Reader {
             Request::Lock { locked } => MemberRequest::Lock { locked },
             // The session keeps these for itself.
             Request::Leave {}
+            | Request::Enter { .. }
+            | Request::Call { .. }
+            | Request::Accept { .. }
+            | Request::Reject { .. }
+            | Request::Cancel { .. }
+            | Request::HangUp { .. }
             | Request::Hello { .. }
             | Request::Join { .. }
             | Request::Resume { .. }
@@ -294,7 +319,7 @@ impl Reader {
         }
     }
 
-    fn answer(&self, id: u32, name: &'static str, result: &Result<Option<OkResult>, Refusal>) {
+    pub(super) fn answer(&self, id: u32, name: &'static str, result: &Result<Option<OkResult>, Refusal>) {
         self.front.rooms.metrics().answered(name, result.as_ref().err().map(|r| r.code.name()));
         self.push(encode::reply(id, result));
     }
@@ -312,6 +337,7 @@ impl Reader {
     }
 
     async fn close(&mut self, closed: Closed) {
+        self.leave_lobby(matches!(closed, Closed::Left)).await;
         if let Some(room) = self.room.take() {
             let command = match closed {
                 Closed::Left => Command::Request { socket: self.id, id: 0, what: MemberRequest::Leave },
@@ -325,57 +351,6 @@ impl Reader {
         };
         self.outbox.finish(end);
     }
-}
-
-/// Writes until the socket has to close or fails. Pings keep the way open and show that the client is there.
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut waiting: Waiting, heartbeat: Duration) {
-    let mut end = waiting.end.clone();
-    let mut beat = interval_at(Instant::now() + heartbeat, heartbeat);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let message = tokio::select! {
-            biased;
-            _ = end.wait_for(Option::is_some) => break,
-            text = waiting.next() => match text {
-                Some(text) => Message::Text(text.into()),
-                None => break,
-            },
-            _ = beat.tick() => Message::Ping(Default::default()),
-        };
-        let at_once = async {
-            let _ = end.wait_for(|e| e.as_ref().is_some_and(|e| e.at_once)).await;
-        };
-        tokio::select! {
-            sent = write_batch(&mut sink, message, &mut waiting) => if sent.is_err() { return },
-            () = at_once => break,
-        }
-    }
-    let end = waiting.end.borrow().clone();
-    let _ = timeout(LAST_WORDS, last_words(sink, waiting, end)).await;
-}
-
-/// Writes a message and what waits behind it, up to [`BATCH_BYTES`] at once.
-async fn write_batch(sink: &mut SplitSink<WebSocket, Message>, first: Message, waiting: &mut Waiting) -> Result<(), axum::Error> {
-    let mut bytes = 0;
-    sink.feed(first).await?;
-    while bytes < BATCH_BYTES
-        && let Some(text) = waiting.next_now()
-    {
-        bytes += text.len();
-        sink.feed(Message::Text(text.into())).await?;
-    }
-    sink.flush().await
-}
-
-async fn last_words(mut sink: SplitSink<WebSocket, Message>, mut waiting: Waiting, end: Option<End>) -> Result<(), axum::Error> {
-    let end = end.unwrap_or(End::close(close_code::NORMAL, ""));
-    while let Some(text) = waiting.next_now().filter(|_| !end.at_once) {
-        sink.send(Message::Text(text.into())).await?;
-    }
-    if let Some(last) = end.last {
-        sink.send(Message::Text(last.into())).await?;
-    }
-    sink.send(Message::Close(Some(CloseFrame { code: end.code, reason: end.reason.into() }))).await
 }
 
 /// 1000 and 1001 (a tab that is closed, a page that is left) are said on purpose. Anything else may be an accident.

@@ -74,7 +74,7 @@ const fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::TokenMissing | ErrorCode::TokenInvalid | ErrorCode::TokenExpired => StatusCode::UNAUTHORIZED,
         ErrorCode::TokenWrongRoom | ErrorCode::Kicked | ErrorCode::Forbidden | ErrorCode::Locked => StatusCode::FORBIDDEN,
         ErrorCode::InvalidRoomName | ErrorCode::InvalidName | ErrorCode::NotFound | ErrorCode::ResumeUnknown => StatusCode::NOT_FOUND,
-        ErrorCode::WrongState | ErrorCode::DirectOnly | ErrorCode::NotDirect => StatusCode::CONFLICT,
+        ErrorCode::WrongState | ErrorCode::DirectOnly | ErrorCode::NotDirect | ErrorCode::Busy => StatusCode::CONFLICT,
         ErrorCode::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::PublishConflict
         | ErrorCode::SdpFingerprint

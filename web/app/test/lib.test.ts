@@ -1,9 +1,10 @@
+import type { AlthingError, CallEnd } from '@althing/sdk';
 import { expect, test } from 'vitest';
-import { inviteLink, isRoomName, randomRoom, readAddress, roomAddress, socketAddress } from '../src/lib/address.ts';
+import { inviteLink, isRoomName, lobbyAddress, lobbyLink, randomRoom, readAddress, roomAddress, socketAddress } from '../src/lib/address.ts';
 import { arrange } from '../src/lib/layout.ts';
 import { hue, initials } from '../src/lib/people.ts';
 import { actionOf } from '../src/lib/shortcuts.ts';
-import { qualityHint } from '../src/lib/wording.ts';
+import { callProblem, callResult, qualityHint } from '../src/lib/wording.ts';
 
 test.each([
   ['http://a/r/hall', 'hall', undefined],
@@ -16,18 +17,46 @@ test.each([
   ['http://a/', '', undefined],
   ['http://a/r/hall#token=', 'hall', undefined],
 ])('%s names room %j and token %j', (href, room, token) => {
-  expect(readAddress(href)).toEqual({ room, token, receive: undefined });
+  expect(readAddress(href)).toEqual({ room, lobby: '', token, receive: undefined });
 });
 
 test('the own address finds its way back after a reload, the invitation has no token', () => {
   const address = { token: 'a.b/c=', receive: undefined };
-  expect(readAddress(`https://a${roomAddress('hall', address)}`)).toEqual({ room: 'hall', ...address });
+  expect(readAddress(`https://a${roomAddress('hall', address)}`)).toEqual({ room: 'hall', lobby: '', ...address });
   expect(inviteLink('https://a', 'hall')).toBe('https://a/r/hall');
+});
+
+test('a lobby is named by the address, which finds its way back after a reload; the link to it has no token', () => {
+  for (const address of [{ token: 'a.b/c=', receive: undefined }, { token: undefined, receive: ['vp8' as const] }]) {
+    expect(readAddress(`https://a${lobbyAddress('office', address)}`)).toEqual({ room: '', lobby: 'office', ...address });
+  }
+  expect(readAddress(lobbyLink('https://a', 'office'))).toEqual({ room: '', lobby: 'office', token: undefined, receive: undefined });
+});
+
+test('what has become of a call is said from the end at which it is read', () => {
+  const result = (reason: CallEnd, incoming = false, talked = false) => callResult({ name: 'Ben', reason, incoming, talked });
+  expect(result('rejected')).toBe('Ben declined the call.');
+  expect(result('busy')).toBe('Ben is in another call.');
+  expect(result('timed_out')).toBe('Ben did not answer.');
+  expect(result('timed_out', true)).toBe('You missed a call from Ben.');
+  expect(result('cancelled', true)).toBe('You missed a call from Ben.');
+  expect(result('elsewhere', true)).toBe('You answered at another device.');
+  expect(result('gone')).toBe('Ben can no longer be reached.');
+  expect(result('hung_up', false, true)).toBe('The call with Ben has ended.');
+  expect(result('gone', true, true)).toBe('Ben can no longer be reached.');
+});
+
+test('why somebody cannot be called is said', () => {
+  const problem = (code: AlthingError['code']) => ({ code, message: '' }) as AlthingError;
+  expect(callProblem(problem('busy'), 'Ben')).toBe('Ben is in another call.');
+  expect(callProblem(problem('not_found'), 'Ben')).toBe('Ben can no longer be reached.');
+  expect(callProblem(problem('rate_limited'), 'Ben')).toMatch(/too often/);
+  expect(callProblem(problem('timeout'), 'Ben')).toMatch(/cannot be reached/);
 });
 
 test('the codecs to receive are those of the address, and stay in it', () => {
   const address = readAddress('http://a/r/hall?receive=H264,vp8,theora#token=t');
-  expect(address).toEqual({ room: 'hall', token: 't', receive: ['vp8', 'h264'] });
+  expect(address).toEqual({ room: 'hall', lobby: '', token: 't', receive: ['vp8', 'h264'] });
   expect(readAddress(`http://a${roomAddress('hall', address)}`)).toEqual(address);
 });
 

@@ -84,11 +84,16 @@ export function prepare(media) {
     return end.stream.getAudioTracks()[0];
   };
 
+  /** @type {MediaStreamTrack[]} */
+  const given = [];
+  /** The kinds of devices that the page has and has not stopped. */
+  own.held = () => given.filter((track) => track.readyState === 'live').map((track) => track.kind);
   devices.getUserMedia = async (constraints = {}) => {
     if (!media) return original({ ...constraints, ...(constraints.video ? { video: limit } : {}) });
     const tracks = [];
     if (constraints.audio) tracks.push(sound(media.tone));
     if (constraints.video) tracks.push(paint(media.camera, 'camera'));
+    given.push(...tracks);
     return new MediaStream(tracks);
   };
   devices.getDisplayMedia = async (constraints = {}) =>

@@ -11,7 +11,7 @@ const TARGET = fileURLToPath(new URL('../../../target', import.meta.url));
 const PAGE = fileURLToPath(new URL('../../app/dist/index.html', import.meta.url));
 
 /** The binary: `E2E_SERVER`, else the newest of what cargo has built. */
-function binary() {
+export function binary() {
   const chosen = process.env['E2E_SERVER'];
   if (chosen) return chosen;
   const built = ['release', 'debug'].map((profile) => `${TARGET}/${profile}/althing`).filter((path) => existsSync(path));

@@ -1,5 +1,5 @@
 /**
- * Client of an Althing server: one `Call` is one member's presence in one room.
+ * Client of an Althing server: one `Call` is one member's presence in one room, one `Lobby` a person's presence where they can be called.
  *
  * @packageDocumentation
  */
@@ -12,6 +12,9 @@ export { AlthingError, isAlthingError } from './errors.ts';
 export type { ClientErrorCode } from './errors.ts';
 export { loudness, meter } from './level.ts';
 export type { LevelMeter } from './level.ts';
+export type { LinkOptions, LinkState } from './link.ts';
+export { Lobby } from './lobby.ts';
+export type { EnterRequest, LobbyEvents, Over, Ring, Talk } from './lobby.ts';
 export { LocalMedia } from './local.ts';
 export type { LocalEvents, LocalState, Stage } from './local.ts';
 export type { MediaState } from './peer.ts';

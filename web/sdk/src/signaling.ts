@@ -1,23 +1,14 @@
-import { Backoff } from './backoff.ts';
-import type { BackoffOptions } from './backoff.ts';
-import { Emitter } from './emitter.ts';
 import { AlthingError, isAlthingError } from './errors.ts';
-import { Socket } from './socket.ts';
-import type { WebSocketClass } from './socket.ts';
-import { VERSION } from './wire.ts';
-import type { Event, MemberId, OkResult, Request } from './wire.ts';
+import { Link } from './link.ts';
+import type { Entry, LinkOptions, LinkState } from './link.ts';
+import type { MemberId, OkResult, Request } from './wire.ts';
 
-/** A socket that is given up while its session goes on is closed with this (4000–4999 are for applications). */
-const GIVEN_UP = 4000;
-/** A link that is doubted has so long to answer (ms): less gives up slow ones, more is a longer silence for who has changed networks. */
-const PROBE = 1000;
+export type { Welcome } from './link.ts';
 
 /** What `join` and `resume` return. */
 export type Joined = Extract<OkResult, { of: 'joined' }>;
-/** What `hello` returns. */
-export type Welcome = Extract<OkResult, { of: 'welcome' }>;
 /** Whether the session has a socket. */
-export type SignalingState = 'idle' | 'connecting' | 'open' | 'reconnecting' | 'closed';
+export type SignalingState = LinkState;
 
 /** Who enters which room. */
 export interface JoinRequest {
@@ -26,171 +17,57 @@ export interface JoinRequest {
   token?: string | undefined;
 }
 
-export interface SignalingOptions {
-  /** The server's socket, `ws://` or `wss://`. */
-  url: string;
-  /** The class to open sockets with. */
-  webSocket?: WebSocketClass;
-  /** How long a request may wait for its answer (ms). */
-  requestTimeoutMs?: number;
-  /** How long a lost link goes unnoticed after a ping (ms). */
-  pingTimeoutMs?: number;
-  /** Waits between attempts to come back. */
-  backoff?: Partial<BackoffOptions>;
+export interface SignalingOptions extends LinkOptions {
   /** Whether the member can be connected with another one directly. */
   direct?: boolean;
 }
 
-export interface SignalingEvents {
-  state: SignalingState;
-  /** The room as it is: after joining, after each resumption, and after joining anew because a session had expired. */
-  joined: { joined: Joined; resumed: boolean };
-  event: Event;
-  /** The session is over and will not come back. */
-  closed: AlthingError;
+/** The room as it is: after joining, after each resumption, and after joining anew because a session had expired. */
+export interface Entered {
+  joined: Joined;
+  resumed: boolean;
 }
 
-interface Waiting {
-  request: Request;
-  timeoutMs: number;
-  resolve: (result: OkResult | undefined) => void;
-  reject: (error: unknown) => void;
-}
-
-/**
- * A session with the server across the sockets that carry it. A lost socket is replaced and the session
- * resumed; requests that were under way are asked again, so whoever asks sees only a longer wait.
- */
-export class Signaling extends Emitter<SignalingEvents> {
-  readonly #options: Required<Omit<SignalingOptions, 'webSocket'>> & Pick<SignalingOptions, 'webSocket'>;
-  readonly #backoff: Backoff;
-  readonly #waiting = new Set<Waiting>();
-  #state: SignalingState = 'idle';
-  #socket: Socket | undefined;
+/** A session in a room: a lost socket is replaced and the session resumed; one that has expired is joined anew. */
+export class Signaling extends Link<Entered> {
+  readonly #direct: boolean;
   #join: JoinRequest | undefined;
   #resume: string | undefined;
   #me: MemberId | undefined;
   /** The direct connection that is up: a session that begins anew goes on with it. */
   held: string | undefined;
-  #welcome: Welcome | undefined;
-  #seq = 0;
   #resumptions = 0;
-  /** Events that came in before the answer that says where they belong. */
-  #early: { seq: number; event: Event }[] | undefined;
-  #heartbeat: ReturnType<typeof setTimeout> | undefined;
-  #wake: (() => void) | undefined;
 
-  constructor(options: SignalingOptions) {
-    super();
-    this.#options = { requestTimeoutMs: 10_000, pingTimeoutMs: 5_000, backoff: {}, direct: false, ...options };
-    this.#backoff = new Backoff(this.#options.backoff);
-  }
-
-  get state(): SignalingState {
-    return this.#state;
-  }
-
-  /** What the server said of itself. */
-  get welcome(): Welcome | undefined {
-    return this.#welcome;
+  constructor({ direct = false, ...options }: SignalingOptions) {
+    super(options);
+    this.#direct = direct;
   }
 
   /** The `seq` of the last event, and how often the session was resumed. */
   get counters(): { seq: number; resumptions: number } {
-    return { seq: this.#seq, resumptions: this.#resumptions };
+    return { seq: this.seq, resumptions: this.#resumptions };
   }
 
   /** Opens a socket and enters the room. */
   async join(join: JoinRequest): Promise<Joined> {
-    if (this.#state !== 'idle') throw new AlthingError('wrong_state', 'this session has begun already');
-    this.#join = join;
-    this.#enter('connecting');
-    try {
-      const joined = await this.#connect();
-      this.#open();
-      return joined;
-    } catch (error) {
-      this.#end(asError(error));
-      throw error;
-    }
-  }
-
-  /**
-   * Asks the server for something. Without a socket it waits until the session has one again; a request
-   * whose socket was lost is asked again. Rejects when the server refuses, or the session cannot be resumed.
-   */
-  request(request: Request, timeoutMs = this.#options.requestTimeoutMs): Promise<OkResult | undefined> {
-    if (this.#state === 'closed' || this.#state === 'idle') return Promise.reject(new AlthingError('closed', 'there is no session'));
-    return new Promise((resolve, reject) => {
-      const waiting = { request, timeoutMs, resolve, reject };
-      this.#waiting.add(waiting);
-      if (this.#state === 'open') void this.#ask(waiting);
-    });
-  }
-
-  /** Leaves the room, and waits a moment for the server to know. */
-  async leave(): Promise<void> {
-    if (this.#state === 'closed') return;
-    const said = this.#socket?.request({ type: 'leave' }, 1000).catch(() => undefined);
-    if (this.#state === 'open') await said;
-    this.#end(new AlthingError('closed', 'left'));
-  }
-
-  /** Leaves at once, as a page must that is being closed. */
-  leaveNow(): void {
-    void this.#socket?.request({ type: 'leave' }, 1000).catch(() => undefined);
-    this.#end(new AlthingError('closed', 'left'));
+    this.#join ??= join;
+    return (await this.begin()).joined;
   }
 
   /** Gives up the session, not the room: leaves it and enters anew. */
-  async beginAnew(): Promise<void> {
-    const socket = this.#socket;
-    if (this.#state !== 'open' || !socket) return;
-    await socket.request({ type: 'leave' }, 1000).catch(() => undefined);
-    this.#resume = undefined;
-    this.#failWaiting(new AlthingError('session_lost', 'the session begins anew'));
-    if (socket === this.#socket) this.#drop(new AlthingError('connection_lost', 'the session begins anew', true));
-  }
-
-  /** The network may have changed: asks whether the link still works, or stops waiting for the next attempt. */
-  probe(): void {
-    this.#wake?.();
-    if (this.#state === 'open' && this.#socket) void this.#ping(this.#socket, Math.min(PROBE, this.#options.pingTimeoutMs));
-  }
-
-  async #connect(): Promise<Joined> {
-    const socket = await Socket.open(
-      this.#options.url,
-      { event: (seq, event) => this.#hear(seq, event), lost: (error) => this.#lose(socket, error) },
-      this.#options.requestTimeoutMs,
-      this.#options.webSocket,
-    );
-    try {
-      this.#socket = socket;
-      this.#early = [];
-      const hello = socket.request({ type: 'hello', versions: [VERSION] }, this.#options.requestTimeoutMs).then((welcome) => {
-        if (welcome?.of !== 'welcome') throw new AlthingError('protocol', 'the server did not welcome us');
-        this.#welcome = welcome;
-      });
-      // Nothing in the welcome changes how one enters: waiting for it would cost a round trip. A refusal of it comes first.
-      const [, joined] = await Promise.all([hello, this.#takeUp(socket)]);
-      return joined;
-    } catch (error) {
-      if (this.#socket === socket) this.#socket = undefined;
-      socket.close();
-      throw error;
-    }
+  beginAnew(): Promise<void> {
+    return this.renew(() => (this.#resume = undefined));
   }
 
   /** Resumes the session if there is one to resume, else enters the room. */
-  async #takeUp(socket: Socket): Promise<Joined> {
+  protected override async takeUp(ask: (request: Request) => Promise<OkResult | undefined>): Promise<Entry<Entered>> {
     if (this.#resume !== undefined) {
       try {
-        return this.#begin(await socket.request({ type: 'resume', resume: this.#resume, seq: this.#seq }, this.#options.requestTimeoutMs), true);
+        return this.#take(await ask({ type: 'resume', resume: this.#resume, seq: this.seq }), true);
       } catch (error) {
         if (!isAlthingError(error, 'resume_unknown')) throw error;
         this.#resume = undefined;
-        this.#failWaiting(new AlthingError('session_lost', 'the session has expired'));
+        this.failWaiting(new AlthingError('session_lost', 'the session has expired'));
       }
     }
     const { room, name, token } = this.#join as JoinRequest;
@@ -200,158 +77,21 @@ export class Signaling extends Emitter<SignalingEvents> {
       name,
       ...(token === undefined ? {} : { token }),
       ...(this.#me === undefined ? {} : { me: this.#me }),
-      ...(this.#options.direct ? { direct: this.held === undefined ? {} : { held: this.held } } : {}),
+      ...(this.#direct ? { direct: this.held === undefined ? {} : { held: this.held } } : {}),
     };
-    return this.#begin(await socket.request(join, this.#options.requestTimeoutMs), false);
+    return this.#take(await ask(join), false);
   }
 
-  #begin(result: OkResult | undefined, resumed: boolean): Joined {
+  /** A call that needs the server no longer is not ended by its refusal: it ends when the direct connection does. */
+  protected override perseveres(error: unknown): boolean {
+    return this.held !== undefined && !isAlthingError(error, 'kicked');
+  }
+
+  #take(result: OkResult | undefined, resumed: boolean): Entry<Entered> {
     if (result?.of !== 'joined') throw new AlthingError('protocol', 'the server did not say who is in the room');
     this.#resume = result.resume;
     this.#me = result.me.member;
-    this.#seq = result.seq;
     if (resumed) this.#resumptions += 1;
-    this.#backoff.reset();
-    this.emit('joined', { joined: result, resumed });
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    for (const { seq, event } of early) this.#hear(seq, event);
-    this.#scheduleHeartbeat();
-    return result;
+    return { entered: { joined: result, resumed }, seq: result.seq };
   }
-
-  #hear(seq: number, event: Event): void {
-    if (this.#early) {
-      this.#early.push({ seq, event });
-      return;
-    }
-    if (seq <= this.#seq) return;
-    if (seq !== this.#seq + 1) {
-      // Something was missed: the answer to `resume` is the whole room.
-      this.#drop(new AlthingError('protocol', `event ${seq} came after ${this.#seq}`, true));
-      return;
-    }
-    this.#seq = seq;
-    if (event.type === 'bye') this.#bye(event.reason);
-    else this.emit('event', event);
-  }
-
-  #bye(reason: Extract<Event, { type: 'bye' }>['reason']): void {
-    // Resuming finds out whether there still is a session, and joins anew where there is none.
-    if (reason === 'too_slow' || reason === 'shutting_down') this.#drop(new AlthingError('connection_lost', `the server said bye: ${reason}`, true));
-    else this.#end(new AlthingError(reason === 'kicked' ? 'kicked' : 'closed', reason));
-  }
-
-  #lose(socket: Socket, error: AlthingError): void {
-    if (socket === this.#socket) this.#drop(error);
-  }
-
-  /** Gives up the socket, not the session. */
-  #drop(error: AlthingError): void {
-    clearTimeout(this.#heartbeat);
-    const socket = this.#socket;
-    this.#socket = undefined;
-    socket?.close(GIVEN_UP);
-    if (this.#state !== 'open') return;
-    console.info(`althing: reconnecting: ${error.message}`);
-    this.#enter('reconnecting');
-    void this.#comeBack();
-  }
-
-  /** The session has a socket; unless that was lost again meanwhile. */
-  #open(): void {
-    this.#enter('open');
-    if (!this.#socket) this.#drop(new AlthingError('connection_lost', 'the socket was lost again', true));
-    for (const waiting of [...this.#waiting]) void this.#ask(waiting);
-  }
-
-  async #comeBack(): Promise<void> {
-    while (this.#state === 'reconnecting') {
-      await this.#pause(this.#backoff.next());
-      if (this.#state !== 'reconnecting') return;
-      try {
-        await this.#connect();
-        this.#open();
-      } catch (error) {
-        // A call that needs the server no longer is not ended by its refusal: it ends when the direct connection does.
-        const goesOn = this.held !== undefined && !isAlthingError(error, 'kicked');
-        if (!mayPass(error) && !goesOn) this.#end(asError(error));
-      }
-    }
-  }
-
-  async #ask(waiting: Waiting): Promise<void> {
-    const socket = this.#socket;
-    if (!socket) return;
-    try {
-      const result = await socket.request(waiting.request, waiting.timeoutMs);
-      if (this.#waiting.delete(waiting)) waiting.resolve(result);
-    } catch (error) {
-      if (isAlthingError(error, 'connection_lost')) return;
-      if (isAlthingError(error, 'timeout')) this.probe();
-      if (this.#waiting.delete(waiting)) waiting.reject(error);
-    }
-  }
-
-  #scheduleHeartbeat(): void {
-    clearTimeout(this.#heartbeat);
-    const every = this.#welcome?.heartbeat_ms ?? 15_000;
-    this.#heartbeat = setTimeout(() => {
-      const socket = this.#socket;
-      if (!socket) return;
-      const quiet = performance.now() - socket.heardAt >= every / 2;
-      if (quiet) void this.#ping(socket, this.#options.pingTimeoutMs);
-      this.#scheduleHeartbeat();
-    }, every);
-  }
-
-  async #ping(socket: Socket, timeoutMs: number): Promise<void> {
-    try {
-      await socket.request({ type: 'ping' }, timeoutMs);
-    } catch (error) {
-      if (isAlthingError(error, 'timeout') && socket === this.#socket) this.#drop(new AlthingError('connection_lost', 'no answer to a ping', true));
-    }
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
-
-  #enter(state: SignalingState): void {
-    if (this.#state === state || this.#state === 'closed') return;
-    this.#state = state;
-    this.emit('state', state);
-  }
-
-  #end(error: AlthingError): void {
-    if (this.#state === 'closed') return;
-    clearTimeout(this.#heartbeat);
-    this.#enter('closed');
-    this.#wake?.();
-    this.#socket?.close();
-    this.#socket = undefined;
-    this.#failWaiting(error);
-    this.emit('closed', error);
-  }
-
-  #failWaiting(error: AlthingError): void {
-    const all = [...this.#waiting];
-    this.#waiting.clear();
-    for (const waiting of all) waiting.reject(error);
-  }
-}
-
-function asError(error: unknown): AlthingError {
-  return error instanceof AlthingError ? error : new AlthingError('protocol', String(error));
-}
-
-/** Whether another attempt to come back may succeed. */
-function mayPass(error: unknown): boolean {
-  return error instanceof AlthingError && (error.retryable || error.code === 'connection_lost' || error.code === 'timeout');
 }

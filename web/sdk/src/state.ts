@@ -88,6 +88,11 @@ export function reduce(state: RoomState, event: Event): RoomState {
     case 'demand':
     case 'fallback':
     case 'media':
+    case 'person':
+    case 'person_gone':
+    case 'ringing':
+    case 'accepted':
+    case 'call_over':
     case 'bye':
       return state;
   }

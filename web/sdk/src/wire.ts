@@ -31,6 +31,36 @@ export type Request = { "type": "hello",
     /** The `seq` of the last event received, 0 for none. A number that was never sent is refused. */
     seq: number, }
   | { "type": "leave", }
+  | { "type": "enter",
+    /** The lobby's name, which follows the rule of rooms' names. A token names it as it names a room. */
+    lobby: string,
+    /** The name to show; the token's name wins when it has one. */
+    name?: string,
+    /** A join token (JWT). */
+    token?: string,
+    /** The identity that the client had before. Without keys it is given back; with keys the token says it. */
+    me?: MemberId,
+    /** The call that the client is an end of, whose socket was lost: this socket takes it up. */
+    call?: CallId, }
+  | { "type": "call",
+    /** Whom. */
+    to: MemberId,
+    /** What with. */
+    media: CallMedia, }
+  | { "type": "accept",
+    /** Which. */
+    call: CallId, }
+  | { "type": "reject",
+    /** Which. */
+    call: CallId,
+    /** Why. */
+    reason?: RejectReason, }
+  | { "type": "cancel",
+    /** Which. */
+    call: CallId, }
+  | { "type": "hang_up",
+    /** Which. */
+    call: CallId, }
   | { "type": "offer",
     /** The session description. */
     sdp: string,
@@ -195,6 +225,20 @@ export type OkResult = { "of": "welcome",
     way: Way,
     /** How the room's media shall travel. */
     policy: Policy, }
+  | { "of": "entered",
+    /** The lobby's name. */
+    lobby: string,
+    /** The own identity and name. */
+    me: PersonInfo,
+    /** What may be published in a call. */
+    grants: Grants,
+    /** The others. */
+    people: Array<PersonInfo>, }
+  | { "of": "calling",
+    /** The call's name. */
+    call: CallId,
+    /** It rings for so long (milliseconds). */
+    left_ms: number, }
   | { "of": "answer",
     /** The session description. */
     sdp: string,
@@ -264,7 +308,7 @@ export type SlotPair = {
     video?: TrackNumber, };
 
 /** Why a request was refused. */
-export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "internal";
+export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "internal";
 
 /** Something that happened. */
 export type Event = { "type": "member_joined",
@@ -333,6 +377,41 @@ export type Event = { "type": "member_joined",
     /** Whether it is up. */
     connected: boolean, }
   | { "type": "restart", }
+  | { "type": "person",
+    /** Who, as they are now. */
+    person: PersonInfo, }
+  | { "type": "person_gone",
+    /** Who. */
+    member: MemberId, }
+  | { "type": "ringing",
+    /** The call. */
+    call: CallId,
+    /** Who calls. */
+    from: MemberId,
+    /** The caller's name. */
+    name: string,
+    /** What with. */
+    media: CallMedia,
+    /** It rings for so long (milliseconds). */
+    left_ms: number, }
+  | { "type": "accepted",
+    /** The call. */
+    call: CallId,
+    /** The other end. */
+    with: MemberId,
+    /** The other end's name. */
+    name: string,
+    /** What it was called with. */
+    media: CallMedia,
+    /** The room: fresh, and known to nobody else. */
+    room: string,
+    /** The token that admits there; none where the server asks for none. */
+    token?: string, }
+  | { "type": "call_over",
+    /** Which. */
+    call: CallId,
+    /** Why. */
+    reason: CallEnd, }
   | { "type": "bye",
     /** Why. */
     reason: ByeReason, };
@@ -409,6 +488,27 @@ export type CandidateType = "host" | "srflx" | "prflx" | "relay";
 
 /** What carries a direct connection's media. */
 export type DirectProtocol = "udp" | "tcp" | "tls";
+
+/** Names a call, from its first ring to its end. Only its two ends learn it. */
+export type CallId = string;
+
+/** What somebody wants to call with. Each end decides by itself what it publishes then. */
+export type CallMedia = "voice" | "video";
+
+/** Why somebody does not take a call. */
+export type RejectReason = "declined" | "busy";
+
+/** Why a call is over. */
+export type CallEnd = "rejected" | "busy" | "cancelled" | "timed_out" | "gone" | "elsewhere" | "hung_up" | "unknown";
+
+/** Somebody in a lobby. */
+export type PersonInfo = {
+    /** The identity. */
+    member: MemberId,
+    /** The name to show. */
+    name: string,
+    /** Whether they are in a call, are being called or are calling. */
+    busy: boolean, };
 
 /** A member's identity in its room: from the token's `sub`, or drawn by the server in development mode. */
 export type MemberId = string;

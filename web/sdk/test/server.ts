@@ -72,6 +72,7 @@ export class Server {
 /** What a server says that has nothing special to say. */
 export function answerOf(request: Request): Reply {
   if (request.type === 'hello') return { result: welcome() };
+  if (request.type === 'enter') return { result: entered() };
   if (request.type === 'join' || request.type === 'resume') return { result: joined() };
   return {};
 }
@@ -79,6 +80,17 @@ export function answerOf(request: Request): Reply {
 export function welcome(): OkResult {
   const limits = { message_bytes: 65536, offer_bytes: 524288, mlines: 64, messages_per_second: 50, chat_bytes: 4096, name_bytes: 128 };
   return { of: 'welcome', version: 1, server: 'test', limits, heartbeat_ms: 60_000, resume_ms: 60_000, features: { development: true, direct: true } };
+}
+
+export function entered(more: Partial<Extract<OkResult, { of: 'entered' }>> = {}): Extract<OkResult, { of: 'entered' }> {
+  return {
+    of: 'entered',
+    lobby: 'office',
+    me: { member: 'me', name: 'Me', busy: false },
+    grants: { publish: ['camera', 'microphone'], subscribe: true, chat: true, moderate: false },
+    people: [{ member: 'ben', name: 'Ben', busy: false }],
+    ...more,
+  };
 }
 
 export function joined(more: Partial<Extract<OkResult, { of: 'joined' }>> = {}): Extract<OkResult, { of: 'joined' }> {

@@ -3,6 +3,8 @@ import type { VideoCodec } from '@althing/sdk';
 /** What the page's address says. */
 export interface Address {
   room: string;
+  /** The lobby to be called in; empty if the page is to meet in a room. */
+  lobby: string;
   token: string | undefined;
   /** The codecs of pictures to receive, if not all: for a device that decodes some of them badly. */
   receive: VideoCodec[] | undefined;
@@ -16,7 +18,7 @@ export function isRoomName(name: string): boolean {
   return ROOM.test(name);
 }
 
-/** Room and token: `/r/<room>` or `?room=`, `#token=` or `?token=`; and `?receive=vp8,h264`. */
+/** Room, lobby and token: `/r/<room>` or `?room=`, `?lobby=`, `#token=` or `?token=`; and `?receive=vp8,h264`. */
 export function readAddress(href: string): Address {
   const url = new URL(href);
   const path = /^\/r\/([^/]+)\/?$/.exec(url.pathname)?.[1];
@@ -24,13 +26,25 @@ export function readAddress(href: string): Address {
   const token = new URLSearchParams(url.hash.slice(1)).get('token') ?? url.searchParams.get('token') ?? undefined;
   const named = url.searchParams.get('receive')?.toLowerCase().split(',') ?? [];
   const receive = CODECS.filter((codec) => named.includes(codec));
-  return { room, token: token || undefined, receive: receive.length > 0 ? receive : undefined };
+  const lobby = url.searchParams.get('lobby') ?? '';
+  return { room, lobby, token: token || undefined, receive: receive.length > 0 ? receive : undefined };
 }
 
 /** The page's own address inside a room: with the token, so that a reload finds it. It stays in the fragment, which no server logs. */
 export function roomAddress(room: string, { token, receive }: Pick<Address, 'token' | 'receive'>): string {
   const query = receive ? `?receive=${receive.join(',')}` : '';
   return `/r/${encodeURIComponent(room)}${query}${token ? `#token=${encodeURIComponent(token)}` : ''}`;
+}
+
+/** The page's own address inside a lobby, as `roomAddress` is that of a room. */
+export function lobbyAddress(lobby: string, { token, receive }: Pick<Address, 'token' | 'receive'>): string {
+  const query = receive ? `&receive=${receive.join(',')}` : '';
+  return `/?lobby=${encodeURIComponent(lobby)}${query}${token ? `#token=${encodeURIComponent(token)}` : ''}`;
+}
+
+/** What to send to whom one wants to be called by. */
+export function lobbyLink(origin: string, lobby: string): string {
+  return `${origin}/?lobby=${encodeURIComponent(lobby)}`;
 }
 
 /** What to send to others: without the token, which is one person's. */

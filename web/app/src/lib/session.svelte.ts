@@ -22,6 +22,14 @@ export interface Notice {
   alarm: boolean;
 }
 
+/** How a room is entered that belongs to a call of a person. */
+export interface Called {
+  /** Opens the room. */
+  token: string | undefined;
+  /** The name of the other end. */
+  partner: string;
+}
+
 /** A call that was going on when a page was reloaded. */
 export interface Interrupted {
   room: string;
@@ -42,6 +50,8 @@ class Session {
   deviceProblems = $state<Partial<Record<'camera' | 'microphone', DeviceProblem>>>({});
   room = $state.raw<RoomState | undefined>(undefined);
   tiles = $state.raw<TileView[]>([]);
+  /** The name of the other end of a call that was made by calling; none in a room that people meet in. */
+  partner = $state<string | undefined>(undefined);
   status = $state<CallStatus>('idle');
   mediaState = $state<MediaState>('new');
   route = $state.raw<Route>({ via: 'none' });
@@ -78,22 +88,23 @@ class Session {
     return this.room !== undefined;
   }
 
-  /** Enters a room. */
-  async join(room: string, name: string): Promise<void> {
+  /** Enters a room; `called` when it is that of a call that was made by calling. */
+  async join(room: string, name: string, called?: Called): Promise<void> {
     const call = new Call({ url: socketAddress(location), receive: this.address.receive });
     window.althing = call;
     this.call = call;
     this.message = '';
+    this.partner = called?.partner;
     this.#follow(call);
     try {
       await this.local.enter(call);
-      const { grants } = await call.join({ room, name, token: this.address.token });
+      const { grants } = await call.join({ room, name, token: called ? called.token : this.address.token });
       // What may not be published is not held either: its light would say that others see it.
       if (!grants.publish.includes('camera')) await this.local.setCamera(false).catch(() => undefined);
       if (!grants.publish.includes('microphone')) await this.local.setMicrophone(false).catch(() => undefined);
       preferences.write({ name });
       this.development = call.server?.features.development ?? false;
-      history.replaceState(null, '', roomAddress(room, this.address));
+      if (!called) history.replaceState(null, '', roomAddress(room, this.address));
     } catch (error) {
       this.local.exit();
       this.message = error instanceof AlthingError ? joinProblem(error) : String(error);
@@ -162,8 +173,9 @@ class Session {
     call.on('chat', () => {
       if (this.panel !== 'chat') this.unread += 1;
     });
-    call.on('memberJoined', (member) => this.notify(m.joined_event({ name: member.name })));
+    call.on('memberJoined', (member) => this.partner === undefined && this.notify(m.joined_event({ name: member.name })));
     call.on('memberLeft', ({ member, reason }) => {
+      if (this.partner !== undefined) return;
       const say = reason === 'kicked' ? m.kicked_event : reason === 'lost' ? m.lost_event : m.left_event;
       this.notify(say({ name: member.name }));
     });
@@ -184,6 +196,7 @@ class Session {
     if (call.room) this.message = endReason(error);
     this.local.exit();
     this.room = undefined;
+    this.partner = undefined;
     this.panel = undefined;
     this.unread = 0;
     this.soundBlocked = false;
@@ -207,6 +220,7 @@ class Session {
   }
 
   #reloading(): void {
+    if (this.partner !== undefined) return this.call?.leaveNow();
     if (!this.room) return;
     try {
       sessionStorage.setItem(RELOAD_KEY, JSON.stringify({ room: this.room.room, name: this.room.me.name, at: Date.now() }));

@@ -1,4 +1,4 @@
-import type { AlthingError, DeviceProblem, TrackQuality } from '@althing/sdk';
+import type { AlthingError, DeviceProblem, Over, TrackQuality } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 
 /** Why a room could not be entered, and what to do about it. */
@@ -34,6 +34,38 @@ export function endReason(error: AlthingError): string {
   if (error.code === 'kicked') return m.ended_kicked();
   if (error.code !== 'closed') return m.ended_lost({ message: joinProblem(error) });
   return error.message === 'replaced' || error.message === 'resumed' ? m.ended_replaced() : m.ended_left();
+}
+
+/** What has become of a call. */
+export function callResult({ name, reason, incoming, talked }: Pick<Over, 'name' | 'reason' | 'incoming' | 'talked'>): string {
+  if (talked) return reason === 'hung_up' ? m.call_ended({ name }) : m.call_gone({ name });
+  if (incoming) return reason === 'elsewhere' ? m.call_elsewhere() : m.call_missed({ name });
+  switch (reason) {
+    case 'rejected':
+      return m.call_rejected({ name });
+    case 'busy':
+      return m.call_busy({ name });
+    case 'timed_out':
+      return m.call_unanswered({ name });
+    case 'hung_up':
+      return m.call_ended({ name });
+    default:
+      return m.call_gone({ name });
+  }
+}
+
+/** Why somebody could not be called. */
+export function callProblem(error: AlthingError, name: string): string {
+  switch (error.code) {
+    case 'busy':
+      return m.call_busy({ name });
+    case 'not_found':
+      return m.call_gone({ name });
+    case 'rate_limited':
+      return m.call_too_often();
+    default:
+      return joinProblem(error);
+  }
 }
 
 /** Why a picture is not as good as it could be; nothing when it is, or when it is only shown small. */
