@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AllowedOrigins, CallPolicy, Config};
+use crate::config::{AllowedOrigins, CallPolicy, Config, TlsConfig};
 use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
@@ -104,13 +104,14 @@ impl Node {
         let (certificates, upkeep) = opened.unzip();
         let (event_sender, event_receiver) = events();
         let users = Arc::new(RelayUsers::new(config.turn.as_ref().map_or(0, |turn| turn.user_allocations), config.ice.credential_lifetime));
-        let relay = config.turn.clone().map(|turn| relay::OwnRelay::new(turn, users.clone()));
+        let relay = config.turn.clone().map(|turn| relay::OwnRelay::new(turn, certificates.as_ref(), users.clone()));
         let fleet = workers::start(&config.media, relay.as_ref(), &addresses, &event_sender, epoch)?;
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
         let relay_addresses = fleet.workers.first().map(|worker| worker.relay.clone()).unwrap_or_default();
-        let relay = relay.map(|relay| p2p::OwnRelay { addresses: relay_addresses, secret: relay.secret });
+        let named = config.tls.as_ref().and_then(TlsConfig::first_name);
+        let relay = relay.map(|relay| p2p::OwnRelay { addresses: relay_addresses, sealed: relay.sealed_url(named), secret: relay.secret });
         let stun_addresses = fleet.workers.first().map(|worker| worker.candidates.clone()).unwrap_or_default();
         let rooms = Directory::new(Settlement {
             most: config.rooms.max,

@@ -16,6 +16,10 @@ pub struct TurnSettings {
     pub enabled: bool,
     /// Port at which clients are heard; 0 lets the system choose (tests).
     pub port: u16,
+    /// TCP port at which clients are heard behind TLS, where this server has a certificate; 0 for none.
+    pub tls_port: u16,
+    /// Name of this server in `turns:` URLs, for which its certificate is; empty for the first one of `tls.domains`.
+    pub host: String,
     /// First UDP port of allocations.
     pub first_port: u16,
     /// Last UDP port of allocations.
@@ -35,6 +39,8 @@ impl Default for TurnSettings {
         Self {
             enabled: true,
             port: 3_478,
+            tls_port: 5_349,
+            host: String::new(),
             first_port: 49_152,
             last_port: 65_535,
             user_allocations: 12,
@@ -50,6 +56,10 @@ impl Default for TurnSettings {
 pub struct TurnConfig {
     /// Port at which clients are heard.
     pub port: u16,
+    /// TCP port at which clients are heard behind TLS.
+    pub tls_port: Option<u16>,
+    /// Name of this server in `turns:` URLs.
+    pub host: Option<String>,
     /// UDP ports of allocations.
     pub ports: RangeInclusive<u16>,
     /// Allocations of one user at a time.
@@ -82,11 +92,19 @@ impl TurnSettings {
         if overlaps {
             return invalid("turn.first_port", format!("media has ports among these ({}–{}): choose others", media.start(), media.end()));
         }
+        if self.host.contains(|c: char| c.is_whitespace() || "/:?".contains(c)) {
+            return invalid("turn.host", format!("`{}` is no name of a server: write turn.example.org", self.host));
+        }
+        if self.port != 0 && self.port == self.tls_port {
+            return invalid("turn.tls_port", "it is turn.port: choose another, or 0 for none".into());
+        }
         if ports.contains(&self.port) {
             return invalid("turn.port", format!("allocations may get this port: choose one that is not in {}–{}", self.first_port, self.last_port));
         }
         Ok(Some(TurnConfig {
             port: self.port,
+            tls_port: (self.tls_port != 0).then_some(self.tls_port),
+            host: (!self.host.is_empty()).then(|| self.host.clone()),
             ports,
             user_allocations: self.user_allocations,
             allocations: self.allocations,
@@ -123,6 +141,8 @@ mod tests {
         assert_eq!(refused(|s| s.last_port = 1_024), "turn.last_port");
         assert_eq!(refused(|s| s.first_port = 39_000), "turn.first_port");
         assert_eq!(refused(|s| s.port = 50_000), "turn.port");
+        assert_eq!(refused(|s| s.host = "https://x".into()), "turn.host");
+        assert_eq!(refused(|s| s.tls_port = s.port), "turn.tls_port");
         assert_eq!(refused(|s| s.allow_peers = vec!["everybody".into()]), "turn.allow_peers");
     }
 

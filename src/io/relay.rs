@@ -15,6 +15,7 @@ use crate::base::random::Random;
 use crate::base::{Path, Time};
 use crate::contract::{Counter, Counters};
 use crate::port::RelayUsers;
+use crate::tls::Certificates;
 use crate::turn::{Denied, Hands, Relay, RelayConfig};
 
 /// Numbers of sockets among a worker's wakes: where clients are heard from here on,
@@ -32,6 +33,8 @@ const TRIES: usize = 24;
 pub struct RelaySetup {
     /// Where clients are heard.
     pub fronts: Vec<SocketAddr>,
+    /// The port at which they are heard on streams that are sealed by TLS, and the certificate there.
+    pub tls: Option<(u16, Certificates)>,
     /// The addresses that allocations are bound to, one of each family.
     pub addresses: Vec<IpAddr>,
     /// Their ports.
@@ -73,7 +76,11 @@ impl RelaySockets {
     /// When the port is taken, or the system gives no more descriptors.
     pub fn new(setup: RelaySetup, wakes: &OwnedFd, streams: &mut Streams) -> io::Result<(Self, u16)> {
         let (fronts, port) = super::worker::bind_all(&setup.fronts, true)?;
-        setup.fronts.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), true, Framing::Turn))?;
+        setup.fronts.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), true, Framing::Turn, None))?;
+        if let Some((port, certificates)) = &setup.tls {
+            let sealed = |address: &SocketAddr| streams.listen(SocketAddr::new(address.ip(), *port), true, Framing::Turn, Some(certificates.clone()));
+            setup.fronts.iter().try_for_each(sealed)?;
+        }
         for (index, front) in fronts.iter().enumerate() {
             udp::receive_runs(front);
             epoll::add(wakes, front, epoll::EventData::new_u64(FRONTS | index as u64), epoll::EventFlags::IN)?;

@@ -120,7 +120,7 @@ impl Worker {
         let wakes = wakes(&sockets, &inbox)?;
         let mut streams = Streams::new(&wakes, config.seed)?;
         if config.tcp {
-            config.addresses.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), false, Framing::Ice))?;
+            config.addresses.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), false, Framing::Ice, None))?;
         }
         let relay = config.relay.map(|setup| RelaySockets::new(setup, &wakes, &mut streams)).transpose()?;
         let (relay, relay_port) = relay.map_or((None, None), |(relay, port)| (Some(relay), Some(port)));
@@ -185,6 +185,7 @@ impl Worker {
         // A signal may interrupt the wait; the turn then simply finds nothing to do.
         let (ready, _) = epoll::wait(&self.wakes, &mut ready, timeout.as_ref()).unwrap_or((&mut [], &mut []));
         self.rings.bell().wake_up();
+        self.streams.begin_turn();
         for wake in ready.iter() {
             match wake.data.u64() {
                 INBOX => self.inbox.clear_wake(),

@@ -12,6 +12,7 @@ use crate::config::{MediaConfig, TurnConfig};
 use crate::control::draw;
 use crate::io::RelaySetup;
 use crate::port::RelayUsers;
+use crate::tls::Certificates;
 use crate::turn::RelayConfig;
 use crate::turn::reach::Reach;
 
@@ -22,13 +23,16 @@ pub struct OwnRelay {
     /// The secret of its credentials, drawn at start: they are good for this run of the program, as its allocations are.
     pub secret: [u8; 32],
     nonce_key: [u8; 32],
+    /// Port and certificate for streams behind TLS.
+    tls: Option<(u16, Certificates)>,
     users: Arc<RelayUsers>,
 }
 
 impl OwnRelay {
     /// By these settings.
-    pub fn new(config: TurnConfig, users: Arc<RelayUsers>) -> Self {
-        Self { config, secret: draw::bytes(), nonce_key: draw::bytes(), users }
+    pub fn new(config: TurnConfig, certificates: Option<&Certificates>, users: Arc<RelayUsers>) -> Self {
+        let tls = config.tls_port.zip(certificates.cloned());
+        Self { config, secret: draw::bytes(), nonce_key: draw::bytes(), tls, users }
     }
 
     /// What a worker's part of it is made of; `clock`: the process's time zero, and a seed.
@@ -37,6 +41,7 @@ impl OwnRelay {
         let since_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         RelaySetup {
             fronts: addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+            tls: self.tls.clone(),
             addresses: one_of_each_family(addresses),
             ports: self.config.ports.clone(),
             users: self.users.clone(),
@@ -58,6 +63,13 @@ impl OwnRelay {
         let own = interfaces.chain(addresses.bound.iter().copied()).chain(addresses.announced.iter().copied()).collect();
         let last = if media.single_port { media.port } else { media.port.saturating_add(media.workers - 1) };
         Reach::new(DenyList::new(own, self.config.allow_peers.clone()), pairs(addresses), media.port..=last, self.config.ports.clone())
+    }
+
+    /// The URL of the relay behind TLS, where a name for it is known: `named` is what the certificate is for.
+    pub fn sealed_url(&self, named: Option<&str>) -> Option<String> {
+        let (port, _) = self.tls.as_ref()?;
+        let host = self.config.host.as_deref().or(named)?;
+        Some(format!("turns:{host}:{port}?transport=tcp"))
     }
 
     /// Why the port of the relay cannot be had, and what to do.

@@ -6,8 +6,9 @@ use rtc_stun::attributes::{ATTR_DATA, ATTR_DONT_FRAGMENT, ATTR_XOR_PEER_ADDRESS}
 
 use crate::base::stun::{HEADER, MAGIC_COOKIE, StunView, write_xor_address};
 
-/// Numbers that a channel may have (RFC 8656 section 12).
-pub const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4FFF;
+/// Numbers that a channel may have: those of RFC 5766 section 11, of which clients make use (coturn's own among them). RFC 8656 section 12 leaves
+/// 0x4000 to 0x4FFF, for ports that carry DTLS and the like as well; a relay's does not.
+pub const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7FFE;
 /// Bytes before the data of a ChannelData message.
 pub const CHANNEL_HEADER: usize = 4;
 /// A Data indication, as its type is written: method 7, class indication.

@@ -444,7 +444,7 @@ fn what_is_not_supported_is_said() {
     assert_eq!(ask(&mut net, &mut ada, METHOD_CONNECT, &[&peer_address(PEER)]), Err(400));
     assert_eq!(ask(&mut net, &mut ada, METHOD_CREATE_PERMISSION, &[]), Err(400));
     assert_eq!(ask(&mut net, &mut ada, METHOD_CREATE_PERMISSION, &[&peer_address("[2606:4700::1]:9")]), Err(443));
-    assert_eq!(ask(&mut net, &mut ada, METHOD_CHANNEL_BIND, &[&ChannelNumber(0x5000), &peer_address(PEER)]), Err(400));
+    assert_eq!(ask(&mut net, &mut ada, METHOD_CHANNEL_BIND, &[&ChannelNumber(0x3FFF), &peer_address(PEER)]), Err(400));
     assert_eq!(ask(&mut net, &mut ada, METHOD_REFRESH, &[&REQUESTED_FAMILY_IPV6]), Err(443));
 }
 

@@ -24,6 +24,8 @@ pub struct IceServers {
 pub struct OwnRelay {
     /// Where clients find it, most preferred first.
     pub addresses: Vec<SocketAddr>,
+    /// Its URL behind TLS.
+    pub sealed: Option<String>,
     /// The secret of its credentials.
     pub secret: [u8; 32],
 }
@@ -60,7 +62,8 @@ impl IceServers {
             servers.push(self.with_credentials(relays, secret.as_bytes(), user, now));
         }
         if let Some(relay) = &self.own_relay {
-            let urls = nearest(&relay.addresses).flat_map(|at| ["udp", "tcp"].map(|transport| format!("turn:{at}?transport={transport}"))).collect();
+            let plain = nearest(&relay.addresses).flat_map(|at| ["udp", "tcp"].map(|transport| format!("turn:{at}?transport={transport}")));
+            let urls = plain.chain(relay.sealed.clone()).collect();
             servers.push(self.with_credentials(urls, &relay.secret, user, now));
         }
         servers
@@ -142,7 +145,11 @@ mod tests {
 
     #[test]
     fn the_own_relay_is_told_with_credentials_of_its_own() {
-        let relay = OwnRelay { addresses: at(&["10.0.0.7:3478", "192.0.2.7:3478", "[2001:db8::7]:3478"]), secret: [7; 32] };
+        let relay = OwnRelay {
+            addresses: at(&["10.0.0.7:3478", "192.0.2.7:3478", "[2001:db8::7]:3478"]),
+            sealed: Some("turns:example.org:5349?transport=tcp".into()),
+            secret: [7; 32],
+        };
         let servers = IceServers::new(&IceConfig { stun: false, ..config(&["turn:turn.example.org"]) }, &[], Some(relay)).of("ada", Duration::ZERO);
         assert_eq!(servers.len(), 2);
         assert_eq!(
@@ -152,6 +159,7 @@ mod tests {
                 "turn:192.0.2.7:3478?transport=tcp",
                 "turn:[2001:db8::7]:3478?transport=udp",
                 "turn:[2001:db8::7]:3478?transport=tcp",
+                "turns:example.org:5349?transport=tcp",
             ]
         );
         assert_eq!(servers[0].username, servers[1].username);

@@ -1,9 +1,11 @@
 //! One stream: what has come and is not yet a message, and what the kernel has not taken yet.
 
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::io::{read, write};
+use rustls::ServerConnection;
 use socket2::SockRef;
 
 use super::framing::{Framing, Front, LONGEST};
@@ -30,31 +32,98 @@ pub struct Connection {
     pending: Vec<u8>,
     written: usize,
     awaits_room: bool,
+    tls: Option<Box<ServerConnection>>,
+}
+
+/// Room for what is read, used again for every stream.
+pub struct Scratch {
+    /// As it comes, where it comes sealed.
+    sealed: Box<[u8]>,
+    /// As it is.
+    plain: Box<[u8]>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        let room = || vec![0; 64 * 1_024].into_boxed_slice();
+        Self { sealed: room(), plain: room() }
+    }
 }
 
 impl Connection {
     /// A stream that has just been accepted.
-    pub fn new(socket: OwnedFd, remote: SocketAddr, framing: Framing, wake: u64, now: Time) -> Self {
+    pub fn new(socket: OwnedFd, remote: SocketAddr, framing: Framing, wake: u64, now: Time, tls: Option<ServerConnection>) -> Self {
         let options = SockRef::from(&socket);
         // Where the system refuses, the stream is slower and works.
         let _ = options.set_tcp_nodelay(true);
         let _ = options.set_send_buffer_size(KERNEL_BUFFER);
-        Self { remote, framing, known: now, wake, begun: Vec::new(), pending: Vec::new(), written: 0, awaits_room: false, socket }
+        Self {
+            remote,
+            framing,
+            known: now,
+            wake,
+            begun: Vec::new(),
+            pending: Vec::new(),
+            written: 0,
+            awaits_room: false,
+            tls: tls.map(Box::new),
+            socket,
+        }
+    }
+
+    /// Whether its handshake is still to come to its end: reading on is dear.
+    pub fn is_shaking_hands(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// Reads once and hands over every message that is complete; false when the stream is over.
-    pub fn read(&mut self, scratch: &mut [u8], mut take: impl FnMut(&mut [u8])) -> bool {
-        // What has begun stands before what comes.
+    pub fn read(&mut self, scratch: &mut Scratch, mut take: impl FnMut(&mut [u8])) -> bool {
         let begun = self.begun.len();
-        let Some(space) = scratch.get_mut(begun..) else { return false };
+        let space = if self.tls.is_some() { Some(&mut scratch.sealed[..]) } else { scratch.plain.get_mut(begun..) };
+        let Some(space) = space else { return false };
         let came = match read(&self.socket, space) {
             Ok(0) => return false,
             Ok(came) => came,
             Err(error) => return matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
         };
-        scratch[..begun].copy_from_slice(&self.begun);
+        match self.tls.take() {
+            None => self.take_apart(&mut scratch.plain, came, &mut take),
+            Some(mut tls) => {
+                let goes_on = self.open(&mut tls, &scratch.sealed[..came], &mut scratch.plain, &mut take);
+                // What the other end is to be told, if only that its handshake has failed.
+                while tls.wants_write() && tls.write_tls(&mut self.pending).is_ok() {}
+                self.tls = Some(tls);
+                goes_on
+            }
+        }
+    }
+
+    /// Opens what has come sealed; false when the stream is over.
+    fn open(&mut self, tls: &mut ServerConnection, mut sealed: &[u8], plain: &mut [u8], take: &mut impl FnMut(&mut [u8])) -> bool {
+        while !sealed.is_empty() {
+            if tls.read_tls(&mut sealed).is_err() || tls.process_new_packets().is_err() {
+                return false;
+            }
+            loop {
+                let Some(space) = plain.get_mut(self.begun.len()..) else { return false };
+                match tls.reader().read(space) {
+                    Ok(0) => return false,
+                    Ok(came) if self.take_apart(plain, came, take) => {}
+                    Ok(_) => return false,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(_) => return false,
+                }
+            }
+        }
+        true
+    }
+
+    /// Hands over the messages in `plain`, where `came` bytes stand after the place for what has begun.
+    fn take_apart(&mut self, plain: &mut [u8], came: usize, take: &mut impl FnMut(&mut [u8])) -> bool {
+        let begun = self.begun.len();
+        plain[..begun].copy_from_slice(&self.begun);
         self.begun.clear();
-        let mut rest = &mut scratch[..begun + came];
+        let mut rest = &mut plain[..begun + came];
         loop {
             match self.framing.front(rest) {
                 Front::Message { start, end, whole } => {
@@ -78,9 +147,17 @@ impl Connection {
             return false;
         }
         let (prefix, before, after) = self.framing.around(message);
-        self.pending.extend_from_slice(&prefix[..before]);
-        self.pending.extend_from_slice(message);
-        self.pending.extend_from_slice(&[0; 3][..after]);
+        let parts = [&prefix[..before], message, &[0; 3][..after]];
+        match &mut self.tls {
+            None => parts.iter().for_each(|part| self.pending.extend_from_slice(part)),
+            Some(tls) => {
+                let taken = parts.iter().try_for_each(|part| tls.writer().write_all(part));
+                while tls.wants_write() && tls.write_tls(&mut self.pending).is_ok() {}
+                if taken.is_err() {
+                    return false;
+                }
+            }
+        }
         // A stream that has broken is found out when it is read.
         let _ = self.flush(wakes);
         true

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::event::epoll;
 use rustix::net::{SocketFlags, acceptfrom_with};
+use rustls::ServerConnection;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::base::map::{Seed, SeededMap};
@@ -21,7 +22,8 @@ use crate::base::prefix::prefix_of;
 use crate::base::{Path, Time};
 use crate::contract::{Counter, Counters};
 
-use connection::Connection;
+use crate::tls::Certificates;
+use connection::{Connection, Scratch};
 pub use framing::Framing;
 
 /// Numbers of local sockets from here on are streams: the slot in the lower 16 bits, and above it how often it was given.
@@ -41,9 +43,16 @@ const ACCEPTS_A_TURN: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(15);
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// Where streams are accepted.
+struct Listener {
+    socket: OwnedFd,
+    framing: Framing,
+    tls: Option<Certificates>,
+}
+
 /// The streams of a worker, and where they are accepted.
 pub struct Streams {
-    listeners: Vec<(OwnedFd, Framing)>,
+    listeners: Vec<Listener>,
     slots: Vec<Option<Connection>>,
     /// How often each slot was given.
     turns: Vec<u8>,
@@ -52,7 +61,9 @@ pub struct Streams {
     wakes: OwnedFd,
     open: usize,
     swept: Time,
-    scratch: Box<[u8]>,
+    scratch: Scratch,
+    /// A handshake went on in this turn: packets go before the next one.
+    has_shaken_hands: bool,
     /// Streams that have ended and that nobody has been told of.
     ended: Vec<(Path, Framing)>,
     /// What it counts.
@@ -74,17 +85,18 @@ impl Streams {
             wakes: wakes.try_clone()?,
             open: 0,
             swept: Time::ZERO,
-            scratch: vec![0; 64 * 1_024].into_boxed_slice(),
+            scratch: Scratch::default(),
+            has_shaken_hands: false,
             ended: Vec::new(),
             counters: Counters::default(),
         })
     }
 
-    /// Accepts streams at an address that other workers may have, too.
+    /// Accepts streams at an address that other workers may have, too; with certificates, such as are sealed by TLS.
     ///
     /// # Errors
     /// What the system says.
-    pub fn listen(&mut self, address: SocketAddr, shared: bool, framing: Framing) -> io::Result<()> {
+    pub fn listen(&mut self, address: SocketAddr, shared: bool, framing: Framing, tls: Option<Certificates>) -> io::Result<()> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -96,8 +108,13 @@ impl Streams {
         socket.listen(256)?;
         let socket = OwnedFd::from(socket);
         epoll::add(&self.wakes, &socket, epoll::EventData::new_u64(LISTENER_WAKES | self.listeners.len() as u64), epoll::EventFlags::IN)?;
-        self.listeners.push((socket, framing));
+        self.listeners.push(Listener { socket, framing, tls });
         Ok(())
+    }
+
+    /// A turn of the worker begins.
+    pub const fn begin_turn(&mut self) {
+        self.has_shaken_hands = false;
     }
 
     /// Whether a wake is of a stream or of where they are accepted.
@@ -124,7 +141,12 @@ impl Streams {
         let Some(path) = self.path(index) else { return };
         let Some(connection) = self.slots.get_mut(index).and_then(Option::as_mut) else { return };
         let framing = connection.framing;
-        let goes_on = connection.flush(&self.wakes) && connection.read(&mut self.scratch, |message| take(path, framing, message));
+        if connection.is_shaking_hands() && std::mem::replace(&mut self.has_shaken_hands, true) {
+            // It waits, and wakes the worker again.
+            return;
+        }
+        let goes_on = connection.read(&mut self.scratch, |message| take(path, framing, message));
+        let goes_on = connection.flush(&self.wakes) && goes_on;
         if !goes_on {
             self.close(index);
         }
@@ -176,9 +198,9 @@ impl Streams {
 
     fn accept(&mut self, now: Time, index: usize) {
         for _ in 0..ACCEPTS_A_TURN {
-            let Some((listener, framing)) = self.listeners.get(index) else { return };
-            let framing = *framing;
-            let Ok((socket, Some(remote))) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) else { return };
+            let Some(Listener { socket, framing, tls }) = self.listeners.get(index) else { return };
+            let (framing, tls) = (*framing, tls.as_ref());
+            let Ok((socket, Some(remote))) = acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) else { return };
             let Ok(remote) = SocketAddr::try_from(remote) else { continue };
             let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
             let of_prefix = self.prefixes.entry(prefix_of(remote.ip())).or_default();
@@ -189,6 +211,8 @@ impl Streams {
                 }
                 continue;
             }
+            let tls = tls.map(|tls| ServerConnection::new(tls.current(&[]))).transpose();
+            let Ok(tls) = tls else { continue };
             let slot = self.free.pop().unwrap_or(self.slots.len());
             let woken = epoll::add(&self.wakes, &socket, epoll::EventData::new_u64(STREAM_WAKES | slot as u64), epoll::EventFlags::IN);
             if woken.is_err() || slot >= SLOTS {
@@ -203,7 +227,7 @@ impl Streams {
                 self.turns.resize(slot + 1, 0);
             }
             self.turns[slot] = self.turns[slot].wrapping_add(1);
-            self.slots[slot] = Some(Connection::new(socket, remote, framing, STREAM_WAKES | slot as u64, now));
+            self.slots[slot] = Some(Connection::new(socket, remote, framing, STREAM_WAKES | slot as u64, now, tls));
         }
     }
 

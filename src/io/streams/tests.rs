@@ -1,7 +1,11 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
 
 use rustix::event::Timespec;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::*;
 
@@ -17,12 +21,16 @@ struct Scene {
 
 impl Scene {
     fn new(framing: Framing) -> Self {
+        Self::sealed(framing, None)
+    }
+
+    fn sealed(framing: Framing, tls: Option<Certificates>) -> Self {
         let wakes = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll set");
         let mut streams = Streams::new(&wakes, 1).expect("streams");
         let probe = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let at = probe.local_addr().expect("an address");
         drop(probe);
-        streams.listen(at, false, framing).expect("listening");
+        streams.listen(at, false, framing, tls).expect("listening");
         Self { streams, wakes, counters: Counters::default(), now: Time::from_millis(1_000), port: at.port(), came: Vec::new() }
     }
 
@@ -35,6 +43,7 @@ impl Scene {
         let mut events = Vec::with_capacity(64);
         let wait = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
         epoll::wait(&self.wakes, rustix::buffer::spare_capacity(&mut events), Some(&wait)).expect("a wait");
+        self.streams.begin_turn();
         for event in events {
             let came = &mut self.came;
             self.streams.serve(self.now, event.data.u64(), |path, _, message| came.push((path, message.to_vec())));
@@ -167,4 +176,60 @@ fn a_reader_that_is_slow_loses_media_and_gets_what_it_reads_in_order() {
         }
         assert_eq!(message[2..6], expected.to_be_bytes());
     }
+}
+
+/// A certificate of our own making, and a client that trusts it.
+fn certificate() -> (Certificates, Arc<ClientConfig>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let cache = std::env::temp_dir().join(format!("althing-streams-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let mut settings = crate::config::Settings::default();
+    (settings.tls.mode, settings.tls.cache) = (crate::config::TlsMode::Dev, cache.clone());
+    let config = settings.check().expect("fine").tls.expect("TLS");
+    let (certificates, _) = crate::tls::open(&config, &[]).expect("a certificate");
+    let pem = std::fs::read_dir(&cache).expect("a cache").flatten().map(|file| file.path()).find(|path| path.extension().is_some_and(|e| e == "pem"));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(pem.expect("a file")).expect("PEM").flatten() {
+        roots.add(certificate).expect("a root");
+    }
+    std::fs::remove_dir_all(&cache).expect("removed");
+    let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    let client = client.with_safe_default_protocol_versions().expect("versions").with_root_certificates(roots).with_no_client_auth();
+    (certificates, Arc::new(client))
+}
+
+#[test]
+fn behind_tls_messages_come_and_go_as_without() {
+    let (certificates, config) = certificate();
+    let mut scene = Scene::sealed(Framing::Turn, Some(certificates));
+    let socket = scene.connect();
+    let client = std::thread::spawn(move || {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut stream = rustls::StreamOwned::new(ClientConnection::new(config, name).expect("a client"), socket);
+        let long = [&[0x40, 1, 0x04, 0xB0][..], &[7; 1_200]].concat();
+        for _ in 0..100 {
+            stream.write_all(&long).expect("written");
+        }
+        let mut answer = [0; 8];
+        stream.read_exact(&mut answer).expect("an answer");
+        answer
+    });
+    scene.until(|scene| scene.came.len() == 100);
+    assert!(scene.came.iter().all(|(_, message)| message[4..] == [7; 1_200]));
+    let path = scene.came[0].0;
+    scene.send(path, &[0x40, 1, 0, 1, 9], true);
+    while !client.is_finished() {
+        scene.turn();
+    }
+    assert_eq!(client.join().expect("answered"), [0x40, 1, 0, 1, 9, 0, 0, 0]);
+}
+
+#[test]
+fn behind_tls_what_is_no_handshake_is_closed() {
+    let (certificates, _) = certificate();
+    let mut scene = Scene::sealed(Framing::Turn, Some(certificates));
+    let mut client = scene.connect();
+    client.write_all(&[0x40, 1, 0, 1, 9, 0, 0, 0]).expect("written");
+    scene.until(|scene| scene.streams.counters.get(Counter::StreamsAccepted) == 1 && scene.streams.is_empty());
+    assert!(scene.came.is_empty());
 }
