@@ -49,7 +49,7 @@ async function inside(lab) {
     const rows = [
       ...(await meet(lab, 'nat.direct', pairs(), expected, OWN_RELAY)),
       ...(await meet(lab, 'nat.coturn', pairs(COTURN), expected, { ALTHING_ICE__URLS: coturn, ALTHING_ICE__SECRET: secret })),
-      ...(await meet(lab, 'nat.server', pairs(), () => 'server', { ...OWN_RELAY, ALTHING_ROOMS__POLICY: 'sfu' })),
+      ...(await meet(lab, 'nat.server', [...pairs(), ...walled()], () => 'server', { ...OWN_RELAY, ALTHING_ROOMS__POLICY: 'sfu' })),
       // The relay tells a browser how it is seen, too: the own STUN service is needed where there is none.
       ...(await meet(lab, 'nat.own_stun', pairs(['cone-cone']), () => 'direct', {})),
       ...(await meet(lab, 'nat.without_stun', pairs(['open-open']), () => 'direct', { ALTHING_ICE__STUN: 'false' })),
@@ -83,6 +83,12 @@ async function meet(lab, prefix, pairs, expected, settings) {
     await server.stop();
   }
   return rows;
+}
+
+/** Where only the relay's port is open. @returns {[Kind, Kind][]} */
+function walled() {
+  const wanted = ['walled-walled', 'open-walled'].filter((name) => chosen.length === 0 || chosen.includes(name));
+  return wanted.map((name) => /** @type {[Kind, Kind]} */ (name.split('-')));
 }
 
 /** Every kind with every other and with itself, or of `some`; those that were asked for, if any were. @param {string[]} [some] */

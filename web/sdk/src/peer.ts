@@ -1,6 +1,7 @@
 import { Backoff } from './backoff.ts';
 import { Emitter } from './emitter.ts';
 import { AlthingError, isAlthingError } from './errors.ts';
+import type { Relays } from './relays.ts';
 import type { Publisher, Ask } from './publisher.ts';
 import type { SlotBoard } from './slots.ts';
 import { shared } from './state.ts';
@@ -11,6 +12,9 @@ import type { TrackInfo } from './wire.ts';
 
 /** The media connection as a person would put it. */
 export type MediaState = 'new' | 'connecting' | 'connected' | 'recovering';
+
+/** The ways straight to the server are tried alone for so long: less sets up relays that a slow network would not have needed (ms). */
+const FIRST_WAYS = 4000;
 
 export interface PeerEvents {
   state: MediaState;
@@ -35,6 +39,10 @@ export class Peer extends Emitter<PeerEvents> {
   readonly #publisher: Publisher;
   readonly #board: SlotBoard;
   readonly #watch: ConnectionWatch;
+  readonly #relays: Relays;
+  /** Relays that the way to the server needs: known once it was not found without. */
+  #lastResort: RTCIceServer[] = [];
+  #resort: ReturnType<typeof setTimeout> | undefined;
   readonly #backoff = new Backoff({ first: 500, most: 10_000 });
   #connection: RTCPeerConnection | undefined;
   #pairs = 0;
@@ -53,11 +61,12 @@ export class Peer extends Emitter<PeerEvents> {
   /** Offers sent and connections made so far: what churn must not raise. */
   readonly counters = { offers: 0, connections: 0 };
 
-  constructor(ask: Ask, publisher: Publisher, board: SlotBoard) {
+  constructor(ask: Ask, relays: Relays, publisher: Publisher, board: SlotBoard) {
     super();
     this.#ask = ask;
     this.#publisher = publisher;
     this.#board = board;
+    this.#relays = relays;
     this.#watch = new ConnectionWatch({ restartIce: () => this.#restartIce(), renew: () => this.#renewLater() });
   }
 
@@ -179,8 +188,10 @@ export class Peer extends Emitter<PeerEvents> {
   }
 
   #create(): RTCPeerConnection {
-    const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: this.#lastResort });
     this.counters.connections += 1;
+    clearTimeout(this.#resort);
+    if (this.#lastResort.length === 0) this.#resort = setTimeout(() => void this.#useRelays(connection), FIRST_WAYS);
     const look = () => {
       if (connection !== this.#connection) return;
       this.#watch.update(connection.connectionState, connection.iceConnectionState);
@@ -195,6 +206,7 @@ export class Peer extends Emitter<PeerEvents> {
     if (state === 'connected') {
       this.#wasConnected = true;
       this.#backoff.reset();
+      clearTimeout(this.#resort);
       this.#become('connected');
       void this.#report();
     } else if (state === 'disconnected' || state === 'failed') this.#become('recovering');
@@ -218,6 +230,15 @@ export class Peer extends Emitter<PeerEvents> {
     this.emit('state', state);
   }
 
+  /** Neither UDP nor TCP to the server has come to anything: by way of a relay it may. */
+  async #useRelays(connection: RTCPeerConnection): Promise<void> {
+    const servers = await this.#relays.servers();
+    if (connection !== this.#connection || connection.connectionState === 'connected' || servers.length === 0) return;
+    this.#lastResort = servers;
+    connection.setConfiguration({ ...connection.getConfiguration(), iceServers: servers });
+    this.#restartIce();
+  }
+
   #restartIce(): void {
     this.#restart = true;
     void this.#schedule();
@@ -237,6 +258,7 @@ export class Peer extends Emitter<PeerEvents> {
 
   #discard(): void {
     const connection = this.#connection;
+    clearTimeout(this.#resort);
     this.#connection = this.#pair = undefined;
     this.#watch.stop();
     this.#publisher.reset();

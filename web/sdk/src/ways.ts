@@ -3,6 +3,7 @@ import type { DirectMessage, DirectStatus } from './direct.ts';
 import { Emitter } from './emitter.ts';
 import type { Ask, Publisher } from './publisher.ts';
 import type { Peer } from './peer.ts';
+import type { Relays } from './relays.ts';
 import type { MemberMedia } from './slots.ts';
 import type { RoomState } from './state.ts';
 import type { SelectedPair } from './stats.ts';
@@ -40,6 +41,7 @@ interface Handover {
  */
 export class Ways extends Emitter<WaysEvents> {
   readonly #ask: Ask;
+  readonly #relays: Relays;
   readonly #peer: Peer;
   readonly #publisher: Publisher;
   /** What receives a member's sources by way of the server. */
@@ -58,11 +60,11 @@ export class Ways extends Emitter<WaysEvents> {
   /** The other end receives everything on the new way. */
   #otherSwitched = false;
   #breaking: ReturnType<typeof setTimeout> | undefined;
-  #iceServers: { servers: Promise<RTCIceServer[]>; until: number } | undefined;
 
-  constructor(ask: Ask, peer: Peer, publisher: Publisher, served: (member: MemberId) => ReadonlyMap<Source, RTCRtpReceiver>) {
+  constructor(ask: Ask, relays: Relays, peer: Peer, publisher: Publisher, served: (member: MemberId) => ReadonlyMap<Source, RTCRtpReceiver>) {
     super();
     this.#ask = ask;
+    this.#relays = relays;
     this.#peer = peer;
     this.#publisher = publisher;
     this.#served = served;
@@ -140,8 +142,8 @@ export class Ways extends Emitter<WaysEvents> {
 
   /** A session has begun: what will be needed is asked for. */
   entered(): void {
-    this.#iceServers = undefined;
-    void this.#servers();
+    this.#relays.reset();
+    void this.#relays.servers();
   }
 
   /** The own socket is back. */
@@ -219,22 +221,11 @@ export class Ways extends Emitter<WaysEvents> {
     direct.on('message', (message) => this.#hear(direct, message));
     direct.on('up', (state) => this.#up(direct, state));
     direct.on('failed', () => this.#failed(direct, session));
-    void direct.begin(this.#servers(), this.#publisher.publications);
+    void direct.begin(this.#relays.servers(), this.#publisher.publications);
     if (this.#peer.isResting) return this.#show({ via: 'direct' });
     // The server carries what it can until the new connection is up, whatever was shown before.
     this.#show({ via: 'server' });
     this.#begin();
-  }
-
-  /** Where STUN and TURN are: asked for again before the credentials expire. A server that does not say so has none. */
-  #servers(): Promise<RTCIceServer[]> {
-    if (!this.#iceServers || performance.now() > this.#iceServers.until) {
-      const asked = this.#ask({ type: 'ice_servers' });
-      const known = { servers: asked.then((result) => (result?.of === 'ice_servers' ? result.servers : [])).catch(() => []), until: Number.POSITIVE_INFINITY };
-      void asked.then((result) => (known.until = performance.now() + (result?.of === 'ice_servers' ? result.lifetime_ms / 2 : 0))).catch(() => (known.until = 0));
-      this.#iceServers = known;
-    }
-    return this.#iceServers.servers;
   }
 
   #stayAlone(): void {
