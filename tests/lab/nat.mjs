@@ -3,7 +3,10 @@
 // `node tests/lab/nat.mjs cone-cone symmetric-symmetric` tries some pairs; with `--prove` the figures go into docs/proof/nat.jsonl.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startServer } from '../../web/e2e/lib/server.mjs';
@@ -43,13 +46,18 @@ process.exit(await inLab(inside, options.prove));
 async function inside(lab) {
   const secret = randomBytes(24).toString('hex');
   const relay = await startRelay(secret);
+  const cache = mkdtempSync(join(tmpdir(), 'althing-lab-'));
+  // Behind TLS, with the certificate that the page has.
+  const sealed = { ...OWN_RELAY, ALTHING_TLS__MODE: 'dev', ALTHING_TLS__CACHE: cache, ALTHING_TURN__HOST: SERVER };
   const coturn = ['udp', 'tcp'].map((transport) => `turn:${RELAY}:3478?transport=${transport}`).join(',');
   const expected = (/** @type {string} */ name) => (name.includes('blocked') || RELAYED.has(name) ? 'relayed' : 'direct');
   try {
     const rows = [
       ...(await meet(lab, 'nat.direct', pairs(), expected, OWN_RELAY)),
       ...(await meet(lab, 'nat.coturn', pairs(COTURN), expected, { ALTHING_ICE__URLS: coturn, ALTHING_ICE__SECRET: secret })),
-      ...(await meet(lab, 'nat.server', [...pairs(), ...walled()], () => 'server', { ...OWN_RELAY, ALTHING_ROOMS__POLICY: 'sfu' })),
+      ...(await meet(lab, 'nat.server', [...pairs(), ...only('walled-walled', 'open-walled')], () => 'server', { ...OWN_RELAY, ALTHING_ROOMS__POLICY: 'sfu' })),
+      ...(await meet(lab, 'nat.tls', only('sealed-sealed'), () => 'relayed', sealed)),
+      ...(await meet(lab, 'nat.server.tls', only('sealed-sealed'), () => 'server', { ...sealed, ALTHING_ROOMS__POLICY: 'sfu' })),
       // The relay tells a browser how it is seen, too: the own STUN service is needed where there is none.
       ...(await meet(lab, 'nat.own_stun', pairs(['cone-cone']), () => 'direct', {})),
       ...(await meet(lab, 'nat.without_stun', pairs(['open-open']), () => 'direct', { ALTHING_ICE__STUN: 'false' })),
@@ -58,6 +66,7 @@ async function inside(lab) {
     return rows.every(({ pass }) => pass) ? 0 : 1;
   } finally {
     relay.kill('SIGTERM');
+    rmSync(cache, { recursive: true });
   }
 }
 
@@ -85,9 +94,9 @@ async function meet(lab, prefix, pairs, expected, settings) {
   return rows;
 }
 
-/** Where only the relay's port is open. @returns {[Kind, Kind][]} */
-function walled() {
-  const wanted = ['walled-walled', 'open-walled'].filter((name) => chosen.length === 0 || chosen.includes(name));
+/** Those among these that were asked for, if any were. @param {string[]} names @returns {[Kind, Kind][]} */
+function only(...names) {
+  const wanted = names.filter((name) => chosen.length === 0 || chosen.includes(name));
   return wanted.map((name) => /** @type {[Kind, Kind]} */ (name.split('-')));
 }
 

@@ -11,7 +11,7 @@ import { SERVER, add, cable, demolish, inside, ip, namespaceOf, sweep } from './
 export const RELAY = '203.0.113.2';
 /** The kinds of networks, as RFC 3489 called them; `blocked` lets no UDP out. */
 export const KINDS = /** @type {const} */ (['open', 'full', 'cone', 'symmetric', 'blocked']);
-/** A network of these kinds, or one that lets through TCP to few ports only: `walled` not to media's. @typedef {typeof KINDS[number] | 'walled'} Kind */
+/** A network of these kinds, or one that lets through TCP to few ports only: `walled` not to media's, `sealed` to those of TLS. @typedef {typeof KINDS[number] | 'walled' | 'sealed'} Kind */
 
 export class NatLab {
   /** @param {string} [id] of a lab that is built already */
@@ -115,9 +115,9 @@ export class NatLab {
  * @param {Kind} kind
  */
 function rules(side, kind) {
-  const translate = { open: '', full: 'masquerade', cone: 'masquerade', symmetric: 'masquerade fully-random', blocked: 'masquerade', walled: 'masquerade' }[kind];
+  const translate = { open: '', full: 'masquerade', cone: 'masquerade', symmetric: 'masquerade fully-random', blocked: 'masquerade', walled: 'masquerade', sealed: 'masquerade' }[kind];
   const unasked = 'iifname wan ct state new drop';
-  const forward = { open: '', full: 'iifname wan meta l4proto tcp ct state new drop', cone: unasked, symmetric: unasked, blocked: `meta l4proto udp drop; ${unasked}`, walled: `meta l4proto udp drop; tcp dport 40000-40099 drop; ${unasked}` }[kind];
+  const forward = { open: '', full: 'iifname wan meta l4proto tcp ct state new drop', cone: unasked, symmetric: unasked, blocked: `meta l4proto udp drop; ${unasked}`, walled: `meta l4proto udp drop; tcp dport 40000-40099 drop; ${unasked}`, sealed: `meta l4proto udp drop; tcp dport { 3478, 40000-40099 } drop; ${unasked}` }[kind];
   return `flush ruleset
 table ip nat {
   chain before { type nat hook prerouting priority -100; ${kind === 'full' ? `iifname wan meta l4proto udp dnat to 192.168.${side}.2` : ''}; }
