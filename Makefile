@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e lab bench scoreboard prove prove-adaptive prove-call prove-forward prove-joins prove-lab prove-nat doc clean
+.PHONY: run test check unit sim web web-test whip e2e lab bench scoreboard prove prove-adaptive prove-call prove-forward prove-joins prove-lab prove-nat prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -104,7 +104,7 @@ scoreboard:
 	$(call say,thirteen scenarios (a minute or two))
 	@cargo test --quiet --locked --test adaptive -- --nocapture no_number_of_the_board
 
-prove: prove-call prove-forward prove-adaptive prove-lab prove-nat
+prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-relay
 
 # Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
 prove-forward: prove-joins
@@ -163,6 +163,15 @@ prove-joins:
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
 	@cargo bench --locked --bench prove_joins --no-run 2>&1 | scripts/progress.sh
 	@cargo bench --quiet --locked --bench prove_joins
+
+# What a relayed packet costs, beside Debian's coturn: twenty and a hundred clients, in bursts and evenly spaced.
+prove-relay:
+	@scripts/need.sh build nat
+	$(call say,building the server and the clients)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@cargo bench --locked --bench prove_relay --no-run 2>&1 | scripts/progress.sh
+	$(call say,beside coturn (about five minutes))
+	@cargo bench --quiet --locked --bench prove_relay
 
 doc:
 	@cargo doc --locked --no-deps --document-private-items

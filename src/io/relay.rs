@@ -24,8 +24,8 @@ const FRONTS: u64 = 1 << 32;
 const ALLOCATIONS: u64 = 1 << 33;
 /// Batches taken from one socket in one turn.
 const BATCHES: usize = 4;
-/// Messages taken from an allocation's socket by one call: one peer seldom sends more at once, and each place costs a little to prepare.
-const PEER_BATCH: usize = 8;
+/// Messages taken from a socket by one call, until it has brought as many: there are seldom more, and each place costs a little to prepare.
+const FEW: usize = 8;
 /// Ports that are tried for an allocation before it is refused.
 const TRIES: usize = 24;
 
@@ -105,16 +105,20 @@ impl RelaySockets {
         wake & (FRONTS | ALLOCATIONS) != 0 && wake != u64::MAX
     }
 
-    /// Takes what waits at a socket, and sends what comes of it.
+    /// Takes what waits at a socket; [`Self::give_out`] sends what comes of it, but for what there is no room to keep until then.
     pub fn serve(&mut self, now: Time, wake: u64, receiver: &mut Receiver, streams: &mut Streams) {
         let index = (wake & (FRONTS - 1)) as usize;
+        let mut most = FEW.min(receiver.batch());
         for _ in 0..BATCHES {
-            let full =
-                if wake & ALLOCATIONS == 0 { self.take_from_clients(now, index, receiver) } else { self.take_from_peers(now, index, receiver) };
-            self.give_out(streams);
-            if !full {
+            let received = if wake & ALLOCATIONS == 0 {
+                self.take_from_clients(now, index, most, receiver, streams)
+            } else {
+                self.take_from_peers(now, index, most, receiver, streams)
+            };
+            if received < most {
                 return;
             }
+            most = receiver.batch();
         }
     }
 
@@ -148,26 +152,35 @@ impl RelaySockets {
         self.relay.to_clients.memory() + self.relay.to_peers.memory()
     }
 
-    fn take_from_clients(&mut self, now: Time, index: usize, receiver: &mut Receiver) -> bool {
-        let Some(socket) = self.fronts.get(index) else { return false };
-        let received = receiver.receive(socket).unwrap_or(0);
+    fn take_from_clients(&mut self, now: Time, index: usize, most: usize, receiver: &mut Receiver, streams: &mut Streams) -> usize {
+        let Some(socket) = self.fronts.get(index) else { return 0 };
+        let received = receiver.receive_at_most(most, socket).unwrap_or(0);
         for datagram in 0..received {
+            self.make_room(streams);
             if let Some((remote, bytes)) = receiver.datagram(datagram) {
                 self.relay.handle_client(now, Path { local: index as u32, remote }, bytes, &mut self.hands);
             }
         }
-        received >= receiver.batch()
+        received
     }
 
-    fn take_from_peers(&mut self, now: Time, slot: usize, receiver: &mut Receiver) -> bool {
-        let Some(socket) = self.hands.sockets.get(slot).and_then(Option::as_ref) else { return false };
-        let received = receiver.receive_at_most(PEER_BATCH, socket).unwrap_or(0);
+    fn take_from_peers(&mut self, now: Time, slot: usize, most: usize, receiver: &mut Receiver, streams: &mut Streams) -> usize {
+        let Some(socket) = self.hands.sockets.get(slot).and_then(Option::as_ref) else { return 0 };
+        let received = receiver.receive_at_most(most, socket).unwrap_or(0);
         for datagram in 0..received {
+            self.make_room(streams);
             if let Some((from, bytes)) = receiver.datagram(datagram) {
                 self.relay.handle_peer(now, slot, from, bytes);
             }
         }
-        received >= PEER_BATCH
+        received
+    }
+
+    /// A datagram writes one datagram at most.
+    fn make_room(&mut self, streams: &mut Streams) {
+        if !self.relay.has_room() {
+            self.give_out(streams);
+        }
     }
 
     /// Takes in what has come on a stream; [`Self::give_out`] sends what comes of it.
@@ -185,7 +198,7 @@ impl RelaySockets {
         self.relay.let_go(path, &mut self.hands);
     }
 
-    /// Sends what is to be sent.
+    /// Sends what is to be sent: once a turn, so that what has come from several sockets leaves by one call.
     pub fn give_out(&mut self, streams: &mut Streams) {
         for slot in self.hands.opened.drain(..) {
             if let Some(socket) = self.hands.sockets.get(slot).and_then(Option::as_ref) {

@@ -194,6 +194,9 @@ impl Worker {
                 socket => self.serve(socket as u32),
             }
         }
+        if let Some(relay) = &mut self.relay {
+            relay.give_out(&mut self.streams);
+        }
         let now = self.clock.now();
         self.take_commands(now)?;
         self.take_relays(now);
@@ -256,6 +259,10 @@ impl Worker {
     /// Takes what waits at a stream; whoever is behind one that has ended is let go.
     fn serve_stream(&mut self, wake: u64) {
         let now = self.clock.now();
+        if let Some(relay) = &mut self.relay {
+            // A stream brings up to a whole read at once, which wants all the room.
+            relay.give_out(&mut self.streams);
+        }
         let (engine, relay) = (&mut self.engine, &mut self.relay);
         self.streams.serve(now, wake, |path, framing, message| match (framing, &mut *relay) {
             (Framing::Ice, _) => engine.handle_read(now, path, message),
@@ -266,7 +273,6 @@ impl Worker {
             while let Some((path, _)) = self.streams.poll_ended() {
                 relay.let_go(&path);
             }
-            relay.give_out(&mut self.streams);
         }
         self.unreported = true;
     }

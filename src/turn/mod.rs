@@ -200,6 +200,11 @@ impl Relay {
         (!self.is_empty()).then(|| self.swept + SWEEP)
     }
 
+    /// Whether there is room for what one more datagram writes.
+    pub fn has_room(&self) -> bool {
+        self.to_clients.has_room() && self.to_peers.has_room()
+    }
+
     /// What was written has been sent.
     pub fn sent(&mut self) {
         self.to_clients.clear();
