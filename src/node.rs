@@ -198,7 +198,7 @@ fn rules(config: &Config) -> Rules {
         chat_bytes: config.limits.chat_bytes as usize,
         mlines: config.limits.mlines as usize,
         spread_from: usize::from(config.media.spread_from),
-        tcp: config.media.tcp,
+        tcp: config.media.takes_tcp(),
     }
 }
 

@@ -94,12 +94,19 @@ pub struct MediaConfig {
     pub single_port: bool,
     /// Connections of one room on its home worker from which on others go elsewhere, too.
     pub spread_from: u16,
-    /// Clients may come by TCP, to the same ports. Not where workers share one: the kernel does not know whose a stream is.
+    /// Clients may come by TCP, to the same ports.
     pub tcp: bool,
     /// Addresses to bind; empty for those of all interfaces.
     pub bind: Vec<IpAddr>,
     /// Addresses to announce instead of the bound ones.
     pub announce: Vec<IpAddr>,
+}
+
+impl MediaConfig {
+    /// Whether clients may come by TCP: not where workers share a port, since the kernel does not know whose a stream is.
+    pub const fn takes_tcp(&self) -> bool {
+        self.tcp && !self.single_port
+    }
 }
 
 /// STUN and TURN for clients that are connected directly.
@@ -355,7 +362,7 @@ fn media(settings: &Settings) -> MediaConfig {
         port: media.port,
         single_port: media.single_port,
         spread_from: media.spread_from,
-        tcp: media.tcp && !media.single_port,
+        tcp: media.tcp,
         bind: media.bind.clone(),
         announce: media.announce.clone(),
     }

@@ -84,7 +84,7 @@ pub fn start(
             batch: RECEIVE_BATCH,
             rings,
             shared_port: config.single_port,
-            tcp: config.tcp,
+            tcp: config.takes_tcp(),
             relay: relay.map(|relay| relay.setup(addresses, relay_port, config, (epoch, seed()))),
         };
         let (port, relayed) = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
