@@ -281,6 +281,7 @@ impl Worker {
     }
 
     fn handle_timeouts(&mut self, now: Time) {
+        let before = self.held();
         if let Some(relay) = &mut self.relay {
             relay.handle_timeout(now, &mut self.streams);
         }
@@ -290,6 +291,12 @@ impl Worker {
             Framing::Turn => relay.as_ref().is_some_and(|relay| relay.knows(path)),
         });
         self.let_go_of_ended();
+        self.unreported |= self.held() != before;
+    }
+
+    /// Streams and allocations at present.
+    fn held(&self) -> (usize, usize) {
+        (self.streams.len(), self.relay.as_ref().map_or(0, RelaySockets::allocations))
     }
 
     /// Takes one batch; whether it was a full one.
