@@ -123,7 +123,7 @@ impl Scene {
         }
     }
 
-    /// Panics of the process since the node began, and rooms that were dropped after one.
+    /// Panics of nodes' threads since the node began, and rooms that were dropped after one.
     pub fn panics(&self) -> f64 {
         (PANICS.load(Ordering::SeqCst) - self.panics) as f64 + self.metric("althing_room_panics_total", "")
     }
@@ -197,7 +197,8 @@ fn count_panics() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            PANICS.fetch_add(1, Ordering::SeqCst);
+            let of_a_node = std::thread::current().name().is_some_and(|name| name.starts_with("media-") || name.starts_with("tokio-"));
+            PANICS.fetch_add(usize::from(of_a_node), Ordering::SeqCst);
             before(info);
         }));
     });
