@@ -97,7 +97,7 @@ attacks:
 	@scripts/need.sh build
 	$(call say,building the server and the attackers)
 	@cargo test --locked --test attacks --no-run 2>&1 | scripts/progress.sh
-	$(call say,ten classes on loopback (about three minutes))
+	$(call say,ten classes on loopback (about two minutes))
 	@ALTHING_ATTACKS_FULL=1 cargo test --quiet --locked --test attacks -- --nocapture --test-threads=1
 
 bench:
