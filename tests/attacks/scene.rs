@@ -162,21 +162,28 @@ impl Credentials {
 }
 
 async fn node(change: impl FnOnce(&mut Config, &mut TurnConfig)) -> Node {
-    client::node_with(|config| {
-        config.media.workers = 2;
-        config.media.bind = [Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), has_ipv6().then_some(Ipv6Addr::LOCALHOST.into())].into_iter().flatten().collect();
-        let mut turn = TurnConfig {
-            port: 0,
-            ports: FIRST_PORT..=LAST_PORT,
-            user_allocations: 12,
-            allocations: 4_096,
-            bytes_per_second: None,
-            allow_peers: ALLOWED.iter().map(|net| net.parse().expect("a network")).collect(),
-        };
-        change(config, &mut turn);
-        config.turn = Some(turn);
-    })
-    .await
+    let mut config = Config::default();
+    (config.http.listen, config.admin) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    (config.media.port, config.media.workers) = (0, 2);
+    config.media.bind = [Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), has_ipv6().then_some(Ipv6Addr::LOCALHOST.into())].into_iter().flatten().collect();
+    let mut turn = TurnConfig {
+        port: 0,
+        ports: FIRST_PORT..=LAST_PORT,
+        user_allocations: 12,
+        allocations: 4_096,
+        bytes_per_second: None,
+        allow_peers: ALLOWED.iter().map(|net| net.parse().expect("a network")).collect(),
+    };
+    change(&mut config, &mut turn);
+    config.turn = Some(turn);
+    // The system gives out a port that is free for UDP at one address; by TCP or at the other address somebody else may have it.
+    for _ in 0..5 {
+        match Node::start(config.clone()).await {
+            Ok(node) => return node,
+            Err(error) => println!("    {error}"),
+        }
+    }
+    panic!("the node does not start");
 }
 
 /// Whether this machine has the loopback address of IPv6.
