@@ -1,12 +1,12 @@
 # One verb a need, the same here and in CI.
 #   make run      build page and server, start on http://localhost:8080 (TLS=dev: on https, for phones as well)
 #   make test     everything that must hold: checks, unit, simulation, browsers
-# Longer ones: make prove (every figure that is claimed), make bench, make scoreboard.
+# Longer ones: make prove (every figure that is claimed), make attacks (the relay under attack), make bench, make scoreboard.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e lab bench scoreboard prove prove-adaptive prove-call prove-forward prove-joins prove-lab prove-nat prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-forward prove-joins prove-lab prove-nat prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -90,6 +90,15 @@ lab: web
 	@LAB_SHORT=1 node tests/lab/run.mjs capacity
 	$(call say,two browsers behind NATs: holes and a relay)
 	@node tests/lab/nat.mjs --seconds 5 cone-cone symmetric-symmetric blocked-blocked walled-walled sealed-sealed
+
+# The relay under attack, with full counts, into docs/proof/attacks.jsonl; `make unit` has a part of it. A build with debug assertions, so that
+# a sum that overflows is found, too.
+attacks:
+	@scripts/need.sh build
+	$(call say,building the server and the attackers)
+	@cargo test --locked --test attacks --no-run 2>&1 | scripts/progress.sh
+	$(call say,ten classes on loopback (about two minutes))
+	@ALTHING_ATTACKS_FULL=1 cargo test --quiet --locked --test attacks -- --nocapture --test-threads=1
 
 bench:
 	@scripts/need.sh build

@@ -81,6 +81,7 @@ fn relay() -> Relay {
         secrets: vec![SECRET.to_vec()],
         nonce_key: [7; 32],
         reach: Reach::new(denied, vec![(own, own)], 40_000..=40_001, FIRST_PORT..=FIRST_PORT + 99),
+        strangers: 100,
         most: 64,
         bytes_per_second: Some(u64::MAX),
         wall_at_zero: Duration::ZERO,

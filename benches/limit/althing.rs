@@ -12,7 +12,7 @@ use althing::contract::{Command, Counter, Extension, MediaKind, MediaPlan, RoomC
 use althing::io::{Worker, WorkerConfig};
 use althing::media::packet::rtcp::ReportBlock;
 use althing::media::transport::{DtlsIdentity, Path};
-use althing::port::{EventReceiver, ReportSlot, WorkerHandle, events, inbox, rings};
+use althing::port::{EventReceiver, ReportSlot, StreamPrefixes, WorkerHandle, events, inbox, rings};
 use client::{Client, written};
 
 use super::feed::{AUDIO_LEVEL, KEY, SALT, TRANSPORT_CC};
@@ -111,6 +111,7 @@ impl Althing {
                 rings,
                 shared_port: false,
                 tcp: false,
+                prefixes: std::sync::Arc::new(StreamPrefixes::new(0)),
                 relay: None,
             };
             let (worker, (port, _)) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");

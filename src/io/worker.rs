@@ -4,6 +4,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
@@ -21,7 +22,7 @@ use crate::contract::{Counter, Event, WorkerReport};
 use crate::media::engine::{Engine, EngineConfig};
 use crate::media::route::relay::{RelaySink, send_stray};
 use crate::media::transport::{DtlsIdentity, Path};
-use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings};
+use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings, StreamPrefixes};
 
 /// Commands taken in one turn, so that a storm of joins leaves room for packets.
 const COMMANDS_A_TURN: usize = 64;
@@ -60,6 +61,8 @@ pub struct WorkerConfig {
     pub shared_port: bool,
     /// Clients may come by TCP, to the same addresses.
     pub tcp: bool,
+    /// What all workers know of streams.
+    pub prefixes: Arc<StreamPrefixes>,
     /// Its part of the relay.
     pub relay: Option<RelaySetup>,
 }
@@ -118,7 +121,7 @@ impl Worker {
     pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, (u16, Option<u16>))> {
         let (sockets, port) = bind_all(&config.addresses, config.shared_port)?;
         let wakes = wakes(&sockets, &inbox)?;
-        let mut streams = Streams::new(&wakes, config.seed)?;
+        let mut streams = Streams::new(&wakes, config.prefixes)?;
         if config.tcp {
             config.addresses.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), false, Framing::Ice, None))?;
         }
@@ -269,15 +272,21 @@ impl Worker {
             (Framing::Turn, Some(relay)) => relay.take_from_client(now, path, message),
             (Framing::Turn, None) => {}
         });
-        if let Some(relay) = &mut self.relay {
-            while let Some((path, _)) = self.streams.poll_ended() {
-                relay.let_go(&path);
-            }
-        }
+        self.let_go_of_ended();
         self.unreported = true;
     }
 
+    /// Takes note of streams that have ended, whether there is a relay that knows them or not: nobody else forgets them.
+    fn let_go_of_ended(&mut self) {
+        while let Some((path, _)) = self.streams.poll_ended() {
+            if let Some(relay) = &mut self.relay {
+                relay.let_go(&path);
+            }
+        }
+    }
+
     fn handle_timeouts(&mut self, now: Time) {
+        let before = self.held();
         if let Some(relay) = &mut self.relay {
             relay.handle_timeout(now, &mut self.streams);
         }
@@ -286,6 +295,13 @@ impl Worker {
             Framing::Ice => engine.knows(path),
             Framing::Turn => relay.as_ref().is_some_and(|relay| relay.knows(path)),
         });
+        self.let_go_of_ended();
+        self.unreported |= self.held() != before;
+    }
+
+    /// Streams and allocations at present.
+    fn held(&self) -> (usize, usize) {
+        (self.streams.len(), self.relay.as_ref().map_or(0, RelaySockets::allocations))
     }
 
     /// Takes one batch; whether it was a full one.

@@ -16,6 +16,10 @@ use crate::tls::Certificates;
 use crate::turn::RelayConfig;
 use crate::turn::reach::Reach;
 
+/// Answers a second to those whom nobody knows, for a source prefix, of all workers together: a street of browsers behind one address begins its
+/// calls within it. Workers share the relay's port, and which of them is asked depends on the source's port: each has its part.
+const STRANGERS: u32 = 100;
+
 /// The relay inside a node.
 pub struct OwnRelay {
     /// Its settings.
@@ -51,6 +55,7 @@ impl OwnRelay {
                 reach: self.reach(addresses, media),
                 most: self.config.allocations.div_ceil(usize::from(media.workers)),
                 bytes_per_second: self.config.bytes_per_second,
+                strangers: STRANGERS.div_ceil(u32::from(media.workers)),
                 wall_at_zero: since_unix.saturating_sub(epoch.elapsed()),
                 seed,
             },

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -14,10 +15,11 @@ use crate::base::WorkerId;
 use crate::config::MediaConfig;
 use crate::control::draw;
 use crate::control::rooms::Directory;
+use crate::io::streams::MOST_OF_PREFIX;
 use crate::io::udp::{self, RECEIVE_BATCH};
 use crate::io::{WorkerConfig, spawn};
 use crate::media::transport::DtlsIdentity;
-use crate::port::{EventSender, ReportSlot, WorkerHandle, inbox, rings};
+use crate::port::{EventSender, ReportSlot, StreamPrefixes, WorkerHandle, inbox, rings};
 
 /// Workers report every second: more often there is nothing new.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
@@ -59,6 +61,7 @@ pub fn start(
             udp::bind(SocketAddr::new(*ip, config.port)).map_err(|e| failed(config.port, &e))?;
         }
     }
+    let prefixes = Arc::new(StreamPrefixes::new(MOST_OF_PREFIX));
     let mut shared_port = config.port;
     let mut relay_port = relay.map_or(0, |relay| relay.config.port);
     if let Some(relay) = relay.filter(|_| relay_port != 0) {
@@ -85,6 +88,7 @@ pub fn start(
             rings,
             shared_port: config.single_port,
             tcp: config.takes_tcp(),
+            prefixes: prefixes.clone(),
             relay: relay.map(|relay| relay.setup(addresses, relay_port, config, (epoch, seed()))),
         };
         let (port, relayed) = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;

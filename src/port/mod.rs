@@ -8,6 +8,7 @@
 //! | rings | worker → worker | [`ring::RING`] bytes | the message is dropped and counted: nobody waits for another worker |
 
 mod inbox;
+mod prefixes;
 pub mod ring;
 mod users;
 
@@ -18,6 +19,7 @@ use arc_swap::ArcSwap;
 use crate::contract::{Event, WorkerReport};
 
 pub use inbox::{Closed, Inbox, Overloaded, WorkerHandle, inbox};
+pub use prefixes::StreamPrefixes;
 pub use ring::{Bell, Rings, rings};
 pub use users::RelayUsers;
 

@@ -39,8 +39,6 @@ use reach::Reach;
 
 /// How often allocations are looked through for those that have ended.
 const SWEEP: Duration = Duration::from_secs(1);
-/// Answers a second to those whom nobody knows, for a source prefix: a street of browsers behind one address begins its calls within it.
-const STRANGERS: u32 = 100;
 /// A class and method of which only the class is looked at: 0 request, 1 indication.
 const CLASS: u16 = 0x0110;
 const INDICATION: u16 = 0x0010;
@@ -59,6 +57,8 @@ pub struct RelayConfig {
     pub most: usize,
     /// Bytes a second that an allocation may relay, both ways together.
     pub bytes_per_second: Option<u64>,
+    /// Answers a second to those whom nobody knows, for a source prefix.
+    pub strangers: u32,
     /// The time of day when the clock began, since the Unix epoch.
     pub wall_at_zero: Duration,
     /// Seed of its hashing.
@@ -130,7 +130,7 @@ impl Relay {
             secrets: Secrets::new(&config.secrets),
             nonces: Nonces::new(&config.nonce_key),
             reach: config.reach,
-            strangers: PrefixRate::new(seed, STRANGERS),
+            strangers: PrefixRate::new(seed, config.strangers),
             most: config.most,
             bytes_per_second: config.bytes_per_second,
             wall_at_zero: config.wall_at_zero,

@@ -34,6 +34,8 @@ const SECRET: &[u8] = b"north-north-north-north-north-north";
 const PORTS: RangeInclusive<u16> = 50_000..=50_099;
 /// The time of day when the clock begins.
 const WALL: u64 = 1_700_000_000;
+/// Answers a second to strangers of one network.
+const STRANGERS: u32 = 100;
 /// A peer on the public internet.
 const PEER: &str = "8.8.8.8:4000";
 
@@ -114,6 +116,7 @@ impl Net {
             reach: Reach::new(denied, vec![(ip("8.8.4.4"), ip("10.0.0.5"))], 40_000..=40_001, PORTS),
             most: 64,
             bytes_per_second: None,
+            strangers: STRANGERS,
             wall_at_zero: Duration::from_secs(WALL),
             seed: 1,
         };

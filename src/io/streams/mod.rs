@@ -7,8 +7,9 @@ mod connection;
 mod framing;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::epoll;
@@ -16,11 +17,10 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use rustls::ServerConnection;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::base::map::{Seed, SeededMap};
 use crate::base::outgoing::Outgoing;
-use crate::base::prefix::prefix_of;
 use crate::base::{Path, Time};
 use crate::contract::{Counter, Counters};
+use crate::port::StreamPrefixes;
 
 use crate::tls::Certificates;
 use connection::{Connection, Scratch};
@@ -28,15 +28,17 @@ pub use framing::Framing;
 
 /// Numbers of local sockets from here on are streams: the slot in the lower 16 bits, and above it how often it was given.
 pub const STREAMS: u32 = 1 << 24;
-const SLOTS: usize = 1 << 16;
 
 /// Numbers among a worker's wakes: streams from here on,
 const STREAM_WAKES: u64 = 1 << 34;
 /// and listeners from here on.
 const LISTENER_WAKES: u64 = 1 << 35;
-/// Streams at a time, and from one source prefix (/24, /56): an office behind one address has a few hundred people.
+/// Streams of a worker at a time, and at all workers together from one source prefix (/24, /56): an office behind one address has a few
+/// hundred people.
 const MOST: usize = 8_192;
-const MOST_OF_PREFIX: u32 = 512;
+/// As [`MOST`].
+pub const MOST_OF_PREFIX: u32 = 512;
+const _: () = assert!(MOST <= 1 << 16, "a slot has 16 bits");
 /// Streams accepted in one turn.
 const ACCEPTS_A_TURN: usize = 32;
 /// A stream is closed when it has shown nothing that somebody knows for so long.
@@ -57,7 +59,7 @@ pub struct Streams {
     /// How often each slot was given.
     turns: Vec<u8>,
     free: Vec<usize>,
-    prefixes: SeededMap<IpAddr, u32>,
+    prefixes: Arc<StreamPrefixes>,
     wakes: OwnedFd,
     open: usize,
     swept: Time,
@@ -71,17 +73,17 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// None yet; `wakes` is the worker's epoll set.
+    /// None yet; `wakes` is the worker's epoll set, `prefixes` what all workers know of who has how many.
     ///
     /// # Errors
     /// When the system gives no more descriptors.
-    pub fn new(wakes: &OwnedFd, seed: u64) -> io::Result<Self> {
+    pub fn new(wakes: &OwnedFd, prefixes: Arc<StreamPrefixes>) -> io::Result<Self> {
         Ok(Self {
             listeners: Vec::new(),
             slots: Vec::new(),
             turns: Vec::new(),
             free: Vec::new(),
-            prefixes: Seed::new(seed).map(),
+            prefixes,
             wakes: wakes.try_clone()?,
             open: 0,
             swept: Time::ZERO,
@@ -203,23 +205,19 @@ impl Streams {
             let Ok((socket, Some(remote))) = acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) else { return };
             let Ok(remote) = SocketAddr::try_from(remote) else { continue };
             let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-            let of_prefix = self.prefixes.entry(prefix_of(remote.ip())).or_default();
-            if self.open >= MOST || *of_prefix >= MOST_OF_PREFIX {
+            if self.open >= MOST || !self.prefixes.claim(remote.ip()) {
                 self.counters.add(Counter::StreamsRefused);
-                if *of_prefix == 0 {
-                    self.prefixes.remove(&prefix_of(remote.ip()));
-                }
                 continue;
             }
             let tls = tls.map(|tls| ServerConnection::new(tls.current(&[]))).transpose();
-            let Ok(tls) = tls else { continue };
-            let slot = self.free.pop().unwrap_or(self.slots.len());
+            let slot = self.free.last().copied().unwrap_or(self.slots.len());
             let woken = epoll::add(&self.wakes, &socket, epoll::EventData::new_u64(STREAM_WAKES | slot as u64), epoll::EventFlags::IN);
-            if woken.is_err() || slot >= SLOTS {
+            let (Ok(()), Ok(tls)) = (woken, tls) else {
+                self.prefixes.release(remote.ip());
                 self.counters.add(Counter::StreamsRefused);
                 continue;
-            }
-            *of_prefix += 1;
+            };
+            self.free.pop();
             self.open += 1;
             self.counters.add(Counter::StreamsAccepted);
             if self.slots.len() <= slot {
@@ -234,13 +232,7 @@ impl Streams {
     fn close(&mut self, slot: usize) {
         let path = self.path(slot);
         let Some(connection) = self.slots.get_mut(slot).and_then(Option::take) else { return };
-        let prefix = prefix_of(connection.remote.ip());
-        if let Some(count) = self.prefixes.get_mut(&prefix) {
-            *count -= 1;
-            if *count == 0 {
-                self.prefixes.remove(&prefix);
-            }
-        }
+        self.prefixes.release(connection.remote.ip());
         self.open -= 1;
         self.free.push(slot);
         self.ended.extend(path.map(|path| (path, connection.framing)));

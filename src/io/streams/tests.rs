@@ -26,7 +26,7 @@ impl Scene {
 
     fn sealed(framing: Framing, tls: Option<Certificates>) -> Self {
         let wakes = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll set");
-        let mut streams = Streams::new(&wakes, 1).expect("streams");
+        let mut streams = Streams::new(&wakes, Arc::new(StreamPrefixes::new(MOST_OF_PREFIX))).expect("streams");
         let probe = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let at = probe.local_addr().expect("an address");
         drop(probe);
