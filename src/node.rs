@@ -11,6 +11,7 @@
 //! | outbox | a room → a socket | `control::signaling::outbox` |
 
 mod addresses;
+pub mod doctor;
 mod listeners;
 pub mod logs;
 mod relay;

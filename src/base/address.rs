@@ -40,6 +40,29 @@ const INTERNAL: [&str; 28] = [
     "ff00::/8",
 ];
 
+/// From how far away an address can be reached, by its looks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reach {
+    /// From its own machine.
+    Loopback,
+    /// From its own network: RFC 1918, shared space of providers (RFC 6598), link-local, unique local.
+    Private,
+    /// From everywhere.
+    Public,
+}
+
+impl Reach {
+    /// Of this address.
+    pub fn of(address: IpAddr) -> Self {
+        match canonical(address) {
+            ip if ip.is_loopback() => Self::Loopback,
+            IpAddr::V4(v4) if v4.is_private() || v4.is_link_local() || matches!(v4.octets(), [100, 64..=127, ..]) => Self::Private,
+            IpAddr::V6(v6) if v6.is_unique_local() || v6.is_unicast_link_local() => Self::Private,
+            _ => Self::Public,
+        }
+    }
+}
+
 /// The form in which an address is looked at and sent to: an IPv4 address in the clothes of IPv6 is the IPv4 address.
 pub const fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod load;
 mod settings;
 mod token;
@@ -47,6 +48,8 @@ struct Common {
 enum Verb {
     /// Run the server (what happens without a command, too)
     Run,
+    /// Say what would stop a call, and what to do about it
+    Doctor(doctor::Doctor),
     /// Test a server with participants by the thousand, and count what comes
     Load(Box<load::Load>),
     /// Join tokens
@@ -67,6 +70,10 @@ pub fn main() -> ExitCode {
     let done = match verb {
         Some(Verb::Load(load)) => match common.checked() {
             Ok(config) => return load::run(&load, &config),
+            Err(error) => Err(error),
+        },
+        Some(Verb::Doctor(asked)) => match doctor::run(&asked, &common) {
+            Ok(code) => return code,
             Err(error) => Err(error),
         },
         None | Some(Verb::Run) => common.checked().and_then(run),

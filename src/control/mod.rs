@@ -5,6 +5,7 @@
 //! events come back through [`dispatch`]. WHIP and WHEP (`whip`) come in by HTTP and end at the same rooms.
 //! Whoever wants to be called waits in a lobby ([`calls`]), which works the same way; an accepted call is held in a room.
 
+pub mod admin;
 pub mod auth;
 pub mod calls;
 pub mod dispatch;

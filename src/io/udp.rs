@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 pub use receive::{RECEIVE_BATCH, Receiver};
 pub use send::{Sender, Sockets};
@@ -40,6 +40,17 @@ pub fn bind_shared(address: SocketAddr) -> io::Result<OwnedFd> {
 /// What the system says.
 pub fn bind_relayed(address: SocketAddr) -> io::Result<OwnedFd> {
     bind_with(address, false, RELAYED_BUFFER)
+}
+
+/// Kernel buffers of a media socket, in bytes: what is wanted of both directions, what the kernel gives to receive and to send.
+///
+/// # Errors
+/// What the system says.
+pub fn kernel_buffers() -> io::Result<(usize, usize, usize)> {
+    let socket = bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let socket = SockRef::from(&socket);
+    // The kernel says twice what it was asked for: half is for its own records (socket(7)).
+    Ok((KERNEL_BUFFER, socket.recv_buffer_size()? / 2, socket.send_buffer_size()? / 2))
 }
 
 fn bind_as(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {

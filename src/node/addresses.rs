@@ -27,6 +27,11 @@ pub fn of_machine(config: &MediaConfig) -> Vec<IpAddr> {
     all
 }
 
+/// What interfaces have; none where they cannot be listed.
+pub fn of_interfaces() -> Vec<IpAddr> {
+    interfaces().unwrap_or_default()
+}
+
 fn interfaces() -> Result<Vec<IpAddr>, String> {
     let all =
         if_addrs::get_if_addrs().map_err(|e| format!("the interfaces cannot be listed ({e}); name an address with `--set media.bind=ADDRESS`"))?;

@@ -8,6 +8,8 @@ use tokio::sync::watch;
 
 use super::{StartError, addresses};
 use crate::config::{CertificateSource, Config};
+use crate::control::admin::doctor::Verdict;
+use crate::control::admin::doctor::addresses::of_announced;
 use crate::control::http::{Door, Public, Tls, admin_router, public_router, redirect_router, serve, with_strict_transport_security};
 use crate::control::rooms::Directory;
 use crate::metrics::Metrics;
@@ -112,6 +114,13 @@ pub fn announce(config: &Config, at: Bound, media: &[IpAddr], development: bool)
         tracing::info!("from other devices: {} (the certificate is self-made: browsers warn once, go on from there)", urls.join(" "));
     } else if source.is_none() && development && !others.is_empty() {
         tracing::info!("other devices get camera and microphone by HTTPS only: `make run TLS=dev`, or tls.mode = \"dev\"");
+    }
+    let reach = of_announced(media, false);
+    match (reach.verdict, &reach.next) {
+        (Verdict::Ok, _) | (_, None) => {}
+        // On a developer's own machine that is how it should be.
+        (_, Some(next)) if development => tracing::info!(code = reach.code, "{} ({next})", reach.what),
+        (_, Some(next)) => tracing::warn!(code = reach.code, "{} ({next}; `althing doctor` says more)", reach.what),
     }
     if development {
         tracing::warn!("DEVELOPMENT MODE: no auth.keys are set, so ANYBODY may join, listen to and moderate ANY room, from any page");

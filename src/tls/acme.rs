@@ -18,7 +18,7 @@ use rustls_acme::{AcmeConfig as Request, AcmeState, EventError, EventOk, OrderEr
 use super::error::TlsError;
 use super::{Certificates, files, provider, server_config, store};
 use crate::config::AcmeConfig;
-use cache::Cache;
+pub use cache::Cache;
 
 /// After the first refusal; doubled after each. Let's Encrypt takes five failed tries an hour and account: more often helps nobody.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);

@@ -53,10 +53,12 @@ impl Kept {
     /// # Errors
     /// When it cannot be made or kept.
     pub fn read_or_make(&self, now: i64) -> Result<Identity, TlsError> {
-        match self.read(now) {
-            Some(identity) if self.is_good(&identity, now) => Ok(identity),
-            _ => self.make(now),
-        }
+        self.kept(now).map_or_else(|| self.make(now), Ok)
+    }
+
+    /// The one that is kept and would be used again, if there is one.
+    pub fn kept(&self, now: i64) -> Option<Identity> {
+        self.read(now).filter(|identity| self.is_good(identity, now))
     }
 
     fn read(&self, now: i64) -> Option<Identity> {

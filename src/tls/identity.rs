@@ -80,6 +80,11 @@ impl Identity {
         Arc::new(SingleCertAndKey::from(Arc::clone(&self.key)))
     }
 
+    /// What is shown first: the certificate itself.
+    pub fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.key.cert.first()
+    }
+
     /// Whole days until it expires.
     pub fn days_left(&self, now: i64) -> i64 {
         (self.not_after - now) / DAY

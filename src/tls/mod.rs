@@ -8,6 +8,7 @@ mod dev;
 mod error;
 mod files;
 mod identity;
+mod look;
 mod store;
 
 use std::net::IpAddr;
@@ -26,6 +27,7 @@ use crate::config::{CertificateSource, TlsConfig};
 use identity::Identity;
 
 pub use error::TlsError;
+pub use look::{Shown, look};
 
 /// [`Certificates::not_after`] while there is no certificate.
 const NONE: i64 = i64::MIN;

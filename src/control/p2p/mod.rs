@@ -1,12 +1,13 @@
 //! What two clients need to be connected with each other: where STUN and TURN are, and with which credentials.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::base::address::Reach;
 use crate::config::{IceConfig, Secret};
 use crate::wire::IceServer;
 
@@ -89,17 +90,9 @@ fn stun_urls(own: &[SocketAddr]) -> Vec<String> {
 
 /// One address of each family, those that others can reach first.
 fn nearest(own: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> {
-    [false, true].into_iter().filter_map(|is_ipv6| own.iter().filter(|at| at.is_ipv6() == is_ipv6).min_by_key(|at| reach(at.ip())).copied())
-}
-
-/// How far away an address cannot be reached from: the less the better.
-fn reach(ip: IpAddr) -> u8 {
-    match ip {
-        _ if ip.is_loopback() => 2,
-        IpAddr::V4(v4) if v4.is_private() => 1,
-        IpAddr::V6(v6) if v6.is_unique_local() => 1,
-        _ => 0,
-    }
+    [false, true]
+        .into_iter()
+        .filter_map(|is_ipv6| own.iter().filter(|at| at.is_ipv6() == is_ipv6).min_by_key(|at| std::cmp::Reverse(Reach::of(at.ip()))).copied())
 }
 
 #[cfg(test)]

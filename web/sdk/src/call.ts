@@ -6,6 +6,7 @@ import { Relays } from './relays.ts';
 import type { MediaState } from './peer.ts';
 import { Publisher } from './publisher.ts';
 import { Pulse } from './pulse.ts';
+import type { Unreached } from './reach.ts';
 import type { Ask, Publication } from './publisher.ts';
 import { Signaling } from './signaling.ts';
 import type { Joined, JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
@@ -118,6 +119,11 @@ export class Call extends Emitter<CallEvents> {
     const direct = this.#ways.directStatus;
     if (direct === undefined) return this.#peer.state;
     return direct === 'closed' ? 'new' : direct;
+  }
+
+  /** Why no way to the server's media has been found, while that is so. */
+  get unreached(): Unreached | undefined {
+    return this.#peer.unreached;
   }
 
   /** The connection that what is shown travels on: for whoever looks for the reason of something. */

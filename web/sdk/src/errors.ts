@@ -13,7 +13,13 @@ export type ClientErrorCode =
   /** The session cannot be resumed any more. */
   | 'session_lost'
   /** The media connection could not be made. */
-  | 'media_failed';
+  | 'media_failed'
+  /** No way to the server's media was found: it announces only addresses of its own machine. */
+  | 'announced_loopback'
+  /** No way to the server's media was found: it announces only addresses of a private network, and the page came from elsewhere. */
+  | 'announced_private'
+  /** No way to the server's media was found: its ports are probably blocked on the way. */
+  | 'ports_blocked';
 
 /** A request that was refused or could not be made. */
 export class AlthingError extends Error {

@@ -19,6 +19,7 @@ export { LocalMedia } from './local.ts';
 export type { LocalEvents, LocalState, Stage } from './local.ts';
 export type { MediaState } from './peer.ts';
 export type { Publication } from './publisher.ts';
+export type { Unreached } from './reach.ts';
 export type { JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
 export type { MemberMedia, SlotMedia } from './slots.ts';
 export type { RoomState } from './state.ts';

@@ -4,6 +4,8 @@ import { AlthingError, isAlthingError } from './errors.ts';
 import type { Relays } from './relays.ts';
 import type { Publisher, Ask } from './publisher.ts';
 import type { SlotBoard } from './slots.ts';
+import { unreachedText, whyUnreached } from './reach.ts';
+import type { Unreached } from './reach.ts';
 import { shared } from './state.ts';
 import { ConnectionWatch } from './watch.ts';
 import { followPair, selectedPair } from './stats.ts';
@@ -55,6 +57,7 @@ export class Peer extends Emitter<PeerEvents> {
   #state: MediaState = 'new';
   #pair: SelectedPair | undefined;
   #wasConnected = false;
+  #unreached: Unreached | undefined;
   #dirty: Promise<void> | undefined;
   #running: Promise<void> = Promise.resolve();
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -72,6 +75,11 @@ export class Peer extends Emitter<PeerEvents> {
 
   get state(): MediaState {
     return this.#state;
+  }
+
+  /** Why no connection has ever come up, once one has failed; absent as soon as one is there. */
+  get unreached(): Unreached | undefined {
+    return this.#unreached;
   }
 
   /** The connection as it is now: for statistics. */
@@ -155,6 +163,7 @@ export class Peer extends Emitter<PeerEvents> {
     this.#stale = false;
     if (this.#resting) {
       this.#wasConnected = false;
+      this.#unreached = undefined;
       return this.#become('new');
     }
     const connection = (this.#connection ??= this.#create());
@@ -205,12 +214,25 @@ export class Peer extends Emitter<PeerEvents> {
   #look(state: RTCPeerConnectionState): void {
     if (state === 'connected') {
       this.#wasConnected = true;
+      this.#unreached = undefined;
       this.#backoff.reset();
       clearTimeout(this.#resort);
       this.#become('connected');
       void this.#report();
-    } else if (state === 'disconnected' || state === 'failed') this.#become('recovering');
-    else if (state === 'connecting') this.#become(this.#wasConnected ? 'recovering' : 'connecting');
+    } else if (state === 'disconnected' || state === 'failed') {
+      if (state === 'failed' && !this.#wasConnected) this.#explain();
+      this.#become('recovering');
+    } else if (state === 'connecting') this.#become(this.#wasConnected ? 'recovering' : 'connecting');
+  }
+
+  /** Says once why no way was found, and keeps it until there is one. */
+  #explain(): void {
+    const answer = this.#connection?.remoteDescription?.sdp;
+    // ICE found a way, and what came after it failed: nothing is wrong with addresses and ports.
+    const ice = this.#connection?.iceConnectionState;
+    if (this.#unreached || !answer || ice === 'connected' || ice === 'completed') return;
+    this.#unreached = whyUnreached(answer, location.hostname);
+    this.emit('problem', new AlthingError(this.#unreached.code, unreachedText(this.#unreached), true));
   }
 
   /** Which pair of candidates it is: at once, and when a better one is found. */

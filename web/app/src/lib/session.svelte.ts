@@ -1,5 +1,5 @@
 import { AlthingError, Call, LocalMedia } from '@althing/sdk';
-import type { CallStatus, DeviceProblem, LocalState, MediaState, RoomState, Route } from '@althing/sdk';
+import type { CallStatus, DeviceProblem, LocalState, MediaState, RoomState, Route, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import { readAddress, roomAddress, socketAddress } from './address.ts';
 import { preferences } from './preferences.ts';
@@ -54,6 +54,8 @@ class Session {
   partner = $state<string | undefined>(undefined);
   status = $state<CallStatus>('idle');
   mediaState = $state<MediaState>('new');
+  /** Why no way to the server's media has been found, while that is so. */
+  unreached = $state.raw<Unreached | undefined>(undefined);
   route = $state.raw<Route>({ via: 'none' });
   /** Why the last attempt to join failed, or why the call is over. */
   message = $state('');
@@ -179,7 +181,9 @@ class Session {
       const say = reason === 'kicked' ? m.kicked_event : reason === 'lost' ? m.lost_event : m.left_event;
       this.notify(say({ name: member.name }));
     });
-    call.on('problem', (error) => error.code === 'forbidden' || this.notify(m.error_other({ message: error.message }), true));
+    // That nothing was found of the server is said for as long as it is so, above the call.
+    const saidElsewhere = (error: AlthingError) => error.code === 'forbidden' || error.code === call.unreached?.code;
+    call.on('problem', (error) => saidElsewhere(error) || this.notify(m.error_other({ message: error.message }), true));
     call.on('ended', (error) => this.#ended(call, error));
   }
 
@@ -187,6 +191,7 @@ class Session {
     this.room = call.status === 'ended' || call.status === 'joining' ? undefined : call.room;
     this.status = call.status;
     this.mediaState = call.mediaState;
+    this.unreached = call.unreached;
     this.route = call.route;
     this.tiles = tilesOf(call, this.devices);
   }

@@ -1,4 +1,4 @@
-import type { AlthingError, DeviceProblem, Over, TrackQuality } from '@althing/sdk';
+import type { AlthingError, DeviceProblem, Over, TrackQuality, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 
 /** Why a room could not be entered, and what to do about it. */
@@ -34,6 +34,15 @@ export function endReason(error: AlthingError): string {
   if (error.code === 'kicked') return m.ended_kicked();
   if (error.code !== 'closed') return m.ended_lost({ message: joinProblem(error) });
   return error.message === 'replaced' || error.message === 'resumed' ? m.ended_replaced() : m.ended_left();
+}
+
+/** Why no way to the server's media was found, and what to do about it. */
+export function unreached({ code, addresses, udp, tcp }: Unreached): string {
+  const list = addresses.join(', ');
+  if (code === 'announced_loopback') return m.unreached_loopback({ addresses: list });
+  if (code === 'announced_private') return m.unreached_private({ addresses: list });
+  const ports = [udp.length ? m.unreached_udp({ ports: udp.join(', ') }) : '', tcp.length ? m.unreached_tcp({ ports: tcp.join(', ') }) : ''];
+  return m.unreached_ports({ ports: ports.filter(Boolean).join(', ') });
 }
 
 /** What has become of a call. */

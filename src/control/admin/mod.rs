@@ -1,0 +1,3 @@
+//! What an operator asks on the machine that a node runs on.
+
+pub mod doctor;

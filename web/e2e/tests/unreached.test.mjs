@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { scene } from '../lib/scene.mjs';
+
+// Nobody has this address: whatever is sent to it is lost.
+const stage = scene({ ALTHING_MEDIA__ANNOUNCE: '10.255.0.1' });
+
+for (const locale of ['en', 'zh-CN']) {
+  test(`whoever finds no way to the media is told why (${locale})`, async () => {
+    const ada = await stage.person('Ada', { width: 390, height: 780, locale });
+    await ada.tab.goto(`${stage.url}/r/nowhere`);
+    await ada.tab.appears('[data-testid=preview] video');
+    await ada.tab.fill('[data-testid=name]', 'Ada');
+    await ada.tab.click('[data-testid=join]');
+    await ada.tab.appears('[data-testid=call]');
+    const text = () => ada.tab.evaluate(() => document.querySelector('[data-testid=reconnecting]')?.textContent ?? '');
+    const end = Date.now() + 60_000;
+    while (!/UDP/.test(await text())) {
+      assert.ok(Date.now() < end, `the reason is shown, not: ${await text()}`);
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+    assert.match(await text(), locale === 'en' ? /No way to the server's media was found: UDP port \d+, TCP port \d+ are probably blocked/ : /UDP 端口 \d+, TCP 端口 \d+ 很可能在途中被拦截/);
+    assert.equal(await ada.tab.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true, 'it fits on a phone');
+    const code = await ada.tab.evaluate(() => /** @type {any} */ (window).althing.unreached?.code);
+    assert.equal(code, 'ports_blocked', 'the page is as near as the address: it is not to blame');
+    if (process.env['E2E_SCREENSHOTS']) await ada.tab.screenshot(`${process.env['E2E_SCREENSHOTS']}/unreached-${locale}.png`);
+  });
+}
