@@ -74,6 +74,7 @@ pub fn config(source: CertificateSource) -> Config {
     config.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.admin = SocketAddr::from(([127, 0, 0, 1], 0));
     config.media.port = 0;
+    config.turn = None;
     config.media.workers = 1;
     config.media.bind = vec![[127, 0, 0, 1].into()];
     let look_every = Duration::from_millis(50);
