@@ -1,12 +1,9 @@
 //! Relaying a packet allocates nothing once the channel is there: counted, not believed.
 
-#![allow(unsafe_code, reason = "a counting allocator must implement an unsafe trait; it only counts and passes on")]
-
 #[path = "prove/relay/allocate.rs"]
 mod allocate;
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,29 +16,6 @@ use althing::turn::{Denied, Hands, Relay, RelayConfig, frame};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on unchanged to the system's allocator, which keeps the contract.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = COUNT.try_with(|c| c.set(c.get() + 1));
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const SECRET: &[u8] = b"north-north-north-north-north-north";
 /// Where allocations are bound.
@@ -103,13 +77,6 @@ fn allocate(relay: &mut Relay, now: Time, client: Path, peer: SocketAddr) {
     answered.expect("an allocation and a channel");
 }
 
-#[test]
-fn the_counter_counts() {
-    let before = COUNT.get();
-    std::hint::black_box(vec![1u8; 100]);
-    assert!(COUNT.get() > before);
-}
-
 /// To a peer and back, by channel and by indication, and from one allocation to another of the same relay.
 #[test]
 fn relaying_allocates_nothing() {
@@ -122,7 +89,7 @@ fn relaying_allocates_nothing() {
     allocate(&mut relay, begin, client(3), at("192.0.2.5:50001"));
     let mut datagram = [7; 1_204];
     frame::write_channel_data(CHANNEL, &[7; 1_200], &mut datagram).expect("it fits");
-    let before = COUNT.get();
+    let before = counting::allocated();
     for n in 0..PACKETS {
         let now = begin + Duration::from_millis(n);
         relay.handle_client(now, client(1), &datagram, &mut Ports);
@@ -131,7 +98,7 @@ fn relaying_allocates_nothing() {
         relay.handle_client(now, client(2), &datagram, &mut Ports);
         relay.sent();
     }
-    let allocated = COUNT.get() - before;
+    let allocated = counting::allocated() - before;
     let [to_peers, to_clients] = [Counter::TurnToPeers, Counter::TurnToClients].map(|counter| relay.counters.get(counter));
     println!("{allocated} allocations for {} relayed packets", to_peers + to_clients);
     assert_eq!((to_peers, to_clients), (2 * PACKETS, 3 * PACKETS), "all of them were relayed");

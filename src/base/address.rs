@@ -2,6 +2,7 @@
 //!
 //! Whatever is named by a stranger (a relay's peer, a webhook, an ingest URL) is looked at once, in its canonical form, against one list.
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -61,6 +62,12 @@ impl Reach {
             _ => Self::Public,
         }
     }
+}
+
+/// One of each family, IPv4 first: that which can be reached from furthest away; of several the first.
+pub fn one_of_each_family<T: Copy>(all: &[T], ip: impl Fn(&T) -> IpAddr) -> Vec<T> {
+    let furthest = |is_ipv6: bool| all.iter().filter(|one| ip(one).is_ipv6() == is_ipv6).min_by_key(|one| Reverse(Reach::of(ip(one))));
+    [false, true].into_iter().filter_map(furthest).copied().collect()
 }
 
 /// The form in which an address is looked at and sent to: an IPv4 address in the clothes of IPv6 is the IPv4 address.
@@ -145,6 +152,13 @@ mod tests {
         "240.0.0.1",
         "255.255.255.255",
     ];
+
+    #[test]
+    fn of_each_family_the_address_that_reaches_furthest_is_chosen() {
+        let all = ["10.0.0.5", "9.9.9.9", "8.8.8.8", "::1", "fd00::1"].map(ip);
+        assert_eq!(one_of_each_family(&all, |ip| *ip), [ip("9.9.9.9"), ip("fd00::1")]);
+        assert_eq!(one_of_each_family(&all[..1], |ip| *ip), [ip("10.0.0.5")]);
+    }
 
     #[test]
     fn every_internal_range_is_known() {

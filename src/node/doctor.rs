@@ -121,13 +121,14 @@ fn tried(config: &Config, addresses: &Addresses) -> Vec<(Service, SocketAddr, Fo
     let mut all = vec![found(Service::Http, config.http.listen, tcp(config.http.listen)), found(Service::Admin, config.admin, tcp(config.admin))];
     let media = media_ports(config, &addresses.bound);
     all.extend(media.iter().map(|at| found(Service::MediaUdp, *at, udp(*at))));
-    if config.media.tcp {
+    if config.media.takes_tcp() {
         all.extend(media.iter().map(|at| found(Service::MediaTcp, *at, tcp(*at))));
     }
     let Some(turn) = &config.turn else { return all };
     let fronts = turn_fronts(turn, &addresses.bound);
     all.extend(fronts.iter().map(|at| found(Service::TurnUdp, *at, udp(*at))));
     all.extend(fronts.iter().map(|at| found(Service::TurnTcp, *at, tcp(*at))));
+    all.extend(sealed_fronts(config, turn, &addresses.bound).iter().map(|at| found(Service::TurnTls, *at, tcp(*at))));
     all.extend(addresses.bound.first().into_iter().flat_map(|ip| relayed(turn, *ip)));
     all
 }
@@ -156,6 +157,12 @@ fn turn_fronts(turn: &TurnConfig, at: &[IpAddr]) -> Vec<SocketAddr> {
     at.iter().filter(|_| turn.port != 0).map(|ip| SocketAddr::new(*ip, turn.port)).collect()
 }
 
+/// Where the relay is heard behind TLS.
+fn sealed_fronts(config: &Config, turn: &TurnConfig, at: &[IpAddr]) -> Vec<SocketAddr> {
+    let port = turn.tls_port.filter(|_| config.tls.is_some());
+    at.iter().flat_map(|ip| port.map(|port| SocketAddr::new(*ip, port))).collect()
+}
+
 /// What the node that runs answers to.
 async fn asked(config: &Config, addresses: &Addresses) -> Vec<(Service, SocketAddr, Found)> {
     let near = |at: SocketAddr| match at.ip() {
@@ -168,7 +175,7 @@ async fn asked(config: &Config, addresses: &Addresses) -> Vec<(Service, SocketAd
     let media: Vec<_> = media_ports(config, &addresses.bound).into_iter().take(MOST_ASKED).collect();
     let bindings = join_all(media.iter().map(|at| ask::answers_binding(*at))).await;
     all.extend(media.iter().zip(bindings).map(|(at, answers)| found(Service::MediaUdp, *at, answers)));
-    if config.media.tcp {
+    if config.media.takes_tcp() {
         let accepted = join_all(media.iter().map(|at| ask::accepts(*at))).await;
         all.extend(media.iter().zip(accepted).map(|(at, accepts)| found(Service::MediaTcp, *at, accepts)));
     }
@@ -177,6 +184,9 @@ async fn asked(config: &Config, addresses: &Addresses) -> Vec<(Service, SocketAd
         let challenged = join_all(fronts.iter().map(|at| ask::challenges(*at, tcp))).await;
         all.extend(fronts.iter().zip(challenged).map(|(at, challenges)| found(service, *at, challenges)));
     }
+    let sealed = config.turn.as_ref().map(|turn| sealed_fronts(config, turn, &addresses.bound)).unwrap_or_default();
+    let accepted = join_all(sealed.iter().map(|at| ask::accepts(*at))).await;
+    all.extend(sealed.iter().zip(accepted).map(|(at, accepts)| found(Service::TurnTls, *at, accepts)));
     all
 }
 

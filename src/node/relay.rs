@@ -1,16 +1,16 @@
 //! The relay of a node: what its workers share of it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::StartError;
 use super::addresses::Addresses;
-use crate::base::address::DenyList;
+use crate::base::address::{DenyList, one_of_each_family};
 use crate::config::{MediaConfig, TurnConfig};
 use crate::control::draw;
-use crate::io::RelaySetup;
+use crate::io::{RelaySetup, udp};
 use crate::port::RelayUsers;
 use crate::tls::Certificates;
 use crate::turn::RelayConfig;
@@ -46,7 +46,7 @@ impl OwnRelay {
         RelaySetup {
             fronts: addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
             tls: self.tls.clone(),
-            addresses: one_of_each_family(addresses),
+            addresses: relayed(addresses),
             ports: self.config.ports.clone(),
             users: self.users.clone(),
             relay: RelayConfig {
@@ -77,18 +77,34 @@ impl OwnRelay {
         Some(format!("turns:{host}:{port}?transport=tcp"))
     }
 
-    /// Why the port of the relay cannot be had, and what to do.
-    pub fn failed(&self, error: &io::Error) -> StartError {
-        StartError {
-            what: format!("cannot start the relay on UDP port {}: {error}", self.config.port),
-            advice: "another relay may have it: choose another with `--set turn.port=PORT`, or none with `--set turn.enabled=false`".into(),
+    /// Looks whether its ports can be had, by UDP and by TCP. Workers share them, which another program's socket does not allow; and a second
+    /// node would take half of what is for the first.
+    ///
+    /// # Errors
+    /// What cannot be had, and what to do.
+    pub fn try_ports(&self, addresses: &Addresses) -> Result<(), StartError> {
+        let sealed = self.tls.iter().map(|(port, _)| (*port, "turn.tls_port"));
+        for (port, setting) in std::iter::once((self.config.port, "turn.port")).chain(sealed).filter(|(port, _)| *port != 0) {
+            for at in addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)) {
+                let datagrams = if setting == "turn.port" { udp::bind(at).map(drop) } else { Ok(()) };
+                datagrams.map_err(|error| failed("UDP", at, setting, &error))?;
+                TcpListener::bind(at).map_err(|error| failed("TCP", at, setting, &error))?;
+            }
         }
+        Ok(())
     }
 }
 
-/// The addresses that allocations are bound to: of each family the one that reaches furthest.
-fn one_of_each_family(addresses: &Addresses) -> Vec<IpAddr> {
-    [false, true].into_iter().filter_map(|ipv6| addresses.bound.iter().find(|ip| ip.is_ipv6() == ipv6).copied()).collect()
+fn failed(transport: &str, at: SocketAddr, setting: &str, error: &io::Error) -> StartError {
+    StartError {
+        what: format!("cannot start the relay on {transport} {at}: {error}"),
+        advice: format!("another relay may have it: choose another with `--set {setting}=PORT`, or no relay with `--set turn.enabled=false`"),
+    }
+}
+
+/// The addresses that allocations are bound to: of each family that behind the announced address that reaches furthest.
+fn relayed(addresses: &Addresses) -> Vec<IpAddr> {
+    one_of_each_family(&pairs(addresses), |(announced, _)| *announced).into_iter().map(|(_, bound)| bound).collect()
 }
 
 /// Announced addresses, and where each is bound.
@@ -113,6 +129,8 @@ mod tests {
             Addresses { bound: vec![ip("10.0.0.1"), ip("10.0.0.2"), ip("2001:db8::1")], announced: vec![ip("203.0.113.9"), ip("10.0.0.2")] };
         let expected = [("203.0.113.9", "10.0.0.1"), ("10.0.0.2", "10.0.0.2"), ("2001:db8::1", "2001:db8::1")];
         assert_eq!(pairs(&addresses), expected.map(|(announced, bound)| (ip(announced), ip(bound))));
-        assert_eq!(one_of_each_family(&addresses), [ip("10.0.0.1"), ip("2001:db8::1")]);
+        assert_eq!(relayed(&addresses), [ip("10.0.0.1"), ip("2001:db8::1")]);
+        let public = vec![ip("10.0.0.1"), ip("198.51.99.7")];
+        assert_eq!(relayed(&Addresses { bound: public.clone(), announced: public }), [ip("198.51.99.7")], "peers are out there");
     }
 }

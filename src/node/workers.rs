@@ -64,11 +64,7 @@ pub fn start(
     let prefixes = Arc::new(StreamPrefixes::new(MOST_OF_PREFIX));
     let mut shared_port = config.port;
     let mut relay_port = relay.map_or(0, |relay| relay.config.port);
-    if let Some(relay) = relay.filter(|_| relay_port != 0) {
-        for ip in &addresses.bound {
-            udp::bind(SocketAddr::new(*ip, relay_port)).map_err(|e| relay.failed(&e))?;
-        }
-    }
+    relay.map_or(Ok(()), |relay| relay.try_ports(addresses))?;
     for ((number, (handle, mailbox)), rings) in (0..).zip(mailboxes).zip(rings(&bells)) {
         let id = WorkerId(number);
         let port = match (config.single_port, config.port) {
@@ -115,8 +111,8 @@ pub async fn measure(workers: Vec<(WorkerId, ReportSlot)>, rooms: Directory, mut
 
 fn failed(port: u16, error: &io::Error) -> StartError {
     StartError {
-        what: format!("cannot start media on UDP port {port}: {error}"),
-        advice: "choose other ports with `--set media.port=PORT`, or other addresses with `--set media.bind=ADDRESS`".into(),
+        what: format!("cannot start media on port {port}: {error}"),
+        advice: "another program may have it, by UDP or TCP: choose other ports with `--set media.port=PORT`, or other addresses with `--set media.bind=ADDRESS`".into(),
     }
 }
 

@@ -113,7 +113,7 @@ impl Tls {
 
     async fn shake(&self, stream: TcpStream, from: SocketAddr) -> Result<TlsStream<TcpStream>, NoConnection> {
         let failed = |error: io::Error| {
-            tracing::debug!(%from, %error, "a TLS handshake has failed");
+            tracing::debug!(%error, "a TLS handshake has failed");
             NoConnection::Failed
         };
         let mut first = [0];

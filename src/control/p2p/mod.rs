@@ -7,7 +7,7 @@ use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::base::address::Reach;
+use crate::base::address::one_of_each_family;
 use crate::config::{IceConfig, Secret};
 use crate::wire::IceServer;
 
@@ -63,7 +63,9 @@ impl IceServers {
             servers.push(self.with_credentials(relays, secret.as_bytes(), user, now));
         }
         if let Some(relay) = &self.own_relay {
-            let plain = nearest(&relay.addresses).flat_map(|at| ["udp", "tcp"].map(|transport| format!("turn:{at}?transport={transport}")));
+            let plain = one_of_each_family(&relay.addresses, SocketAddr::ip)
+                .into_iter()
+                .flat_map(|at| ["udp", "tcp"].map(|transport| format!("turn:{at}?transport={transport}")));
             let urls = plain.chain(relay.sealed.clone()).collect();
             servers.push(self.with_credentials(urls, &relay.secret, user, now));
         }
@@ -85,14 +87,7 @@ pub fn user_of(secret: &str) -> String {
 }
 
 fn stun_urls(own: &[SocketAddr]) -> Vec<String> {
-    nearest(own).map(|at| format!("stun:{at}")).collect()
-}
-
-/// One address of each family, those that others can reach first.
-fn nearest(own: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> {
-    [false, true]
-        .into_iter()
-        .filter_map(|is_ipv6| own.iter().filter(|at| at.is_ipv6() == is_ipv6).min_by_key(|at| std::cmp::Reverse(Reach::of(at.ip()))).copied())
+    one_of_each_family(own, SocketAddr::ip).iter().map(|at| format!("stun:{at}")).collect()
 }
 
 #[cfg(test)]

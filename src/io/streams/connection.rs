@@ -171,7 +171,7 @@ impl Connection {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => break,
                 Err(error) => {
-                    tracing::trace!(remote = %self.remote, %error, "a stream has broken");
+                    tracing::trace!(%error, "a stream has broken");
                     return false;
                 }
             }

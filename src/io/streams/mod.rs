@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::epoll;
+use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use rustls::ServerConnection;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -44,6 +45,8 @@ const ACCEPTS_A_TURN: usize = 32;
 /// A stream is closed when it has shown nothing that somebody knows for so long.
 const PATIENCE: Duration = Duration::from_secs(15);
 const SWEEP: Duration = Duration::from_secs(1);
+/// How long nothing is accepted when the system gives no more descriptors: soon one will have been closed.
+const BREATHER: Duration = Duration::from_millis(200);
 
 /// Where streams are accepted.
 struct Listener {
@@ -66,6 +69,8 @@ pub struct Streams {
     scratch: Scratch,
     /// A handshake went on in this turn: packets go before the next one.
     has_shaken_hands: bool,
+    /// Until when nothing is accepted: the system had no descriptor left.
+    paused: Option<Time>,
     /// Streams that have ended and that nobody has been told of.
     ended: Vec<(Path, Framing)>,
     /// What it counts.
@@ -89,6 +94,7 @@ impl Streams {
             swept: Time::ZERO,
             scratch: Scratch::default(),
             has_shaken_hands: false,
+            paused: None,
             ended: Vec::new(),
             counters: Counters::default(),
         })
@@ -173,7 +179,11 @@ impl Streams {
 
     /// Closes streams of which nobody knows anything, by what `knows` says.
     pub fn handle_timeout(&mut self, now: Time, knows: impl Fn(&Path, Framing) -> bool) {
-        if self.poll_timeout().is_none_or(|at| at > now) {
+        if self.paused.is_some_and(|at| at <= now) {
+            self.paused = None;
+            self.listen_for(epoll::EventFlags::IN);
+        }
+        if self.open == 0 || self.swept + SWEEP > now {
             return;
         }
         self.swept = now;
@@ -190,7 +200,8 @@ impl Streams {
 
     /// When [`Self::handle_timeout`] is to be called.
     pub fn poll_timeout(&self) -> Option<Time> {
-        (self.open > 0).then(|| self.swept + SWEEP)
+        let sweep = (self.open > 0).then(|| self.swept + SWEEP);
+        [sweep, self.paused].into_iter().flatten().min()
     }
 
     /// A stream that has ended since the last call.
@@ -202,7 +213,11 @@ impl Streams {
         for _ in 0..ACCEPTS_A_TURN {
             let Some(Listener { socket, framing, tls }) = self.listeners.get(index) else { return };
             let (framing, tls) = (*framing, tls.as_ref());
-            let Ok((socket, Some(remote))) = acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) else { return };
+            let (socket, remote) = match acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((socket, Some(remote))) => (socket, remote),
+                Err(error) if !is_passing(error) => return self.pause(now),
+                _ => return,
+            };
             let Ok(remote) = SocketAddr::try_from(remote) else { continue };
             let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
             if self.open >= MOST || !self.prefixes.claim(remote.ip()) {
@@ -229,6 +244,20 @@ impl Streams {
         }
     }
 
+    /// Whoever waits at a listener would wake the worker again and again.
+    fn pause(&mut self, now: Time) {
+        self.counters.add(Counter::StreamsRefused);
+        self.paused = Some(now + BREATHER);
+        self.listen_for(epoll::EventFlags::empty());
+    }
+
+    fn listen_for(&self, flags: epoll::EventFlags) {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            // It is in the set as long as it is open.
+            let _ = epoll::modify(&self.wakes, &listener.socket, epoll::EventData::new_u64(LISTENER_WAKES | index as u64), flags);
+        }
+    }
+
     fn close(&mut self, slot: usize) {
         let path = self.path(slot);
         let Some(connection) = self.slots.get_mut(slot).and_then(Option::take) else { return };
@@ -248,6 +277,11 @@ impl Streams {
         let slot = (path.local & 0xFFFF) as usize;
         self.path(slot).filter(|own| own == path).map(|_| slot)
     }
+}
+
+/// Whether an error of accepting is about one connection, or only says that there is none.
+fn is_passing(error: Errno) -> bool {
+    !matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
 }
 
 /// Has a socket of the set wake the worker when there is something to read, and when there is room to write if that is awaited.

@@ -131,6 +131,20 @@ fn whoever_says_nothing_is_closed_and_whoever_is_known_stays() {
 }
 
 #[test]
+fn where_no_descriptor_is_left_nothing_is_accepted_for_a_moment_and_the_worker_sleeps() {
+    let mut scene = Scene::new(Framing::Ice);
+    scene.streams.pause(scene.now);
+    let _waiting = scene.connect();
+    let mut events = Vec::with_capacity(4);
+    let wait = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+    epoll::wait(&scene.wakes, rustix::buffer::spare_capacity(&mut events), Some(&wait)).expect("a wait");
+    assert!(events.is_empty(), "whoever waits does not wake it");
+    scene.now = scene.streams.poll_timeout().expect("it is to go on");
+    scene.streams.handle_timeout(scene.now, |_, _| false);
+    scene.until(|scene| scene.streams.len() == 1);
+}
+
+#[test]
 fn of_one_network_only_so_many_are_accepted() {
     let mut scene = Scene::new(Framing::Ice);
     let clients: Vec<_> = (0..MOST_OF_PREFIX + 20)

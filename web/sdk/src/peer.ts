@@ -200,7 +200,8 @@ export class Peer extends Emitter<PeerEvents> {
     const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: this.#lastResort });
     this.counters.connections += 1;
     clearTimeout(this.#resort);
-    if (this.#lastResort.length === 0) this.#resort = setTimeout(() => void this.#useRelays(connection), FIRST_WAYS);
+    // With relays, too: their credentials may have expired.
+    this.#resort = setTimeout(() => void this.#useRelays(connection), FIRST_WAYS);
     const look = () => {
       if (connection !== this.#connection) return;
       this.#watch.update(connection.connectionState, connection.iceConnectionState);

@@ -21,6 +21,8 @@ pub enum Service {
     TurnUdp,
     /// The relay's front by TCP.
     TurnTcp,
+    /// The relay's front behind TLS.
+    TurnTls,
     /// What the relay lends out.
     Relayed,
 }
@@ -35,6 +37,7 @@ impl Service {
             Self::MediaTcp => ("media", "TCP", "media.port"),
             Self::TurnUdp => ("the relay", "UDP", "turn.port"),
             Self::TurnTcp => ("the relay", "TCP", "turn.port"),
+            Self::TurnTls => ("the relay behind TLS", "TCP", "turn.tls_port"),
             Self::Relayed => ("allocations of the relay", "UDP", "turn.first_port"),
         }
     }
