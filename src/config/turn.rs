@@ -58,6 +58,8 @@ pub struct TurnConfig {
     pub port: u16,
     /// TCP port at which clients are heard behind TLS.
     pub tls_port: Option<u16>,
+    /// That is the port of the pages, whose listener tells apart who wants what.
+    pub beside_pages: bool,
     /// Name of this server in `turns:` URLs.
     pub host: Option<String>,
     /// UDP ports of allocations.
@@ -73,11 +75,11 @@ pub struct TurnConfig {
 }
 
 impl TurnSettings {
-    /// Checks the settings; none: there is no relay.
+    /// Checks the settings; none: there is no relay. `pages` is the port of the pages' listener.
     ///
     /// # Errors
     /// The first setting that cannot work.
-    pub fn check(&self, media: RangeInclusive<u16>) -> Result<Option<TurnConfig>, InvalidSetting> {
+    pub fn check(&self, media: RangeInclusive<u16>, pages: u16) -> Result<Option<TurnConfig>, InvalidSetting> {
         if !self.enabled {
             return Ok(None);
         }
@@ -104,6 +106,7 @@ impl TurnSettings {
         Ok(Some(TurnConfig {
             port: self.port,
             tls_port: (self.tls_port != 0).then_some(self.tls_port),
+            beside_pages: self.tls_port != 0 && self.tls_port == pages,
             host: (!self.host.is_empty()).then(|| self.host.clone()),
             ports,
             user_allocations: self.user_allocations,
@@ -130,7 +133,7 @@ mod tests {
     fn refused(change: impl FnOnce(&mut TurnSettings)) -> String {
         let mut settings = TurnSettings::default();
         change(&mut settings);
-        settings.check(40_000..=40_007).expect_err("refused").name
+        settings.check(40_000..=40_007, 8_080).expect_err("refused").name
     }
 
     #[test]
@@ -147,11 +150,18 @@ mod tests {
     }
 
     #[test]
+    fn the_port_of_the_pages_is_shared_with_them() {
+        let beside =
+            |tls_port, pages| TurnSettings { tls_port, ..TurnSettings::default() }.check(0..=0, pages).map(|c| c.is_some_and(|c| c.beside_pages));
+        assert_eq!((beside(443, 443), beside(443, 8_443), beside(0, 0)), (Ok(true), Ok(false), Ok(false)));
+    }
+
+    #[test]
     fn an_address_alone_is_a_network_of_one() {
         let settings = TurnSettings { allow_peers: vec!["10.1.0.0/16".into(), "fd00::7".into()], allocation_kbps: 800, ..TurnSettings::default() };
-        let config = settings.check(40_000..=40_000).expect("fine").expect("enabled");
+        let config = settings.check(40_000..=40_000, 0).expect("fine").expect("enabled");
         assert_eq!(config.allow_peers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.1.0.0/16", "fd00::7/128"]);
         assert_eq!(config.bytes_per_second, Some(100_000));
-        assert_eq!(TurnSettings { enabled: false, ..settings }.check(0..=0), Ok(None));
+        assert_eq!(TurnSettings { enabled: false, ..settings }.check(0..=0, 0), Ok(None));
     }
 }

@@ -22,12 +22,14 @@ use crate::contract::{Counter, Event, WorkerReport};
 use crate::media::engine::{Engine, EngineConfig};
 use crate::media::route::relay::{RelaySink, send_stray};
 use crate::media::transport::{DtlsIdentity, Path};
-use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings, StreamPrefixes};
+use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings, STREAMS, StreamPrefixes};
 
 /// Commands taken in one turn, so that a storm of joins leaves room for packets.
 const COMMANDS_A_TURN: usize = 64;
 /// Batches taken from one socket in one turn. More saves waits under load, less lets other sockets, joins and timers come sooner.
 const TICKS_A_TURN: usize = 4;
+/// Streams of another listener's taken in one turn.
+const STREAMS_A_TURN: usize = STREAMS / 2;
 /// Messages taken from one ring in one turn.
 const RELAYS_A_TURN: usize = 64;
 /// How often the worker publishes its counters.
@@ -202,6 +204,7 @@ impl Worker {
         }
         let now = self.clock.now();
         self.take_commands(now)?;
+        self.take_streams(now);
         self.take_relays(now);
         if self.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.engine.handle_timeout(now);
@@ -340,6 +343,25 @@ impl Worker {
             self.unreported = true;
         }
         Ok(())
+    }
+
+    /// Goes on with streams that were accepted beside the pages.
+    fn take_streams(&mut self, now: Time) {
+        for taken in 1..=STREAMS_A_TURN {
+            let Some(stream) = self.inbox.next_stream() else { return };
+            let relay = &mut self.relay;
+            self.streams.adopt(now, stream, |path, message| {
+                if let Some(relay) = relay {
+                    relay.take_from_client(now, path, message);
+                }
+            });
+            if let Some(relay) = &mut self.relay {
+                relay.give_out(&mut self.streams);
+            }
+            self.let_go_of_ended();
+            self.unreported = true;
+            self.more_commands |= taken == STREAMS_A_TURN;
+        }
     }
 
     /// Takes what other workers have left, a part of each ring so that none of them keeps the others waiting.
