@@ -2,11 +2,15 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, at_least, invalid};
+
+/// Microseconds that a relay may gather for at most: what a frame of sound is late by is not heard below this.
+const MOST_GATHERED: u64 = 5_000;
 
 /// The relay, as it is written.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -30,6 +34,8 @@ pub struct TurnSettings {
     pub allocations: usize,
     /// Kilobits a second that an allocation may relay, both ways together; 0 for no limit.
     pub allocation_kbps: u64,
+    /// Microseconds that what comes is gathered for while a worker has nothing but the relay's to do; 0: not at all.
+    pub gather_micros: u64,
     /// Networks that are not on the public internet and may be relayed to all the same.
     pub allow_peers: Vec<String>,
 }
@@ -46,6 +52,7 @@ impl Default for TurnSettings {
             user_allocations: 12,
             allocations: 4_096,
             allocation_kbps: 0,
+            gather_micros: 500,
             allow_peers: Vec::new(),
         }
     }
@@ -70,6 +77,8 @@ pub struct TurnConfig {
     pub allocations: usize,
     /// Bytes a second that an allocation may relay, both ways together.
     pub bytes_per_second: Option<u64>,
+    /// How long what comes is gathered while a worker has nothing but the relay's to do.
+    pub gather: Duration,
     /// Networks that are not on the public internet and may be relayed to all the same.
     pub allow_peers: Vec<IpNet>,
 }
@@ -86,6 +95,9 @@ impl TurnSettings {
         at_least("turn.user_allocations", self.user_allocations as u64, 1)?;
         at_least("turn.allocations", self.allocations as u64, 1)?;
         at_least("turn.first_port", self.first_port.into(), 1_024)?;
+        if self.gather_micros > MOST_GATHERED {
+            return invalid("turn.gather_micros", format!("a call would hear it: choose at most {MOST_GATHERED}"));
+        }
         if self.last_port < self.first_port {
             return invalid("turn.last_port", format!("it is below turn.first_port: choose {} or more", self.first_port));
         }
@@ -112,6 +124,7 @@ impl TurnSettings {
             user_allocations: self.user_allocations,
             allocations: self.allocations,
             bytes_per_second: (self.allocation_kbps > 0).then(|| self.allocation_kbps.saturating_mul(125)),
+            gather: Duration::from_micros(self.gather_micros),
             allow_peers: self.allow_peers.iter().map(|text| network(text)).collect::<Result<_, _>>()?,
         }))
     }
@@ -146,6 +159,7 @@ mod tests {
         assert_eq!(refused(|s| s.port = 50_000), "turn.port");
         assert_eq!(refused(|s| s.host = "https://x".into()), "turn.host");
         assert_eq!(refused(|s| s.tls_port = s.port), "turn.tls_port");
+        assert_eq!(refused(|s| s.gather_micros = 5_001), "turn.gather_micros");
         assert_eq!(refused(|s| s.allow_peers = vec!["everybody".into()]), "turn.allow_peers");
     }
 

@@ -49,6 +49,7 @@ impl OwnRelay {
             addresses: relayed(addresses),
             ports: self.config.ports.clone(),
             users: self.users.clone(),
+            gather: self.config.gather,
             relay: RelayConfig {
                 secrets: vec![self.secret.to_vec()],
                 nonce_key: self.nonce_key,

@@ -169,6 +169,7 @@ async fn node(change: impl FnOnce(&mut Config, &mut TurnConfig)) -> Node {
     let mut turn = TurnConfig {
         tls_port: None,
         beside_pages: false,
+        gather: Duration::ZERO,
         host: None,
         port: 0,
         ports: FIRST_PORT..=LAST_PORT,
