@@ -19,6 +19,8 @@ pub struct ControlMetrics {
     pub members: IntGauge,
     /// Members whose socket was closed because they took too little.
     pub slow_members: IntCounter,
+    /// Connections to the media ports that have not come up in time.
+    pub unreached: IntCounter,
     /// Events of workers that a room could not take.
     pub media_events_dropped: IntCounter,
     /// People in all lobbies now, those away included.
@@ -90,6 +92,7 @@ impl ControlMetrics {
             rooms: gauge("althing_rooms", "Rooms open now.")?,
             members: gauge("althing_members", "Members of all rooms now, those whose socket is lost included.")?,
             slow_members: counter("althing_slow_members_total", "Members whose socket was closed because they took too little.")?,
+            unreached: counter("althing_media_unreached_total", "Connections to the media ports that have not come up within 15 s.")?,
             media_events_dropped: counter("althing_media_events_dropped_total", "Workers' events dropped because their room was too far behind.")?,
             messages: counters("althing_signaling_messages_total", "Requests answered, by type and result.", &["type", "result"])?,
             errors: counters("althing_signaling_errors_total", "Requests refused and messages that were none, by error code.", &["code"])?,

@@ -267,8 +267,8 @@ impl House {
                 Effect::Worker(worker, command) => self.command(room, worker, command),
                 // Nobody here says that it can be connected directly.
                 Effect::Direct(state) => unreachable!("{state:?}"),
-                // Nobody here uses relays.
-                Effect::SentAway { .. } => {}
+                // Nobody here uses relays, and nobody reads a log.
+                Effect::SentAway { .. } | Effect::Unreached => {}
                 Effect::Closed => self.rooms[room].closed = true,
             }
         }

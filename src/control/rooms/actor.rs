@@ -192,6 +192,7 @@ impl Actor {
             }
             Effect::Worker(worker, command) => self.command(worker, command).await?,
             Effect::Direct(state) => self.around.metrics.direct(labels(state)),
+            Effect::Unreached => self.around.unreached(&self.handle.name),
             Effect::SentAway { secret } => self.around.relay_users.revoke(&user_of(&secret)),
             Effect::Closed => return Err(Over),
         }

@@ -250,6 +250,8 @@ pub enum Effect {
     Worker(WorkerId, RoomCommand),
     /// Count how a direct connection stands.
     Direct(DirectState),
+    /// A member's connection has not come up in time: say why that may be.
+    Unreached,
     /// A member is sent away: the session with this secret has no use for relays any more.
     SentAway {
         /// The secret.

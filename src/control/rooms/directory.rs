@@ -15,6 +15,7 @@ use super::journal::MemberJournal;
 use super::names::RoomName;
 use super::placement::Placement;
 use super::room::{Ground, Room, Rules};
+use super::unreached::Unreached;
 use crate::base::{RoomId, Time, WorkerId};
 use crate::contract;
 use crate::control::Refusal;
@@ -67,6 +68,7 @@ pub struct Surroundings {
     pub metrics: ControlMetrics,
     /// The users of the relay: whoever is kicked is sent away there, too.
     pub relay_users: Arc<RelayUsers>,
+    unreached: Unreached,
 }
 
 /// What a directory needs.
@@ -105,6 +107,7 @@ impl Directory {
             relay_users,
             numbers: Numbers::default(),
             metrics,
+            unreached: Unreached::new(),
         }))
     }
 
@@ -235,6 +238,13 @@ pub struct RoomOver;
 impl Surroundings {
     pub(super) fn worker(&self, worker: WorkerId) -> Option<&WorkerHandle> {
         self.workers.get(usize::from(worker.0)).map(|w| &w.inbox)
+    }
+
+    /// A connection has not come up in a room.
+    pub(super) fn unreached(&self, room: &RoomName) {
+        self.metrics.unreached.inc();
+        let announced = self.workers.iter().flat_map(|worker| worker.candidates.iter().copied()).collect();
+        self.unreached.say(room, &announced, self.rules.tcp);
     }
 
     /// Called by the room's task when it ends.

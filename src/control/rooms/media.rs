@@ -11,7 +11,10 @@ use crate::wire::{Event, Source};
 impl Room {
     pub(super) fn media(&mut self, event: Media) {
         match event {
-            Media::Connected { peer, .. } | Media::Reconnected { peer, .. } => self.tell_media(peer, true),
+            Media::Connected { peer, .. } | Media::Reconnected { peer, .. } => {
+                self.has_come(peer);
+                self.tell_media(peer, true);
+            }
             Media::Disconnected { peer, .. } => self.tell_media(peer, false),
             Media::Speakers { speaking, .. } => self.speaking(&speaking),
             Media::Demand { track, encodings, .. } => self.demanded(track, encodings),

@@ -4,6 +4,7 @@
 //! that a member may ask for. Who is in which slot pair is decided in `slots`.
 
 pub mod actor;
+mod awaited;
 mod chat;
 mod choice;
 mod command;
@@ -18,6 +19,7 @@ pub mod placement;
 mod room;
 mod slots;
 mod spread;
+mod unreached;
 mod way;
 mod whip;
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::awaited::Awaited;
 use super::chat::ChatLog;
 use super::choice::Choice;
 use super::command::{Command, Effect, MOST_TRACKS, MemberRequest, SocketId};
@@ -85,6 +86,7 @@ pub struct Room {
     pub(super) choice: Choice,
     pub(super) fallbacks: Fallbacks,
     pub(super) ways: Ways,
+    pub(super) awaited: Awaited,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -115,6 +117,7 @@ impl Room {
             listeners: Listeners::default(),
             choice: Choice::default(),
             fallbacks: Fallbacks::default(),
+            awaited: Awaited::default(),
             effects: Vec::new(),
         }
     }
@@ -140,10 +143,12 @@ impl Room {
             }
             Command::Timeout => {
                 self.remove_lost(now);
+                self.give_up_awaited(now);
                 self.end_overdue(now);
             }
             Command::ShutDown => self.shut_down(),
         }
+        self.settle_awaited(now);
         self.settle_way(now);
         self.settle_listener();
         self.settle_voices();
@@ -160,7 +165,13 @@ impl Room {
         });
         let empty = self.empty_since.map(|since| since + self.rules.grace);
         let http = self.members.values().filter_map(|m| m.http.as_ref()?.deadline());
-        lost.chain(empty).chain(http).chain(self.fallbacks.deadline()).chain(self.ways.deadline()).min().unwrap_or(Time::NEVER)
+        lost.chain(empty)
+            .chain(http)
+            .chain(self.fallbacks.deadline())
+            .chain(self.ways.deadline())
+            .chain(self.awaited.deadline())
+            .min()
+            .unwrap_or(Time::NEVER)
     }
 
     /// Whether a socket is a member's.

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scene } from '../lib/scene.mjs';
+import { until } from '../lib/wait.mjs';
 
 // Nobody has this address: whatever is sent to it is lost.
 const stage = scene({ ALTHING_MEDIA__ANNOUNCE: '10.255.0.1' });
@@ -23,6 +24,7 @@ for (const locale of ['en', 'zh-CN']) {
     assert.equal(await ada.tab.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true, 'it fits on a phone');
     const code = await ada.tab.evaluate(() => /** @type {any} */ (window).althing.unreached?.code);
     assert.equal(code, 'ports_blocked', 'the page is as near as the address: it is not to blame');
+    await until('the log says it, too', () => /has not come up within 15 s: The server announces only addresses of a private network/.test(stage.server.log()));
     if (process.env['E2E_SCREENSHOTS']) await ada.tab.screenshot(`${process.env['E2E_SCREENSHOTS']}/unreached-${locale}.png`);
   });
 }

@@ -111,6 +111,7 @@ impl Room {
         let (peer, worker) = (connection.peer, connection.worker);
         self.peers.insert(peer, seat);
         if let Some(transport) = answer.transport.clone() {
+            self.awaited.begin(peer);
             self.worker(worker, RoomCommand::AddPeer { peer, transport: Box::new(transport) });
         }
         if let Some(ice) = answer.restart.clone() {

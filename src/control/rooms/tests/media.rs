@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::scene::{Client, Scene, id, track};
 use crate::base::{PeerId, RoomId, TrackId};
 use crate::contract::{DisconnectReason, Event as Media, MediaKind, RoomCommand, SrtpProfile};
@@ -82,4 +84,36 @@ fn whoever_was_away_during_a_fault_learns_it_when_resuming() {
     scene.apply(Command::Media(Media::RoomFailed { room: ROOM }));
     let Ok(OkResult::Joined { connection, me, slots, .. }) = scene.resume(&mut alice, 0) else { panic!("not resumed") };
     assert_eq!((connection, me.tracks.len(), slots.len()), (false, 0, 0));
+}
+
+#[test]
+fn a_connection_that_never_comes_up_is_told_once() {
+    let mut scene = Scene::new();
+    scene.join_with_media("alice");
+    let never = peer(&scene);
+    scene.now = scene.now + Duration::from_secs(5);
+    let bob = scene.join_with_media("bob");
+    scene.apply(Command::Media(Media::Connected { room: ROOM, peer: peer(&scene), profile: SrtpProfile::AeadAes128Gcm }));
+    assert_ne!(peer(&scene), never);
+    scene.now = scene.now + Duration::from_millis(9_999);
+    scene.apply(Command::Timeout);
+    assert_eq!(scene.unreached, 0);
+    assert_eq!(scene.room.deadline(), scene.now + Duration::from_millis(1));
+    scene.now = scene.room.deadline();
+    scene.apply(Command::Timeout);
+    assert_eq!(scene.unreached, 1);
+    let journals = serde_json::to_string(&scene.room.journals()).expect("text");
+    assert_eq!(journals.matches("unreached").count(), 1, "{journals}");
+    scene.now = scene.now + Duration::from_secs(6);
+    scene.apply(Command::Timeout);
+    assert_eq!(scene.unreached, 1, "bob has come");
+    // Whoever leaves before is not missed.
+    scene.join_with_media("carol");
+    scene.leave(&bob);
+    scene.now = scene.now + Duration::from_secs(1);
+    let dave = scene.join_with_media("dave");
+    scene.leave(&dave);
+    scene.now = scene.now + Duration::from_secs(30);
+    scene.apply(Command::Timeout);
+    assert_eq!(scene.unreached, 2, "carol, and nobody else");
 }

@@ -31,6 +31,8 @@ pub struct Scene {
     pub direct: Vec<DirectState>,
     /// Secrets of sessions that were sent away.
     pub sent_away: Vec<String>,
+    /// How many connections have not come up in time.
+    pub unreached: usize,
     drawn: u64,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
@@ -96,6 +98,7 @@ impl Scene {
             replies,
             direct: Vec::new(),
             sent_away: Vec::new(),
+            unreached: 0,
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
         }
@@ -117,6 +120,7 @@ impl Scene {
                     self.commands.push(command);
                 }
                 Effect::Direct(state) => self.direct.push(state),
+                Effect::Unreached => self.unreached += 1,
                 Effect::SentAway { secret } => self.sent_away.push(secret),
                 Effect::Closed => self.closed = true,
             }
