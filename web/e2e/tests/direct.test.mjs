@@ -26,6 +26,10 @@ for (const browser of browsers) {
     for (const person of [ada, ben]) await person.travels('direct');
     assert.equal((await ada.route()).pair.protocol, 'udp');
     await ada.tab.appears('[data-testid=route][data-route=direct]');
+    // The server hears nothing: the pages find out who speaks.
+    await until('Ada sees that Ben speaks', () => ada.tab.evaluate(isSpeaking, 'Ben'));
+    await until('Ben sees that Ada speaks', () => ben.tab.evaluate(isSpeaking, 'Ada'));
+    await until('Ben sees that he speaks himself', () => ben.tab.evaluate(isSpeaking, 'Ben'));
 
     await ben.tab.press('s');
     await ada.sees('Ben', { screen: true });
@@ -35,6 +39,7 @@ for (const browser of browsers) {
     await ada.sees('Ben');
     await ben.tab.press('m');
     await until('Ada is told that Ben is muted', () => ada.tab.evaluate(isMuted, 'Ben'));
+    await until('Ben speaks no more', async () => !(await ada.tab.evaluate(isSpeaking, 'Ben')));
     await ben.tab.press('m');
     await ada.hears('Ben');
     await ben.tab.press('s');
@@ -140,6 +145,13 @@ function isMuted(/** @type {string} */ name) {
   const { room } = /** @type {any} */ (window).althing;
   const member = room.members.find((/** @type {any} */ other) => other.name === name);
   return member.tracks.find((/** @type {any} */ track) => track.source === 'microphone')?.muted === true;
+}
+
+/** Whether a person's tile says that they speak. */
+function isSpeaking(/** @type {string} */ name) {
+  const { room } = /** @type {any} */ (window).althing;
+  const { member } = [room.me, ...room.members].find((/** @type {any} */ other) => other.name === name) ?? {};
+  return document.querySelector(`[data-testid=tile][data-member="${member}"]`)?.getAttribute('data-speaking') === 'true';
 }
 
 /** The kinds of tiles of a member. */

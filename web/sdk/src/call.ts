@@ -7,6 +7,8 @@ import type { MediaState } from './peer.ts';
 import { Publisher } from './publisher.ts';
 import { Pulse } from './pulse.ts';
 import type { Unreached } from './reach.ts';
+import { givenTo, heardBy, Speech } from './speech.ts';
+import type { Level } from './speech.ts';
 import type { Ask, Publication } from './publisher.ts';
 import { Signaling } from './signaling.ts';
 import type { Joined, JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
@@ -73,6 +75,12 @@ export class Call extends Emitter<CallEvents> {
     () => this.#ways.receivers(),
     () => this.#signaling.probe(),
   );
+  /** Who speaks where the server does not hear it. */
+  readonly #speech = new Speech<MemberId>(
+    () => this.#voices(),
+    () => this.#changed(),
+  );
+  readonly #levels = new WeakMap<RTCRtpReceiver | RTCRtpSender, Level>();
   readonly #isDirect: boolean;
   readonly #peer: Peer;
   readonly #ways: Ways;
@@ -347,6 +355,7 @@ export class Call extends Emitter<CallEvents> {
     if (resumed) this.#ways.resumed();
     if (resumed) this.#lookForLoss();
     this.#pulse.start();
+    this.#speech.start();
     this.#catchUp();
   }
 
@@ -390,6 +399,7 @@ export class Call extends Emitter<CallEvents> {
 
   #end(error: AlthingError): void {
     this.#pulse.stop();
+    this.#speech.stop();
     this.#peer.close();
     this.#ways.close();
     this.#views.close();
@@ -440,11 +450,31 @@ export class Call extends Emitter<CallEvents> {
     return served;
   }
 
+  /** Both voices of a direct call. */
+  *#voices(): Generator<readonly [MemberId, Level]> {
+    const { route, connection } = this.#ways;
+    const microphone = this.#publisher.publication('microphone')?.track;
+    if (route.via !== 'direct' || !connection || !this.#room) return;
+    for (const { mid, sender, receiver } of connection.getTransceivers()) {
+      const of = mid === null ? undefined : this.#ways.sourceOf(mid);
+      if (of?.source === 'microphone') yield [of.member, this.#level(receiver, heardBy)];
+      else if (microphone && sender.track === microphone) yield [this.#room.me.member, this.#level(sender, givenTo)];
+    }
+  }
+
+  /** One level for each end of an m-line: it remembers what was heard last. */
+  #level<Line extends RTCRtpReceiver | RTCRtpSender>(line: Line, make: (line: Line) => Level): Level {
+    const level = this.#levels.get(line) ?? make(line);
+    this.#levels.set(line, level);
+    return level;
+  }
+
   #changed(): void {
     const room = this.#room;
     if (room) {
       const members = this.#ways.members(room.members);
-      this.#shown = members === room.members ? room : { ...room, members };
+      const speakers = this.#ways.route.via === 'direct' ? this.#speech.speakers : room.speakers;
+      this.#shown = members === room.members && speakers === room.speakers ? room : { ...room, members, speakers };
     }
     this.emit('change', undefined);
   }
