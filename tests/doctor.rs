@@ -229,6 +229,11 @@ fn certificates_are_looked_at_for_time_name_and_key() {
     look("old.pem", "old.key", "https://meet.example.org").has("certificate_unusable", "problem", &["expired", "renew"]);
     look("good.pem", "old.key", "https://meet.example.org").has("certificate_unusable", "problem", &["private key"]);
     look("none.pem", "old.key", "https://meet.example.org").has("certificate_unusable", "problem", &["none.pem", "tls.cert"]);
+    let _taken = TcpListener::bind(("127.0.0.1", ports.other())).expect("bound");
+    let (cert, key) = (format!("tls.cert={}", path("good.pem").display()), format!("tls.key={}", path("good.key").display()));
+    let redirect = format!("tls.redirect=127.0.0.1:{}", ports.other());
+    let report = ports.doctor(&["--set", "tls.mode=files", "--set", &cert, "--set", &key, "--set", &redirect]);
+    report.has("port_taken", "problem", &["sent to HTTPS", "tls.redirect"]);
     fs::remove_dir_all(&folder).expect("removed");
 }
 

@@ -119,6 +119,7 @@ fn tried(config: &Config, addresses: &Addresses) -> Vec<(Service, SocketAddr, Fo
     let udp = |at: SocketAddr| udp::bind(at).map(drop);
     let found = |service, at, had: io::Result<()>| (service, at, had.map_or_else(|error| Found::Refused(error.kind()), |()| Found::Free));
     let mut all = vec![found(Service::Http, config.http.listen, tcp(config.http.listen)), found(Service::Admin, config.admin, tcp(config.admin))];
+    all.extend(redirect(config).map(|at| found(Service::Redirect, at, tcp(at))));
     let media = media_ports(config, &addresses.bound);
     all.extend(media.iter().map(|at| found(Service::MediaUdp, *at, udp(*at))));
     if config.media.takes_tcp() {
@@ -153,6 +154,10 @@ fn relayed(turn: &TurnConfig, ip: IpAddr) -> Vec<(Service, SocketAddr, Found)> {
     }
 }
 
+fn redirect(config: &Config) -> Option<SocketAddr> {
+    config.tls.as_ref().and_then(|tls| tls.redirect)
+}
+
 fn turn_fronts(turn: &TurnConfig, at: &[IpAddr]) -> Vec<SocketAddr> {
     at.iter().filter(|_| turn.port != 0).map(|ip| SocketAddr::new(*ip, turn.port)).collect()
 }
@@ -173,6 +178,9 @@ async fn asked(config: &Config, addresses: &Addresses) -> Vec<(Service, SocketAd
     };
     let found = |service, at, answers: bool| (service, at, if answers { Found::Answers } else { Found::Silent });
     let mut all = vec![found(Service::Http, config.http.listen, ask::answers_http(near(config.http.listen)).await)];
+    if let Some(at) = redirect(config) {
+        all.push(found(Service::Redirect, at, ask::answers_http(near(at)).await));
+    }
     let media: Vec<_> = media_ports(config, &addresses.bound).into_iter().take(MOST_ASKED).collect();
     let bindings = join_all(media.iter().map(|at| ask::answers_binding(*at))).await;
     all.extend(media.iter().zip(bindings).map(|(at, answers)| found(Service::MediaUdp, *at, answers)));

@@ -17,6 +17,8 @@ pub enum Service {
     MediaUdp,
     /// Media by TCP (ICE-TCP, RFC 6544).
     MediaTcp,
+    /// Where plain requests are sent to HTTPS.
+    Redirect,
     /// The relay's front by UDP.
     TurnUdp,
     /// The relay's front by TCP.
@@ -33,6 +35,7 @@ impl Service {
         match self {
             Self::Http => ("page and signaling", "TCP", "http.listen"),
             Self::Admin => ("metrics and health", "TCP", "admin.listen"),
+            Self::Redirect => ("plain requests, which are sent to HTTPS", "TCP", "tls.redirect"),
             Self::MediaUdp => ("media", "UDP", "media.port"),
             Self::MediaTcp => ("media", "TCP", "media.port"),
             Self::TurnUdp => ("the relay", "UDP", "turn.port"),
@@ -110,7 +113,9 @@ fn of_service_ports(service: Service, all: &[(SocketAddr, Found)]) -> Option<Fin
             "port_taken",
             format!("Another program has {transport} {places}, which is for {name}."),
             match service {
-                Service::Http | Service::Admin => format!("{}, or choose another with `--set {setting}=HOST:PORT`", stop(transport, number)),
+                Service::Http | Service::Admin | Service::Redirect => {
+                    format!("{}, or choose another with `--set {setting}=HOST:PORT`", stop(transport, number))
+                }
                 Service::Relayed => "choose other ports with `--set turn.first_port=PORT` and turn.last_port".to_owned(),
                 _ => format!("{}, or choose another with `--set {setting}=PORT`", stop(transport, number)),
             },
@@ -127,7 +132,7 @@ fn of_service_ports(service: Service, all: &[(SocketAddr, Found)]) -> Option<Fin
             "port_refused",
             format!("{transport} {places}, which is for {name}, cannot be had: {}.", io::Error::from(kind)),
             match service {
-                Service::Http | Service::Admin => format!("choose an address of this machine with `--set {setting}=HOST:PORT`"),
+                Service::Http | Service::Admin | Service::Redirect => format!("choose an address of this machine with `--set {setting}=HOST:PORT`"),
                 _ => "name addresses that interfaces of this machine have with `--set media.bind=ADDRESS`".to_owned(),
             },
         ),

@@ -116,6 +116,7 @@ fn a_port_says_who_has_it_and_which_setting_names_it() {
     for (service, setting) in [
         (Service::Http, "http.listen"),
         (Service::Admin, "admin.listen"),
+        (Service::Redirect, "tls.redirect"),
         (Service::MediaUdp, "media.port"),
         (Service::MediaTcp, "media.port"),
         (Service::TurnUdp, "turn.port"),
