@@ -13,7 +13,7 @@ import { startServer } from '../../web/e2e/lib/server.mjs';
 import { sleep, until } from '../../web/e2e/lib/wait.mjs';
 import { row, writeRows } from '../prove/rows.mjs';
 import { SERVER } from './lib/namespaces.mjs';
-import { KINDS, RELAY } from './lib/nat.mjs';
+import { KINDS, MAPPED, RELAY, SERVER6 } from './lib/nat.mjs';
 import { inLab, openPerson } from './lib/people.mjs';
 
 /** @typedef {import('./lib/nat.mjs').Kind} Kind */
@@ -38,7 +38,16 @@ const RELAYED = new Set(['cone-symmetric', 'symmetric-symmetric']);
 const COTURN = ['cone-cone', 'symmetric-symmetric', 'cone-blocked', 'blocked-blocked'];
 
 /** The relay inside the server. The lab's public addresses are set aside for documentation, and would be refused. */
-const OWN_RELAY = { ALTHING_TURN__ENABLED: 'true', ALTHING_TURN__PORT: '3478', ALTHING_TURN__ALLOW_PEERS: '203.0.113.0/24,198.51.100.0/24', ALTHING_MEDIA__PORT: '40000' };
+const OWN_RELAY = { ALTHING_TURN__ENABLED: 'true', ALTHING_TURN__PORT: '3478', ALTHING_TURN__ALLOW_PEERS: '203.0.113.0/24,198.51.100.0/24,2001:db8::/32', ALTHING_MEDIA__PORT: '40000' };
+/** A server that is found by both families, or by IPv6 alone. */
+const BOTH_FAMILIES = { ALTHING_MEDIA__BIND: `${SERVER},${SERVER6}` };
+const SIX = { ALTHING_MEDIA__BIND: SERVER6 };
+
+/** Where a server is found: by which host of a URL, or by which for each kind of network; what it binds for its page, and in which namespace. @typedef {{ host?: string, of?: (kind: Kind) => string, listen?: string, within?: string }} Place */
+/** @type {Place} */
+const PLAIN = { host: SERVER };
+/** @type {Place} */
+const DUAL = { of: (kind) => (kind.startsWith('six') ? `[${SERVER6}]` : SERVER), listen: '[::]' };
 
 process.exit(await inLab(inside, options.prove));
 
@@ -61,6 +70,10 @@ async function inside(lab) {
       // The relay tells a browser how it is seen, too: the own STUN service is needed where there is none.
       ...(await meet(lab, 'nat.own_stun', pairs(['cone-cone']), () => 'direct', {})),
       ...(await meet(lab, 'nat.without_stun', pairs(['open-open']), () => 'direct', { ALTHING_ICE__STUN: 'false' })),
+      ...(await meet(lab, 'nat.ipv6.direct', only('six-six'), () => 'direct', SIX, DUAL)),
+      ...(await meet(lab, 'nat.ipv6.relay', only('sixwalled-sixwalled', 'sixwalled-six', 'six-cone'), () => 'relayed', { ...OWN_RELAY, ...BOTH_FAMILIES }, DUAL)),
+      ...(await meet(lab, 'nat.ipv6.server', only('six-six', 'six-cone'), () => 'server', { ...BOTH_FAMILIES, ALTHING_ROOMS__POLICY: 'sfu' }, DUAL)),
+      ...(await mapped(lab, only('cone-cone', 'open-symmetric'))),
     ];
     if (options.prove) writeRows(options.out, rows);
     return rows.every(({ pass }) => pass) ? 0 : 1;
@@ -73,23 +86,67 @@ async function inside(lab) {
 /**
  * Two meet at a server with these settings, from each pair of networks.
  * @param {NatLab} lab @param {string} prefix @param {[Kind, Kind][]} pairs @param {(name: string) => string} expected @param {Record<string, string>} settings
+ * @param {Place} [place]
  */
-async function meet(lab, prefix, pairs, expected, settings) {
+async function meet(lab, prefix, pairs, expected, settings, { host = SERVER, of = () => host, listen, within } = PLAIN) {
   /** @type {ReturnType<typeof row>[]} */
   const rows = [];
   if (pairs.length === 0) return rows;
   // One after another on the same ports.
-  const server = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_ROOMS__POLICY: 'auto', ALTHING_LOG__LEVEL: 'warn', ...settings }, SERVER);
+  const where = { ...(listen ? { listen } : {}), ...(within ? { within } : {}) };
+  const server = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_ROOMS__POLICY: 'auto', ALTHING_LOG__LEVEL: 'warn', ...settings }, host, where);
+  const urlOf = (/** @type {Kind} */ kind) => server.url.replace(host, of(kind));
   try {
     for (const [one, other] of pairs) {
       const name = `${one}-${other}`;
-      const came = await attempt(lab, server.url, one, other, expected(name)).catch((error) => ({ way: 'none', seconds: 0, why: String(error) }));
-      const pass = came.way === expected(name) && came.seconds >= Number(options.seconds);
+      const came = await attempt(lab, urlOf, one, other, expected(name)).catch((error) => ({ way: 'none', seconds: 0, why: String(error) }));
+      const needed = expected(name) === 'none' ? 0 : Number(options.seconds);
+      const pass = came.way === expected(name) && came.seconds >= needed;
       console.log(`${pass ? 'ok  ' : 'FAIL'} ${`${prefix}.${name}`.padEnd(34)} ${came.way} (expected ${expected(name)}), frames for ${came.seconds} s; ${came.why}`);
-      rows.push(row(COMMAND, `${prefix}.${name}`, came.seconds, `s of frames, ${came.way}`, `>= ${options.seconds}, ${expected(name)}`, pass));
+      rows.push(row(COMMAND, `${prefix}.${name}`, came.seconds, `s of frames, ${came.way}`, `>= ${needed}, ${expected(name)}`, pass));
     }
+    // What goes by way of a server behind a NAT cannot be looked at from here.
+    if (!within && expected('') !== 'server') rows.push(await carried(server.admin, prefix, settings));
   } finally {
     await server.stop();
+  }
+  return rows;
+}
+
+/**
+ * What the server has carried of calls that went past it: no media; and not a byte, where it is no STUN service either.
+ * @param {string} admin @param {string} prefix @param {Record<string, string>} settings
+ */
+async function carried(admin, prefix, settings) {
+  const names = settings['ALTHING_ICE__STUN'] === 'false' ? ['received_bytes', 'sent_bytes'] : ['rtp_packets_received', 'rtp_packets_forwarded'];
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  const lines = text.split('\n').filter((line) => names.some((name) => line.startsWith(`althing_${name}_total`)));
+  // Each worker has a line of each.
+  const sum = lines.length >= names.length ? lines.reduce((all, line) => all + Number(line.split(' ').at(-1)), 0) : Number.NaN;
+  const unit = names[0]?.endsWith('bytes') ? 'bytes at the media ports' : 'packets of media at the server';
+  console.log(`${sum === 0 ? 'ok  ' : 'FAIL'} ${`${prefix}.at_server`.padEnd(34)} ${sum} ${unit}`);
+  return row(COMMAND, `${prefix}.at_server`, sum, unit, '0', sum === 0);
+}
+
+/**
+ * A server behind a one-to-one NAT that knows its inner address only: it is reached if a STUN server tells it the other one, and else it is not.
+ * @param {NatLab} lab @param {[Kind, Kind][]} pairs
+ */
+async function mapped(lab, pairs) {
+  /** @type {ReturnType<typeof row>[]} */
+  const rows = [];
+  if (pairs.length === 0) return rows;
+  // Another node is the STUN server.
+  const stun = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_MEDIA__PORT: '40000', ALTHING_LOG__LEVEL: 'warn' }, SERVER);
+  try {
+    const place = { host: MAPPED.outside, listen: '0.0.0.0', within: lab.mapped };
+    const settings = { ALTHING_MEDIA__BIND: MAPPED.inside, ALTHING_ROOMS__POLICY: 'sfu' };
+    rows.push(...(await meet(lab, 'nat.mapped.unknown', pairs.slice(0, 1), () => 'none', settings, place)));
+    rows.push(...(await meet(lab, 'nat.mapped.stun', pairs, () => 'server', { ...settings, ALTHING_MEDIA__STUN_SERVER: `${SERVER}:40000` }, place)));
+    const relayed = { ...OWN_RELAY, ALTHING_MEDIA__BIND: MAPPED.inside, ALTHING_MEDIA__STUN_SERVER: `${SERVER}:40000` };
+    rows.push(...(await meet(lab, 'nat.mapped.relay', only('symmetric-symmetric'), () => 'relayed', relayed, place)));
+  } finally {
+    await stun.stop();
   }
   return rows;
 }
@@ -110,15 +167,16 @@ function pairs(some) {
 /**
  * Two meet: how their call travels, and for how long frames of both went on. On a busy machine the relay may be there before the hole is
  * open: the browsers then begin with it, and go over to the better way within seconds.
- * @param {NatLab} lab @param {string} url @param {Kind} one @param {Kind} other @param {string} expected
+ * @param {NatLab} lab @param {(kind: Kind) => string} urlOf @param {Kind} one @param {Kind} other @param {string} expected
  */
-async function attempt(lab, url, one, other, expected) {
+async function attempt(lab, urlOf, one, other, expected) {
   lab.become(1, one);
   lab.become(2, other);
-  const people = await Promise.all(/** @type {const} */ (['Ada', 'Ben']).map((name, index) => openPerson(lab, url, name, index + 1)));
+  const urls = [urlOf(one), urlOf(other)];
+  const people = await Promise.all(/** @type {const} */ (['Ada', 'Ben']).map((name, index) => openPerson(lab, urls[index] ?? '', name, index + 1)));
   const [ada, ben] = people;
   try {
-    for (const person of people) await person.join(url, `${one}-${other}`);
+    for (const [index, person] of people.entries()) await person.join(urls[index] ?? '', `${one}-${other}`);
     const via = async () => {
       const routes = await Promise.all(people.map((person) => person.route()));
       return routes.every((route) => (route.via === 'direct' && route.pair) || route.via === 'server') ? routes : undefined;

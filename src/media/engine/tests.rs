@@ -169,3 +169,33 @@ fn what_strangers_send_that_is_no_plain_request_is_not_answered() {
     }
     assert_eq!(replies(&mut engine), [], "only what may be ignored may be in it");
 }
+
+/// RFC 8489 section 6.3.3: a success response, with this transaction.
+fn mapped(transaction: [u8; 12]) -> Vec<u8> {
+    let address = "203.0.113.9:40000".parse().expect("an address");
+    let mut value = [0; 20];
+    let len = crate::base::stun::write_xor_address(address, &transaction, &mut value);
+    let head = [1, 1, 0, 12, 0x21, 0x12, 0xA4, 0x42];
+    [&head[..], &transaction, &[0, 0x20, 0, 8], &value[..len]].concat()
+}
+
+#[test]
+fn a_stun_servers_answer_is_handed_on_if_it_is_to_us_and_not_without_end() {
+    let path = Path { local: 0, remote: "198.51.100.3:3478".parse().expect("an address") };
+    let mut plain = engine();
+    plain.handle_read(Time::ZERO, path, &mut mapped(*b"ours-all0001"));
+    assert_eq!((plain.poll_event(), plain.counters().get(Counter::StunMalformed)), (None, 1), "nobody has asked");
+
+    let mut asking = engine().with_questions(Some(*b"ours-all"));
+    asking.handle_read(Time::ZERO, path, &mut mapped(*b"ours-now0001"));
+    assert_eq!((asking.poll_event(), asking.counters().get(Counter::StunMalformed)), (None, 1), "another's transaction");
+    asking.handle_read(Time::ZERO, path, &mut mapped(*b"ours-all0001"));
+    let address = "203.0.113.9:40000".parse().expect("an address");
+    assert_eq!(asking.poll_event(), Some(Event::Mapped(Mapped { transaction: *b"ours-all0001", server: path.remote, address })));
+    for _ in 0..STRANGERS * 2 {
+        asking.handle_read(Time::ZERO, path, &mut mapped(*b"ours-all0001"));
+    }
+    assert_eq!(std::iter::from_fn(|| asking.poll_event()).count() as u32, STRANGERS - 1);
+    assert_eq!(asking.counters().get(Counter::StunServiceLimited), u64::from(STRANGERS) + 1);
+    assert!(asking.poll_timeout().is_none(), "and nothing else comes of it");
+}
