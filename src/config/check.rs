@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::stun::StunServer;
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
+use super::stun::StunServer;
 use super::tls::{self, TlsConfig};
 use super::turn::TurnConfig;
 

@@ -59,7 +59,8 @@ pub async fn examine(config: &Config, questions: &Questions) -> Report {
         }
     };
     let development = config.auth.is_empty();
-    let addresses = addresses::of_media(&config.media, development).unwrap_or(Addresses { bound: Vec::new(), announced: Vec::new(), seen: Vec::new() });
+    let addresses =
+        addresses::of_media(&config.media, development).unwrap_or(Addresses { bound: Vec::new(), announced: Vec::new(), seen: Vec::new() });
     let own = addresses::of_machine(&config.media);
     let places = match &page {
         Some(page) => lookup_host((page.host.as_str(), page.port)).await.map(|all| all.map(|at| at.ip()).collect()).unwrap_or_default(),

@@ -81,10 +81,10 @@ pub struct Watch {
 impl Watch {
     /// Of these workers, whose sockets it takes; `addresses` are those of the start.
     pub fn new(server: StunServer, begin: [u8; 8], workers: &mut [Worker], addresses: &Addresses) -> Self {
-        let from_start = |at: &SocketAddr| addresses.seen.iter().find(|(bound, _)| *bound == at.ip()).map(|(_, seen)| (*at, SocketAddr::new(*seen, at.port())));
+        let from_start =
+            |at: &SocketAddr| addresses.seen.iter().find(|(bound, _)| *bound == at.ip()).map(|(_, seen)| (*at, SocketAddr::new(*seen, at.port())));
         let named: BTreeSet<IpAddr> = addresses.seen.iter().map(|(_, seen)| *seen).collect();
-        let mut watch =
-            Self { server, begin, asked: 0, sockets: BTreeMap::new(), workers: Vec::new(), seen: BTreeMap::new(), silent: false };
+        let mut watch = Self { server, begin, asked: 0, sockets: BTreeMap::new(), workers: Vec::new(), seen: BTreeMap::new(), silent: false };
         for worker in workers {
             let told = worker.candidates.iter().filter(|at| !named.contains(&at.ip())).copied().collect();
             let bound: Vec<_> = worker.sockets.iter().map(|(at, _)| *at).collect();
@@ -96,7 +96,9 @@ impl Watch {
     }
 
     /// Asks until the node ends; tells where each worker is found whenever that has changed.
-    pub async fn run(mut self, mut answers: mpsc::Receiver<Mapped>, times: Times, tell: impl Fn(Vec<Vec<SocketAddr>>), mut closing: watch::Receiver<bool>) {
+    pub async fn run(
+        mut self, mut answers: mpsc::Receiver<Mapped>, times: Times, tell: impl Fn(Vec<Vec<SocketAddr>>), mut closing: watch::Receiver<bool>,
+    ) {
         loop {
             let before = self.candidates();
             let answered = self.ask(&mut answers, times.resend).await;

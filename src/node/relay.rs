@@ -128,8 +128,11 @@ mod tests {
     #[test]
     fn behind_a_nat_the_announced_address_is_bound_at_the_first_of_its_family() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let addresses =
-            Addresses { bound: vec![ip("10.0.0.1"), ip("10.0.0.2"), ip("2001:db8::1")], announced: vec![ip("203.0.113.9"), ip("10.0.0.2")], seen: Vec::new() };
+        let addresses = Addresses {
+            bound: vec![ip("10.0.0.1"), ip("10.0.0.2"), ip("2001:db8::1")],
+            announced: vec![ip("203.0.113.9"), ip("10.0.0.2")],
+            seen: Vec::new(),
+        };
         let expected = [("203.0.113.9", "10.0.0.1"), ("10.0.0.2", "10.0.0.2"), ("2001:db8::1", "2001:db8::1")];
         assert_eq!(pairs(&addresses), expected.map(|(announced, bound)| (ip(announced), ip(bound))));
         assert_eq!(relayed(&addresses), [ip("10.0.0.1"), ip("2001:db8::1")]);
