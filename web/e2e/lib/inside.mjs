@@ -171,9 +171,10 @@ export function longestGap({ member, kind }) {
  * Begins to look at the frames that are decoded of a member's camera on the way that is shown; returns the longest time (ms) without one
  * since the last call. Unlike `longestGap` it does not ask when they came onto the screen: browsers that share a small machine present
  * late what has long been there.
- * @param {string} member
+ * @param {{ member: string, burst?: 'shown' | 'late' }} what `burst`: several frames that are decoded between two looks. A page that is busy looks late, and they
+ *   were `shown` meanwhile; after an interruption they have come `late`, all at once
  */
-export function longestWithoutMedia(member) {
+export function longestWithoutMedia({ member, burst = 'shown' }) {
   const own = /** @type {any} */ (window);
   if (own.decoding?.member === member) {
     const longest = Math.max(own.decoding.longest, performance.now() - own.decoding.last);
@@ -191,7 +192,7 @@ export function longestWithoutMedia(member) {
     if (line && way !== key) [key, count] = [way, line.framesDecoded];
     const frames = line ? line.framesDecoded - count : 0;
     if (frames > 0) {
-      watch.longest = Math.max(watch.longest, (now - watch.last) / frames);
+      watch.longest = Math.max(watch.longest, (now - watch.last) / (burst === 'shown' ? frames : 1));
       watch.last = now;
       count = line.framesDecoded;
     }

@@ -54,18 +54,18 @@ test('a third member moves the call to the server, and when two remain it return
   await allMeet([ada, ben]);
   await ada.travels('direct');
   const member = await ada.idOf('Ben');
-  await ada.tab.evaluate(longestWithoutMedia, member);
+  await ada.tab.evaluate(longestWithoutMedia, { member });
 
   await cleo.join(stage.url, 'promotion');
   for (const person of [ada, ben]) await person.travels('server');
   await allMeet([ada, ben, cleo]);
-  const there = await ada.tab.evaluate(longestWithoutMedia, member);
+  const there = await ada.tab.evaluate(longestWithoutMedia, { member });
   assert.ok(there < 3000, `the picture stood still for ${there} ms on its way to the server`);
 
   await cleo.leave();
   for (const person of [ada, ben]) await person.travels('direct');
   await allMeet([ada, ben]);
-  const back = await ada.tab.evaluate(longestWithoutMedia, member);
+  const back = await ada.tab.evaluate(longestWithoutMedia, { member });
   assert.ok(back < 3000, `the picture stood still for ${back} ms on its way back`);
   await until('the server carries nothing any more', async () => {
     const before = await served();
