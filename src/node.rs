@@ -32,7 +32,7 @@ use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
 use crate::control::draw;
-use crate::control::http::Public;
+use crate::control::http::{Beside, Public};
 use crate::control::p2p::{self, IceServers};
 use crate::control::rooms::directory::{Settlement, WorkerAccess};
 use crate::control::rooms::{Directory, Rules};
@@ -121,6 +121,8 @@ impl Node {
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
         let relay_addresses = fleet.workers.first().map(|worker| worker.relay.clone()).unwrap_or_default();
+        let inboxes = fleet.workers.iter().map(|worker| worker.inbox.clone()).collect();
+        let beside = relay.as_ref().filter(|relay| relay.is_beside_pages()).map(|_| Beside::new(inboxes));
         let named = config.tls.as_ref().and_then(TlsConfig::first_name);
         let relay = relay.map(|relay| p2p::OwnRelay { addresses: relay_addresses, sealed: relay.sealed_url(named), secret: relay.secret });
         let stun_addresses = fleet.workers.first().map(|worker| worker.candidates.clone()).unwrap_or_default();
@@ -167,7 +169,7 @@ impl Node {
         };
         let listeners = listeners::open(&config).await?;
         let at = listeners.bound();
-        listeners.serve(&config, &public, certificates, metrics, rooms.clone(), &closing_seen)?;
+        listeners.serve(&config, &public, certificates, beside, metrics, rooms.clone(), &closing_seen)?;
         if let Some(upkeep) = upkeep {
             tokio::spawn(upkeep.run(closing_seen));
         }

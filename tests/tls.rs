@@ -4,6 +4,8 @@
 mod acme;
 #[path = "tls/authority.rs"]
 mod authority;
+#[path = "tls/beside.rs"]
+mod beside;
 #[path = "tls/dev.rs"]
 mod dev;
 #[path = "tls/files.rs"]

@@ -52,7 +52,7 @@ impl Default for Config {
                 secret: None,
                 credential_lifetime: Duration::from_secs(settings.ice.credential_seconds),
             },
-            turn: settings.turn.check(media_ports(&settings.media)).ok().flatten(),
+            turn: settings.turn.check(media_ports(&settings.media), settings.http.listen.port()).ok().flatten(),
             auth: AuthKeys::default(),
             rooms: rooms(&settings),
             calls: calls(&settings),
@@ -266,7 +266,7 @@ impl Settings {
         }
         let auth = self.auth.keys.iter().map(|(id, key)| Ok((id.clone(), secret(&format!("auth.keys.{id}"), key)?))).collect::<Result<_, _>>()?;
         let ice = ice(&self.ice)?;
-        let turn = self.turn.check(media_ports(&self.media))?;
+        let turn = self.turn.check(media_ports(&self.media), self.http.listen.port())?;
         let tls = tls::check(&self.tls, self.http.listen)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, limits: self.limits, log: self.log })

@@ -2,11 +2,15 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, at_least, invalid};
+
+/// Microseconds that a relay may gather for at most: what a frame of sound is late by is not heard below this.
+const MOST_GATHERED: u64 = 5_000;
 
 /// The relay, as it is written.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -30,6 +34,8 @@ pub struct TurnSettings {
     pub allocations: usize,
     /// Kilobits a second that an allocation may relay, both ways together; 0 for no limit.
     pub allocation_kbps: u64,
+    /// Microseconds that what comes is gathered for while a worker has nothing but the relay's to do; 0: not at all.
+    pub gather_micros: u64,
     /// Networks that are not on the public internet and may be relayed to all the same.
     pub allow_peers: Vec<String>,
 }
@@ -46,6 +52,7 @@ impl Default for TurnSettings {
             user_allocations: 12,
             allocations: 4_096,
             allocation_kbps: 0,
+            gather_micros: 500,
             allow_peers: Vec::new(),
         }
     }
@@ -58,6 +65,8 @@ pub struct TurnConfig {
     pub port: u16,
     /// TCP port at which clients are heard behind TLS.
     pub tls_port: Option<u16>,
+    /// That is the port of the pages, whose listener tells apart who wants what.
+    pub beside_pages: bool,
     /// Name of this server in `turns:` URLs.
     pub host: Option<String>,
     /// UDP ports of allocations.
@@ -68,22 +77,27 @@ pub struct TurnConfig {
     pub allocations: usize,
     /// Bytes a second that an allocation may relay, both ways together.
     pub bytes_per_second: Option<u64>,
+    /// How long what comes is gathered while a worker has nothing but the relay's to do.
+    pub gather: Duration,
     /// Networks that are not on the public internet and may be relayed to all the same.
     pub allow_peers: Vec<IpNet>,
 }
 
 impl TurnSettings {
-    /// Checks the settings; none: there is no relay.
+    /// Checks the settings; none: there is no relay. `pages` is the port of the pages' listener.
     ///
     /// # Errors
     /// The first setting that cannot work.
-    pub fn check(&self, media: RangeInclusive<u16>) -> Result<Option<TurnConfig>, InvalidSetting> {
+    pub fn check(&self, media: RangeInclusive<u16>, pages: u16) -> Result<Option<TurnConfig>, InvalidSetting> {
         if !self.enabled {
             return Ok(None);
         }
         at_least("turn.user_allocations", self.user_allocations as u64, 1)?;
         at_least("turn.allocations", self.allocations as u64, 1)?;
         at_least("turn.first_port", self.first_port.into(), 1_024)?;
+        if self.gather_micros > MOST_GATHERED {
+            return invalid("turn.gather_micros", format!("a call would hear it: choose at most {MOST_GATHERED}"));
+        }
         if self.last_port < self.first_port {
             return invalid("turn.last_port", format!("it is below turn.first_port: choose {} or more", self.first_port));
         }
@@ -104,11 +118,13 @@ impl TurnSettings {
         Ok(Some(TurnConfig {
             port: self.port,
             tls_port: (self.tls_port != 0).then_some(self.tls_port),
+            beside_pages: self.tls_port != 0 && self.tls_port == pages,
             host: (!self.host.is_empty()).then(|| self.host.clone()),
             ports,
             user_allocations: self.user_allocations,
             allocations: self.allocations,
             bytes_per_second: (self.allocation_kbps > 0).then(|| self.allocation_kbps.saturating_mul(125)),
+            gather: Duration::from_micros(self.gather_micros),
             allow_peers: self.allow_peers.iter().map(|text| network(text)).collect::<Result<_, _>>()?,
         }))
     }
@@ -130,7 +146,7 @@ mod tests {
     fn refused(change: impl FnOnce(&mut TurnSettings)) -> String {
         let mut settings = TurnSettings::default();
         change(&mut settings);
-        settings.check(40_000..=40_007).expect_err("refused").name
+        settings.check(40_000..=40_007, 8_080).expect_err("refused").name
     }
 
     #[test]
@@ -143,15 +159,23 @@ mod tests {
         assert_eq!(refused(|s| s.port = 50_000), "turn.port");
         assert_eq!(refused(|s| s.host = "https://x".into()), "turn.host");
         assert_eq!(refused(|s| s.tls_port = s.port), "turn.tls_port");
+        assert_eq!(refused(|s| s.gather_micros = 5_001), "turn.gather_micros");
         assert_eq!(refused(|s| s.allow_peers = vec!["everybody".into()]), "turn.allow_peers");
+    }
+
+    #[test]
+    fn the_port_of_the_pages_is_shared_with_them() {
+        let beside =
+            |tls_port, pages| TurnSettings { tls_port, ..TurnSettings::default() }.check(0..=0, pages).map(|c| c.is_some_and(|c| c.beside_pages));
+        assert_eq!((beside(443, 443), beside(443, 8_443), beside(0, 0)), (Ok(true), Ok(false), Ok(false)));
     }
 
     #[test]
     fn an_address_alone_is_a_network_of_one() {
         let settings = TurnSettings { allow_peers: vec!["10.1.0.0/16".into(), "fd00::7".into()], allocation_kbps: 800, ..TurnSettings::default() };
-        let config = settings.check(40_000..=40_000).expect("fine").expect("enabled");
+        let config = settings.check(40_000..=40_000, 0).expect("fine").expect("enabled");
         assert_eq!(config.allow_peers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.1.0.0/16", "fd00::7/128"]);
         assert_eq!(config.bytes_per_second, Some(100_000));
-        assert_eq!(TurnSettings { enabled: false, ..settings }.check(0..=0), Ok(None));
+        assert_eq!(TurnSettings { enabled: false, ..settings }.check(0..=0, 0), Ok(None));
     }
 }

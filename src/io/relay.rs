@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::epoll;
 
@@ -41,6 +42,8 @@ pub struct RelaySetup {
     pub ports: RangeInclusive<u16>,
     /// What all workers know of users.
     pub users: Arc<RelayUsers>,
+    /// How long what comes is gathered when nothing but the relay has work.
+    pub gather: Duration,
     /// The relay itself.
     pub relay: RelayConfig,
 }
@@ -52,6 +55,7 @@ pub struct RelaySockets {
     fronts: Vec<OwnedFd>,
     to_clients: Sender,
     to_peers: Sender,
+    gather: Duration,
     /// What is sent counts as the relay's, not as media.
     sent: Counters,
     nothing: Outgoing,
@@ -97,7 +101,7 @@ impl RelaySockets {
         let to_clients = Sender::new(&fronts);
         let relay = Relay::new(setup.relay);
         let (sent, nothing) = (Counters::default(), Outgoing::new(0, 0));
-        Ok((Self { relay, hands, fronts, to_clients, to_peers: Sender::new(&[]), sent, nothing }, port))
+        Ok((Self { relay, hands, fronts, to_clients, to_peers: Sender::new(&[]), gather: setup.gather, sent, nothing }, port))
     }
 
     /// Whether a wake is one of the relay's sockets.
@@ -105,8 +109,14 @@ impl RelaySockets {
         wake & (FRONTS | ALLOCATIONS) != 0 && wake != u64::MAX
     }
 
-    /// Takes what waits at a socket; [`Self::give_out`] sends what comes of it, but for what there is no room to keep until then.
-    pub fn serve(&mut self, now: Time, wake: u64, receiver: &mut Receiver, streams: &mut Streams) {
+    /// How long what comes is gathered when nothing but the relay has work.
+    pub const fn gather(&self) -> Duration {
+        self.gather
+    }
+
+    /// Takes what waits at a socket; [`Self::give_out`] sends what comes of it, but for what there is no room to keep until then. Whether that
+    /// was all.
+    pub fn serve(&mut self, now: Time, wake: u64, receiver: &mut Receiver, streams: &mut Streams) -> bool {
         let index = (wake & (FRONTS - 1)) as usize;
         let mut most = FEW.min(receiver.batch());
         for _ in 0..BATCHES {
@@ -116,10 +126,11 @@ impl RelaySockets {
                 self.take_from_peers(now, index, most, receiver, streams)
             };
             if received < most {
-                return;
+                return true;
             }
             most = receiver.batch();
         }
+        false
     }
 
     /// Does what is due by the clock.

@@ -22,12 +22,14 @@ use crate::contract::{Counter, Event, WorkerReport};
 use crate::media::engine::{Engine, EngineConfig};
 use crate::media::route::relay::{RelaySink, send_stray};
 use crate::media::transport::{DtlsIdentity, Path};
-use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings, StreamPrefixes};
+use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings, STREAMS, StreamPrefixes};
 
 /// Commands taken in one turn, so that a storm of joins leaves room for packets.
 const COMMANDS_A_TURN: usize = 64;
 /// Batches taken from one socket in one turn. More saves waits under load, less lets other sockets, joins and timers come sooner.
 const TICKS_A_TURN: usize = 4;
+/// Streams of another listener's taken in one turn.
+const STREAMS_A_TURN: usize = STREAMS / 2;
 /// Messages taken from one ring in one turn.
 const RELAYS_A_TURN: usize = 64;
 /// How often the worker publishes its counters.
@@ -124,6 +126,8 @@ pub struct Worker {
     more_commands: bool,
     /// Something has been counted since the last report.
     unreported: bool,
+    /// The last turn was the relay's alone.
+    gathers: bool,
     reported_at: Option<Time>,
 }
 
@@ -168,6 +172,7 @@ impl Worker {
             unsent: None,
             more_commands: false,
             unreported: true,
+            gathers: false,
             reported_at: None,
         };
         Ok((worker, (port, relay_port)))
@@ -199,24 +204,33 @@ impl Worker {
     /// [`Closed`] when every handle to the inbox is gone.
     pub fn turn(&mut self) -> Result<(), Closed> {
         let mut ready = [const { MaybeUninit::uninit() }; 64];
+        self.gather();
         let timeout = self.fall_asleep();
         // A signal may interrupt the wait; the turn then simply finds nothing to do.
         let (ready, _) = epoll::wait(&self.wakes, &mut ready, timeout.as_ref()).unwrap_or((&mut [], &mut []));
         self.rings.bell().wake_up();
         self.streams.begin_turn();
+        let mut relays_only = !ready.is_empty();
         for wake in ready.iter() {
             match wake.data.u64() {
-                INBOX => self.inbox.clear_wake(),
-                wake if RelaySockets::is_woken_by(wake) => self.serve_relay(wake),
-                wake if Streams::is_woken_by(wake) => self.serve_stream(wake),
-                socket => self.serve(socket as u32),
+                wake if RelaySockets::is_woken_by(wake) => relays_only &= self.serve_relay(wake),
+                wake => {
+                    relays_only = false;
+                    match wake {
+                        INBOX => self.inbox.clear_wake(),
+                        wake if Streams::is_woken_by(wake) => self.serve_stream(wake),
+                        socket => self.serve(socket as u32),
+                    }
+                }
             }
         }
+        self.gathers = relays_only;
         if let Some(relay) = &mut self.relay {
             relay.give_out(&mut self.streams);
         }
         let now = self.clock.now();
         self.take_commands(now)?;
+        self.take_streams(now);
         self.take_relays(now);
         if self.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.engine.handle_timeout(now);
@@ -231,6 +245,16 @@ impl Worker {
         self.give_report(now);
         self.engine.counters_mut().add(Counter::Ticks);
         Ok(())
+    }
+
+    /// A relay's packets come one by one, at many sockets: where there was nothing else, what follows is waited for together. A wake costs more
+    /// than a packet does.
+    fn gather(&self) {
+        let span = self.relay.as_ref().map_or(Duration::ZERO, RelaySockets::gather);
+        if self.gathers && !span.is_zero() {
+            let due = self.until_next_turn().map_or(span, |due| span.min(Duration::new(due.tv_sec as u64, due.tv_nsec as u32)));
+            std::thread::sleep(due);
+        }
     }
 
     /// How long to sleep: not at all when another worker has left something, since it rings for a sleeper only.
@@ -267,11 +291,10 @@ impl Worker {
         }
     }
 
-    fn serve_relay(&mut self, wake: u64) {
-        if let Some(relay) = &mut self.relay {
-            relay.serve(self.clock.now(), wake, &mut self.receiver, &mut self.streams);
-            self.unreported = true;
-        }
+    /// Takes what waits at a socket of the relay's; whether that was all.
+    fn serve_relay(&mut self, wake: u64) -> bool {
+        self.unreported = true;
+        self.relay.as_mut().is_none_or(|relay| relay.serve(self.clock.now(), wake, &mut self.receiver, &mut self.streams))
     }
 
     /// Takes what waits at a stream; whoever is behind one that has ended is let go.
@@ -355,6 +378,25 @@ impl Worker {
             self.unreported = true;
         }
         Ok(())
+    }
+
+    /// Goes on with streams that were accepted beside the pages.
+    fn take_streams(&mut self, now: Time) {
+        for taken in 1..=STREAMS_A_TURN {
+            let Some(stream) = self.inbox.next_stream() else { return };
+            let relay = &mut self.relay;
+            self.streams.adopt(now, stream, |path, message| {
+                if let Some(relay) = relay {
+                    relay.take_from_client(now, path, message);
+                }
+            });
+            if let Some(relay) = &mut self.relay {
+                relay.give_out(&mut self.streams);
+            }
+            self.let_go_of_ended();
+            self.unreported = true;
+            self.more_commands |= taken == STREAMS_A_TURN;
+        }
     }
 
     /// Takes what other workers have left, a part of each ring so that none of them keeps the others waiting.

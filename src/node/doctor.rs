@@ -170,7 +170,8 @@ fn turn_fronts(turn: &TurnConfig, at: &[IpAddr]) -> Vec<SocketAddr> {
 
 /// Where the relay is heard behind TLS.
 fn sealed_fronts(config: &Config, turn: &TurnConfig, at: &[IpAddr]) -> Vec<SocketAddr> {
-    let port = turn.tls_port.filter(|_| config.tls.is_some());
+    // At the port of the pages their listener is tried out.
+    let port = turn.tls_port.filter(|_| config.tls.is_some() && !turn.beside_pages);
     at.iter().flat_map(|ip| port.map(|port| SocketAddr::new(*ip, port))).collect()
 }
 

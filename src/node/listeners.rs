@@ -10,7 +10,7 @@ use super::{StartError, addresses};
 use crate::config::{CertificateSource, Config};
 use crate::control::admin::doctor::Verdict;
 use crate::control::admin::doctor::addresses::of_announced;
-use crate::control::http::{Door, Public, Tls, admin_router, public_router, redirect_router, serve, with_strict_transport_security};
+use crate::control::http::{Beside, Door, Public, Tls, admin_router, public_router, redirect_router, serve, with_strict_transport_security};
 use crate::control::rooms::Directory;
 use crate::metrics::Metrics;
 use crate::tls::Certificates;
@@ -49,7 +49,7 @@ impl Listeners {
 
     /// Serves them until the node closes.
     pub fn serve(
-        self, config: &Config, public: &Public, certificates: Option<Certificates>, metrics: Metrics, rooms: Directory,
+        self, config: &Config, public: &Public, certificates: Option<Certificates>, beside: Option<Beside>, metrics: Metrics, rooms: Directory,
         closing: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
         let plain = |router| Door { router, header: config.http.header, tls: None };
@@ -58,7 +58,8 @@ impl Listeners {
             let expiry = certificates.clone();
             let shown = metrics.show_certificate(Box::new(move || expiry.not_after()));
             shown.map_err(|error| StartError { what: "metrics".into(), advice: error.to_string() })?;
-            front.tls = Some(Tls::new(certificates, tls.handshake, tls.handshakes, metrics.control.tls_handshakes.clone()));
+            let tls_front = Tls::new(certificates, tls.handshake, tls.handshakes, metrics.control.tls_handshakes.clone());
+            front.tls = Some(tls_front.with(beside));
             if !matches!(tls.source, CertificateSource::Development { .. }) {
                 front.router = with_strict_transport_security(front.router);
             }

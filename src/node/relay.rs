@@ -27,7 +27,7 @@ pub struct OwnRelay {
     /// The secret of its credentials, drawn at start: they are good for this run of the program, as its allocations are.
     pub secret: [u8; 32],
     nonce_key: [u8; 32],
-    /// Port and certificate for streams behind TLS.
+    /// Port and certificate for streams behind TLS, whoever listens there.
     tls: Option<(u16, Certificates)>,
     users: Arc<RelayUsers>,
 }
@@ -45,10 +45,11 @@ impl OwnRelay {
         let since_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         RelaySetup {
             fronts: addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
-            tls: self.tls.clone(),
+            tls: self.own_tls().cloned(),
             addresses: relayed(addresses),
             ports: self.config.ports.clone(),
             users: self.users.clone(),
+            gather: self.config.gather,
             relay: RelayConfig {
                 secrets: vec![self.secret.to_vec()],
                 nonce_key: self.nonce_key,
@@ -70,6 +71,16 @@ impl OwnRelay {
         Reach::new(DenyList::new(own, self.config.allow_peers.clone()), pairs(addresses), media.port..=last, self.config.ports.clone())
     }
 
+    /// Port and certificate where it listens itself.
+    fn own_tls(&self) -> Option<&(u16, Certificates)> {
+        self.tls.as_ref().filter(|_| !self.config.beside_pages)
+    }
+
+    /// Whether the listener of the pages has streams for it.
+    pub const fn is_beside_pages(&self) -> bool {
+        self.config.beside_pages && self.tls.is_some()
+    }
+
     /// The URL of the relay behind TLS, where a name for it is known: `named` is what the certificate is for.
     pub fn sealed_url(&self, named: Option<&str>) -> Option<String> {
         let (port, _) = self.tls.as_ref()?;
@@ -83,7 +94,7 @@ impl OwnRelay {
     /// # Errors
     /// What cannot be had, and what to do.
     pub fn try_ports(&self, addresses: &Addresses) -> Result<(), StartError> {
-        let sealed = self.tls.iter().map(|(port, _)| (*port, "turn.tls_port"));
+        let sealed = self.own_tls().into_iter().map(|(port, _)| (*port, "turn.tls_port"));
         for (port, setting) in std::iter::once((self.config.port, "turn.port")).chain(sealed).filter(|(port, _)| *port != 0) {
             for at in addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)) {
                 let datagrams = if setting == "turn.port" { udp::bind(at).map(drop) } else { Ok(()) };

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-use super::{Bell, COMMANDS};
+use super::{Bell, COMMANDS, STREAMS, SealedStream};
 use crate::contract::Command;
 
 /// The control plane's end: cheap to clone, never blocks.
 #[derive(Clone)]
 pub struct WorkerHandle {
     queue: SyncSender<Command>,
+    streams: SyncSender<SealedStream>,
     bell: Bell,
     woken: Arc<AtomicBool>,
 }
@@ -20,6 +21,7 @@ pub struct WorkerHandle {
 /// The worker's end.
 pub struct Inbox {
     queue: Receiver<Command>,
+    streams: Receiver<SealedStream>,
     bell: Bell,
     /// The bell was rung for a command, or is about to be: who sends more need not ring again.
     woken: Arc<AtomicBool>,
@@ -33,19 +35,32 @@ pub struct Overloaded;
 pub fn inbox() -> io::Result<(WorkerHandle, Inbox)> {
     let bell = Bell::new()?;
     let (sender, receiver) = sync_channel(COMMANDS);
+    let (giver, taker) = sync_channel(STREAMS);
     let woken = Arc::new(AtomicBool::new(false));
-    Ok((WorkerHandle { queue: sender, bell: bell.clone(), woken: woken.clone() }, Inbox { queue: receiver, bell, woken }))
+    let handle = WorkerHandle { queue: sender, streams: giver, bell: bell.clone(), woken: woken.clone() };
+    Ok((handle, Inbox { queue: receiver, streams: taker, bell, woken }))
 }
 
 impl WorkerHandle {
     /// Hands a command to the worker and wakes it.
     pub fn send(&self, command: Command) -> Result<(), Overloaded> {
         self.queue.try_send(command).map_err(|_| Overloaded)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Hands a stream to the worker and wakes it; where it was not taken it is closed.
+    pub fn hand_over(&self, stream: SealedStream) -> Result<(), Overloaded> {
+        self.streams.try_send(stream).map_err(|_| Overloaded)?;
+        self.wake();
+        Ok(())
+    }
+
+    fn wake(&self) {
         // A join is half a dozen commands: one system call and one turn of the worker serve them all.
         if !self.woken.swap(true, Ordering::AcqRel) {
             self.bell.ring();
         }
-        Ok(())
     }
 }
 
@@ -57,6 +72,11 @@ impl Inbox {
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) => Err(Closed),
         }
+    }
+
+    /// The next stream that waits.
+    pub fn next_stream(&self) -> Option<SealedStream> {
+        self.streams.try_recv().ok()
     }
 
     /// What wakes the worker: for commands, and for what other workers leave in its rings.

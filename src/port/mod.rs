@@ -5,11 +5,13 @@
 //! | commands | rooms → worker | [`COMMANDS`] | the sender is told; nothing is lost silently |
 //! | events | worker → rooms | [`EVENTS`] | the worker keeps them and tries again next tick |
 //! | report | worker → metrics | 1 | the newer report replaces the older one |
+//! | streams | HTTPS listener → worker | [`STREAMS`] | the stream is closed and counted |
 //! | rings | worker → worker | [`ring::RING`] bytes | the message is dropped and counted: nobody waits for another worker |
 
 mod inbox;
 mod prefixes;
 pub mod ring;
+mod sealed;
 mod users;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::contract::{Event, WorkerReport};
 pub use inbox::{Closed, Inbox, Overloaded, WorkerHandle, inbox};
 pub use prefixes::StreamPrefixes;
 pub use ring::{Bell, Rings, rings};
+pub use sealed::{STREAMS, SealedStream};
 pub use users::RelayUsers;
 
 /// Commands that may wait for one worker: a storm of 500 joins into one room makes about 250 a tick.

@@ -168,6 +168,8 @@ async fn node(change: impl FnOnce(&mut Config, &mut TurnConfig)) -> Node {
     config.media.bind = [Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), has_ipv6().then_some(Ipv6Addr::LOCALHOST.into())].into_iter().flatten().collect();
     let mut turn = TurnConfig {
         tls_port: None,
+        beside_pages: false,
+        gather: Duration::ZERO,
         host: None,
         port: 0,
         ports: FIRST_PORT..=LAST_PORT,

@@ -1,6 +1,7 @@
 //! The listeners: the public one (page, signaling, WHIP and WHEP) and the private one (metrics and health).
 
 mod admin;
+mod beside;
 mod handshakes;
 pub(in crate::control) mod origin;
 mod page;
@@ -23,6 +24,7 @@ use crate::control::signaling::Front;
 use crate::control::whip;
 
 pub use admin::admin_router;
+pub use beside::Beside;
 pub use redirect::redirect_router;
 pub use serve::{Door, Tls, serve};
 

@@ -19,7 +19,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prometheus::IntCounterVec;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -28,6 +28,7 @@ use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
+use super::beside::Beside;
 use super::handshakes::Handshakes;
 use super::redirect::redirect_router;
 use crate::tls::Certificates;
@@ -65,6 +66,7 @@ pub struct Tls {
     within: Duration,
     handshakes: Handshakes,
     counted: IntCounterVec,
+    beside: Option<Beside>,
 }
 
 /// How a handshake ended without a connection to serve.
@@ -98,7 +100,13 @@ impl NoConnection {
 impl Tls {
     /// With at most `most` handshakes under way, each of which may take so long. `counted` has the label `result`.
     pub fn new(certificates: Certificates, within: Duration, most: usize, counted: IntCounterVec) -> Self {
-        Self { certificates, within, handshakes: Handshakes::new(most), counted }
+        Self { certificates, within, handshakes: Handshakes::new(most), counted, beside: None }
+    }
+
+    /// With a relay beside the pages.
+    pub fn with(mut self, beside: Option<Beside>) -> Self {
+        self.beside = beside;
+        self
     }
 
     async fn accept(&self, stream: TcpStream, from: SocketAddr) -> Option<TlsStream<TcpStream>> {
@@ -165,12 +173,23 @@ async fn serve_one(stream: TcpStream, from: SocketAddr, door: Door, closing: wat
     // Messages are written whole: to wait for more only makes them late.
     let _ = stream.set_nodelay(true);
     let Some(tls) = &door.tls else { return serve_http1(stream, from, door, closing).await };
-    let Some(stream) = tls.accept(stream, from).await else { return };
-    if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
-        serve_http2(stream, from, door, closing).await;
-    } else {
-        serve_http1(stream, from, door, closing).await;
+    let Some(mut stream) = tls.accept(stream, from).await else { return };
+    match (stream.get_ref().1.alpn_protocol(), &tls.beside) {
+        (Some(HTTP2), _) => return serve_http2(stream, from, door, closing).await,
+        // Browsers name no protocol for `turns:`, nor do plain clients of HTTP: the first byte tells.
+        (None, Some(beside)) => match timeout(door.header, stream.fill_buf()).await {
+            Ok(Ok([first, ..])) if Beside::begins_with(*first) => {
+                if beside.hand_over(stream, from).is_none() {
+                    tls.counted.with_label_values(&["relay_full"]).inc();
+                }
+                return;
+            }
+            Ok(Ok([_, ..])) => {}
+            _ => return,
+        },
+        _ => {}
     }
+    serve_http1(stream, from, door, closing).await;
 }
 
 async fn serve_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, from: SocketAddr, door: Door, closing: watch::Receiver<bool>) {

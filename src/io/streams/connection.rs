@@ -52,23 +52,12 @@ impl Default for Scratch {
 
 impl Connection {
     /// A stream that has just been accepted.
-    pub fn new(socket: OwnedFd, remote: SocketAddr, framing: Framing, wake: u64, now: Time, tls: Option<ServerConnection>) -> Self {
+    pub fn new(socket: OwnedFd, remote: SocketAddr, framing: Framing, wake: u64, now: Time, tls: Option<Box<ServerConnection>>) -> Self {
         let options = SockRef::from(&socket);
         // Where the system refuses, the stream is slower and works.
         let _ = options.set_tcp_nodelay(true);
         let _ = options.set_send_buffer_size(KERNEL_BUFFER);
-        Self {
-            remote,
-            framing,
-            known: now,
-            wake,
-            begun: Vec::new(),
-            pending: Vec::new(),
-            written: 0,
-            awaits_room: false,
-            tls: tls.map(Box::new),
-            socket,
-        }
+        Self { remote, framing, known: now, wake, begun: Vec::new(), pending: Vec::new(), written: 0, awaits_room: false, tls, socket }
     }
 
     /// Whether its handshake is still to come to its end: reading on is dear.
@@ -98,24 +87,35 @@ impl Connection {
         }
     }
 
+    /// Hands over what another listener has opened before; false when the stream is over.
+    pub fn go_on(&mut self, scratch: &mut Scratch, mut take: impl FnMut(&mut [u8])) -> bool {
+        let Some(mut tls) = self.tls.take() else { return true };
+        let goes_on = self.take_opened(&mut tls, &mut scratch.plain, &mut take);
+        self.tls = Some(tls);
+        goes_on
+    }
+
     /// Opens what has come sealed; false when the stream is over.
     fn open(&mut self, tls: &mut ServerConnection, mut sealed: &[u8], plain: &mut [u8], take: &mut impl FnMut(&mut [u8])) -> bool {
         while !sealed.is_empty() {
-            if tls.read_tls(&mut sealed).is_err() || tls.process_new_packets().is_err() {
+            if tls.read_tls(&mut sealed).is_err() || tls.process_new_packets().is_err() || !self.take_opened(tls, plain, take) {
                 return false;
-            }
-            loop {
-                let Some(space) = plain.get_mut(self.begun.len()..) else { return false };
-                match tls.reader().read(space) {
-                    Ok(0) => return false,
-                    Ok(came) if self.take_apart(plain, came, take) => {}
-                    Ok(_) => return false,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(_) => return false,
-                }
             }
         }
         true
+    }
+
+    fn take_opened(&mut self, tls: &mut ServerConnection, plain: &mut [u8], take: &mut impl FnMut(&mut [u8])) -> bool {
+        loop {
+            let Some(space) = plain.get_mut(self.begun.len()..) else { return false };
+            match tls.reader().read(space) {
+                Ok(0) => return false,
+                Ok(came) if self.take_apart(plain, came, take) => {}
+                Ok(_) => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(_) => return false,
+            }
+        }
     }
 
     /// Hands over the messages in `plain`, where `came` bytes stand after the place for what has begun.

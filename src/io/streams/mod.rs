@@ -21,7 +21,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::base::outgoing::Outgoing;
 use crate::base::{Path, Time};
 use crate::contract::{Counter, Counters};
-use crate::port::StreamPrefixes;
+use crate::port::{SealedStream, StreamPrefixes};
 
 use crate::tls::Certificates;
 use connection::{Connection, Scratch};
@@ -220,28 +220,47 @@ impl Streams {
             };
             let Ok(remote) = SocketAddr::try_from(remote) else { continue };
             let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-            if self.open >= MOST || !self.prefixes.claim(remote.ip()) {
-                self.counters.add(Counter::StreamsRefused);
-                continue;
+            match tls.map(|tls| ServerConnection::new(tls.current(&[]))).transpose() {
+                Ok(tls) => drop(self.admit(now, socket, remote, framing, tls.map(Box::new))),
+                Err(_) => self.counters.add(Counter::StreamsRefused),
             }
-            let tls = tls.map(|tls| ServerConnection::new(tls.current(&[]))).transpose();
-            let slot = self.free.last().copied().unwrap_or(self.slots.len());
-            let woken = epoll::add(&self.wakes, &socket, epoll::EventData::new_u64(STREAM_WAKES | slot as u64), epoll::EventFlags::IN);
-            let (Ok(()), Ok(tls)) = (woken, tls) else {
-                self.prefixes.release(remote.ip());
-                self.counters.add(Counter::StreamsRefused);
-                continue;
-            };
-            self.free.pop();
-            self.open += 1;
-            self.counters.add(Counter::StreamsAccepted);
-            if self.slots.len() <= slot {
-                self.slots.resize_with(slot + 1, || None);
-                self.turns.resize(slot + 1, 0);
-            }
-            self.turns[slot] = self.turns[slot].wrapping_add(1);
-            self.slots[slot] = Some(Connection::new(socket, remote, framing, STREAM_WAKES | slot as u64, now, tls));
         }
+    }
+
+    /// Goes on with a stream that another listener has accepted, and hands over what of it has been opened already.
+    pub fn adopt(&mut self, now: Time, stream: SealedStream, mut take: impl FnMut(Path, &mut [u8])) {
+        let SealedStream { socket, remote, tls } = stream;
+        let Some(slot) = self.admit(now, socket, remote, Framing::Turn, Some(tls)) else { return };
+        let Some(path) = self.path(slot) else { return };
+        let goes_on = self.slots[slot].as_mut().is_some_and(|connection| connection.go_on(&mut self.scratch, |message| take(path, message)));
+        if !goes_on {
+            self.close(slot);
+        }
+    }
+
+    /// Gives a stream its slot, if there may be one more.
+    fn admit(&mut self, now: Time, socket: OwnedFd, remote: SocketAddr, framing: Framing, tls: Option<Box<ServerConnection>>) -> Option<usize> {
+        if self.open >= MOST || !self.prefixes.claim(remote.ip()) {
+            self.counters.add(Counter::StreamsRefused);
+            return None;
+        }
+        let slot = self.free.last().copied().unwrap_or(self.slots.len());
+        let wake = STREAM_WAKES | slot as u64;
+        if epoll::add(&self.wakes, &socket, epoll::EventData::new_u64(wake), epoll::EventFlags::IN).is_err() {
+            self.prefixes.release(remote.ip());
+            self.counters.add(Counter::StreamsRefused);
+            return None;
+        }
+        self.free.pop();
+        self.open += 1;
+        self.counters.add(Counter::StreamsAccepted);
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+            self.turns.resize(slot + 1, 0);
+        }
+        self.turns[slot] = self.turns[slot].wrapping_add(1);
+        self.slots[slot] = Some(Connection::new(socket, remote, framing, wake, now, tls));
+        Some(slot)
     }
 
     /// Whoever waits at a listener would wake the worker again and again.
