@@ -206,6 +206,23 @@ export function longestWithoutMedia({ member, burst = 'shown' }) {
 }
 
 /**
+ * Begins to look whether a tile has a picture to be seen; returns in how many looks since the last call it had none.
+ * @param {{ member: string, kind: string }} tile
+ */
+export function looksWithoutPicture({ member, kind }) {
+  const own = /** @type {any} */ (window);
+  const before = own.without;
+  const watch = (own.without = { count: 0 });
+  const look = () => {
+    const all = /** @type {NodeListOf<HTMLVideoElement>} */ (document.querySelectorAll(`[data-testid=tile][data-member="${member}"][data-kind=${kind}] video`));
+    if (![...all].some((video) => video.videoWidth > 0 && getComputedStyle(video).visibility !== 'hidden')) watch.count += 1;
+    if (own.without === watch) requestAnimationFrame(look);
+  };
+  look();
+  return before?.count ?? 0;
+}
+
+/**
  * The strongest frequency (Hz) in what is received of a member; 0 while it is silent.
  * @param {{ member: string, kind: 'camera' | 'screen' }} from
  */
