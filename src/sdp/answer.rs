@@ -251,3 +251,21 @@ fn payload_type(codec: &CodecPlan, encoding: &str, parameters: &str, attributes:
         attributes.value("fmtp", format_args!("{rtx} apt={pt}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_raises_every_candidate_above_those_before_and_none_above_a_browsers_own() {
+        for kind in [UDP, TCP] {
+            for restarts in 0..u8::MAX {
+                assert!(priority(kind, restarts + 1, 40) > priority(kind, restarts, 0), "the last of the next comes before the first of this one");
+                assert!(priority(kind, restarts, 1) < priority(kind, restarts, 0), "the first is preferred");
+            }
+        }
+        assert!(priority(UDP, 0, 40) > priority(TCP, u8::MAX, 0), "TCP comes after UDP, however often ICE is restarted");
+        // What Chromium gives a peer-reflexive candidate, by UDP and by TCP, and the best of a relay (type preferences 110, 80 and 2).
+        assert!(priority(UDP, u8::MAX, 0) < 110 << 24 && priority(TCP, u8::MAX, 0) < 80 << 24 && priority(TCP, 0, 40) > 3 << 24);
+    }
+}
