@@ -88,8 +88,8 @@ lab: web
 	@scripts/need.sh build browsers lab nat
 	@cargo build --locked --bins --example wan 2>&1 | scripts/progress.sh
 	@LAB_SHORT=1 node tests/lab/run.mjs capacity
-	$(call say,two browsers behind NATs: holes and a relay)
-	@node tests/lab/nat.mjs --seconds 3 cone-cone symmetric-symmetric walled-walled sealed-sealed
+	$(call say,two browsers behind NATs: holes$(comma) relays$(comma) IPv6$(comma) a server behind a NAT)
+	@node tests/lab/nat.mjs --seconds 3 --short
 
 # The relay under attack, with full counts, into docs/proof/attacks.jsonl; `make unit` has a part of it. A build with debug assertions, so that
 # a sum that overflows is found, too.
@@ -158,7 +158,7 @@ prove-nat: web
 	@scripts/need.sh build browsers lab nat
 	$(call say,building the server)
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
-	$(call say,two browsers behind every pair of NATs (about twelve minutes))
+	$(call say,two browsers behind every pair of NATs (about half an hour))
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/lab/nat.mjs --prove
 	$(call say,networks that change in the middle of a call (about ten minutes))
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/lab/move.mjs --prove

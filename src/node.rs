@@ -9,11 +9,13 @@
 //! | letters, media events | sockets, dispatch → a room | [`crate::control::rooms::actor`] |
 //! | letters | sockets → a lobby | [`crate::control::calls::actor`] |
 //! | outbox | a room → a socket | `control::signaling::outbox` |
+//! | mapped addresses | dispatch → whoever asks STUN servers | [`reflexive`] |
 
 mod addresses;
 pub mod doctor;
 mod listeners;
 pub mod logs;
+mod reflexive;
 mod relay;
 mod workers;
 
@@ -22,13 +24,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::config::{AllowedOrigins, CallPolicy, Config, TlsConfig};
 use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
+use crate::control::draw;
 use crate::control::http::{Beside, Public};
 use crate::control::p2p::{self, IceServers};
 use crate::control::rooms::directory::{Settlement, WorkerAccess};
@@ -99,14 +102,21 @@ impl Node {
         let epoch = Instant::now();
         let access = Access::new(config.auth.clone(), config.limits.name_bytes);
         let development = access.development();
-        let addresses =
+        let mut addresses =
             addresses::of_media(&config.media, development).map_err(|advice| StartError { what: "no address for media".into(), advice })?;
+        if let Some(server) = &config.media.stun_server {
+            let seen = reflexive::at_start(server, &addresses.bound, config.media.port).await;
+            addresses = addresses.with_seen(seen);
+        }
+        let questions: Option<[u8; 8]> = config.media.stun_server.as_ref().map(|_| draw::bytes());
         let opened = config.tls.as_ref().map(|tls| tls::open(tls, &addresses::of_machine(&config.media))).transpose()?;
         let (certificates, upkeep) = opened.unzip();
         let (event_sender, event_receiver) = events();
         let users = Arc::new(RelayUsers::new(config.turn.as_ref().map_or(0, |turn| turn.user_allocations), config.ice.credential_lifetime));
         let relay = config.turn.clone().map(|turn| relay::OwnRelay::new(turn, certificates.as_ref(), users.clone()));
-        let fleet = workers::start(&config.media, relay.as_ref(), &addresses, &event_sender, epoch)?;
+        let mut fleet = workers::start(&config.media, relay.as_ref(), &addresses, &event_sender, epoch, questions)?;
+        let server = config.media.stun_server.clone().zip(questions);
+        let watch = server.map(|(server, begin)| reflexive::Watch::new(server, begin, &mut fleet.workers, &addresses));
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
@@ -125,23 +135,33 @@ impl Node {
             metrics: metrics.control.clone(),
             relay_users: users,
         });
-        tokio::spawn(dispatch::run(event_receiver, rooms.clone()));
+        let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
+        tokio::spawn(dispatch::run(event_receiver, rooms.clone(), mapped));
         let (ready, ready_seen) = watch::channel(false);
         let (closing, closing_seen) = watch::channel(false);
         tokio::spawn(workers::measure(gauges, rooms.clone(), closing_seen.clone()));
         let lobbies = Lobbies::new(config.calls.lobbies, lobby_rules(&config), access.clone(), epoch, metrics.control.clone());
+        let front = Arc::new(Front {
+            direct: config.rooms.policy != CallPolicy::Sfu,
+            ice: IceServers::new(&config.ice, &stun_addresses, relay),
+            rooms: rooms.clone(),
+            lobbies: lobbies.clone(),
+            access,
+            limits: config.limits.clone(),
+            heartbeat: config.http.heartbeat,
+            resume: config.rooms.resume,
+            closing: closing_seen.clone(),
+        });
+        if let Some(watch) = watch {
+            let (rooms, front) = (rooms.clone(), front.clone());
+            let tell = move |candidates: Vec<Vec<SocketAddr>>| {
+                front.ice.found_at(candidates.first().map_or(&[], Vec::as_slice));
+                rooms.found_at(candidates);
+            };
+            tokio::spawn(watch.run(answers, reflexive::Times::default(), tell, closing_seen.clone()));
+        }
         let public = Public {
-            front: Arc::new(Front {
-                direct: config.rooms.policy != CallPolicy::Sfu,
-                ice: IceServers::new(&config.ice, &stun_addresses, relay),
-                rooms: rooms.clone(),
-                lobbies: lobbies.clone(),
-                access,
-                limits: config.limits.clone(),
-                heartbeat: config.http.heartbeat,
-                resume: config.rooms.resume,
-                closing: closing_seen.clone(),
-            }),
+            front,
             origins: if development { AllowedOrigins::Any } else { config.http.origins.clone() },
             secure: certificates.is_some(),
             ready: ready_seen.clone(),

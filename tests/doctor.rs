@@ -205,6 +205,38 @@ fn private_addresses_are_a_warning_and_a_problem_for_a_public_page() {
     assert_eq!(report.code, Some(1));
 }
 
+/// A STUN server (RFC 8489) that sees everybody at 203.0.113.9, or says nothing; its port.
+fn stun_server(answers: bool) -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let port = socket.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        let mut bytes = [0; 100];
+        while let Ok((_, from)) = socket.recv_from(&mut bytes) {
+            let [p, q] = (from.port() ^ 0x2112).to_be_bytes();
+            let seen = [0, 0x20, 0, 8, 0, 1, p, q, 203 ^ 0x21, 0x12, 113 ^ 0xA4, 9 ^ 0x42];
+            let answer = [&[1, 1, 0, 12, 0x21, 0x12, 0xA4, 0x42][..], &bytes[8..20], &seen].concat();
+            if answers {
+                socket.send_to(&answer, from).expect("sent");
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn what_the_stun_server_of_the_settings_sees_is_announced() {
+    let ports = Ports::new();
+    let asking = |server: u16| format!("media.stun_server=127.0.0.1:{server}");
+    let answers = asking(stun_server(true));
+    let report = ports.doctor(&["--set", &answers]);
+    report.has("announced", "ok", &["127.0.0.1", "203.0.113.9"]);
+    report.has("announced_seen", "ok", &["203.0.113.9"]);
+    assert_eq!(report.code, Some(0), "{report:#?}");
+    let report = ports.doctor(&["--set", &asking(stun_server(false))]);
+    report.has("stun_unanswered", "warning", &["127.0.0.1"]);
+    assert_eq!(report.code, Some(0), "no call fails for it alone: {report:#?}");
+}
+
 #[test]
 fn certificates_are_looked_at_for_time_name_and_key() {
     let ports = Ports::new();

@@ -113,6 +113,7 @@ impl Althing {
                 tcp: false,
                 prefixes: std::sync::Arc::new(StreamPrefixes::new(0)),
                 relay: None,
+                questions: None,
             };
             let (worker, (port, _)) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");
             Self { worker, port, _ends: (handle, receiver) }

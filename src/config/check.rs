@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
+use super::stun::StunServer;
 use super::tls::{self, TlsConfig};
 use super::turn::TurnConfig;
 
@@ -100,6 +101,8 @@ pub struct MediaConfig {
     pub bind: Vec<IpAddr>,
     /// Addresses to announce instead of the bound ones.
     pub announce: Vec<IpAddr>,
+    /// Who says how the media ports are seen from outside.
+    pub stun_server: Option<StunServer>,
 }
 
 impl MediaConfig {
@@ -285,6 +288,10 @@ impl Settings {
                 return invalid(name, format!("{address} is not the address of one host: list real ones, or none for all interfaces"));
             }
         }
+        let stun = &self.media.stun_server;
+        if !stun.is_empty() && StunServer::parse(stun).is_none() {
+            return invalid("media.stun_server", format!("`{stun}` is no host and port: write it as \"stun.example.org:3478\""));
+        }
         Ok(())
     }
 
@@ -365,6 +372,7 @@ fn media(settings: &Settings) -> MediaConfig {
         tcp: media.tcp,
         bind: media.bind.clone(),
         announce: media.announce.clone(),
+        stun_server: StunServer::parse(&media.stun_server),
     }
 }
 
@@ -469,6 +477,7 @@ mod tests {
         assert_eq!(refused(|s| s.media.spread_from = 0), "media.spread_from");
         assert_eq!(refused(|s| (s.media.port, s.media.workers) = (65_535, 2)), "media.port");
         assert_eq!(refused(|s| s.media.bind = vec!["0.0.0.0".parse().expect("an address")]), "media.bind");
+        assert_eq!(refused(|s| s.media.stun_server = "stun:stun.example.org".into()), "media.stun_server");
         assert_eq!(refused(|s| s.calls.ring_seconds = 0), "calls.ring_seconds");
         assert_eq!(refused(|s| s.calls.grace_seconds = 3_601), "calls.grace_seconds");
         assert_eq!(refused(|s| s.calls.people = 1), "calls.people");

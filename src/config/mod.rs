@@ -6,6 +6,7 @@
 mod check;
 mod load;
 mod schema;
+mod stun;
 mod tls;
 mod turn;
 
@@ -15,5 +16,6 @@ pub use schema::{
     AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,
     Settings, TlsMode, TlsSettings,
 };
+pub use stun::StunServer;
 pub use tls::{AcmeConfig, CertificateSource, TlsConfig};
 pub use turn::{TurnConfig, TurnSettings};

@@ -148,11 +148,22 @@ pub struct MediaSettings {
     pub bind: Vec<IpAddr>,
     /// Addresses that clients are told, where they differ from the bound ones (behind a one-to-one NAT).
     pub announce: Vec<IpAddr>,
+    /// A STUN server by UDP, `HOST[:PORT]`, that says how the media ports are seen from outside: clients are told that, too. Empty for none.
+    pub stun_server: String,
 }
 
 impl Default for MediaSettings {
     fn default() -> Self {
-        Self { workers: 0, port: 40_000, single_port: false, spread_from: 8, tcp: true, bind: Vec::new(), announce: Vec::new() }
+        Self {
+            workers: 0,
+            port: 40_000,
+            single_port: false,
+            spread_from: 8,
+            tcp: true,
+            bind: Vec::new(),
+            announce: Vec::new(),
+            stun_server: String::new(),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a worker tells the control plane.
 
+use std::net::SocketAddr;
+
 use super::plan::SrtpProfile;
 use crate::base::{Bitrate, PeerId, RoomId, TrackId};
 
@@ -70,6 +72,19 @@ pub enum Event {
         /// Which room.
         room: RoomId,
     },
+    /// A STUN server has answered what this node asked it from a media port: of no room.
+    Mapped(Mapped),
+}
+
+/// What a STUN server says of a media port (RFC 8489 section 14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// The transaction that it answers.
+    pub transaction: [u8; 12],
+    /// Who says so.
+    pub server: SocketAddr,
+    /// As what the port is seen.
+    pub address: SocketAddr,
 }
 
 /// Why a connection is down.

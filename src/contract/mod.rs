@@ -7,7 +7,7 @@ pub mod plan;
 pub mod report;
 
 pub use command::{Command, RoomCommand, View};
-pub use event::{DisconnectReason, Event, Limit, LinkState, Quality};
+pub use event::{DisconnectReason, Event, Limit, LinkState, Mapped, Quality};
 pub use plan::{
     CNAME, Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, HashFunction, IceCredentials, MOST_ENCODINGS, MediaKind,
     MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan, owner_of_ufrag, ufrag_of,

@@ -6,7 +6,7 @@ use aws_lc_rs::rand;
 
 use crate::base::{PeerId, RoomId, TrackId, WorkerId};
 use crate::control::calls::CallDraws;
-use crate::control::rooms::{JoinDraws, MOST_TRACKS, OfferDraws, RoomName, SocketId};
+use crate::control::rooms::{Candidates, JoinDraws, MOST_TRACKS, OfferDraws, RoomName, SocketId};
 use crate::wire::CallId;
 
 /// The node's counters of identities: none is ever given twice.
@@ -51,7 +51,7 @@ pub fn join(room: RoomId) -> JoinDraws {
 }
 
 /// What an offer needs.
-pub fn offer(numbers: &Numbers, elsewhere: [WorkerId; 2]) -> OfferDraws {
+pub fn offer(numbers: &Numbers, elsewhere: [WorkerId; 2], candidates: Candidates) -> OfferDraws {
     let peer = numbers.peer();
     OfferDraws {
         peer,
@@ -62,6 +62,7 @@ pub fn offer(numbers: &Numbers, elsewhere: [WorkerId; 2]) -> OfferDraws {
         ssrc_seed: number(),
         session: number() >> 2,
         elsewhere,
+        candidates,
     }
 }
 

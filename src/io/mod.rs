@@ -10,4 +10,4 @@ pub mod udp;
 pub mod worker;
 
 pub use relay::RelaySetup;
-pub use worker::{Worker, WorkerConfig, spawn};
+pub use worker::{Started, Worker, WorkerConfig, spawn};

@@ -53,6 +53,15 @@ pub fn kernel_buffers() -> io::Result<(usize, usize, usize)> {
     Ok((KERNEL_BUFFER, socket.recv_buffer_size()? / 2, socket.send_buffer_size()? / 2))
 }
 
+/// Sends one datagram at once, beside whatever else the socket sends.
+///
+/// # Errors
+/// What the system says.
+pub fn send_now(socket: &OwnedFd, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+    rustix::net::sendto(socket, datagram, rustix::net::SendFlags::DONTWAIT, &to)?;
+    Ok(())
+}
+
 fn bind_as(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
     bind_with(address, shared, KERNEL_BUFFER)
 }

@@ -67,23 +67,37 @@ pub struct WorkerConfig {
     pub prefixes: Arc<StreamPrefixes>,
     /// Its part of the relay.
     pub relay: Option<RelaySetup>,
+    /// How the transactions begin that STUN servers are asked with from its sockets; none is ever asked without.
+    pub questions: Option<[u8; 8]>,
 }
 
-/// Binds the sockets, then starts the thread; returns the port of media, and that of the relay. The thread ends when every handle to its inbox is gone.
+/// A worker that has started.
+pub struct Started {
+    /// The port of media.
+    pub port: u16,
+    /// The port of the relay.
+    pub relay: Option<u16>,
+    /// Its sockets once more, for questions to STUN servers: empty where none is asked.
+    pub sockets: Vec<OwnedFd>,
+}
+
+/// Binds the sockets, then starts the thread. The thread ends when every handle to its inbox is gone.
 ///
 /// # Errors
 /// When a port is taken, or the system gives no more descriptors or threads.
-pub fn spawn(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(u16, Option<u16>)> {
+pub fn spawn(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<Started> {
     let core = config.core;
     let name = format!("media-{}", config.id);
-    let (worker, ports) = Worker::new(config, inbox, events, report)?;
+    let asks = config.questions.is_some();
+    let (worker, (port, relay)) = Worker::new(config, inbox, events, report)?;
+    let sockets = if asks { worker.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()? } else { Vec::new() };
     std::thread::Builder::new().name(name).spawn(move || {
         if let Some(core) = core {
             pin(core);
         }
         worker.run();
     })?;
-    Ok(ports)
+    Ok(Started { port, relay, sockets })
 }
 
 /// A worker: an engine, and the sockets and mailboxes that it is driven by.
@@ -135,7 +149,8 @@ impl Worker {
         let engine = Engine::on(
             config.id,
             EngineConfig { identity: config.identity, epoch: config.epoch, wall_at_zero: clock.wall_at_zero(), seed: config.seed },
-        );
+        )
+        .with_questions(config.questions);
         let receives_runs = sockets.iter().map(udp::receive_runs).fold(false, |any, runs| any | runs);
         let worker = Self {
             engine,

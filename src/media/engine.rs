@@ -22,7 +22,7 @@ use crate::base::outgoing::Outgoing;
 use crate::base::prefix::PrefixRate;
 use crate::base::random::Random;
 use crate::base::{Bitrate, Ntp, PeerId, RoomId, Time, WorkerId};
-use crate::contract::{Command, Counter, Counters, Event, RoomCommand, WorkerReport, owner_of_ufrag};
+use crate::contract::{Command, Counter, Counters, Event, Mapped, RoomCommand, WorkerReport, owner_of_ufrag};
 
 /// No room is worth a turn of the clock sooner than this after the last one.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);
@@ -119,6 +119,8 @@ pub struct Engine {
     strangers: PrefixRate,
     /// Where a datagram that another worker handed over is decrypted.
     stray: Box<[u8]>,
+    /// How the transactions begin that this node asks STUN servers with from media ports.
+    questions: Option<[u8; 8]>,
     shared: Shared,
 }
 
@@ -141,6 +143,7 @@ impl Engine {
             strays: Strays::new(seed),
             strangers: PrefixRate::new(seed, STRANGERS),
             stray: vec![0; STRAY].into_boxed_slice(),
+            questions: None,
             shared: Shared {
                 counters: Counters::default(),
                 events: VecDeque::new(),
@@ -155,6 +158,12 @@ impl Engine {
                 deferred: VecDeque::new(),
             },
         }
+    }
+
+    /// Hands on what STUN servers answer to transactions that begin like this: somebody asks with them from the worker's ports.
+    pub const fn with_questions(mut self, begin: Option<[u8; 8]>) -> Self {
+        self.questions = begin;
+        self
     }
 
     /// Carries out a command of the control plane.
@@ -179,16 +188,36 @@ impl Engine {
         self.shared.counters.add_many(Counter::BytesIn, datagram.len() as u64);
         let (protocol, at) = match self.addressee(path, datagram) {
             Ok(found) => found,
-            Err(Counter::StunMalformed) if ice::is_strangers(datagram) => return self.answer_stranger(now, path, datagram),
+            Err(Counter::StunMalformed) => return self.handle_nobodys(now, path, datagram),
             Err(reason) => return self.shared.counters.add(reason),
         };
         self.guarded(at.room, |room, shared| match protocol {
             Protocol::Stun => room.handle_stun(now, at.peer, path, datagram, shared),
             Protocol::Dtls => room.handle_dtls(at.peer, path, datagram, shared),
-            Protocol::Rtp => room.handle_rtp(now, at.peer, datagram, shared),
-            Protocol::Rtcp => room.handle_rtcp(now, at.peer, datagram, shared),
+            Protocol::Rtp => room.handle_rtp(now, at.peer, path, datagram, shared),
+            Protocol::Rtcp => room.handle_rtcp(now, at.peer, path, datagram, shared),
         });
         self.settle(at.room);
+    }
+
+    /// Takes in STUN that is of no connection: a stranger's question, an answer to ours, or nothing of either kind.
+    fn handle_nobodys(&mut self, now: Time, path: Path, datagram: &[u8]) {
+        if ice::is_strangers(datagram) {
+            return self.answer_stranger(now, path, datagram);
+        }
+        match self.answer_to_us(path, datagram) {
+            // No faster than strangers are answered: whoever sees a question on its way could answer it without end.
+            Some(mapped) if self.strangers.allows(now, mapped.server.ip()) => self.shared.events.push_back(Event::Mapped(mapped)),
+            Some(_) => self.shared.counters.add(Counter::StunServiceLimited),
+            None => self.shared.counters.add(Counter::StunMalformed),
+        }
+    }
+
+    /// What a STUN server says, if it answers this node: nobody else knows how our transactions begin.
+    fn answer_to_us(&self, path: Path, datagram: &[u8]) -> Option<Mapped> {
+        let begin = self.questions?;
+        let (transaction, address) = ice::mapped_address(datagram)?;
+        transaction.starts_with(&begin).then_some(Mapped { transaction, server: path.remote, address })
     }
 
     /// The STUN service: whoever asks is told where they are seen to be.

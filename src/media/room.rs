@@ -383,6 +383,12 @@ impl Room {
         }
     }
 
+    /// Where a peer is sent to: for tests.
+    #[cfg(test)]
+    pub(super) fn way_to(&self, peer: usize) -> Option<super::transport::Path> {
+        self.peers.get(peer)?.path()
+    }
+
     /// Breaks the state as no command can: the first slot of the first peer shows a track that is not there.
     #[cfg(test)]
     pub(super) fn corrupt(&mut self) {

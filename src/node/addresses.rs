@@ -11,6 +11,22 @@ pub struct Addresses {
     pub bound: Vec<IpAddr>,
     /// To announce, most preferred first.
     pub announced: Vec<IpAddr>,
+    /// Of those bound, how a STUN server saw them at the start: bound, then seen. All of the latter are announced, too.
+    pub seen: Vec<(IpAddr, IpAddr)>,
+}
+
+impl Addresses {
+    /// The same, with what a STUN server saw: last among the announced, for whoever is near need not come by the NAT.
+    pub fn with_seen(mut self, seen: Vec<(IpAddr, IpAddr)>) -> Self {
+        let news: Vec<_> = seen.into_iter().filter(|(_, seen)| !self.announced.contains(seen)).collect();
+        for (bound, seen) in news {
+            if !self.announced.contains(&seen) {
+                self.announced.push(seen);
+            }
+            self.seen.push((bound, seen));
+        }
+        self
+    }
 }
 
 /// The addresses by these settings; `Err` says what to set.
@@ -50,7 +66,7 @@ fn choose(config: &MediaConfig, found: Vec<IpAddr>, development: bool) -> Option
     bound.sort_by_key(|a| (a.is_loopback(), a.is_ipv6(), *a));
     bound.dedup();
     let announced = if config.announce.is_empty() { bound.clone() } else { config.announce.clone() };
-    (!bound.is_empty()).then_some(Addresses { bound, announced })
+    (!bound.is_empty()).then_some(Addresses { bound, announced, seen: Vec::new() })
 }
 
 /// A link-local address means nothing without its interface, which a candidate cannot name.
@@ -88,6 +104,17 @@ mod tests {
     #[test]
     fn settings_win() {
         let found = chosen(&["192.0.2.7"], false, |m| (m.bind, m.announce) = (addresses(&["10.0.0.1"]), addresses(&["203.0.113.9"])));
-        assert_eq!(found, Some(Addresses { bound: addresses(&["10.0.0.1"]), announced: addresses(&["203.0.113.9"]) }));
+        assert_eq!(found, Some(Addresses { bound: addresses(&["10.0.0.1"]), announced: addresses(&["203.0.113.9"]), seen: Vec::new() }));
+    }
+
+    #[test]
+    fn what_a_stun_server_saw_is_announced_beside_the_others_and_once() {
+        let of = |bound: &[&str]| Addresses { bound: addresses(bound), announced: addresses(bound), seen: Vec::new() };
+        let pair = |bound: &str, seen: &str| (bound.parse().expect("an address"), seen.parse().expect("an address"));
+        let seen = of(&["10.0.0.1", "10.0.0.2"]).with_seen(vec![pair("10.0.0.1", "203.0.113.9"), pair("10.0.0.2", "203.0.113.9")]);
+        assert_eq!(seen.announced, addresses(&["10.0.0.1", "10.0.0.2", "203.0.113.9"]));
+        assert_eq!(seen.seen, [pair("10.0.0.1", "203.0.113.9"), pair("10.0.0.2", "203.0.113.9")]);
+        let public = of(&["198.51.99.7"]);
+        assert_eq!(public.clone().with_seen(vec![pair("198.51.99.7", "198.51.99.7")]), public, "where there is no NAT nothing changes");
     }
 }

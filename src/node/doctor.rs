@@ -10,6 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::net::lookup_host;
 
 use super::addresses::{self, Addresses};
+use super::reflexive;
 use crate::base::address::Reach;
 use crate::config::{CertificateSource, Config, TurnConfig};
 use crate::control::admin::doctor::addresses::{Seen, of_detours, of_seen};
@@ -35,7 +36,7 @@ const OTHER_FILES: u64 = 128;
 pub struct Questions {
     /// Where browsers find the page.
     pub url: Option<String>,
-    /// A STUN server by UDP (`HOST[:PORT]`) that says how this machine is seen; without it those of `ice.urls`.
+    /// A STUN server by UDP (`HOST[:PORT]`) that says how this machine is seen; without it `media.stun_server`, or those of `ice.urls`.
     pub stun: Option<String>,
 }
 
@@ -58,7 +59,8 @@ pub async fn examine(config: &Config, questions: &Questions) -> Report {
         }
     };
     let development = config.auth.is_empty();
-    let addresses = addresses::of_media(&config.media, development).unwrap_or(Addresses { bound: Vec::new(), announced: Vec::new() });
+    let addresses =
+        addresses::of_media(&config.media, development).unwrap_or(Addresses { bound: Vec::new(), announced: Vec::new(), seen: Vec::new() });
     let own = addresses::of_machine(&config.media);
     let places = match &page {
         Some(page) => lookup_host((page.host.as_str(), page.port)).await.map(|all| all.map(|at| at.ip()).collect()).unwrap_or_default(),
@@ -66,6 +68,15 @@ pub async fn examine(config: &Config, questions: &Questions) -> Report {
     };
 
     let running = ask::running(config.admin).await;
+    let addresses = match &config.media.stun_server {
+        // A node that runs has the media ports: any other is seen behind the same address.
+        Some(server) => {
+            let port = if running == Running::No { config.media.port } else { 0 };
+            let seen = reflexive::at_start(server, &addresses.bound, port).await;
+            addresses.with_seen(seen)
+        }
+        None => addresses,
+    };
     let ports = if running == Running::No { tried(config, &addresses) } else { asked(config, &addresses).await };
     findings.extend(of_ports(running, config.admin, &ports));
 
@@ -206,8 +217,8 @@ async fn unanswered(places: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// How the first STUN server that there is sees this machine.
 async fn seen(config: &Config, questions: &Questions) -> Option<Seen> {
-    let (name, server) = match &questions.stun {
-        Some(place) => (place.clone(), IceUrl::stun(place)),
+    let (name, server) = match questions.stun.clone().or_else(|| config.media.stun_server.as_ref().map(ToString::to_string)) {
+        Some(place) => (place.clone(), IceUrl::stun(&place)),
         None => config.ice.urls.iter().find(|url| url.starts_with("stun:")).map(|url| (url.clone(), IceUrl::parse(url)))?,
     };
     let outcome = match server {

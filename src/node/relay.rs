@@ -124,7 +124,10 @@ fn pairs(addresses: &Addresses) -> Vec<(IpAddr, IpAddr)> {
         let same = addresses.bound.iter().find(|bound| *bound == announced);
         same.or_else(|| addresses.bound.iter().find(|bound| bound.is_ipv6() == announced.is_ipv6())).copied()
     };
-    let mut pairs: Vec<_> = addresses.announced.iter().filter_map(|announced| Some((*announced, bound(announced)?))).collect();
+    // First what was seen from outside: there are the peers, and what is bound behind it has to be called so.
+    let mut pairs: Vec<_> = addresses.seen.iter().map(|(bound, seen)| (*seen, *bound)).collect();
+    let others = addresses.announced.iter().filter(|announced| !addresses.seen.iter().any(|(_, seen)| seen == *announced));
+    pairs.extend(others.filter_map(|announced| Some((*announced, bound(announced)?))));
     pairs.extend(addresses.bound.iter().filter(|ip| !pairs.iter().any(|(_, bound)| bound == *ip)).map(|ip| (*ip, *ip)).collect::<Vec<_>>());
     pairs
 }
@@ -136,12 +139,25 @@ mod tests {
     #[test]
     fn behind_a_nat_the_announced_address_is_bound_at_the_first_of_its_family() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let addresses =
-            Addresses { bound: vec![ip("10.0.0.1"), ip("10.0.0.2"), ip("2001:db8::1")], announced: vec![ip("203.0.113.9"), ip("10.0.0.2")] };
+        let addresses = Addresses {
+            bound: vec![ip("10.0.0.1"), ip("10.0.0.2"), ip("2001:db8::1")],
+            announced: vec![ip("203.0.113.9"), ip("10.0.0.2")],
+            seen: Vec::new(),
+        };
         let expected = [("203.0.113.9", "10.0.0.1"), ("10.0.0.2", "10.0.0.2"), ("2001:db8::1", "2001:db8::1")];
         assert_eq!(pairs(&addresses), expected.map(|(announced, bound)| (ip(announced), ip(bound))));
         assert_eq!(relayed(&addresses), [ip("10.0.0.1"), ip("2001:db8::1")]);
         let public = vec![ip("10.0.0.1"), ip("198.51.99.7")];
-        assert_eq!(relayed(&Addresses { bound: public.clone(), announced: public }), [ip("198.51.99.7")], "peers are out there");
+        assert_eq!(relayed(&Addresses { bound: public.clone(), announced: public, seen: Vec::new() }), [ip("198.51.99.7")], "peers are out there");
+    }
+
+    #[test]
+    fn what_a_stun_server_saw_is_the_address_of_that_which_is_bound_behind_it() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let bound = vec![ip("10.0.0.1"), ip("10.0.0.2")];
+        let addresses = Addresses { announced: bound.clone(), bound, seen: Vec::new() }.with_seen(vec![(ip("10.0.0.2"), ip("203.0.113.9"))]);
+        let expected = [("203.0.113.9", "10.0.0.2"), ("10.0.0.1", "10.0.0.1"), ("10.0.0.2", "10.0.0.2")];
+        assert_eq!(pairs(&addresses), expected.map(|(announced, bound)| (ip(announced), ip(bound))));
+        assert_eq!(relayed(&addresses), [ip("10.0.0.2")]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use crate::control::draw;
 use crate::control::rooms::Directory;
 use crate::io::streams::MOST_OF_PREFIX;
 use crate::io::udp::{self, RECEIVE_BATCH};
-use crate::io::{WorkerConfig, spawn};
+use crate::io::{Started, WorkerConfig, spawn};
 use crate::media::transport::DtlsIdentity;
 use crate::port::{EventSender, ReportSlot, StreamPrefixes, WorkerHandle, inbox, rings};
 
@@ -40,11 +41,13 @@ pub struct Worker {
     pub candidates: Vec<SocketAddr>,
     /// Where clients find its relay.
     pub relay: Vec<SocketAddr>,
+    /// Its sockets once more, with where each is bound: for questions to STUN servers.
+    pub sockets: Vec<(SocketAddr, OwnedFd)>,
 }
 
 /// Starts all workers.
 pub fn start(
-    config: &MediaConfig, relay: Option<&OwnRelay>, addresses: &Addresses, events: &EventSender, epoch: Instant,
+    config: &MediaConfig, relay: Option<&OwnRelay>, addresses: &Addresses, events: &EventSender, epoch: Instant, questions: Option<[u8; 8]>,
 ) -> Result<Fleet, StartError> {
     let identity = DtlsIdentity::generate().map_err(|e| StartError {
         what: format!("cannot make a certificate for media: {e:?}"),
@@ -86,12 +89,14 @@ pub fn start(
             tcp: config.takes_tcp(),
             prefixes: prefixes.clone(),
             relay: relay.map(|relay| relay.setup(addresses, relay_port, config, (epoch, seed()))),
+            questions,
         };
-        let (port, relayed) = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
+        let Started { port, relay: relayed, sockets } = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
         shared_port = port;
         relay_port = relayed.unwrap_or(0);
         let at = |port: u16| addresses.announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-        workers.push(Worker { id, inbox: handle, report, candidates: at(port), relay: relayed.map_or(Vec::new(), at) });
+        let sockets = addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).zip(sockets).collect();
+        workers.push(Worker { id, inbox: handle, report, candidates: at(port), relay: relayed.map_or(Vec::new(), at), sockets });
     }
     Ok(Fleet { workers, fingerprint })
 }

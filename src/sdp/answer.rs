@@ -165,14 +165,15 @@ impl Writer<'_> {
     }
 
     fn candidates(&self, attributes: &mut Lines) {
+        let restarts = self.agreed.restarts;
         for (i, candidate) in self.local.candidates.iter().enumerate() {
             let (ip, port) = (candidate.ip(), candidate.port());
-            attributes.value("candidate", format_args!("{} 1 udp {} {ip} {port} typ host", i.saturating_add(1), priority(UDP, i)));
+            attributes.value("candidate", format_args!("{} 1 udp {} {ip} {port} typ host", i.saturating_add(1), priority(UDP, restarts, i)));
         }
         for (i, candidate) in self.local.candidates.iter().enumerate().filter(|_| self.local.tcp) {
             let (ip, port) = (candidate.ip(), candidate.port());
             let foundation = i.saturating_add(self.local.candidates.len()).saturating_add(1);
-            attributes.value("candidate", format_args!("{foundation} 1 tcp {} {ip} {port} typ host tcptype passive", priority(TCP, i)));
+            attributes.value("candidate", format_args!("{foundation} 1 tcp {} {ip} {port} typ host tcptype passive", priority(TCP, restarts, i)));
         }
         attributes.flag("end-of-candidates");
     }
@@ -189,16 +190,17 @@ fn encodings(section: &Section, taken: &[Rid], attributes: &mut Lines) {
     }
 }
 
-/// Type preferences of host candidates (RFC 8445 section 5.1.2.2, RFC 6544 section 4.2): TCP comes after every UDP way that there may be.
-const UDP: u32 = 126;
-const TCP: u32 = 90;
+/// Type preferences of our candidates (RFC 8445 section 5.1.2.2): TCP comes after every UDP way that there may be (RFC 6544 section 4.2). Both
+/// are below what a client gives its own, but for a relay's: so ours decide between pairs (section 6.1.2.3), and not which of its networks a client
+/// found first.
+const UDP: u32 = 100;
+const TCP: u32 = 70;
 
-/// RFC 8445 section 5.1.2.1, the local preference falling from the first candidate on.
-fn priority(kind: u32, i: usize) -> u32 {
-    // A passive one has a preference of four eighths (RFC 6544 section 4.2).
-    let best = if kind == UDP { u16::MAX } else { u16::MAX >> 1 };
-    let preference = best.saturating_sub(u16::try_from(i).unwrap_or(best));
-    (kind << 24) | (u32::from(preference) << 8) | 255
+/// RFC 8445 section 5.1.2.1. Each restart of ICE raises the local preference: whoever restarts because its network is another one goes over to a
+/// new pair as soon as that works. Chromium leaves a dead pair of a higher priority only after 3.5 s. Below that it falls from the first candidate on.
+fn priority(kind: u32, restarts: u8, i: usize) -> u32 {
+    let preference = u32::from(restarts) << 8 | u32::from(u8::MAX.saturating_sub(u8::try_from(i).unwrap_or(u8::MAX)));
+    (kind << 24) | (preference << 8) | 255
 }
 
 /// A direction in the offer is turned round in the answer (RFC 8285 section 6).
@@ -247,5 +249,23 @@ fn payload_type(codec: &CodecPlan, encoding: &str, parameters: &str, attributes:
     if let Some(rtx) = codec.rtx {
         attributes.value("rtpmap", format_args!("{rtx} rtx/{}", codec.clock_rate));
         attributes.value("fmtp", format_args!("{rtx} apt={pt}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_raises_every_candidate_above_those_before_and_none_above_a_browsers_own() {
+        for kind in [UDP, TCP] {
+            for restarts in 0..u8::MAX {
+                assert!(priority(kind, restarts + 1, 40) > priority(kind, restarts, 0), "the last of the next comes before the first of this one");
+                assert!(priority(kind, restarts, 1) < priority(kind, restarts, 0), "the first is preferred");
+            }
+        }
+        assert!(priority(UDP, 0, 40) > priority(TCP, u8::MAX, 0), "TCP comes after UDP, however often ICE is restarted");
+        // What Chromium gives a peer-reflexive candidate, by UDP and by TCP, and the best of a relay (type preferences 110, 80 and 2).
+        assert!(priority(UDP, u8::MAX, 0) < 110 << 24 && priority(TCP, u8::MAX, 0) < 80 << 24 && priority(TCP, 0, 40) > 3 << 24);
     }
 }

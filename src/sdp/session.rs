@@ -100,6 +100,8 @@ pub(super) struct Agreed {
     pub role: DtlsRole,
     pub fingerprint: Fingerprint,
     pub ice: IceCredentials,
+    /// How often ICE has been restarted.
+    pub restarts: u8,
 }
 
 /// What is remembered of an m-line.
@@ -200,7 +202,7 @@ impl Session {
         let Some(agreed) = &mut self.agreed else {
             let role = offered.setup.our_role();
             let security = SecurityPlan::Dtls { role, fingerprint: offered.fingerprint.clone() };
-            self.agreed = Some(Agreed { role, fingerprint: offered.fingerprint.clone(), ice: new_ice.clone() });
+            self.agreed = Some(Agreed { role, fingerprint: offered.fingerprint.clone(), ice: new_ice.clone(), restarts: 0 });
             return Ok((Some(TransportPlan { ice: new_ice, security }), None));
         };
         if !offered.setup.allows(agreed.role) {
@@ -213,6 +215,7 @@ impl Session {
             (false, false) => Ok((None, None)),
             (true, true) => {
                 agreed.ice = new_ice.clone();
+                agreed.restarts = agreed.restarts.saturating_add(1);
                 Ok((None, Some(new_ice)))
             }
             _ => Err(OfferError::BadIce("a restart changes both a=ice-ufrag and a=ice-pwd (RFC 8445 section 9)")),

@@ -71,6 +71,11 @@ pub enum Signal {
         lines: Vec<PublishLine>,
         /// Rises with each change of `lines`: what has a smaller one is older, whichever way it came.
         revision: u32,
+        /// The origin of the offer that it answers (RFC 8866 section 5.2), without its `o=`: an offer that was said twice is answered twice, and
+        /// another one must not be taken for answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        origin: Option<String>,
     },
     /// A candidate.
     Candidate {

@@ -95,7 +95,10 @@ fn requests() -> Vec<Request> {
         },
         Request::IceServers {},
         Request::Signal { session: "s.1".into(), signal: offer() },
-        Request::Signal { session: "s.1".into(), signal: Signal::Answer { sdp: "v=0\r\n".into(), lines: vec![], revision: 1 } },
+        Request::Signal {
+            session: "s.1".into(),
+            signal: Signal::Answer { sdp: "v=0\r\n".into(), lines: vec![], revision: 1, origin: Some("- 7 2 IN IP4 127.0.0.1".into()) },
+        },
         Request::Signal { session: "s.1".into(), signal: Signal::Candidate { candidate: String::new(), mid: "0".into(), ufrag: Some("u".into()) } },
         Request::Direct {
             session: "s.1".into(),

@@ -13,7 +13,7 @@ import { startServer } from '../../web/e2e/lib/server.mjs';
 import { sleep, until } from '../../web/e2e/lib/wait.mjs';
 import { row, writeRows } from '../prove/rows.mjs';
 import { SERVER } from './lib/namespaces.mjs';
-import { KINDS, RELAY } from './lib/nat.mjs';
+import { KINDS, MAPPED, RELAY, SERVER6 } from './lib/nat.mjs';
 import { inLab, openPerson } from './lib/people.mjs';
 
 /** @typedef {import('./lib/nat.mjs').Kind} Kind */
@@ -25,11 +25,29 @@ const { values: options, positionals: chosen } = parseArgs({
   allowPositionals: true,
   options: {
     prove: { type: 'boolean', default: false },
+    /** One of each kind: what `make lab` tries. */
+    short: { type: 'boolean', default: false },
     /** Frames have to go on for so long. */
     seconds: { type: 'string', default: '30' },
     out: { type: 'string', default: fileURLToPath(new URL('../../docs/proof/nat.jsonl', import.meta.url)) },
   },
 });
+
+/** Of each kind of way one. */
+const SHORT = [
+  'nat.direct.cone-cone',
+  'nat.direct.symmetric-symmetric',
+  'nat.coturn.symmetric-symmetric',
+  'nat.server.walled-walled',
+  'nat.tls.sealed-sealed',
+  'nat.server.tls.sealed-sealed',
+  'nat.ipv6.direct.six-six',
+  'nat.ipv6.relay.sixwalled-sixwalled',
+  'nat.ipv6.server.six-cone',
+  'nat.mapped.stun.cone-cone',
+];
+/** Rows that were asked for, by their whole name or by that of the pair alone; all, if none was. */
+const asked = options.short ? SHORT : chosen;
 
 /** Two networks between which there is no direct way: the ports of the one are unknown, and the other only lets in whom it has sent to. */
 const RELAYED = new Set(['cone-symmetric', 'symmetric-symmetric']);
@@ -38,7 +56,16 @@ const RELAYED = new Set(['cone-symmetric', 'symmetric-symmetric']);
 const COTURN = ['cone-cone', 'symmetric-symmetric', 'cone-blocked', 'blocked-blocked'];
 
 /** The relay inside the server. The lab's public addresses are set aside for documentation, and would be refused. */
-const OWN_RELAY = { ALTHING_TURN__ENABLED: 'true', ALTHING_TURN__PORT: '3478', ALTHING_TURN__ALLOW_PEERS: '203.0.113.0/24,198.51.100.0/24', ALTHING_MEDIA__PORT: '40000' };
+const OWN_RELAY = { ALTHING_TURN__ENABLED: 'true', ALTHING_TURN__PORT: '3478', ALTHING_TURN__ALLOW_PEERS: '203.0.113.0/24,198.51.100.0/24,2001:db8::/32', ALTHING_MEDIA__PORT: '40000' };
+/** A server that is found by both families, or by IPv6 alone. */
+const BOTH_FAMILIES = { ALTHING_MEDIA__BIND: `${SERVER},${SERVER6}` };
+const SIX = { ALTHING_MEDIA__BIND: SERVER6 };
+
+/** Where a server is found: by which host of a URL, or by which for each kind of network; what it binds for its page, and in which namespace. @typedef {{ host?: string, of?: (kind: Kind) => string, listen?: string, within?: string }} Place */
+/** @type {Place} */
+const PLAIN = { host: SERVER };
+/** @type {Place} */
+const DUAL = { of: (kind) => (kind.startsWith('six') ? `[${SERVER6}]` : SERVER), listen: '[::]' };
 
 process.exit(await inLab(inside, options.prove));
 
@@ -54,13 +81,17 @@ async function inside(lab) {
   try {
     const rows = [
       ...(await meet(lab, 'nat.direct', pairs(), expected, OWN_RELAY)),
-      ...(await meet(lab, 'nat.coturn', pairs(COTURN), expected, { ALTHING_ICE__URLS: coturn, ALTHING_ICE__SECRET: secret })),
+      ...(await meet(lab, 'nat.coturn', only(...COTURN), expected, { ALTHING_ICE__URLS: coturn, ALTHING_ICE__SECRET: secret })),
       ...(await meet(lab, 'nat.server', [...pairs(), ...only('walled-walled', 'open-walled')], () => 'server', { ...OWN_RELAY, ALTHING_ROOMS__POLICY: 'sfu' })),
       ...(await meet(lab, 'nat.tls', only('sealed-sealed'), () => 'relayed', sealed)),
       ...(await meet(lab, 'nat.server.tls', only('sealed-sealed'), () => 'server', { ...sealed, ALTHING_ROOMS__POLICY: 'sfu' })),
       // The relay tells a browser how it is seen, too: the own STUN service is needed where there is none.
-      ...(await meet(lab, 'nat.own_stun', pairs(['cone-cone']), () => 'direct', {})),
-      ...(await meet(lab, 'nat.without_stun', pairs(['open-open']), () => 'direct', { ALTHING_ICE__STUN: 'false' })),
+      ...(await meet(lab, 'nat.own_stun', only('cone-cone'), () => 'direct', {})),
+      ...(await meet(lab, 'nat.without_stun', only('open-open'), () => 'direct', { ALTHING_ICE__STUN: 'false' })),
+      ...(await meet(lab, 'nat.ipv6.direct', only('six-six'), () => 'direct', SIX, DUAL)),
+      ...(await meet(lab, 'nat.ipv6.relay', only('sixwalled-sixwalled', 'sixwalled-six', 'six-cone'), () => 'relayed', { ...OWN_RELAY, ...BOTH_FAMILIES }, DUAL)),
+      ...(await meet(lab, 'nat.ipv6.server', only('six-six', 'six-cone'), () => 'server', { ...BOTH_FAMILIES, ALTHING_ROOMS__POLICY: 'sfu' }, DUAL)),
+      ...(await mapped(lab)),
     ];
     if (options.prove) writeRows(options.out, rows);
     return rows.every(({ pass }) => pass) ? 0 : 1;
@@ -73,52 +104,98 @@ async function inside(lab) {
 /**
  * Two meet at a server with these settings, from each pair of networks.
  * @param {NatLab} lab @param {string} prefix @param {[Kind, Kind][]} pairs @param {(name: string) => string} expected @param {Record<string, string>} settings
+ * @param {Place} [place]
  */
-async function meet(lab, prefix, pairs, expected, settings) {
+async function meet(lab, prefix, pairs, expected, settings, { host = SERVER, of = () => host, listen, within } = PLAIN) {
   /** @type {ReturnType<typeof row>[]} */
   const rows = [];
-  if (pairs.length === 0) return rows;
+  const wanted = pairs.filter((pair) => isAsked(prefix, pair));
+  if (wanted.length === 0) return rows;
   // One after another on the same ports.
-  const server = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_ROOMS__POLICY: 'auto', ALTHING_LOG__LEVEL: 'warn', ...settings }, SERVER);
+  const where = { ...(listen ? { listen } : {}), ...(within ? { within } : {}) };
+  const server = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_ROOMS__POLICY: 'auto', ALTHING_LOG__LEVEL: 'warn', ...settings }, host, where);
+  const urlOf = (/** @type {Kind} */ kind) => server.url.replace(host, of(kind));
   try {
-    for (const [one, other] of pairs) {
+    for (const [one, other] of wanted) {
       const name = `${one}-${other}`;
-      const came = await attempt(lab, server.url, one, other, expected(name)).catch((error) => ({ way: 'none', seconds: 0, why: String(error) }));
-      const pass = came.way === expected(name) && came.seconds >= Number(options.seconds);
+      const came = await attempt(lab, urlOf, one, other, expected(name)).catch((error) => ({ way: 'none', seconds: 0, why: String(error).split('\n')[0] }));
+      const needed = expected(name) === 'none' ? 0 : Number(options.seconds);
+      const pass = came.way === expected(name) && came.seconds >= needed;
       console.log(`${pass ? 'ok  ' : 'FAIL'} ${`${prefix}.${name}`.padEnd(34)} ${came.way} (expected ${expected(name)}), frames for ${came.seconds} s; ${came.why}`);
-      rows.push(row(COMMAND, `${prefix}.${name}`, came.seconds, `s of frames, ${came.way}`, `>= ${options.seconds}, ${expected(name)}`, pass));
+      rows.push(row(COMMAND, `${prefix}.${name}`, came.seconds, `s of frames, ${came.way}`, `>= ${needed}, ${expected(name)}`, pass));
     }
+    // What goes by way of a server behind a NAT cannot be looked at from here.
+    if (!within && expected('') !== 'server') rows.push(await carried(server.admin, prefix, settings));
   } finally {
     await server.stop();
   }
   return rows;
 }
 
-/** Those among these that were asked for, if any were. @param {string[]} names @returns {[Kind, Kind][]} */
-function only(...names) {
-  const wanted = names.filter((name) => chosen.length === 0 || chosen.includes(name));
-  return wanted.map((name) => /** @type {[Kind, Kind]} */ (name.split('-')));
+/**
+ * What the server has carried of calls that went past it: no media; and not a byte, where it is no STUN service either.
+ * @param {string} admin @param {string} prefix @param {Record<string, string>} settings
+ */
+async function carried(admin, prefix, settings) {
+  const names = settings['ALTHING_ICE__STUN'] === 'false' ? ['received_bytes', 'sent_bytes'] : ['rtp_packets_received', 'rtp_packets_forwarded'];
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  const lines = text.split('\n').filter((line) => names.some((name) => line.startsWith(`althing_${name}_total`)));
+  // Each worker has a line of each.
+  const sum = lines.length >= names.length ? lines.reduce((all, line) => all + Number(line.split(' ').at(-1)), 0) : Number.NaN;
+  const unit = names[0]?.endsWith('bytes') ? 'bytes at the media ports' : 'packets of media at the server';
+  console.log(`${sum === 0 ? 'ok  ' : 'FAIL'} ${`${prefix}.at_server`.padEnd(34)} ${sum} ${unit}`);
+  return row(COMMAND, `${prefix}.at_server`, sum, unit, '0', sum === 0);
 }
 
-/** Every kind with every other and with itself, or of `some`; those that were asked for, if any were. @param {string[]} [some] */
-function pairs(some) {
-  const all = KINDS.flatMap((one, index) => KINDS.slice(index).map((other) => /** @type {[Kind, Kind]} */ ([one, other])));
-  const wanted = (/** @type {string} */ name) => (!some || some.includes(name)) && (chosen.length === 0 || chosen.includes(name));
-  return all.filter(([one, other]) => wanted(`${one}-${other}`));
+/**
+ * A server behind a one-to-one NAT that knows its inner address only: it is reached if a STUN server tells it the other one, and else it is not.
+ * @param {NatLab} lab
+ */
+async function mapped(lab) {
+  const place = { host: MAPPED.outside, listen: '0.0.0.0', within: lab.mapped };
+  const settings = { ALTHING_MEDIA__BIND: MAPPED.inside, ALTHING_ROOMS__POLICY: 'sfu' };
+  const asking = { ...settings, ALTHING_MEDIA__STUN_SERVER: `${SERVER}:40000` };
+  // Another node is the STUN server.
+  const stun = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_MEDIA__PORT: '40000', ALTHING_LOG__LEVEL: 'warn' }, SERVER);
+  try {
+    return [
+      ...(await meet(lab, 'nat.mapped.unknown', only('cone-cone'), () => 'none', settings, place)),
+      ...(await meet(lab, 'nat.mapped.stun', only('cone-cone', 'open-symmetric'), () => 'server', asking, place)),
+      ...(await meet(lab, 'nat.mapped.relay', only('symmetric-symmetric'), () => 'relayed', { ...asking, ...OWN_RELAY, ALTHING_ROOMS__POLICY: 'auto' }, place)),
+    ];
+  } finally {
+    await stun.stop();
+  }
+}
+
+/** @param {string} prefix @param {[Kind, Kind]} pair */
+function isAsked(prefix, [one, other]) {
+  return asked.length === 0 || asked.includes(`${one}-${other}`) || asked.includes(`${prefix}.${one}-${other}`);
+}
+
+/** @param {string[]} names @returns {[Kind, Kind][]} */
+function only(...names) {
+  return names.map((name) => /** @type {[Kind, Kind]} */ (name.split('-')));
+}
+
+/** Every kind with every other and with itself. @returns {[Kind, Kind][]} */
+function pairs() {
+  return KINDS.flatMap((one, index) => KINDS.slice(index).map((other) => /** @type {[Kind, Kind]} */ ([one, other])));
 }
 
 /**
  * Two meet: how their call travels, and for how long frames of both went on. On a busy machine the relay may be there before the hole is
  * open: the browsers then begin with it, and go over to the better way within seconds.
- * @param {NatLab} lab @param {string} url @param {Kind} one @param {Kind} other @param {string} expected
+ * @param {NatLab} lab @param {(kind: Kind) => string} urlOf @param {Kind} one @param {Kind} other @param {string} expected
  */
-async function attempt(lab, url, one, other, expected) {
+async function attempt(lab, urlOf, one, other, expected) {
   lab.become(1, one);
   lab.become(2, other);
-  const people = await Promise.all(/** @type {const} */ (['Ada', 'Ben']).map((name, index) => openPerson(lab, url, name, index + 1)));
+  const urls = [urlOf(one), urlOf(other)];
+  const people = await Promise.all(/** @type {const} */ (['Ada', 'Ben']).map((name, index) => openPerson(lab, urls[index] ?? '', name, index + 1)));
   const [ada, ben] = people;
   try {
-    for (const person of people) await person.join(url, `${one}-${other}`);
+    for (const [index, person] of people.entries()) await person.join(urls[index] ?? '', `${one}-${other}`);
     const via = async () => {
       const routes = await Promise.all(people.map((person) => person.route()));
       return routes.every((route) => (route.via === 'direct' && route.pair) || route.via === 'server') ? routes : undefined;

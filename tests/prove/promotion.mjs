@@ -86,7 +86,7 @@ async function goesOn(person, name) {
 
 /** The longest gap at either end since the last time. */
 async function watch() {
-  const of = async (person, other) => person.tab.evaluate(longestWithoutMedia, await person.idOf(other));
+  const of = async (person, other) => person.tab.evaluate(longestWithoutMedia, { member: await person.idOf(other) });
   return Math.max(await of(ada, 'Ben'), await of(ben, 'Ada'));
 }
 

@@ -1,8 +1,10 @@
 //! What two clients need to be connected with each other: where STUN and TURN are, and with which credentials.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +15,8 @@ use crate::wire::IceServer;
 
 /// The ICE servers that clients are told.
 pub struct IceServers {
-    stun: Vec<String>,
+    /// The own STUN service, where it is told.
+    stun: Option<ArcSwap<Vec<String>>>,
     /// Relays and other servers, with the secret that is shared with them.
     urls: Vec<String>,
     secret: Option<Secret>,
@@ -36,10 +39,17 @@ impl IceServers {
     pub fn new(config: &IceConfig, own: &[SocketAddr], own_relay: Option<OwnRelay>) -> Self {
         Self {
             own_relay,
-            stun: if config.stun { stun_urls(own) } else { Vec::new() },
+            stun: config.stun.then(|| ArcSwap::from_pointee(stun_urls(own))),
             urls: config.urls.clone(),
             secret: config.secret.clone(),
             lifetime: config.credential_lifetime,
+        }
+    }
+
+    /// The own STUN service is at these addresses from now on.
+    pub fn found_at(&self, own: &[SocketAddr]) {
+        if let Some(stun) = &self.stun {
+            stun.store(Arc::new(stun_urls(own)));
         }
     }
 
@@ -52,8 +62,8 @@ impl IceServers {
     /// are; the password is its HMAC-SHA-1 with the shared secret (the REST scheme of coturn, `use-auth-secret`).
     pub fn of(&self, user: &str, now: Duration) -> Vec<IceServer> {
         let mut servers = Vec::new();
-        if !self.stun.is_empty() {
-            servers.push(IceServer { urls: self.stun.clone(), username: None, credential: None });
+        if let Some(stun) = self.stun.as_ref().map(|stun| stun.load()).filter(|stun| !stun.is_empty()) {
+            servers.push(IceServer { urls: stun.to_vec(), username: None, credential: None });
         }
         let (relays, others): (Vec<String>, Vec<String>) = self.urls.iter().cloned().partition(|url| url.starts_with("turn"));
         if !others.is_empty() {
@@ -129,6 +139,9 @@ mod tests {
         assert_eq!(told(&config(&[]), &own)[0].urls, ["stun:192.0.2.7:40000", "stun:[2001:db8::7]:40000"]);
         assert_eq!(told(&config(&[]), &at(&["127.0.0.1:40000"]))[0].urls, ["stun:127.0.0.1:40000"], "where there is no other");
         assert_eq!(told(&IceConfig { stun: false, ..config(&[]) }, &own), []);
+        let servers = IceServers::new(&config(&[]), &own, None);
+        servers.found_at(&at(&["10.0.0.7:40000", "203.0.113.9:40000"]));
+        assert_eq!(servers.of("ada", Duration::ZERO)[0].urls, ["stun:203.0.113.9:40000"], "who asks later is told the newer one");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What goes into a room and what comes out.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use super::names::RoomName;
 use super::whip::Attach;
 use crate::base::{PeerId, TrackId, WorkerId};
@@ -113,7 +116,12 @@ pub struct OfferDraws {
     /// Where a new connection goes when the room's home has enough of them: the less busy of two workers drawn, and the other one
     /// when it is hardly busier.
     pub elsewhere: [WorkerId; 2],
+    /// Where each worker is found at present, by its number.
+    pub candidates: Candidates,
 }
+
+/// Where clients find each worker, by its number: the most preferred address first.
+pub type Candidates = Arc<Vec<Vec<SocketAddr>>>;
 
 /// What a member asks for.
 #[derive(Debug)]

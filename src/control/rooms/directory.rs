@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::{mpsc, oneshot};
@@ -59,7 +60,8 @@ pub struct Surroundings {
     most: usize,
     rules: Rules,
     fingerprint: String,
-    workers: Vec<WorkerAccess>,
+    workers: Vec<WorkerHandle>,
+    candidates: ArcSwap<Vec<Vec<SocketAddr>>>,
     pub(super) placement: Placement,
     pub(super) epoch: Instant,
     /// Identities for all that lives in rooms.
@@ -102,7 +104,8 @@ impl Directory {
             rules,
             fingerprint,
             placement: Placement::new(workers.len()),
-            workers,
+            candidates: ArcSwap::from_pointee(workers.iter().map(|w| w.candidates.clone()).collect()),
+            workers: workers.into_iter().map(|w| w.inbox).collect(),
             epoch,
             relay_users,
             numbers: Numbers::default(),
@@ -181,7 +184,12 @@ impl Directory {
 
     /// What an offer needs.
     pub fn draw_offer(&self) -> OfferDraws {
-        draw::offer(&self.0.numbers, self.0.placement.choose(draw::number()))
+        draw::offer(&self.0.numbers, self.0.placement.choose(draw::number()), self.0.candidates.load_full())
+    }
+
+    /// Workers are found there from now on: connections that begin are told so.
+    pub fn found_at(&self, candidates: Vec<Vec<SocketAddr>>) {
+        self.0.candidates.store(Arc::new(candidates));
     }
 
     /// A worker has used so many thousandths of a core lately: what is new goes to the others.
@@ -197,8 +205,7 @@ impl Directory {
     fn begin(&self, name: RoomName) -> (Handle, Actor) {
         let (id, [worker, _]) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
         self.0.placement.give(worker);
-        let candidates = self.0.workers.iter().map(|w| w.candidates.clone()).collect();
-        let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), candidates, salt: draw::hex::<8>() };
+        let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), salt: draw::hex::<8>() };
         let now = Time::from_micros(u64::try_from(self.0.epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
         let room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
         let (letters, letters_end) = mpsc::channel(MAILBOX);
@@ -237,7 +244,7 @@ pub struct RoomOver;
 
 impl Surroundings {
     pub(super) fn worker(&self, worker: WorkerId) -> Option<&WorkerHandle> {
-        self.workers.get(usize::from(worker.0)).map(|w| &w.inbox)
+        self.workers.get(usize::from(worker.0))
     }
 
     /// A connection has not come up in a room.

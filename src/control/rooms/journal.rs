@@ -117,7 +117,7 @@ impl Room {
                 What::Sent { link: link.as_ref().map(Link::from), tracks: tracks.iter().map(|sent| self.sent_track(sent)).collect() },
             ),
             Media::Demand { track, encodings, .. } => (self.tracks.get(track), What::Demand { track: number(*track), encodings: *encodings }),
-            Media::Speakers { .. } | Media::TrackStarted { .. } | Media::RoomFailed { .. } => return,
+            Media::Speakers { .. } | Media::TrackStarted { .. } | Media::RoomFailed { .. } | Media::Mapped(_) => return,
         };
         if let Some(member) = seat.copied().and_then(|seat| self.members.get_mut(&seat)) {
             member.journal.note(now, what);

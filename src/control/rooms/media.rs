@@ -24,7 +24,7 @@ impl Room {
                     self.sent(seat, &tracks);
                 }
             }
-            Media::TrackStarted { .. } => {}
+            Media::TrackStarted { .. } | Media::Mapped(_) => {}
             Media::RoomFailed { .. } => self.restart(),
         }
     }

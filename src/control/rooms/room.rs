@@ -1,7 +1,6 @@
 //! The state of a room and what every message needs: who is there, telling them, filling their slots.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::awaited::Awaited;
@@ -55,8 +54,6 @@ pub struct Ground {
     pub worker: WorkerId,
     /// The SHA-256 of the node's certificate, as `AB:CD:…`.
     pub fingerprint: String,
-    /// Where each worker listens, by its number.
-    pub candidates: Vec<Vec<SocketAddr>>,
     /// Tells this room's direct connections from those of all other rooms, before a restart too.
     pub salt: String,
 }

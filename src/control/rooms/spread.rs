@@ -16,8 +16,8 @@ pub(super) struct Listeners(BTreeMap<WorkerId, WorkerId>);
 
 impl Room {
     /// Where a new connection goes: home while the room is small there, else to the better of two that were drawn. Of two alike it is
-    /// the one that the room is on already: on one more worker, packets cross once more.
-    pub(super) fn place(&self, [best, alike]: [WorkerId; 2]) -> WorkerId {
+    /// the one that the room is on already: on one more worker, packets cross once more. `workers`: how many there are.
+    pub(super) fn place(&self, [best, alike]: [WorkerId; 2], workers: usize) -> WorkerId {
         let home = self.ground.worker;
         let at_home = self.connections().filter(|c| c.worker == home).count();
         if at_home < self.rules.spread_from {
@@ -25,7 +25,7 @@ impl Room {
         }
         let on = self.on_workers();
         let drawn = if !on.contains(&best) && on.contains(&alike) { alike } else { best };
-        if usize::from(drawn.0) < self.ground.candidates.len() { drawn } else { home }
+        if usize::from(drawn.0) < workers { drawn } else { home }
     }
 
     /// The workers that the room is on.

@@ -11,6 +11,7 @@ use crate::contract::{
     Codec, CodecPlan, ExtensionMap, Feedback, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile,
     TransportPlan,
 };
+use crate::media::transport::{SrtcpSender, SrtpSender};
 
 const ROOM: RoomId = RoomId(1);
 
@@ -53,6 +54,10 @@ fn add(engine: &mut Engine, room: RoomId, peer: PeerId, name: &str) {
 }
 
 fn check(name: &str, port: u16) -> (Path, Vec<u8>) {
+    checks(name, port, true)
+}
+
+fn checks(name: &str, port: u16, nominates: bool) -> (Path, Vec<u8>) {
     let provider = rtc_crypto::default_provider().expect("a provider");
     let mut message = Message::new();
     TransactionId([1; 12]).add_to(&mut message).expect("id");
@@ -60,7 +65,9 @@ fn check(name: &str, port: u16) -> (Path, Vec<u8>) {
     message.write_header();
     message.add(ATTR_USERNAME, format!("{name}:theirs").as_bytes());
     message.add(ATTR_ICE_CONTROLLING, &[7; 8]);
-    message.add(ATTR_USE_CANDIDATE, &[]);
+    if nominates {
+        message.add(ATTR_USE_CANDIDATE, &[]);
+    }
     let integrity = MessageIntegrity::new_short_term_integrity_with_provider("p".repeat(24), provider.crypto());
     integrity.add_to(&mut message).expect("integrity");
     FINGERPRINT.add_to(&mut message).expect("fingerprint");
@@ -168,4 +175,76 @@ fn what_strangers_send_that_is_no_plain_request_is_not_answered() {
         read(&mut engine, (path, broken));
     }
     assert_eq!(replies(&mut engine), [], "only what may be ignored may be in it");
+}
+
+/// RFC 8489 section 6.3.3: a success response, with this transaction.
+fn mapped(transaction: [u8; 12]) -> Vec<u8> {
+    let address = "203.0.113.9:40000".parse().expect("an address");
+    let mut value = [0; 20];
+    let len = crate::base::stun::write_xor_address(address, &transaction, &mut value);
+    let head = [1, 1, 0, 12, 0x21, 0x12, 0xA4, 0x42];
+    [&head[..], &transaction, &[0, 0x20, 0, 8], &value[..len]].concat()
+}
+
+#[test]
+fn a_stun_servers_answer_is_handed_on_if_it_is_to_us_and_not_without_end() {
+    let path = Path { local: 0, remote: "198.51.100.3:3478".parse().expect("an address") };
+    let mut plain = engine();
+    plain.handle_read(Time::ZERO, path, &mut mapped(*b"ours-all0001"));
+    assert_eq!((plain.poll_event(), plain.counters().get(Counter::StunMalformed)), (None, 1), "nobody has asked");
+
+    let mut asking = engine().with_questions(Some(*b"ours-all"));
+    asking.handle_read(Time::ZERO, path, &mut mapped(*b"ours-now0001"));
+    assert_eq!((asking.poll_event(), asking.counters().get(Counter::StunMalformed)), (None, 1), "another's transaction");
+    asking.handle_read(Time::ZERO, path, &mut mapped(*b"ours-all0001"));
+    let address = "203.0.113.9:40000".parse().expect("an address");
+    assert_eq!(asking.poll_event(), Some(Event::Mapped(Mapped { transaction: *b"ours-all0001", server: path.remote, address })));
+    for _ in 0..STRANGERS * 2 {
+        asking.handle_read(Time::ZERO, path, &mut mapped(*b"ours-all0001"));
+    }
+    assert_eq!(std::iter::from_fn(|| asking.poll_event()).count() as u32, STRANGERS - 1);
+    assert_eq!(asking.counters().get(Counter::StunServiceLimited), u64::from(STRANGERS) + 1);
+    assert!(asking.poll_timeout().is_none(), "and nothing else comes of it");
+}
+
+/// A sealed packet of the peer's, by UDP from this port: media on its m-line, or a report.
+fn packet(kind: Protocol, number: u16) -> Vec<u8> {
+    let (profile, key, salt) = (SrtpProfile::AeadAes128Gcm, [1; 16], [2; 12]);
+    if kind == Protocol::Rtp {
+        let sender = SrtpSender::new(profile, &key, &salt).expect("keys");
+        let [a, b] = number.to_be_bytes();
+        let mut packet = vec![0x80, 96, a, b, 0, 0, 0, 0, 0, 0, 0, 9, 0x10, 0x00];
+        packet.resize(packet.len() + sender.overhead(), 0);
+        sender.seal_in_place(&mut packet, 12, 2, 9, u64::from(number)).expect("sealed");
+        return packet;
+    }
+    let mut sender = SrtcpSender::new(profile, &key, &salt).expect("keys");
+    sender.resume_at(u32::from(number));
+    // A receiver report without blocks.
+    let mut packet = vec![0x80, 201, 0, 1, 0, 0, 0, 9];
+    packet.resize(packet.len() + sender.overhead(), 0);
+    sender.seal_rtcp(&mut packet, 8).expect("sealed");
+    packet
+}
+
+#[test]
+fn a_path_is_deserted_when_nothing_authentic_comes_on_it() {
+    for (kind, authentic) in [(Protocol::Rtp, true), (Protocol::Rtcp, true), (Protocol::Rtp, false), (Protocol::Rtcp, false)] {
+        let mut engine = engine();
+        add(&mut engine, ROOM, PeerId(1), "name");
+        let (near, nominating) = check("name", 1_000);
+        read(&mut engine, (near, nominating));
+        let (far, checking) = checks("name", 2_000, false);
+        for number in 1..=10_u16 {
+            let now = Time::from_millis(u64::from(number) * 1_000);
+            let mut datagram = packet(kind, number);
+            let last = datagram.len() - 1;
+            datagram[last] ^= u8::from(!authentic);
+            engine.handle_read(now, near, &mut datagram);
+            engine.handle_read(now + Duration::from_millis(900), far, &mut checking.clone());
+        }
+        let key = *engine.keys.get(&ROOM).expect("the room");
+        let way = engine.rooms.get(key).expect("the room").way_to(0);
+        assert_eq!(way, Some(if authentic { near } else { far }), "{kind:?}, authentic: {authentic}");
+    }
 }

@@ -19,6 +19,7 @@ use crate::media::publish::track::{ClockLine, Track};
 use crate::media::route::leg::{Moment, Source};
 use crate::media::route::origins::Origin;
 use crate::media::route::way::Way;
+use crate::media::transport::Path;
 
 /// Packets that one RTCP compound may make us send again: 1,500 bytes of NACK could ask for 6,000.
 const MOST_RETRANSMISSIONS: usize = 128;
@@ -33,13 +34,14 @@ const CLOCK_JUMP_MICROS: i64 = 1_000_000;
 
 impl Room {
     /// An SRTCP compound from a validated path.
-    pub fn handle_rtcp(&mut self, now: Time, index: usize, datagram: &mut [u8], shared: &mut Shared) {
+    pub fn handle_rtcp(&mut self, now: Time, index: usize, path: Path, datagram: &mut [u8], shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let Some(srtp) = &mut peer.srtp else { return shared.counters.add(Counter::DropNoKeys) };
         let len = match srtp.rtcp_receiver.open_rtcp(datagram) {
             Ok(len) => len,
             Err(error) => return shared.counters.add(srtp_drop(error)),
         };
+        peer.ice.heard(now, path);
         shared.counters.add(Counter::RtcpIn);
         let mut budget = MOST_RETRANSMISSIONS;
         for packet in rtcp::packets(&datagram[..len]) {

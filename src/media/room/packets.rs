@@ -127,11 +127,14 @@ impl Room {
     }
 
     /// An SRTP packet from a validated path: open, place, remember, and note it for this tick's fan-out.
-    pub fn handle_rtp(&mut self, now: Time, index: usize, datagram: &mut [u8], shared: &mut Shared) {
+    pub fn handle_rtp(&mut self, now: Time, index: usize, path: Path, datagram: &mut [u8], shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let result = receive(now, peer, datagram, &mut shared.counters);
         if let Some(at) = peer.next_feedback() {
             self.peers_due.sooner(index, at);
+        }
+        if result.is_ok() {
+            peer.ice.heard(now, path);
         }
         if let Err(reason) = result.and_then(|(received, packet)| self.place(now, index, &received, packet, shared)) {
             shared.counters.add(reason);

@@ -9,10 +9,14 @@ use crate::base::Time;
 use crate::contract::IceCredentials;
 use std::time::Duration;
 
-pub use stun::{MAX_ANSWER_LEN, StunDrop, answer_stranger, is_strangers, peek_username};
+pub use stun::{MAX_ANSWER_LEN, StunDrop, answer_stranger, is_strangers, mapped_address, peek_username};
 
 /// How long we go on sending after the last authenticated check (RFC 7675 section 5.1).
 pub const CONSENT_LIFETIME: Duration = Duration::from_secs(30);
+
+/// A nominated path from which nothing has come for so long is left for another one that is checked. Less follows whoever merely says little: a
+/// browser that neither sends nor is sent anything checks its pair every 2.5 s. More is a longer freeze for who has changed networks.
+pub const DESERTED: Duration = Duration::from_millis(1_500);
 
 /// Validated paths remembered of one peer. More costs 40 bytes each; fewer could forget a path that a peer with many
 /// network interfaces is about to nominate.
@@ -50,6 +54,8 @@ pub struct IceLite {
     preferred: Option<Path>,
     /// Paths with a successful check.
     validated: Vec<Validated>,
+    /// When something authenticated last came on the nominated path.
+    heard: Time,
     current: IceCredentials,
     /// Of generations before the current one, oldest first.
     earlier: Vec<IceCredentials>,
@@ -80,6 +86,7 @@ impl IceLite {
             validated: Vec::new(),
             nominated: None,
             preferred: None,
+            heard: Time::ZERO,
             lifetime: CONSENT_LIFETIME,
             consent: Consent::Never,
         }
@@ -137,7 +144,8 @@ impl IceLite {
         let reconnected = self.consent == Consent::Lost;
         self.consent = Consent::Until(now + self.lifetime);
         let (validated, forgotten) = self.validate(now, path);
-        let nominated = request.use_candidate && self.nominate(path, newest);
+        let nominated = if request.use_candidate { self.nominate(path, newest) } else { newest && self.follow(now, path) };
+        self.heard(now, path);
         Ok(IceAnswer { len, validated, nominated, reconnected, role_conflict: false, forgotten })
     }
 
@@ -149,6 +157,13 @@ impl IceLite {
     /// The path to send on: the nominated one, else the preferred one, else the one last validated.
     pub fn selected(&self) -> Option<Path> {
         self.nominated.or(self.preferred).or_else(|| self.validated.iter().max_by_key(|known| known.last_check).map(|known| known.path))
+    }
+
+    /// Says that something authenticated has come on a path: a nominated one is not deserted then.
+    pub fn heard(&mut self, now: Time, path: Path) {
+        if self.nominated == Some(path) {
+            self.heard = now;
+        }
     }
 
     /// Says that DTLS or media arrived on a path; it is selected until one is nominated. Chromium sends DTLS before it
@@ -212,6 +227,13 @@ impl IceLite {
         let candidates = self.validated.iter().enumerate().filter(|(_, known)| Some(known.path) != in_use);
         let (at, _) = candidates.min_by_key(|(_, known)| known.last_check)?;
         Some(self.validated.remove(at).path)
+    }
+
+    /// Goes over to a path that the peer checks while it has left the nominated one: its interface is gone, and it has yet to nominate. A full
+    /// agent would do so of itself; one that is lite has no checks of its own to see it by (RFC 8445 section 6.1.1).
+    fn follow(&mut self, now: Time, path: Path) -> bool {
+        let deserted = self.nominated.is_some_and(|nominated| nominated != path) && now.since(self.heard) >= DESERTED;
+        deserted && self.nominated.replace(path) != Some(path)
     }
 
     /// Nominates a path; true if another was selected before.

@@ -171,34 +171,55 @@ export function longestGap({ member, kind }) {
  * Begins to look at the frames that are decoded of a member's camera on the way that is shown; returns the longest time (ms) without one
  * since the last call. Unlike `longestGap` it does not ask when they came onto the screen: browsers that share a small machine present
  * late what has long been there.
- * @param {string} member
+ * @param {{ member: string, burst?: 'shown' | 'late' }} what `burst`: several frames that are decoded between two looks. A page that is busy looks late, and they
+ *   were `shown` meanwhile; after an interruption they have come `late`, all at once
  */
-export function longestWithoutMedia(member) {
+export function longestWithoutMedia({ member, burst = 'shown' }) {
   const own = /** @type {any} */ (window);
+  // By the clock of the browser's reports: it hands out one again for a moment, and a page that is busy asks late.
+  const clock = () => performance.timeOrigin + performance.now();
   if (own.decoding?.member === member) {
-    const longest = Math.max(own.decoding.longest, performance.now() - own.decoding.last);
+    const longest = Math.max(own.decoding.longest, clock() - own.decoding.last);
     own.decoding.longest = 0;
     return longest;
   }
-  const watch = (own.decoding = { member, last: performance.now(), longest: 0 });
+  const watch = (own.decoding = { member, last: clock(), longest: 0 });
   let key = '';
   let count = 0;
   const look = async () => {
     const { members } = await own.althing.stats();
-    const now = performance.now();
-    const line = members.find((/** @type {any} */ each) => each.member === member && each.kind === 'video' && !each.screen);
-    const way = `${own.althing.route.via} ${line?.mid}`;
+    const mid = members.find((/** @type {any} */ each) => each.member === member && each.kind === 'video' && !each.screen)?.mid;
+    const report = mid === undefined ? [] : [...((await own.althing.connection?.getStats())?.values() ?? [])];
+    const line = report.find((entry) => entry.type === 'inbound-rtp' && entry.kind === 'video' && entry.mid === mid);
+    const way = `${own.althing.route.via} ${mid}`;
     if (line && way !== key) [key, count] = [way, line.framesDecoded];
     const frames = line ? line.framesDecoded - count : 0;
     if (frames > 0) {
-      watch.longest = Math.max(watch.longest, (now - watch.last) / frames);
-      watch.last = now;
+      watch.longest = Math.max(watch.longest, (line.timestamp - watch.last) / (burst === 'shown' ? frames : 1));
+      watch.last = line.timestamp;
       count = line.framesDecoded;
     }
     if (own.decoding === watch) setTimeout(() => void look(), 20);
   };
   void look();
   return 0;
+}
+
+/**
+ * Begins to look whether a tile has a picture to be seen; returns in how many looks since the last call it had none.
+ * @param {{ member: string, kind: string }} tile
+ */
+export function looksWithoutPicture({ member, kind }) {
+  const own = /** @type {any} */ (window);
+  const before = own.without;
+  const watch = (own.without = { count: 0 });
+  const look = () => {
+    const all = /** @type {NodeListOf<HTMLVideoElement>} */ (document.querySelectorAll(`[data-testid=tile][data-member="${member}"][data-kind=${kind}] video`));
+    if (![...all].some((video) => video.videoWidth > 0 && getComputedStyle(video).visibility !== 'hidden')) watch.count += 1;
+    if (own.without === watch) requestAnimationFrame(look);
+  };
+  look();
+  return before?.count ?? 0;
 }
 
 /**

@@ -26,14 +26,15 @@ export function binary() {
  * Starts a server on free ports.
  * @param {Record<string, string>} settings more settings, as variables of the environment
  * @param {string} host where its page is served
+ * @param {{ listen?: string, within?: string }} [place] `listen`: what it binds for that, where it is another address; `within`: the network namespace that it runs in
  */
-export async function startServer(settings = {}, host = '127.0.0.1') {
+export async function startServer(settings = {}, host = '127.0.0.1', { listen = host, within } = {}) {
   const [http, admin, media] = [await freeTcpPort(), await freeTcpPort(), await freeUdpPort()];
   // Variables that begin with ALTHING_ are settings: those of the shell must not decide a test.
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ALTHING_')));
   const env = {
     ...inherited,
-    ALTHING_HTTP__LISTEN: `${host}:${http}`,
+    ALTHING_HTTP__LISTEN: `${listen}:${http}`,
     ALTHING_ADMIN__LISTEN: `127.0.0.1:${admin}`,
     ALTHING_MEDIA__PORT: String(media),
     ALTHING_TURN__ENABLED: 'false',
@@ -48,7 +49,8 @@ export async function startServer(settings = {}, host = '127.0.0.1') {
   let server = await begin();
 
   async function begin() {
-    const child = spawn(binary(), [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [command, ...args] = within ? ['ip', 'netns', 'exec', within, binary()] : [binary()];
+    const child = spawn(command ?? '', args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     const state = { child, over: '' };
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => log.push(String(data)));
     child.on('error', (error) => (state.over = String(error)));

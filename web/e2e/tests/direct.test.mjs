@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { installed } from '../lib/browsers.mjs';
-import { longestGap, longestWithoutMedia } from '../lib/inside.mjs';
+import { longestGap, longestWithoutMedia, looksWithoutPicture } from '../lib/inside.mjs';
 import { inNamespace } from '../lib/namespace.mjs';
 import { allMeet, scene } from '../lib/scene.mjs';
 import { sleep, until } from '../lib/wait.mjs';
@@ -59,19 +59,23 @@ test('a third member moves the call to the server, and when two remain it return
   await allMeet([ada, ben]);
   await ada.travels('direct');
   const member = await ada.idOf('Ben');
-  await ada.tab.evaluate(longestWithoutMedia, member);
+  await ada.tab.evaluate(longestWithoutMedia, { member });
+  const tile = { member, kind: 'camera' };
+  await ada.tab.evaluate(looksWithoutPicture, tile);
 
   await cleo.join(stage.url, 'promotion');
   for (const person of [ada, ben]) await person.travels('server');
   await allMeet([ada, ben, cleo]);
-  const there = await ada.tab.evaluate(longestWithoutMedia, member);
+  const there = await ada.tab.evaluate(longestWithoutMedia, { member });
   assert.ok(there < 3000, `the picture stood still for ${there} ms on its way to the server`);
+  assert.equal(await ada.tab.evaluate(looksWithoutPicture, tile), 0, 'the picture before stays until the next one has begun');
 
   await cleo.leave();
   for (const person of [ada, ben]) await person.travels('direct');
   await allMeet([ada, ben]);
-  const back = await ada.tab.evaluate(longestWithoutMedia, member);
+  const back = await ada.tab.evaluate(longestWithoutMedia, { member });
   assert.ok(back < 3000, `the picture stood still for ${back} ms on its way back`);
+  assert.equal(await ada.tab.evaluate(looksWithoutPicture, tile), 0, 'on the way back, too');
   await until('the server carries nothing any more', async () => {
     const before = await served();
     await sleep(2000);

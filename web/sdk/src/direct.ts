@@ -1,6 +1,7 @@
 import { Emitter } from './emitter.ts';
 import { ReceivedLines, SentLines } from './lines.ts';
 import type { Publication } from './publisher.ts';
+import { generationOf, originOf, ranked, rankedDescription } from './ranking.ts';
 import { followPair, selectedPair } from './stats.ts';
 import type { SelectedPair } from './stats.ts';
 import type { DirectState, PublishLine, Signal } from './wire.ts';
@@ -44,11 +45,13 @@ interface DirectTimes {
   connect: number;
   /** It may be without answers for so long before new candidates are looked for. */
   patience: number;
+  /** New candidates that were exchanged have so long before others are looked for. */
+  restart: number;
   /** It may be lost for so long before it is given up. */
   recover: number;
 }
 
-const DEFAULT_TIMES: DirectTimes = { firstOffer: 3000, connect: 15_000, patience: 1500, recover: 12_000 };
+const DEFAULT_TIMES: DirectTimes = { firstOffer: 3000, connect: 15_000, patience: 1500, restart: 3000, recover: 12_000 };
 
 /** Bytes of a text: the most that a server takes, if nothing else is set there. */
 const CHAT_BYTES = 4096;
@@ -76,6 +79,13 @@ export class DirectPeer extends Emitter<DirectEvents> {
   #mayGather = false;
   /** A description has not reached the server. */
   #unsaid = false;
+  /** Descriptions on their way to the server: whoever has a socket again says them of itself. */
+  #saying = 0;
+  /** New candidates are being looked for: a second restart would only make the first one's answer worthless. */
+  #restarting = false;
+  #restarted: ReturnType<typeof setTimeout> | undefined;
+  /** The other end's ICE generation: the user name fragment, and which one it is. */
+  #generation: { ufrag: string | undefined; number: number } = { ufrag: undefined, number: -1 };
   #turns: Promise<unknown> = Promise.resolve();
   #end!: () => void;
   readonly #over = new Promise<void>((resolve) => (this.#end = resolve));
@@ -157,23 +167,24 @@ export class DirectPeer extends Emitter<DirectEvents> {
   reachable(): void {
     if (this.#status === 'closed') return;
     if (this.#status === 'connecting') this.#doomIn(this.#times.connect);
+    if (this.#saying > 0) return;
     if (this.#unsaid || this.#connection.signalingState === 'have-local-offer') void this.#say('offer');
-    else if (this.#status !== 'connected') this.#connection.restartIce();
+    else if (this.#status !== 'connected') this.#restart();
   }
 
   /** Nothing comes any more, and the network is another one. */
   lost(): void {
-    if (this.#status !== 'closed') this.#connection.restartIce();
+    if (this.#status !== 'closed') this.#restart();
   }
 
   /** The network may have changed. */
   networkChanged(): void {
-    if (this.#status === 'recovering') this.#connection.restartIce();
+    if (this.#status === 'recovering') this.#restart();
   }
 
   close(): void {
     if (this.#status === 'closed') return;
-    for (const timer of [this.#patience, this.#doom, this.#first]) clearTimeout(timer);
+    for (const timer of [this.#patience, this.#doom, this.#first, this.#restarted]) clearTimeout(timer);
     this.#become('closed');
     this.#end();
     this.#channel.onclose = this.#connection.onconnectionstatechange = this.#connection.onnegotiationneeded = this.#connection.onicecandidate = null;
@@ -196,20 +207,42 @@ export class DirectPeer extends Emitter<DirectEvents> {
     const connection = this.#connection;
     if (this.#status === 'closed') return;
     if (signal.kind === 'candidate') {
-      await connection.addIceCandidate({ candidate: signal.candidate, sdpMid: signal.mid, usernameFragment: signal.ufrag ?? null });
+      await connection.addIceCandidate({ candidate: ranked(signal.candidate, this.#generation.number), sdpMid: signal.mid, usernameFragment: signal.ufrag ?? null });
       return;
     }
     const collides = signal.kind === 'offer' && (this.#making || connection.signalingState !== 'stable');
     this.#ignoring = !this.#options.polite && collides;
-    if (this.#ignoring || (signal.kind === 'answer' && connection.signalingState !== 'have-local-offer')) return;
-    await connection.setRemoteDescription({ type: signal.kind, sdp: signal.sdp });
+    if (this.#ignoring || (signal.kind === 'answer' && !this.#isAnswered(signal.origin))) return;
+    const ufrag = generationOf(signal.sdp);
+    const number = ufrag === this.#generation.ufrag ? this.#generation.number : this.#generation.number + 1;
+    await connection.setRemoteDescription({ type: signal.kind, sdp: rankedDescription(signal.sdp, number) });
+    this.#generation = { ufrag, number };
     this.#learn(signal.lines, signal.revision);
-    if (signal.kind === 'answer') return;
+    if (signal.kind === 'answer') return this.#exchanged();
     // What this end has held back until now, the browser asks for again once it is stable.
     clearTimeout(this.#first);
     this.#mayOffer = true;
     await connection.setLocalDescription();
-    await this.#say('answer');
+    this.#exchanged();
+    await this.#say('answer', originOf(signal.sdp));
+  }
+
+  /** Whether an answer is one to the offer that is open. One that does not say which it is to is taken for one. */
+  #isAnswered(origin: string | undefined): boolean {
+    const { signalingState, localDescription } = this.#connection;
+    return signalingState === 'have-local-offer' && (origin === undefined || origin === originOf(localDescription?.sdp ?? ''));
+  }
+
+  #restart(): void {
+    if (this.#restarting) return;
+    this.#restarting = true;
+    this.#connection.restartIce();
+  }
+
+  /** Both ends know each other's newest candidates: the pairs of a restart have a while to come up. */
+  #exchanged(): void {
+    clearTimeout(this.#restarted);
+    if (this.#restarting) this.#restarted = setTimeout(() => (this.#restarting = false), this.#times.restart);
   }
 
   /** No offer has come: this end begins. */
@@ -218,16 +251,21 @@ export class DirectPeer extends Emitter<DirectEvents> {
     if (this.#needed) void this.#offer();
   }
 
-  async #say(kind: 'offer' | 'answer'): Promise<void> {
+  /** `origin`: that of the offer which is answered. */
+  async #say(kind: 'offer' | 'answer', origin?: string): Promise<void> {
     const description = this.#connection.localDescription;
     if (description?.type !== kind) return;
     this.#unsaid = false;
+    this.#saying += 1;
+    const said = { sdp: description.sdp, lines: this.#sent.lines(), revision: this.#sent.revision };
     try {
-      await this.#options.signal({ kind, sdp: description.sdp, lines: this.#sent.lines(), revision: this.#sent.revision });
+      await this.#options.signal(kind === 'offer' ? { kind, ...said } : { kind, ...said, ...(origin === undefined ? {} : { origin }) });
     } catch (error) {
       // Said again when the other end, or this one, has its socket back.
       this.#unsaid = true;
       console.info(`althing: an ${kind} did not reach the other end: ${String(error)}`);
+    } finally {
+      this.#saying -= 1;
     }
   }
 
@@ -262,7 +300,8 @@ export class DirectPeer extends Emitter<DirectEvents> {
     } else if (state === 'disconnected' || state === 'failed') {
       if (this.#status === 'connected') this.#doomIn(this.#times.recover);
       if (this.#status !== 'connecting') this.#become('recovering');
-      this.#patience = setTimeout(() => this.#connection.restartIce(), state === 'failed' ? 0 : this.#times.patience);
+      if (state === 'failed') this.#restarting = false;
+      this.#patience = setTimeout(() => this.#restart(), state === 'failed' ? 0 : this.#times.patience);
     }
   }
 

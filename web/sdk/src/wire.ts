@@ -459,7 +459,10 @@ export type Signal = { "kind": "offer",
     /** What the sender's m-lines carry: all of it. */
     lines: Array<PublishLine>,
     /** Rises with each change of `lines`: what has a smaller one is older, whichever way it came. */
-    revision: number, }
+    revision: number,
+    /** The origin of the offer that it answers (RFC 8866 section 5.2), without its `o=`: an offer that was said twice is answered twice, and
+     * another one must not be taken for answered. */
+    origin?: string, }
   | { "kind": "candidate",
     /** The candidate attribute's value; empty for the end of candidates. */
     candidate: string,

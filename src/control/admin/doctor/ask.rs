@@ -213,6 +213,19 @@ pub async fn answers_binding(server: SocketAddr) -> bool {
     matches!(asked.await, Ok(Outcome::Seen(_)))
 }
 
+/// How a STUN server sees what is sent from a local address.
+///
+/// # Errors
+/// When nothing can be sent from there.
+pub async fn seen_from(local: SocketAddr, server: SocketAddr) -> io::Result<Option<SocketAddr>> {
+    let socket = UdpSocket::bind(local).await?;
+    socket.connect(server).await?;
+    match bind(&mut Way::Datagrams(socket)).await? {
+        Outcome::Seen(address) => Ok(Some(address)),
+        _ => Ok(None),
+    }
+}
+
 /// Whether a relay is there: it asks whoever comes without credentials for them.
 pub async fn challenges(server: SocketAddr, tcp: bool) -> bool {
     let url = IceUrl { relay: true, secure: false, tcp, host: server.ip().to_string(), port: server.port() };

@@ -61,10 +61,10 @@ impl Room {
     pub(super) fn answer(&self, connection: Option<&Connection>, offer: &Offer, draws: OfferDraws) -> Result<Negotiated, OfferError> {
         let fresh = |worker| Fresh { ufrag: ufrag_of(worker, &draws.ufrag), pwd: draws.pwd.clone(), ssrc_seed: draws.ssrc_seed };
         let anew = || {
-            let worker = self.place(draws.elsewhere);
+            let worker = self.place(draws.elsewhere, draws.candidates.len());
             let mut session = Session::new(Local {
                 fingerprint_sha256: self.ground.fingerprint.clone(),
-                candidates: self.ground.candidates.get(usize::from(worker.0)).cloned().unwrap_or_default(),
+                candidates: draws.candidates.get(usize::from(worker.0)).cloned().unwrap_or_default(),
                 tcp: self.rules.tcp,
                 cname: CNAME.to_owned(),
                 session_id: draws.session,

@@ -1,6 +1,7 @@
 //! A room, clients that write real offers, and a note of everything that is said.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::workers::Workers;
@@ -79,12 +80,7 @@ impl Scene {
             return_after: RETURN,
         };
         change(&mut rules);
-        let ground = Ground {
-            worker: WorkerId(0),
-            fingerprint: ["AB"; 32].join(":"),
-            candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]; 3],
-            salt: "s".into(),
-        };
+        let ground = Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), salt: "s".into() };
         let room = Room::new(RoomName::new("room").expect("a name"), rules, ground, Time::ZERO);
         let (commands, events, byes, replies) = Default::default();
         Self {
@@ -213,7 +209,16 @@ impl Scene {
     fn offer_draws(&mut self) -> OfferDraws {
         let n = self.draw();
         let tracks = TrackId(n * MOST_TRACKS);
-        OfferDraws { peer: PeerId(n), tracks, ufrag: format!("ufrag{n}"), pwd: "p".repeat(24), ssrc_seed: n, session: n, elsewhere: self.elsewhere }
+        OfferDraws {
+            peer: PeerId(n),
+            tracks,
+            ufrag: format!("ufrag{n}"),
+            pwd: "p".repeat(24),
+            ssrc_seed: n,
+            session: n,
+            elsewhere: self.elsewhere,
+            candidates: Arc::new(vec![vec!["192.0.2.1:40000".parse().expect("an address")]; 3]),
+        }
     }
 
     /// Publishes or plays by HTTP, with these m-lines: the session, and the answer.

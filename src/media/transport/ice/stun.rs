@@ -90,6 +90,13 @@ pub fn is_strangers(datagram: &[u8]) -> bool {
     attributes(datagram).is_ok_and(|mut all| all.all(|(kind, _)| kind != ATTR_USERNAME.0))
 }
 
+/// What a successful answer to a Binding request says (RFC 8489 section 7.3.3): the transaction that it answers, and the address seen.
+pub fn mapped_address(datagram: &[u8]) -> Option<([u8; 12], SocketAddr)> {
+    let answer = StunView::of(datagram).filter(|view| view.kind == BINDING_SUCCESS.value())?;
+    let address = answer.xor_address(answer.find(ATTR_XORMAPPED_ADDRESS.0)?)?;
+    Some((*answer.transaction, address))
+}
+
 /// A Binding request whose integrity holds.
 pub(super) struct Request {
     message: Message,

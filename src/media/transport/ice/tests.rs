@@ -275,6 +275,64 @@ fn after_a_restart_the_old_credentials_answer_until_a_pair_is_nominated_with_the
     assert_eq!(ice.selected(), Some(path(2)));
 }
 
+/// An agent whose pair 1 was nominated at 1 s and that has known pair 2 since.
+fn with_two_paths() -> IceLite {
+    let mut ice = agent();
+    ask(&mut ice, 1_000, path(1), &Check::nominating(&credentials(1))).unwrap();
+    ask(&mut ice, 1_000, path(2), &Check::of(&credentials(1))).unwrap();
+    ice
+}
+
+#[test]
+fn a_nominated_path_that_is_silent_is_left_for_one_that_is_checked_and_the_next_nomination_counts() {
+    let mut ice = with_two_paths();
+    assert!(!ask(&mut ice, 2_499, path(2), &Check::of(&credentials(1))).unwrap().nominated);
+    assert_eq!(ice.selected(), Some(path(1)), "not silent for long");
+    let followed = ask(&mut ice, 2_500, path(2), &Check::of(&credentials(1))).unwrap();
+    assert!(followed.nominated && !followed.validated);
+    assert_eq!(ice.selected(), Some(path(2)));
+    // Another one is not followed at once: the new path has just been heard.
+    assert!(!ask(&mut ice, 2_600, path(3), &Check::of(&credentials(1))).unwrap().nominated);
+    assert!(ask(&mut ice, 2_700, path(1), &Check::nominating(&credentials(1))).unwrap().nominated);
+    assert_eq!(ice.selected(), Some(path(1)), "the peer has the last word");
+    assert!(ask(&mut ice, 4_200, path(3), &Check::of(&credentials(1))).unwrap().nominated, "one that is new, too");
+}
+
+#[test]
+fn a_path_on_which_checks_or_packets_come_is_not_left() {
+    for kept in [0, 1] {
+        let mut ice = with_two_paths();
+        for millis in (1_500..20_000).step_by(1_000) {
+            if kept == 0 {
+                ask(&mut ice, millis, path(1), &Check::of(&credentials(1))).unwrap();
+            } else {
+                ice.heard(Time::from_millis(millis), path(1));
+            }
+            assert!(!ask(&mut ice, millis + 999, path(2), &Check::of(&credentials(1))).unwrap().nominated);
+        }
+        assert_eq!(ice.selected(), Some(path(1)));
+        // What comes on another path says nothing of this one.
+        ice.heard(Time::from_millis(21_400), path(2));
+        assert!(ask(&mut ice, 21_500, path(2), &Check::of(&credentials(1))).unwrap().nominated);
+    }
+}
+
+#[test]
+fn nobody_moves_a_silent_path_without_the_newest_password() {
+    let mut ice = with_two_paths();
+    ice.restart(credentials(2));
+    for password in [None, Some(String::new()), Some("another".into())] {
+        assert!(ask(&mut ice, 30_000, path(9), &Check { password, ..Check::of(&credentials(2)) }).is_err());
+    }
+    assert!(!ask(&mut ice, 30_000, path(9), &Check::of(&credentials(1))).unwrap().nominated, "of the generation before");
+    let role = Check { before: &[(ATTR_ICE_CONTROLLED, &[1; 8])], ..Check::of(&credentials(2)) };
+    assert!(ask(&mut ice, 30_000, path(9), &role).unwrap().role_conflict);
+    assert_eq!(ice.selected(), Some(path(1)));
+    assert!(ask(&mut ice, 30_000, path(8), &Check::of(&credentials(2))).unwrap().nominated);
+    assert_eq!(ice.selected(), Some(path(8)));
+    assert_eq!(ice.local_ufrags().collect::<Vec<_>>(), ["ours2", "ours1"], "nothing is nominated with the new ones yet");
+}
+
 #[test]
 fn restart_upon_restart_keeps_the_credentials_that_work_and_is_bounded() {
     let mut ice = agent();
