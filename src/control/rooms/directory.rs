@@ -250,7 +250,7 @@ impl Surroundings {
     /// A connection has not come up in a room.
     pub(super) fn unreached(&self, room: &RoomName) {
         self.metrics.unreached.inc();
-        let announced = self.workers.iter().flat_map(|worker| worker.candidates.iter().copied()).collect();
+        let announced = self.candidates.load().iter().flatten().copied().collect();
         self.unreached.say(room, &announced, self.rules.tcp);
     }
 
