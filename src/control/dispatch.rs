@@ -25,6 +25,8 @@ fn room_of(event: &Event) -> RoomId {
         | Event::Demand { room, .. }
         | Event::Quality { room, .. }
         | Event::TrackStarted { room, .. }
+        | Event::DataChannel { room, .. }
+        | Event::Data { room, .. }
         | Event::RoomFailed { room } => *room,
     }
 }

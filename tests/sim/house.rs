@@ -58,6 +58,8 @@ impl House {
             voices: u8::MAX,
             policy: althing::wire::Policy::Auto,
             return_after: std::time::Duration::from_secs(10),
+            data: Default::default(),
+            data_channels: true,
         };
         let fingerprint = self.world.identity.fingerprint().value.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":");
         let ground = Ground {
@@ -90,7 +92,7 @@ impl House {
         let socket = SocketId(self.draw());
         let member = self.members.len();
         self.members.push(Member::new(name, room, socket, usize::MAX));
-        let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: name.starts_with("mod") };
+        let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: name.starts_with("mod") };
         let admission = Admission {
             room: RoomName::new(&format!("room{room}")).expect("a name"),
             identity: self.members[member].id(),
@@ -267,6 +269,7 @@ impl House {
                 Effect::Worker(worker, command) => self.command(room, worker, command),
                 // Nobody here says that it can be connected directly.
                 Effect::Direct(state) => unreachable!("{state:?}"),
+                Effect::DataRefused(code) => unreachable!("{code:?}"),
                 // Nobody here uses relays.
                 Effect::SentAway { .. } => {}
                 Effect::Closed => self.rooms[room].closed = true,

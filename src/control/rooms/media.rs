@@ -21,7 +21,8 @@ impl Room {
                     self.sent(seat, &tracks);
                 }
             }
-            Media::TrackStarted { .. } => {}
+            Media::DataChannel { peer, end, .. } => self.data_channel(peer, end),
+            Media::TrackStarted { .. } | Media::Data { .. } => {}
             Media::RoomFailed { .. } => self.restart(),
         }
     }

@@ -24,7 +24,7 @@ mod whip;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Admission, Command, Effect, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, SocketId};
+pub use command::{Admission, Command, Effect, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, OwnedData, SocketId};
 pub use directory::Directory;
 pub use names::{MAX_NAME, RoomName, display_name, identity};
 pub use room::{Ground, Room, Rules};

@@ -116,7 +116,13 @@ impl Room {
             }
             Media::Disconnected { peer, reason: DisconnectReason::HandshakeFailed, .. } => self.end_http(*peer, LeaveReason::Lost),
             Media::Disconnected { peer, reason: DisconnectReason::Closed, .. } => self.end_http(*peer, LeaveReason::Left),
-            Media::Speakers { .. } | Media::Demand { .. } | Media::Quality { .. } | Media::TrackStarted { .. } | Media::RoomFailed { .. } => {}
+            Media::Speakers { .. }
+            | Media::Demand { .. }
+            | Media::Quality { .. }
+            | Media::TrackStarted { .. }
+            | Media::DataChannel { .. }
+            | Media::Data { .. }
+            | Media::RoomFailed { .. } => {}
         }
     }
 
