@@ -75,6 +75,13 @@ pub(super) fn alone(packet: &[u8], chunk: &Chunk<'_>) -> Vec<u8> {
     alone
 }
 
+/// A packet with a chunk of data that has come before, to be acknowledged at once (its I bit, RFC 7053).
+pub(super) fn known_again(head: [u8; 8], tsn: u32) -> Vec<u8> {
+    let mut chunk = [kind::DATA, 0b1011, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    chunk[4..8].copy_from_slice(&tsn.to_be_bytes());
+    alone(&head, &Chunk { kind: kind::DATA, value: &chunk[4..], bytes: &chunk })
+}
+
 /// The verification tag of a packet.
 pub(super) fn tag(packet: &[u8]) -> Option<u32> {
     u32_at(packet, 4)

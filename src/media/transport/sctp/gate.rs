@@ -64,6 +64,8 @@ pub(super) struct Gate {
     /// Pieces that have gone in and were not read.
     held: usize,
     held_bytes: usize,
+    /// How much room our last SACK said there is.
+    window: usize,
     /// Resets that wait: their number, and the TSN that they wait for.
     resets: Vec<(u32, u32)>,
     /// Numbers of our own resets.
@@ -79,6 +81,7 @@ impl Gate {
             ahead_bytes: 0,
             held: 0,
             held_bytes: 0,
+            window: RECEIVE_BUFFER,
             resets: Vec::new(),
             unanswered: Vec::new(),
         }
@@ -219,6 +222,13 @@ impl Gate {
         self.held_bytes = self.held_bytes.saturating_sub(bytes);
     }
 
+    /// The last TSN that is acknowledged, when the peer does not know of much room that there is by now: the library tells it only with the
+    /// next acknowledgement, and a peer that has been told of none asks after seconds.
+    pub fn owes_window(&self) -> Option<u32> {
+        let room = RECEIVE_BUFFER.saturating_sub(self.held_bytes);
+        (self.window < RECEIVE_BUFFER / 2 && room >= self.window + RECEIVE_BUFFER / 4).then_some(self.acked)
+    }
+
     /// Looks at what the library sends: it says what has arrived and how much room there is.
     pub fn sends(&mut self, packet: &[u8]) {
         for chunk in chunks(packet).into_iter().flatten().flatten() {
@@ -240,6 +250,7 @@ impl Gate {
             self.ahead_bytes = self.ahead_bytes.saturating_sub(arrived.map(usize::from).sum());
             self.acked = acked;
         }
+        self.window = window as usize;
         // A piece has a byte at least. What was given up by a FORWARD TSN is noticed here.
         if let Some(held) = RECEIVE_BUFFER.checked_sub(window as usize).filter(|_| window > 0) {
             self.held = self.held.min(held);

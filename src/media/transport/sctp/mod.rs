@@ -62,6 +62,8 @@ pub struct SctpTransport {
     /// What the last INIT said (its tag, its first TSN), and what it was answered, until the association is there.
     init: Option<([u32; 2], Option<Bytes>)>,
     channels: Vec<Channel>,
+    /// Ports and tag of the peer's packets.
+    head: [u8; 8],
     /// Bytes that were queued on channels that have closed since; the library may hold them still.
     orphaned: usize,
     messages: Bucket,
@@ -87,6 +89,7 @@ impl SctpTransport {
             gate: Gate::new(),
             init: None,
             channels: Vec::new(),
+            head: [0; 8],
             orphaned: 0,
             messages: Bucket::new(at_once(limits.messages_per_second)),
             bytes: Bucket::new(at_once(limits.bytes_per_second)),
@@ -170,6 +173,7 @@ impl SctpTransport {
         }
         self.take_in(now, room, counters);
         self.read_on(now, room, counters);
+        self.tell_window(now, counters);
     }
 
     /// When [`Self::handle_timeout`] has something to do. Reading that waits for `room` has no moment.
@@ -244,6 +248,7 @@ impl SctpTransport {
     fn feed(&mut self, now: Time, packet: &[u8], chunk: &Chunk<'_>) -> bool {
         let (instant, alone) = (self.instant(now), chunk::alone(packet, chunk));
         let Some(association) = &mut self.association else { return true };
+        self.head = packet.first_chunk().copied().unwrap_or_default();
         guarded(|| association.feed(instant, alone))
     }
 
@@ -319,6 +324,14 @@ impl SctpTransport {
         for stream in waiting {
             self.read(now, stream, room, counters);
         }
+    }
+
+    /// Tells a peer that has been kept waiting that there is room again.
+    fn tell_window(&mut self, now: Time, counters: &mut Counters) {
+        let (instant, head) = (self.instant(now), self.head);
+        let Some((tsn, association)) = self.gate.owes_window().zip(self.association.as_mut()) else { return };
+        let kept = guarded(|| association.feed(instant, chunk::known_again(head, tsn)));
+        self.check(kept, counters);
     }
 
     /// DCEP (RFC 8832). We open no channel: an acknowledgement is nobody's.

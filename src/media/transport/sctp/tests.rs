@@ -131,6 +131,16 @@ fn a_reliable_sender_that_is_too_fast_waits_and_loses_nothing() {
 }
 
 #[test]
+fn one_that_was_kept_waiting_is_told_when_there_is_room() {
+    let mut world = World::greeted(1, 0, limited(1_000, 100_000));
+    (0..100).for_each(|_| world.say(RELIABLE, Binary, &[0; 10_000]));
+    world.run(Duration::from_secs(9));
+    // A megabyte, of which 200 KB may come at once and the rest in eight seconds: a peer that found out by itself would take far longer.
+    let came = world.messages(true).len();
+    assert!(came >= 95, "{came} of 100");
+}
+
+#[test]
 fn many_tiny_messages_at_once_wait_and_are_no_misuse() {
     let mut world = World::greeted(1, 0, limited(500, 1 << 20));
     (0..5_000u32).for_each(|n| world.say(RELIABLE, Binary, &n.to_be_bytes()));
