@@ -11,7 +11,7 @@ use rtc_sctp::{
 };
 use rtc_shared::TransportProtocol;
 
-use super::gate::{MOST_STREAMS, RECEIVE_BUFFER};
+use super::gate::{MOST_STREAMS, PROBES, RECEIVE_BUFFER};
 
 /// The library wants an address for each association; ours has one, wherever its packets really come from.
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5_000);
@@ -52,7 +52,7 @@ impl Association {
     /// Answers an INIT.
     pub fn accept(now: Instant, message_bytes: u32, init: Vec<u8>) -> Option<Self> {
         let transport = TransportConfig::default()
-            .with_max_receive_buffer_size(RECEIVE_BUFFER as u32)
+            .with_max_receive_buffer_size((RECEIVE_BUFFER + PROBES) as u32)
             .with_max_message_size(message_bytes)
             .with_max_num_inbound_streams(MOST_STREAMS)
             .with_max_num_outbound_streams(MOST_STREAMS);

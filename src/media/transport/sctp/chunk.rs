@@ -1,5 +1,6 @@
 //! SCTP packets and their chunks as bytes (RFC 9260 section 3): as much as the gate has to know of them.
 
+use bytes::Bytes;
 use crc32c::{crc32c, crc32c_append};
 
 /// Bytes of the common header.
@@ -11,6 +12,7 @@ const CHUNK_HEADER: usize = 4;
 pub(super) mod kind {
     pub const DATA: u8 = 0;
     pub const INIT: u8 = 1;
+    pub const INIT_ACK: u8 = 2;
     pub const SACK: u8 = 3;
     pub const HEARTBEAT: u8 = 4;
     pub const ABORT: u8 = 6;
@@ -73,6 +75,21 @@ pub(super) fn alone(packet: &[u8], chunk: &Chunk<'_>) -> Vec<u8> {
         place.copy_from_slice(&checksum);
     }
     alone
+}
+
+/// The packet as it is, but for the receive window that an INIT ACK or a SACK tells: it is so much less (both have it at one place).
+pub(super) fn telling_less(packet: Bytes, less: u32) -> Bytes {
+    let window = HEADER + 8;
+    let tells = packet.get(HEADER).is_some_and(|kind| matches!(*kind, kind::INIT_ACK | kind::SACK));
+    let (true, Some(told)) = (tells, u32_at(&packet, window)) else { return packet };
+    let mut packet = packet.to_vec();
+    let places = [(window, told.saturating_sub(less).to_be_bytes()), (8, [0; 4])];
+    for (at, bytes) in places {
+        packet.iter_mut().skip(at).zip(bytes).for_each(|(place, byte)| *place = byte);
+    }
+    let checksum = crc32c(&packet).to_le_bytes();
+    packet.iter_mut().skip(8).zip(checksum).for_each(|(place, byte)| *place = byte);
+    Bytes::from(packet)
 }
 
 /// A packet with a chunk of data that has come before, to be acknowledged at once (its I bit, RFC 7053).

@@ -14,6 +14,9 @@ use crate::contract::Counter;
 /// Bytes of messages that are not complete, or not their turn: the receive window that is announced. Two of the longest messages;
 /// more lets a peer hold more of our memory, less slows long ways.
 pub(super) const RECEIVE_BUFFER: usize = 128 * 1_024;
+/// Bytes beyond it that are taken all the same and not announced: whoever is told that there is no room asks with a chunk from time to
+/// time, and one that was not taken would be repeated only after ever longer waits.
+pub(super) const PROBES: usize = 64 * 1_024;
 /// Streams each way, so their numbers are below this. A browser opens every other one: half as many channels.
 pub const MOST_STREAMS: u16 = 64;
 /// How far beyond the first missing TSN one may be. As many small messages as a peer may send in ten seconds.
@@ -22,8 +25,9 @@ const MOST_AHEAD: usize = 2_048;
 const AHEAD_BYTES: usize = RECEIVE_BUFFER;
 /// Runs of chunks with gaps between: each takes four bytes of every SACK.
 const MOST_RUNS: usize = 128;
-/// Pieces of messages that are not complete, or not their turn. Each costs about 400 bytes beside its own.
-const MOST_HELD: usize = 1_024;
+/// Pieces of messages that are not complete, or not their turn; twice as many where each is the next one. Each costs up to 640 bytes beside
+/// its own.
+const MOST_HELD: usize = 512;
 /// How far a FORWARD TSN may reach (RFC 3758): the library walks there step by step.
 const FARTHEST_FORWARD: usize = 4_096;
 /// Stream resets (RFC 6525) that wait for their TSN; one is what the RFC has under way.
@@ -142,7 +146,7 @@ impl Gate {
             if self.held >= 2 * MOST_HELD || self.held_bytes + bytes > 2 * RECEIVE_BUFFER {
                 return Some(Verdict::End);
             }
-        } else if place >= MOST_AHEAD || self.held >= MOST_HELD || self.held_bytes + bytes > RECEIVE_BUFFER || self.is_ahead(place, bytes) {
+        } else if place >= MOST_AHEAD || self.held >= MOST_HELD || self.held_bytes + bytes > RECEIVE_BUFFER + PROBES || self.is_ahead(place, bytes) {
             return Some(Verdict::Drop(Counter::DataDropWindow));
         }
         if self.ahead.len() <= place {
@@ -250,9 +254,9 @@ impl Gate {
             self.ahead_bytes = self.ahead_bytes.saturating_sub(arrived.map(usize::from).sum());
             self.acked = acked;
         }
-        self.window = window as usize;
+        self.window = (window as usize).saturating_sub(PROBES);
         // A piece has a byte at least. What was given up by a FORWARD TSN is noticed here.
-        if let Some(held) = RECEIVE_BUFFER.checked_sub(window as usize).filter(|_| window > 0) {
+        if let Some(held) = (RECEIVE_BUFFER + PROBES).checked_sub(window as usize).filter(|_| window > 0) {
             self.held = self.held.min(held);
             self.held_bytes = self.held_bytes.min(held);
         }
@@ -260,7 +264,7 @@ impl Gate {
 }
 
 /// What the library needs for a piece beside its bytes: it is in two of its lists.
-const PIECE: usize = 400;
+const PIECE: usize = 640;
 
 /// Whether a reset that waits for this TSN still waits.
 const fn last_of(tsn: u32, acked: u32) -> bool {

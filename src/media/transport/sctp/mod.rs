@@ -25,12 +25,12 @@ use crate::contract::{Counter, Counters, DataEnd, DataPlan};
 use association::{Association, Happened};
 use channels::{Channel, best};
 use chunk::{Chunk, chunks, kind, tag, u32_at};
-use gate::{Gate, Verdict};
+use gate::{Gate, PROBES, Verdict};
 
 pub use channels::{LOSSY, MOST_CHANNELS, RELIABLE};
 pub use gate::MOST_STREAMS;
 
-/// Bytes of lossy messages that may wait for a peer: more is old when it arrives.
+/// Bytes that may wait on the channel of lossy messages: more is old when it arrives.
 const LOSSY_QUEUE: usize = 64 * 1_024;
 /// Packets that wait to be sent. A whole queue of messages in packets of a kilobyte.
 const MOST_OUTGOING: usize = 1_024;
@@ -148,8 +148,8 @@ impl SctpTransport {
         if message.len() > self.plan.peer_takes as usize {
             return counters.add(Counter::DataDropTooLong);
         }
-        let limit = self.plan.limits.queue_bytes as usize;
-        if queued + message.len() > if reliable { limit } else { limit.min(LOSSY_QUEUE) } {
+        let is_full = queued + message.len() > self.plan.limits.queue_bytes as usize;
+        if is_full || (!reliable && channel.queued + message.len() > LOSSY_QUEUE) {
             counters.add(Counter::DataDropFull);
             return if reliable { self.end(now, DataEnd::TooSlow, counters) } else { () };
         }
@@ -237,7 +237,7 @@ impl SctpTransport {
         }
         let mut answer = None;
         if let Some(association) = &mut self.association {
-            answer = guarded_or(None, || association.transmit(instant).into_iter().next());
+            answer = guarded_or(None, || association.transmit(instant).into_iter().next()).map(|packet| chunk::telling_less(packet, PROBES as u32));
         }
         self.outgoing.clear();
         self.outgoing.extend(answer.clone());
@@ -412,7 +412,7 @@ impl SctpTransport {
         let Ok(packets) = catch_unwind(AssertUnwindSafe(|| association.transmit(instant))) else { return self.check(false, counters) };
         packets.iter().for_each(|packet| self.gate.sends(packet));
         let room = MOST_OUTGOING.saturating_sub(self.outgoing.len());
-        self.outgoing.extend(packets.into_iter().take(room));
+        self.outgoing.extend(packets.into_iter().take(room).map(|packet| chunk::telling_less(packet, PROBES as u32)));
     }
 
     /// Ends the association; the peer is told.
