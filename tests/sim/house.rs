@@ -231,6 +231,8 @@ impl House {
                 | Media::Demand { room, .. }
                 | Media::Quality { room, .. }
                 | Media::TrackStarted { room, .. }
+                | Media::DataChannel { room, .. }
+                | Media::Data { room, .. }
                 | Media::RoomFailed { room } => *room,
             };
             if let Some(room) = self.rooms.iter().position(|r| r.id == of) {

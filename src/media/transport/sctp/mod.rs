@@ -151,7 +151,10 @@ impl SctpTransport {
         let is_full = queued + message.len() > self.plan.limits.queue_bytes as usize;
         if is_full || (!reliable && channel.queued + message.len() > LOSSY_QUEUE) {
             counters.add(Counter::DataDropFull);
-            return if reliable { self.end(now, DataEnd::TooSlow, counters) } else { () };
+            if reliable {
+                self.end(now, DataEnd::TooSlow, counters);
+            }
+            return;
         }
         if association.write(instant, channel.stream, message, PayloadProtocolIdentifier::Binary) {
             channel.queued += message.len();

@@ -238,7 +238,7 @@ fn noise(random: &mut Random, tsn: u32, own: u32) -> Vec<u8> {
     let kind = KINDS[(random.next_u32() % KINDS.len() as u32) as usize];
     let mut value: Vec<u8> = (0..random.next_u32() % 60).map(|_| random.next_u32() as u8).collect();
     // Numbers that are nearly right go further than others.
-    if random.next_u32() % 4 != 0 && value.len() >= 16 {
+    if !random.next_u32().is_multiple_of(4) && value.len() >= 16 {
         let near = (if kind == kind::SACK { own } else { tsn }).wrapping_add(random.next_u32() % 8).wrapping_sub(2);
         value[..4].copy_from_slice(&near.to_be_bytes());
         match kind {
@@ -256,7 +256,7 @@ fn noise(random: &mut Random, tsn: u32, own: u32) -> Vec<u8> {
         }
     }
     let mut chunk = chunk(kind, random.next_u32() as u8 & 15, &value);
-    if random.next_u32() % 8 == 0 {
+    if random.next_u32().is_multiple_of(8) {
         let at = random.next_u32() as usize % chunk.len();
         chunk[at] = random.next_u32() as u8;
     }
