@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-forward prove-joins prove-lab prove-nat prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-forward prove-joins prove-lab prove-nat prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -113,7 +113,7 @@ scoreboard:
 	$(call say,thirteen scenarios (a minute or two))
 	@cargo test --quiet --locked --test adaptive -- --nocapture no_number_of_the_board
 
-prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-relay
+prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-relay prove-data
 
 # Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
 prove-forward: prove-joins
@@ -172,6 +172,15 @@ prove-joins:
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
 	@cargo bench --locked --bench prove_joins --no-run 2>&1 | scripts/progress.sh
 	@cargo bench --quiet --locked --bench prove_joins
+
+# Data channels over ways that lose a tenth each way, and ten thousand chunks of each kind that means harm, into docs/proof/data.jsonl; `make unit`
+# has a part of it. A build with debug assertions, so that a sum that overflows is found, too.
+prove-data:
+	@scripts/need.sh build
+	$(call say,building the server and its clients)
+	@cargo test --locked --test data --no-run 2>&1 | scripts/progress.sh
+	$(call say,lossy ways and hostile chunks (about a minute))
+	@ALTHING_DATA_FULL=1 cargo test --quiet --locked --test data -- --nocapture --test-threads=1
 
 # What a relayed packet costs, beside Debian's coturn: twenty and a hundred clients, in bursts and evenly spaced.
 prove-relay:

@@ -6,6 +6,7 @@
 
 use std::io::{BufRead, Write};
 
+use althing::contract::DataLimits;
 use althing::sdp::{Fresh, Local, Offer, OfferLimits, Session};
 use serde_json::{Value, json};
 
@@ -44,6 +45,7 @@ fn local(request: &Value) -> Local {
         tcp: true,
         cname: "althing".to_owned(),
         session_id: 1,
+        data: Some(DataLimits::default()),
     }
 }
 

@@ -143,6 +143,7 @@ impl Node {
         let lobbies = Lobbies::new(config.calls.lobbies, lobby_rules(&config), access.clone(), epoch, metrics.control.clone());
         let front = Arc::new(Front {
             direct: config.rooms.policy != CallPolicy::Sfu,
+            data: config.data,
             ice: IceServers::new(&config.ice, &stun_addresses, relay),
             rooms: rooms.clone(),
             lobbies: lobbies.clone(),
@@ -222,6 +223,8 @@ fn rules(config: &Config) -> Rules {
         mlines: config.limits.mlines as usize,
         spread_from: usize::from(config.media.spread_from),
         tcp: config.media.takes_tcp(),
+        data: config.data.limits,
+        data_channels: config.data.channels,
     }
 }
 

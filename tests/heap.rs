@@ -71,6 +71,7 @@ fn negotiated(client: &Client) -> MediaPlan {
         candidates: vec!["192.0.2.1:5000".parse().expect("one")],
         cname: "c".into(),
         session_id: 1,
+        data: None,
     };
     let limits = OfferLimits { max_mlines: 64, max_bytes: 512 * 1_024 };
     let offer = Offer::parse(OFFER, &limits).expect("Chromium's");

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod bits;
+pub mod bucket;
 pub mod ids;
 pub mod map;
 pub mod outgoing;
@@ -17,6 +18,7 @@ pub mod time;
 pub mod units;
 
 pub use bits::BitSet;
+pub use bucket::Bucket;
 pub use ids::{PeerId, RoomId, TrackId, WorkerId};
 pub use path::Path;
 pub use time::{Ntp, Time};

@@ -31,6 +31,9 @@ pub struct Create {
     /// May not chat
     #[arg(long)]
     no_chat: bool,
+    /// May not send data
+    #[arg(long)]
+    no_data: bool,
     /// May kick, mute others and lock the room
     #[arg(long)]
     moderate: bool,
@@ -64,6 +67,7 @@ fn token(create: &Create, config: &Config) -> Result<String, String> {
         publish: sources(&create.publish)?,
         subscribe: !create.no_subscribe,
         chat: !create.no_chat,
+        data: Some(!create.no_data),
         moderate: create.moderate,
     };
     let exp = unix_time().as_secs().saturating_add(create.ttl);

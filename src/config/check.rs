@@ -5,10 +5,12 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::data::DataConfig;
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 use super::stun::StunServer;
 use super::tls::{self, TlsConfig};
 use super::turn::TurnConfig;
+use crate::contract::DataLimits;
 
 /// The checked settings.
 #[derive(Clone, PartialEq, Debug)]
@@ -31,6 +33,8 @@ pub struct Config {
     pub rooms: RoomsConfig,
     /// Calling a person.
     pub calls: CallsConfig,
+    /// Data between members.
+    pub data: DataConfig,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.
@@ -56,6 +60,7 @@ impl Default for Config {
             auth: AuthKeys::default(),
             rooms: rooms(&settings),
             calls: calls(&settings),
+            data: DataConfig { channels: settings.data.channels, limits: DataLimits::default() },
             limits: settings.limits,
             log: settings.log,
         }
@@ -268,8 +273,9 @@ impl Settings {
         let ice = ice(&self.ice)?;
         let turn = self.turn.check(media_ports(&self.media), self.http.listen.port())?;
         let tls = tls::check(&self.tls, self.http.listen)?;
+        let data = self.data.check(&self.limits)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
-        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, limits: self.limits, log: self.log })
+        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, data, limits: self.limits, log: self.log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -483,6 +489,12 @@ mod tests {
         assert_eq!(refused(|s| s.calls.people = 1), "calls.people");
         assert_eq!(refused(|s| s.calls.per_minute = 0), "calls.per_minute");
         assert_eq!(refused(|s| s.limits.mlines = 65), "limits.mlines");
+        assert_eq!(refused(|s| s.data.message_bytes = 0), "data.message_bytes");
+        assert_eq!(refused(|s| s.data.message_bytes = 49 * 1024), "data.message_bytes");
+        assert_eq!(refused(|s| s.limits.message_bytes = 20_000), "data.message_bytes");
+        assert_eq!(refused(|s| s.data.messages_per_second = 0), "data.messages_per_second");
+        assert_eq!(refused(|s| s.data.bytes_per_second = 1_000), "data.bytes_per_second");
+        assert_eq!(refused(|s| s.data.queue_bytes = 30_000), "data.queue_bytes");
         assert_eq!(refused(|s| s.limits.chat_bytes = 1 << 20), "limits.chat_bytes");
         assert_eq!(refused(|s| s.http.origins = vec!["meet.example.org".into()]), "http.origins");
         assert_eq!(refused(|s| s.ice.urls = vec!["http://relay".into()]), "ice.urls");

@@ -4,6 +4,7 @@
 //! not exist is refused with the nearest one that does, wherever it was written.
 
 mod check;
+mod data;
 mod load;
 mod schema;
 mod stun;
@@ -11,6 +12,7 @@ mod tls;
 mod turn;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
+pub use data::{DataConfig, DataSettings};
 pub use load::{LoadError, Overrides, load};
 pub use schema::{
     AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,

@@ -97,6 +97,20 @@ pub enum RoomCommand {
         /// Which worker.
         worker: WorkerId,
     },
+    /// A message for the data channels of these peers.
+    Data {
+        /// Whom it is for.
+        to: Vec<PeerId>,
+        /// The message as it goes out.
+        message: Vec<u8>,
+        /// Whether it has to arrive; else it is sent once, and may be dropped.
+        reliable: bool,
+    },
+    /// So many of the messages that this worker has handed up are dealt with: it may hand up as many more.
+    DataTaken {
+        /// How many.
+        messages: u32,
+    },
     /// Everything of the room ends.
     Close,
     /// A fault in the room's dispatch, on purpose: tests of what comes after it. Not in an ordinary build.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::plan::SrtpProfile;
-use crate::base::{Bitrate, PeerId, RoomId, TrackId};
+use crate::base::{Bitrate, PeerId, RoomId, TrackId, WorkerId};
 
 /// Something that happened in a room on a worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +67,28 @@ pub enum Event {
         /// Which track.
         track: TrackId,
     },
+    /// A peer has data channels now, or has none any more.
+    DataChannel {
+        /// Where.
+        room: RoomId,
+        /// Whose connection.
+        peer: PeerId,
+        /// None when it can be reached by them; else why it cannot any more.
+        end: Option<DataEnd>,
+    },
+    /// A peer has sent a message on one of its data channels. Dealt with, it is to be answered by `DataTaken`.
+    Data {
+        /// Where.
+        room: RoomId,
+        /// The worker that hands it up.
+        worker: WorkerId,
+        /// Whose connection.
+        peer: PeerId,
+        /// The message as it came in.
+        message: Vec<u8>,
+        /// Whether it came on a reliable channel.
+        reliable: bool,
+    },
     /// The room's state was dropped after a fault; its members must connect anew.
     RoomFailed {
         /// Which room.
@@ -96,6 +118,17 @@ pub enum DisconnectReason {
     HandshakeFailed,
     /// The peer closed DTLS.
     Closed,
+}
+
+/// Why a peer's data channels have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataEnd {
+    /// The peer has closed them.
+    Closed,
+    /// More waited for it than is kept: what waited is lost.
+    TooSlow,
+    /// It broke the rules of SCTP.
+    Misuse,
 }
 
 /// What is known of the link to a subscriber.
@@ -135,6 +168,17 @@ pub enum Limit {
     Publisher,
     /// The subscriber cannot decode its codec.
     Codec,
+}
+
+impl DataEnd {
+    /// The reason as it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DataEnd::Closed => "closed",
+            DataEnd::TooSlow => "too_slow",
+            DataEnd::Misuse => "misuse",
+        }
+    }
 }
 
 impl DisconnectReason {

@@ -157,6 +157,46 @@ pub struct MediaPlan {
     pub receive: Vec<ReceivePlan>,
     /// m-lines on which we send to the peer: the slots.
     pub send: Vec<SendPlan>,
+    /// The m-line of data channels, when there is one.
+    pub data: Option<DataPlan>,
+}
+
+/// The m-line of data channels (RFC 8841): one SCTP association over the connection's DTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataPlan {
+    /// Bytes of the longest message that the peer takes (`a=max-message-size`).
+    pub peer_takes: u32,
+    /// What the peer is held to.
+    pub limits: DataLimits,
+}
+
+/// What a peer may send on its data channels, and what is kept for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataLimits {
+    /// Bytes of a message's payload.
+    pub message_bytes: u32,
+    /// Messages a second, and twice as many at once.
+    pub messages_per_second: u32,
+    /// Bytes of messages a second, and twice as many at once.
+    pub bytes_per_second: u32,
+    /// Bytes of messages that wait for a peer to take them.
+    pub queue_bytes: u32,
+}
+
+impl Default for DataLimits {
+    fn default() -> Self {
+        Self { message_bytes: 16 * 1024, messages_per_second: 200, bytes_per_second: 512 * 1024, queue_bytes: 512 * 1024 }
+    }
+}
+
+impl DataLimits {
+    /// Bytes that go before a payload at most: topic, receivers.
+    pub const ENVELOPE: u32 = 4 * 1024;
+
+    /// Bytes of the longest message as it is on a channel: what the answer's `a=max-message-size` says.
+    pub const fn longest(&self) -> u32 {
+        self.message_bytes.saturating_add(Self::ENVELOPE)
+    }
 }
 
 /// Audio or video.

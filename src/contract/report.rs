@@ -212,6 +212,38 @@ counters! {
     TurnDropTooLong => "turn_drops_total", "reason=too_long";
     /// Data or answers dropped: more came in one batch than there is room for.
     TurnDropFull => "turn_drops_total", "reason=full";
+    /// Peers whose data channels have opened.
+    DataOpened => "data_connections_total", "result=opened";
+    /// Peers that have closed their data channels.
+    DataClosed => "data_connections_total", "result=closed";
+    /// Peers whose data channels were closed because more waited for them than is kept.
+    DataTooSlow => "data_connections_total", "result=too_slow";
+    /// Peers whose data channels were closed because they broke the rules of SCTP.
+    DataMisuse => "data_connections_total", "result=misuse";
+    /// Messages that came on data channels.
+    DataIn => "data_messages_total", "direction=received";
+    /// Messages put on data channels.
+    DataOut => "data_messages_total", "direction=sent";
+    /// Bytes of messages that came on data channels.
+    DataBytesIn => "data_bytes_total", "direction=received";
+    /// Bytes of messages put on data channels.
+    DataBytesOut => "data_bytes_total", "direction=sent";
+    /// SCTP packets or chunks dropped: they cannot be read.
+    DataDropMalformed => "data_drops_total", "reason=malformed";
+    /// SCTP chunks dropped: of a kind, or at a time, that is not foreseen.
+    DataDropUnexpected => "data_drops_total", "reason=unexpected";
+    /// SCTP chunks dropped: too far ahead of what is missing, or more than is kept.
+    DataDropWindow => "data_drops_total", "reason=window";
+    /// SCTP chunks dropped: too many a second.
+    DataDropChunks => "data_drops_total", "reason=chunk_rate";
+    /// Messages dropped: lossy ones, too many or too much a second.
+    DataDropRate => "data_drops_total", "reason=message_rate";
+    /// Messages dropped: too long, for us or for their receiver.
+    DataDropTooLong => "data_drops_total", "reason=too_long";
+    /// Messages dropped: lossy ones for a peer for whom too much waits.
+    DataDropFull => "data_drops_total", "reason=full";
+    /// Messages dropped: for a peer whose channels have just closed, or on a stream that is no channel.
+    DataDropNoChannel => "data_drops_total", "reason=no_channel";
     /// Commands that named something unknown.
     CommandUnknown => "commands_ignored_total", "";
     /// Panics caught in a room's dispatch.

@@ -35,6 +35,8 @@ const fn room_of(event: &Event) -> Option<RoomId> {
         | Event::Demand { room, .. }
         | Event::Quality { room, .. }
         | Event::TrackStarted { room, .. }
+        | Event::DataChannel { room, .. }
+        | Event::Data { room, .. }
         | Event::RoomFailed { room } => Some(*room),
         Event::Mapped(_) => None,
     }

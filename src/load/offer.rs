@@ -199,7 +199,7 @@ mod tests {
 
     fn session() -> Session {
         let candidates = vec!["192.0.2.1:40000".parse().expect("address"), "[2001:db8::1]:40000".parse().expect("address")];
-        Session::new(Local { fingerprint_sha256: ["CD"; 32].join(":"), candidates, tcp: false, cname: CNAME.into(), session_id: 1 })
+        Session::new(Local { fingerprint_sha256: ["CD"; 32].join(":"), candidates, tcp: false, cname: CNAME.into(), session_id: 1, data: None })
     }
 
     #[test]

@@ -26,8 +26,12 @@ use crate::contract::{Command, Counter, Counters, Event, Mapped, RoomCommand, Wo
 
 /// No room is worth a turn of the clock sooner than this after the last one.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);
-/// Handshake datagrams that may wait for their turn, of all peers together.
+/// Handshake datagrams, and those with data, that may wait for their turn, of all peers together.
 const MOST_DEFERRED: usize = 4_096;
+/// Datagrams with data that have their turn together. Each takes some microseconds.
+const DATA_A_TURN: usize = 32;
+/// When so many bytes of data have been sent in a turn, the rest waits for the next one.
+const DATA_BYTES_A_TURN: usize = 64 * 1_024;
 
 /// Requests to the STUN service that are answered each second of one source prefix: a call begins with a few, and an office has one address.
 const STRANGERS: u32 = 100;
@@ -69,6 +73,8 @@ pub struct Shared {
     notes: VecDeque<(WorkerId, Note)>,
     wall_at_zero: Ntp,
     deferred: VecDeque<PeerAt>,
+    /// Peers whose data channels have something to do.
+    data: VecDeque<PeerAt>,
 }
 
 impl Shared {
@@ -91,6 +97,11 @@ impl Shared {
         } else {
             self.counters.add(Counter::RelayDropFull);
         }
+    }
+
+    /// A peer's data channels have something to do, when packets are done. Each peer asks once until its turn.
+    pub fn list_data(&mut self, at: PeerAt) {
+        self.data.push_back(at);
     }
 
     /// A handshake datagram waits at this peer; false when too many wait.
@@ -156,6 +167,7 @@ impl Engine {
                 notes: VecDeque::new(),
                 wall_at_zero: config.wall_at_zero,
                 deferred: VecDeque::new(),
+                data: VecDeque::new(),
             },
         }
     }
@@ -336,16 +348,32 @@ impl Engine {
         }
     }
 
-    /// Carries one waiting handshake a step further: handshakes are dear, packets go before them.
+    /// Carries one waiting handshake a step further: handshakes are dear, packets go before them. Then some of what data channels have
+    /// received and have to send.
     pub fn handle_deferred(&mut self, now: Time) {
-        let Some(at) = self.shared.deferred.pop_front() else { return };
-        self.guarded(at.room, |room, shared| room.handle_deferred(now, at.peer, shared));
-        self.settle(at.room);
+        for _ in 0..DATA_A_TURN {
+            let Some(at) = self.shared.deferred.pop_front() else { break };
+            let was_data = self.guarded(at.room, |room, shared| room.handle_deferred(now, at.peer, shared));
+            self.settle(at.room);
+            if was_data == Some(false) {
+                break;
+            }
+        }
+        let mut sent = 0;
+        // Whoever is listed meanwhile has its turn in the next one.
+        for _ in 0..self.shared.data.len() {
+            let Some(at) = self.shared.data.pop_front() else { break };
+            sent += self.guarded(at.room, |room, shared| room.data_turn(now, at.peer, shared)).unwrap_or(0);
+            self.settle(at.room);
+            if sent >= DATA_BYTES_A_TURN {
+                break;
+            }
+        }
     }
 
-    /// Whether a handshake waits for [`Self::handle_deferred`].
+    /// Whether something waits for [`Self::handle_deferred`].
     pub fn has_deferred(&self) -> bool {
-        !self.shared.deferred.is_empty()
+        !self.shared.deferred.is_empty() || !self.shared.data.is_empty()
     }
 
     /// Writes into an empty arena what is to be sent: replies first, then forwards, never both at once. Call again until nothing is written.

@@ -16,7 +16,7 @@ use crate::media::route::origins::Origins;
 use crate::media::route::queue::PaceQueue;
 use crate::media::route::way::Way;
 use crate::media::select::Patience;
-use crate::media::transport::{DtlsTransport, IceLite, Path, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
+use crate::media::transport::{DtlsTransport, IceLite, Path, SctpTransport, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
 
 /// Lines of a leg's memory that a forward touches, its first ones.
 const LEG_LINES: usize = 7;
@@ -33,6 +33,10 @@ const NO_LEG: u8 = u8::MAX;
 const ASSOCIATION: usize = 11 * 1_024;
 /// DTLS datagrams that wait for their turn at most; a whole flight of a browser is five.
 const MOST_WAITING_DTLS: usize = 16;
+/// As many with data of a peer that has data channels: what SCTP sends at once.
+const MOST_WAITING_DATA: usize = 64;
+/// The first byte of a DTLS record with application data (RFC 6347 section 4.1).
+const APPLICATION_DATA: u8 = 23;
 
 /// A connection. What a forward touches comes first and lies together.
 #[repr(C)]
@@ -57,6 +61,8 @@ pub struct Peer {
     pub id: PeerId,
     /// How it is secured, until keys are known and after (retransmitted flights, close).
     pub dtls: Option<Box<DtlsTransport>>,
+    /// Its data channels, where they are negotiated.
+    pub data: Option<Box<SctpTransport>>,
     /// Whether the handshake has begun.
     pub handshake_started: bool,
     /// What negotiation settled about what it sends; what it is sent is each leg's own.
@@ -192,6 +198,7 @@ impl Peer {
             id,
             ice: IceLite::new(transport.ice),
             dtls,
+            data: None,
             handshake_started: false,
             srtp,
             plan: MediaPlan::default(),
@@ -238,11 +245,12 @@ impl Peer {
         let srtp = self.srtp.as_ref().map_or(0, |_| size_of::<Srtp>());
         let link = self.link.as_ref().map_or(0, |l| size_of::<Link>() + l.memory()) + self.queue.memory();
         let waiting = self.waiting_dtls.iter().map(Vec::capacity).sum::<usize>();
+        let data = self.data.as_ref().map_or(0, |d| d.memory());
         let association = self.dtls.as_ref().map_or(0, |d| size_of::<DtlsTransport>() + if d.has_association() { ASSOCIATION } else { 0 });
         self.memory = PeerMemory {
             legs: bytes(legs),
             handshake: bytes(association + waiting),
-            rest: bytes(size_of::<Peer>() + plan + streams + arrivals + srtp + link + self.by_track.capacity()),
+            rest: bytes(size_of::<Peer>() + plan + streams + arrivals + srtp + link + data + self.by_track.capacity()),
         };
     }
 
@@ -253,7 +261,7 @@ impl Peer {
 
     /// Takes a negotiated plan. m-lines keep their index; legs keep their state, unless their m-line was taken for another one.
     pub fn negotiate(&mut self, now: Time, plan: MediaPlan, random: &mut Random) {
-        let MediaPlan { receive, send } = plan;
+        let MediaPlan { receive, send, data } = plan;
         self.legs.reserve_exact(send.len().saturating_sub(self.legs.len()));
         for line in send.into_iter().filter(|l| usize::from(l.mline) < MOST_MLINES) {
             match self.legs.iter_mut().find(|l| l.mline() == line.mline) {
@@ -269,7 +277,7 @@ impl Peer {
         } else if !reports {
             self.link = None;
         }
-        let plan = MediaPlan { receive, send: Vec::new() };
+        let plan = MediaPlan { receive, send: Vec::new(), data };
         if self.arrivals.is_none() && plan.receive.iter().any(|l| l.codecs.iter().any(|c| c.feedback.transport_cc)) {
             self.arrivals = Some(Box::default());
         }
@@ -394,7 +402,8 @@ impl Peer {
         let wish = (self.srtp.is_some() && self.legs.iter().any(|l| l.awaits_key_frames().next().is_some())).then_some(self.wish_due);
         let report = self.may_report().then_some(self.report_due);
         let select = Some(self.select_due);
-        [self.next_feedback(), self.link_due, select, dtls, wish, self.ice.consent_deadline(), report]
+        let data = self.data.as_ref().and_then(|d| d.due);
+        [self.next_feedback(), self.link_due, select, dtls, data, wish, self.ice.consent_deadline(), report]
             .into_iter()
             .flatten()
             .min()
@@ -422,7 +431,12 @@ impl Peer {
 
     /// Keeps a DTLS datagram for its turn; false when too many wait.
     pub fn queue_dtls(&mut self, datagram: &[u8]) -> bool {
-        if self.waiting_dtls.len() >= MOST_WAITING_DTLS {
+        let most = match &self.data {
+            Some(_) if is_data(datagram) => MOST_WAITING_DATA,
+            Some(_) => MOST_WAITING_DATA + MOST_WAITING_DTLS,
+            None => MOST_WAITING_DTLS,
+        };
+        if self.waiting_dtls.len() >= most {
             return false;
         }
         self.waiting_dtls.push_back(datagram.to_vec());
@@ -456,6 +470,11 @@ impl Peer {
         let line = lines.next()?;
         lines.next().is_none().then_some(line)
     }
+}
+
+/// Whether a DTLS datagram is of application data, as far as its first record says.
+pub fn is_data(datagram: &[u8]) -> bool {
+    datagram.first() == Some(&APPLICATION_DATA)
 }
 
 /// Where an SSRC belongs by declaration.

@@ -2,8 +2,9 @@
 //!
 //! Split by pace: commands here (negotiation), `pointing` (which track goes where), `packets` (each datagram), `feedback` (what receivers report),
 //! `timers` (what is due by the clock), `selection` (what each subscriber gets), `pacing` (when), `voices` (who is heard), `relay`
-//! (what other workers have to do with it).
+//! (what other workers have to do with it), `data` (data channels, after all of that).
 
+mod data;
 mod feedback;
 mod pacing;
 mod packets;
@@ -82,6 +83,8 @@ pub struct Room {
     qualities: Vec<Quality>,
     /// Whether it is in the engine's list of rooms with something for other workers.
     pub(super) crosses: bool,
+    /// Messages from data channels that control may be handed, beside those that it has not dealt with.
+    data_room: u32,
 }
 
 impl Room {
@@ -114,6 +117,7 @@ impl Room {
             scratch: Scratch::default(),
             qualities: Vec::new(),
             crosses: false,
+            data_room: data::MOST_IN_CONTROL,
         }
     }
 
@@ -190,6 +194,14 @@ impl Room {
                 self.listen(now, worker, shared.worker);
                 Some(())
             }
+            RoomCommand::Data { to, message, reliable } => {
+                self.send_data(now, &to, message, reliable, shared);
+                Some(())
+            }
+            RoomCommand::DataTaken { messages } => {
+                self.data_taken(messages, shared);
+                Some(())
+            }
             RoomCommand::Close => Some(()),
             #[cfg(feature = "fault-hooks")]
             RoomCommand::Panic => panic!("a fault on purpose"),
@@ -242,6 +254,7 @@ impl Room {
                 self.detach(now, index, leg, shared);
             }
         }
+        self.take_data_plan(index, plan.data, shared);
         self.peers[index].negotiate(now, plan, &mut shared.random);
         if changed {
             self.recompile_subscribers_of(index);

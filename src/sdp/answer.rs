@@ -11,7 +11,7 @@ use super::offer::Offer;
 use super::repeats::HELD_AGAINST;
 use super::section::{Direction, OfferedExtension, Section};
 use super::session::{Agreed, Local};
-use crate::contract::{CodecPlan, DtlsRole, MediaKind, Rid};
+use crate::contract::{CodecPlan, DataPlan, DtlsRole, MediaKind, Rid};
 
 /// The answer to `offer`, of whose m-lines we say `lines`.
 pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer, lines: &[Line]) -> String {
@@ -35,15 +35,17 @@ pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer,
     if offer.allow_mixed {
         text.flag("extmap-allow-mixed");
     }
+    // The first m-line of the group carries the candidates for all (RFC 9143 section 7.3.1).
+    let is_tagged = |section: &Section| offer.candidates_everywhere || section.mid == bundle.first().copied();
     let mut written: Vec<(&Section, Range<usize>)> = Vec::new();
     for (section, line) in both() {
         match line {
             Line::Rejected => rejected(section, &mut text),
+            Line::Data(plan) => writer.data(section, plan, is_tagged(section), &mut text),
             Line::Accepted(line) => {
                 let same = written.iter().rev().take(HELD_AGAINST).find(|(s, _)| s.says_the_same(section)).map(|(_, range)| range.clone());
                 let fresh = same.is_none();
-                // The first m-line of the group carries the candidates for all (RFC 9143 section 7.3.1).
-                let tagged = offer.candidates_everywhere || section.mid == bundle.first().copied();
+                let tagged = is_tagged(section);
                 let range = writer.accepted(section, line, tagged, same, &mut text);
                 if fresh {
                     written.push((section, range));
@@ -53,6 +55,9 @@ pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer,
     }
     text.0
 }
+
+/// The port of data channels (RFC 8832 section 7 has no other). It is not looked at: there is one association.
+const SCTP_PORT: u16 = 5_000;
 
 /// What an accepted m-line of Chromium's takes, and some more.
 const BYTES_A_SECTION: usize = 3 * 1_024;
@@ -130,6 +135,18 @@ impl Writer<'_> {
             self.candidates(attributes);
         }
         range
+    }
+
+    /// Data channels (RFC 8841 section 10.3).
+    fn data(&self, section: &Section, plan: &DataPlan, tagged: bool, attributes: &mut Lines) {
+        let address = self.local.candidates.first().copied();
+        describe(section, address.map_or(9, |a| a.port()), address, &section.first_format, attributes);
+        self.transport(section, attributes);
+        attributes.value("sctp-port", SCTP_PORT);
+        attributes.value("max-message-size", plan.limits.longest());
+        if tagged {
+            self.candidates(attributes);
+        }
     }
 
     /// Said on every m-line: some clients look for it there, BUNDLE or not.

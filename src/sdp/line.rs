@@ -1,7 +1,7 @@
 //! What is common to one m-line of an offer and us: codecs, feedback and header extensions.
 
 use super::section::{Direction, OfferedExtension, Section};
-use crate::contract::{CodecPlan, Extension, ExtensionMap, ReceivePlan, SendPlan};
+use crate::contract::{CodecPlan, DataPlan, Extension, ExtensionMap, ReceivePlan, SendPlan};
 
 /// Our answer to one m-line.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +10,8 @@ pub(super) enum Line {
     Rejected,
     /// Taken.
     Accepted(Box<Accepted>),
+    /// Data channels, taken.
+    Data(DataPlan),
 }
 
 /// An m-line that is taken; in neither direction when it is `inactive`.
@@ -24,14 +26,21 @@ impl Line {
     pub fn receive(&self) -> Option<&ReceivePlan> {
         match self {
             Line::Accepted(line) => line.receive.as_ref(),
-            Line::Rejected => None,
+            Line::Rejected | Line::Data(_) => None,
         }
     }
 
     pub fn send(&self) -> Option<&Slot> {
         match self {
             Line::Accepted(line) => line.send.as_ref(),
-            Line::Rejected => None,
+            Line::Rejected | Line::Data(_) => None,
+        }
+    }
+
+    pub const fn data(&self) -> Option<DataPlan> {
+        match self {
+            Line::Data(plan) => Some(*plan),
+            Line::Rejected | Line::Accepted(_) => None,
         }
     }
 }

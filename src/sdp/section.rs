@@ -49,9 +49,14 @@ pub(super) struct Section {
     pub rids: Vec<Rid>,
     /// Whether they are a simulcast (`a=simulcast`).
     pub simulcast: bool,
+    /// Of data channels: bytes of the longest message that the offerer takes.
+    pub max_message: u32,
     /// The attributes that describe the transport.
     pub transport: TransportLines,
 }
+
+/// What an offer without `a=max-message-size` takes (RFC 8841 section 6.1).
+const MAX_MESSAGE: u32 = 64 * 1_024;
 
 /// Which way media flows, seen from the offerer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +147,7 @@ impl Section {
             declared: Vec::new(),
             rids: Vec::new(),
             simulcast: false,
+            max_message: lines.max_message,
             transport: std::mem::take(&mut lines.transport),
         };
         if let Some(kind) = section.kind()
@@ -177,6 +183,11 @@ impl Section {
             "video" => Some(MediaKind::Video),
             _ => None,
         }
+    }
+
+    /// Whether it is of data channels (RFC 8841 section 4).
+    pub fn is_data(&self) -> bool {
+        self.media == "application" && self.proto.ends_with("/DTLS/SCTP") && self.first_format == "webrtc-datachannel"
     }
 
     fn bind(&mut self, kind: MediaKind, formats: &[String], lines: &Lines<'_>) -> Result<(), OfferError> {
@@ -222,6 +233,7 @@ struct Lines<'a> {
     groups: Vec<(&'a str, Vec<u32>)>,
     rids: Vec<Rid>,
     simulcast: Option<&'a str>,
+    max_message: u32,
     transport: TransportLines,
 }
 
@@ -240,6 +252,7 @@ impl<'a> Lines<'a> {
             groups: Vec::new(),
             rids: Vec::new(),
             simulcast: None,
+            max_message: MAX_MESSAGE,
             transport: TransportLines::default(),
         };
         let mut uris = Box::new([None; 256]);
@@ -264,6 +277,8 @@ impl<'a> Lines<'a> {
             ("ssrc-group", Some(value)) => self.ssrc_group(value)?,
             ("rid", Some(value)) => self.rid(value)?,
             ("simulcast", Some(value)) => self.simulcast = Some(value),
+            // 0: as long as anybody likes.
+            ("max-message-size", Some(value)) => self.max_message = value.trim().parse().map_or(MAX_MESSAGE, |n| if n == 0 { u32::MAX } else { n }),
             (name, None) => self.direction = Direction::read(name).or(self.direction),
             _ => self.transport.read(attribute),
         }

@@ -9,7 +9,9 @@ use super::line::{Accepted, Common, Line, Slot};
 use super::offer::{Offer, OfferedTransport};
 use super::repeats::HELD_AGAINST;
 use super::section::Section;
-use crate::contract::{DtlsRole, Fingerprint, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, TransportPlan};
+use crate::contract::{
+    DataLimits, DataPlan, DtlsRole, Fingerprint, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, TransportPlan,
+};
 
 /// What is ours in every answer of a connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,8 @@ pub struct Local {
     pub cname: String,
     /// The session's id in `o=`; the highest bit is not used (RFC 8829 section 5.2.1).
     pub session_id: u64,
+    /// What data channels are held to; none where none are taken.
+    pub data: Option<DataLimits>,
 }
 
 /// Randomness that an answer may need. It is drawn by the caller for each offer; what is not needed is dropped.
@@ -160,6 +164,7 @@ impl Session {
             media: MediaPlan {
                 receive: lines.iter().filter_map(Line::receive).cloned().collect(),
                 send: lines.iter().filter_map(Line::send).map(|s| s.plan.clone()).collect(),
+                data: lines.iter().find_map(Line::data),
             },
             transport,
             restart,
@@ -225,6 +230,12 @@ impl Session {
     /// What we say to one m-line.
     fn line(&mut self, offer: &Offer, i: usize, ssrcs: &mut Ssrcs, before: &[Line]) -> Result<Line, OfferError> {
         let (Some(section), Some(mline)) = (offer.sections.get(i), self.mlines.get_mut(i)) else { return Ok(Line::Rejected) };
+        // The client begins the association, and over DTLS whose client we are nobody would. There is one association, and so one m-line.
+        let serves = self.agreed.as_ref().is_some_and(|agreed| agreed.role == DtlsRole::Server) && before.iter().all(|line| line.data().is_none());
+        if let (true, Some(limits), true, false) = (section.is_data(), self.local.data, serves, section.stopped || section.mid.is_none()) {
+            mline.open = true;
+            return Ok(Line::Data(DataPlan { peer_takes: section.max_message, limits }));
+        }
         let (Some(kind), Some(mid), false) = (section.kind(), section.mid, section.stopped) else {
             (mline.open, mline.pair) = (false, None);
             return Ok(Line::Rejected);

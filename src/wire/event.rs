@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::calls::{CallEnd, CallId, CallMedia, PersonInfo};
+use super::data::{DataEnd, DataPayload};
 use super::direct::{Policy, Signal, Way};
 use super::response::SlotPair;
 use super::values::{ChatMessage, MemberId, MemberInfo, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
@@ -104,6 +105,22 @@ pub enum Event {
     Chat {
         /// What.
         message: ChatMessage,
+    },
+    /// Somebody has sent data. Whoever has data channels gets it by them, and no event.
+    Data {
+        /// Who.
+        from: MemberId,
+        /// What it is about.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        topic: String,
+        /// What.
+        payload: DataPayload,
+    },
+    /// The server has closed the member's data channels: from now on data comes as events.
+    DataClosed {
+        /// Why.
+        reason: DataEnd,
     },
     /// The room was locked or unlocked.
     Locked {

@@ -6,6 +6,7 @@
 //! The TypeScript types of `web/sdk/src/wire.ts` are generated from here.
 
 mod calls;
+mod data;
 mod direct;
 mod event;
 mod request;
@@ -18,6 +19,7 @@ mod tests;
 mod typescript;
 
 pub use calls::{CallEnd, CallId, CallMedia, PersonInfo, RejectReason};
+pub use data::{DataDelivery, DataEnd, DataMessage, DataPayload, MOST_RECEIVERS, TEXT, TOPIC_BYTES};
 pub use direct::{CandidateType, DirectAbility, DirectProtocol, DirectState, IceServer, Policy, Signal, Way};
 pub use event::{ByeReason, Event, LeaveReason};
 pub use request::{ClientMessage, PublishLine, Request, Tile};
@@ -31,7 +33,7 @@ pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
 /// The `type` of every request, in the order of [`Request`]'s variants.
-pub const REQUEST_TYPES: [&str; 29] = [
+pub const REQUEST_TYPES: [&str; 30] = [
     "hello",
     "join",
     "resume",
@@ -57,6 +59,7 @@ pub const REQUEST_TYPES: [&str; 29] = [
     "policy",
     "chat",
     "history",
+    "data",
     "kick",
     "mute_member",
     "lock",

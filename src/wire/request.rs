@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::calls::{CallId, CallMedia, RejectReason};
+use super::data::DataPayload;
 use super::direct::{DirectAbility, DirectState, Policy, Signal};
 use super::values::{MemberId, Priority, Source, TrackNumber, is_false};
 
@@ -210,6 +211,27 @@ pub enum Request {
         /// At most so many (1–200), the newest of them.
         limit: u32,
     },
+    /// Sends data to others; those who have data channels get it by them. It is not kept: who is not there gets none.
+    Data {
+        /// What it is about (at most 64 bytes).
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        topic: String,
+        /// Whom it is for (at most 32); empty for all others. Who is not in the room is left out.
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        to: Vec<MemberId>,
+        /// What.
+        payload: DataPayload,
+        /// Whether it may be lost on the way, and arrive in any order: it is not sent again, and waits behind nothing.
+        #[serde(default, skip_serializing_if = "is_false")]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        lossy: bool,
+        /// A number of the sender's that rises with each message: one that does not was said before, and is sent to nobody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional, type = "number"))]
+        number: Option<u64>,
+    },
     /// Moderation: a member is removed from the room (or the lobby), its token's further use there refused for its life.
     Kick {
         /// Whom.
@@ -265,6 +287,7 @@ impl Request {
             Request::Policy { .. } => "policy",
             Request::Chat { .. } => "chat",
             Request::History { .. } => "history",
+            Request::Data { .. } => "data",
             Request::Kick { .. } => "kick",
             Request::MuteMember { .. } => "mute_member",
             Request::Lock { .. } => "lock",

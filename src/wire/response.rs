@@ -164,6 +164,8 @@ pub struct WelcomeFeatures {
     pub development: bool,
     /// Members may be connected with each other directly, where their room's policy is so.
     pub direct: bool,
+    /// An offer may have an m-line of data channels.
+    pub data: bool,
 }
 
 /// Limits that a client should know.
@@ -182,6 +184,8 @@ pub struct Limits {
     pub chat_bytes: u32,
     /// Bytes of a name to show.
     pub name_bytes: u32,
+    /// Bytes of data in one message.
+    pub data_bytes: u32,
 }
 
 /// The m-lines of a receiving slot pair.

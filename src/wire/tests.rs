@@ -109,6 +109,14 @@ fn requests() -> Vec<Request> {
         Request::Policy { policy: Policy::P2p },
         Request::Chat { text: "hello".into(), key: Some("k1".into()), echo: true },
         Request::History { before: Some(3), limit: 50 },
+        Request::Data {
+            topic: "cursor".into(),
+            to: vec![MemberId("bob".into())],
+            payload: DataPayload::Text("hi".into()),
+            lossy: true,
+            number: Some(7),
+        },
+        Request::Data { topic: String::new(), to: vec![], payload: DataPayload::Base64("AAE=".into()), lossy: false, number: None },
         Request::Kick { member: MemberId("bob".into()) },
         Request::MuteMember { track: TrackNumber(7), muted: true },
         Request::Lock { locked: true },
@@ -117,8 +125,16 @@ fn requests() -> Vec<Request> {
 }
 
 fn results() -> Vec<OkResult> {
-    let limits = Limits { message_bytes: 65_536, offer_bytes: 524_288, mlines: 64, messages_per_second: 50, chat_bytes: 4_096, name_bytes: 128 };
-    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: false };
+    let limits = Limits {
+        message_bytes: 65_536,
+        offer_bytes: 524_288,
+        mlines: 64,
+        messages_per_second: 50,
+        chat_bytes: 4_096,
+        name_bytes: 128,
+        data_bytes: 16_384,
+    };
+    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false };
     vec![
         OkResult::Welcome {
             version: 1,
@@ -126,7 +142,7 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures { development: false, direct: true },
+            features: WelcomeFeatures { development: false, direct: true, data: true },
         },
         OkResult::Joined {
             room: "room".into(),
@@ -192,6 +208,9 @@ fn events() -> Vec<Event> {
         Event::Signal { session: "s.1".into(), signal: offer() },
         Event::Policy { policy: Policy::Sfu },
         Event::Chat { message: chat(None) },
+        Event::Data { from: MemberId("bob".into()), topic: "cursor".into(), payload: DataPayload::Text("hi".into()) },
+        Event::Data { from: MemberId("bob".into()), topic: String::new(), payload: DataPayload::Base64("AAE=".into()) },
+        Event::DataClosed { reason: DataEnd::TooSlow },
         Event::Locked { locked: true },
         Event::Media { connected: true },
         Event::Restart {},
@@ -265,7 +284,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 9);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 24);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 26);
 }
 
 #[test]

@@ -53,6 +53,8 @@ fn generate() -> String {
     add::<QualityLimit>(&mut text, &config);
     add::<VideoCodec>(&mut text, &config);
     add::<ChatMessage>(&mut text, &config);
+    add::<DataPayload>(&mut text, &config);
+    add::<DataEnd>(&mut text, &config);
     text
 }
 

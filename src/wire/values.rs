@@ -52,6 +52,8 @@ pub struct Grants {
     pub subscribe: bool,
     /// Whether it may read and write chat.
     pub chat: bool,
+    /// Whether it may send data. Everybody receives it.
+    pub data: bool,
     /// Whether it may kick, mute others and lock the room.
     pub moderate: bool,
 }

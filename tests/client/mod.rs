@@ -6,6 +6,7 @@
 //!
 //! - `signaling` asks and is answered, and hears events.
 //! - `connection` makes the peer connection and negotiates it.
+//! - `data` is another one, which has nothing but data channels.
 //! - `socket` gives its UDP sockets a buffer in which a busy machine loses nothing.
 //! - `key_frame` hears the requests for key frames.
 //! - `media` writes the packets.
@@ -15,6 +16,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod connection;
+mod data;
 mod key_frame;
 mod media;
 mod participant;
@@ -25,6 +27,7 @@ mod socket;
 mod tally;
 
 pub use connection::Connection;
+pub use data::DataConnection;
 pub use media::{AUDIO_PERIOD, Audio, FRAME_PERIOD, VIDEO_BITRATE, Video};
 pub use participant::{Offered, Participant, Phase, Settings, View};
 pub use signaling::Signaling;

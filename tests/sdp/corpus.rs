@@ -1,8 +1,9 @@
 //! Every offer of the corpus, answered by a new session with fixed randomness.
 
-use althing::contract::{Codec, DtlsRole, HashFunction, SecurityPlan};
+use althing::contract::{Codec, DataLimits, DataPlan, DtlsRole, HashFunction, SecurityPlan};
+use althing::sdp::Session;
 
-use super::support::{first_answer, names, offer, summary};
+use super::support::{self, first_answer, names, offer, summary};
 
 #[test]
 fn answers_to_the_corpus_are_as_recorded() {
@@ -136,10 +137,57 @@ fn extensions_that_the_offerer_only_receives_are_ours_to_send_only() {
 }
 
 #[test]
-fn a_data_channel_is_rejected_and_the_rest_is_not() {
-    for name in ["chromium-data", "firefox-data"] {
+fn data_channels_are_taken_beside_the_rest() {
+    for (name, takes) in [("chromium-data", 262_144), ("firefox-data", 1_073_741_823)] {
         let answer = first_answer(name);
-        assert!(answer.sdp.contains("m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n"), "{name}");
+        let begin = answer.sdp.find("m=application 5000 UDP/DTLS/SCTP webrtc-datachannel\r\n").unwrap_or_else(|| panic!("{name}"));
+        assert!(answer.sdp[begin..].contains("a=sctp-port:5000\r\na=max-message-size:20480\r\n"), "{name}");
+        assert_eq!(answer.media.data, Some(DataPlan { peer_takes: takes, limits: DataLimits::default() }), "{name}");
         assert_eq!(answer.publishable.len(), 2, "{name}");
     }
+}
+
+#[test]
+fn data_channels_are_rejected_where_there_are_none_and_a_second_time_and_where_nobody_would_begin_them() {
+    let rejected = "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n";
+    let offer = support::offer("chromium-data").replace("\r\n", "\n").replace('\n', "\r\n");
+    let answer = |session: &mut Session, sdp: &str| support::answer(session, sdp, 1).unwrap();
+    let off = answer(&mut support::session_with(None), &offer);
+    assert!(off.sdp.contains(rejected) && off.media.data.is_none());
+
+    let passive = answer(&mut support::session(), &offer.replace("a=setup:actpass", "a=setup:passive"));
+    assert!(passive.sdp.contains(rejected) && passive.media.data.is_none());
+
+    let begin = offer.find("m=application").unwrap();
+    let again = offer[begin..].replace("a=mid:", "a=mid:again");
+    let mid = again.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap().to_owned();
+    let bundle = offer.lines().find(|line| line.starts_with("a=group:BUNDLE")).unwrap();
+    let twice = format!("{offer}{again}").replace(bundle, &format!("{bundle} {mid}"));
+    let both = answer(&mut support::session(), &twice);
+    assert_eq!((both.sdp.matches(rejected).count(), both.sdp.matches("m=application").count()), (1, 2));
+    assert!(both.media.data.is_some());
+
+    // The form before RFC 8841.
+    let old = offer.replace("UDP/DTLS/SCTP webrtc-datachannel", "DTLS/SCTP 5000");
+    assert!(answer(&mut support::session(), &old).media.data.is_none());
+}
+
+#[test]
+fn data_channels_alone_are_a_connection_and_may_come_later_and_go() {
+    let offer = support::offer("chromium-data").replace("\r\n", "\n").replace('\n', "\r\n");
+    let begin = offer.find("m=application").unwrap();
+    let head = &offer[..offer.find("m=").unwrap()];
+    let mid = offer[begin..].lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap();
+    let bundle = head.lines().find(|line| line.starts_with("a=group:BUNDLE")).unwrap();
+    let alone = format!("{}{}", head.replace(bundle, &format!("a=group:BUNDLE {mid}")), &offer[begin..]);
+    let answer = support::answer(&mut support::session(), &alone, 1).unwrap();
+    assert!(answer.transport.is_some() && answer.media.data.is_some() && answer.sdp.contains("a=candidate:"));
+
+    let mut session = support::session();
+    let without = offer[..begin].replace(bundle, &bundle.replace(&format!(" {mid}"), ""));
+    assert!(support::answer(&mut session, &without, 1).unwrap().media.data.is_none());
+    assert!(support::answer(&mut session, &offer, 2).unwrap().media.data.is_some());
+    let stopped = offer.replace("m=application 9 ", "m=application 0 ").replace(bundle, &bundle.replace(&format!(" {mid}"), ""));
+    assert!(support::answer(&mut session, &stopped, 3).unwrap().media.data.is_none());
+    assert!(support::answer(&mut session, &offer, 4).unwrap().media.data.is_some());
 }

@@ -4,7 +4,7 @@ use althing::sdp::MlineRef;
 
 use althing::sdp::Answer;
 
-use super::support::{answer, offer, section, session, without};
+use super::support::{answer, offer, section, session, session_with, without};
 
 #[test]
 fn offering_the_same_again_changes_nothing_but_the_version() {
@@ -120,9 +120,12 @@ fn the_tagged_mline_speaks_for_the_others() {
 fn when_the_tagged_mline_is_rejected_the_next_one_carries_the_candidates() {
     let sdp = offer("chromium-data").replace("a=group:BUNDLE 0 1 2", "a=group:BUNDLE 2 0 1");
     assert!(sdp.contains("BUNDLE 2 0 1"));
-    let answer = answer(&mut session(), &sdp, 1).unwrap();
-    assert!(answer.sdp.contains("a=group:BUNDLE 0 1\r\n"));
-    assert!(section(&answer.sdp, 0).contains("a=candidate:"));
+    let without = answer(&mut session_with(None), &sdp, 1).unwrap();
+    assert!(without.sdp.contains("a=group:BUNDLE 0 1\r\n"));
+    assert!(section(&without.sdp, 0).contains("a=candidate:"));
+    let with = answer(&mut session(), &sdp, 1).unwrap();
+    assert!(with.sdp.contains("a=group:BUNDLE 2 0 1\r\n"));
+    assert!(section(&with.sdp, 2).contains("a=candidate:") && !section(&with.sdp, 0).contains("a=candidate:"));
 }
 
 #[test]

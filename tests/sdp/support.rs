@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use althing::contract::{CodecPlan, Extension, ExtensionMap, MediaPlan};
+use althing::contract::{CodecPlan, DataLimits, Extension, ExtensionMap, MediaPlan};
 use althing::sdp::{Answer, Fresh, Local, Offer, OfferError, OfferLimits, Session};
 
 pub const LIMITS: OfferLimits = OfferLimits { max_mlines: 64, max_bytes: 128 * 1024 };
@@ -27,8 +27,13 @@ pub fn names() -> Vec<String> {
 }
 
 pub fn session() -> Session {
+    session_with(Some(DataLimits::default()))
+}
+
+/// One in which data channels are held to this, or are not taken.
+pub fn session_with(data: Option<DataLimits>) -> Session {
     let candidates: Vec<SocketAddr> = vec!["192.0.2.1:5000".parse().unwrap(), "[2001:db8::1]:5000".parse().unwrap()];
-    Session::new(Local { fingerprint_sha256: vec!["AB"; 32].join(":"), candidates, tcp: true, cname: "althing".to_owned(), session_id: 4_711 })
+    Session::new(Local { fingerprint_sha256: vec!["AB"; 32].join(":"), candidates, tcp: true, cname: "althing".to_owned(), session_id: 4_711, data })
 }
 
 pub fn fresh(n: u64) -> Fresh {

@@ -58,14 +58,11 @@ impl House {
             voices: u8::MAX,
             policy: althing::wire::Policy::Auto,
             return_after: std::time::Duration::from_secs(10),
+            data: Default::default(),
+            data_channels: true,
         };
         let fingerprint = self.world.identity.fingerprint().value.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":");
-        let ground = Ground {
-            worker: WorkerId(worker as u16),
-            fingerprint,
-            candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]; self.world.engines.len()],
-            salt: "sim".into(),
-        };
+        let ground = Ground { worker: WorkerId(worker as u16), fingerprint, salt: "sim".into() };
         let name = RoomName::new(&format!("room{}", self.rooms.len())).expect("a name");
         let room = Room::new(name, rules, ground, self.world.now);
         let id = RoomId(self.rooms.len() as u64 + 1);
@@ -90,7 +87,7 @@ impl House {
         let socket = SocketId(self.draw());
         let member = self.members.len();
         self.members.push(Member::new(name, room, socket, usize::MAX));
-        let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: name.starts_with("mod") };
+        let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: name.starts_with("mod") };
         let admission = Admission {
             room: RoomName::new(&format!("room{room}")).expect("a name"),
             identity: self.members[member].id(),
@@ -140,6 +137,7 @@ impl House {
             pwd,
             ssrc_seed: n,
             session: n,
+            candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]; self.world.engines.len()].into(),
             elsewhere: [WorkerId((n % self.world.engines.len() as u64) as u16); 2],
         };
         self.request(member, MemberRequest::Offer { offer: Box::new(offer), publish, draws }).expect("answered");
@@ -229,7 +227,11 @@ impl House {
                 | Media::Demand { room, .. }
                 | Media::Quality { room, .. }
                 | Media::TrackStarted { room, .. }
+                | Media::DataChannel { room, .. }
+                | Media::Data { room, .. }
                 | Media::RoomFailed { room } => *room,
+                // No worker here asks how it is seen.
+                Media::Mapped(_) => unreachable!("{event:?}"),
             };
             if let Some(room) = self.rooms.iter().position(|r| r.id == of) {
                 self.apply(room, Command::Media(event));
@@ -267,6 +269,7 @@ impl House {
                 Effect::Worker(worker, command) => self.command(room, worker, command),
                 // Nobody here says that it can be connected directly.
                 Effect::Direct(state) => unreachable!("{state:?}"),
+                Effect::DataRefused(code) => unreachable!("{code:?}"),
                 // Nobody here uses relays, and nobody reads a log.
                 Effect::SentAway { .. } | Effect::Unreached => {}
                 Effect::Closed => self.rooms[room].closed = true,

@@ -46,6 +46,9 @@ pub struct TokenGrants {
     /// Whether it may read and write chat.
     #[serde(default)]
     pub chat: bool,
+    /// Whether it may send data. Where nothing is said it is as `chat`: tokens were made before there was data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<bool>,
     /// Whether it may kick, mute others and lock the room.
     #[serde(default)]
     pub moderate: bool,

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | members' commands | [`MAILBOX`] | the sender waits: its own socket is read no further |
 //! | a worker's events | [`MEDIA`] | the event is dropped and counted: a room that is so far behind has failed |
+//! | messages of data channels | [`DATA`] for each worker | never: a worker waits until as many are dealt with |
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use crate::wire::{self, ByeReason, OkResult};
 pub const MAILBOX: usize = 1_024;
 /// Events of workers that may wait for a room.
 pub const MEDIA: usize = 1_024;
+/// Messages of data channels that may wait for a room, of each worker: no worker hands up more before they are dealt with.
+pub const DATA: usize = 128;
 /// A worker whose inbox stays full for so long is taken for stuck, and the room is given up.
 const WORKER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -73,6 +76,7 @@ pub(super) struct Actor {
     pub handle: Handle,
     pub letters: mpsc::Receiver<Letter>,
     pub media: mpsc::Receiver<contract::Event>,
+    pub data: mpsc::Receiver<contract::Event>,
     pub around: Arc<Surroundings>,
     outboxes: HashMap<SocketId, Outbox>,
     /// Of sessions by HTTP.
@@ -83,22 +87,20 @@ pub(super) struct Actor {
     asking: Option<(SocketId, Answered)>,
 }
 
+/// A room's mailboxes, to be read.
+pub(super) struct Mail {
+    pub letters: mpsc::Receiver<Letter>,
+    pub media: mpsc::Receiver<contract::Event>,
+    pub data: mpsc::Receiver<contract::Event>,
+}
+
 /// The room is over, or its worker does not take its commands.
 struct Over;
 
 impl Actor {
-    pub fn new(room: Room, handle: Handle, mail: (mpsc::Receiver<Letter>, mpsc::Receiver<contract::Event>), around: Arc<Surroundings>) -> Self {
-        Self {
-            room,
-            handle,
-            letters: mail.0,
-            media: mail.1,
-            around,
-            outboxes: HashMap::new(),
-            places: HashMap::new(),
-            placed: HashMap::new(),
-            asking: None,
-        }
+    pub fn new(room: Room, handle: Handle, mail: Mail, around: Arc<Surroundings>) -> Self {
+        let Mail { letters, media, data } = mail;
+        Self { room, handle, letters, media, data, around, outboxes: HashMap::new(), places: HashMap::new(), placed: HashMap::new(), asking: None }
     }
 
     pub async fn run(mut self) {
@@ -129,6 +131,8 @@ impl Actor {
                 None => Err(Over),
             },
             () = sleep_until(deadline.into()) => self.apply(Command::Timeout, "timeout").await,
+            // Last, so that whoever sends much data keeps nobody from joining.
+            Some(event) = self.data.recv() => self.apply(Command::Media(event), "data").await,
         }
     }
 
@@ -193,6 +197,8 @@ impl Actor {
             Effect::Worker(worker, command) => self.command(worker, command).await?,
             Effect::Direct(state) => self.around.metrics.direct(labels(state)),
             Effect::Unreached => self.around.unreached(&self.handle.name),
+            // Nobody has asked, so nobody is answered.
+            Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
             Effect::SentAway { secret } => self.around.relay_users.revoke(&user_of(&secret)),
             Effect::Closed => return Err(Over),
         }

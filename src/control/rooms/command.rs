@@ -9,7 +9,9 @@ use crate::base::{PeerId, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
 use crate::sdp::Offer;
-use crate::wire::{ByeReason, DirectAbility, DirectState, Event, Grants, MemberId, OkResult, Policy, PublishLine, Signal, Tile, TrackNumber};
+use crate::wire::{
+    ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Signal, Tile, TrackNumber,
+};
 
 /// One signaling socket; never reused within a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -207,6 +209,8 @@ pub enum MemberRequest {
         /// At most so many.
         limit: u32,
     },
+    /// To send data.
+    Data(OwnedData),
     /// To remove a member.
     Kick {
         /// Whom.
@@ -224,6 +228,23 @@ pub enum MemberRequest {
         /// Whether it is locked.
         locked: bool,
     },
+}
+
+/// Data as a member has sent it by its socket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnedData {
+    /// What it is about.
+    pub topic: String,
+    /// Whom it is for; empty for all others.
+    pub to: Vec<MemberId>,
+    /// Whether the payload is text.
+    pub text: bool,
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// Whether it may be lost.
+    pub lossy: bool,
+    /// The sender's number for it.
+    pub number: Option<u64>,
 }
 
 /// What a room wants done, in this order.
@@ -260,6 +281,8 @@ pub enum Effect {
     Direct(DirectState),
     /// A member's connection has not come up in time: say why that may be.
     Unreached,
+    /// Count a message of a data channel that goes to nobody.
+    DataRefused(ErrorCode),
     /// A member is sent away: the session with this secret has no use for relays any more.
     SentAway {
         /// The secret.

@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::{mpsc, oneshot};
 
-use super::actor::{Actor, Letter, MAILBOX, MEDIA};
+use super::actor::{Actor, DATA, Letter, MAILBOX, MEDIA, Mail};
 use super::command::{Command, OfferDraws};
 use super::journal::MemberJournal;
 use super::names::RoomName;
@@ -40,6 +40,7 @@ pub struct Handle {
     pub worker: WorkerId,
     letters: mpsc::Sender<Letter>,
     media: mpsc::Sender<contract::Event>,
+    data: mpsc::Sender<contract::Event>,
 }
 
 /// A worker, as rooms need it.
@@ -210,8 +211,10 @@ impl Directory {
         let room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
         let (letters, letters_end) = mpsc::channel(MAILBOX);
         let (media, media_end) = mpsc::channel(MEDIA);
-        let handle = Handle { id, name, worker, letters, media };
-        (handle.clone(), Actor::new(room, handle, (letters_end, media_end), self.0.clone()))
+        let (data, data_end) = mpsc::channel(DATA * self.0.workers.len().max(1));
+        let handle = Handle { id, name, worker, letters, media, data };
+        let mail = Mail { letters: letters_end, media: media_end, data: data_end };
+        (handle.clone(), Actor::new(room, handle, mail, self.0.clone()))
     }
 }
 
@@ -229,7 +232,8 @@ impl Handle {
     /// # Errors
     /// When the room is over, or too far behind.
     pub fn media(&self, event: contract::Event) -> Result<(), RoomOver> {
-        self.media.try_send(event).map_err(|_| RoomOver)
+        let mailbox = if matches!(event, contract::Event::Data { .. }) { &self.data } else { &self.media };
+        mailbox.try_send(event).map_err(|_| RoomOver)
     }
 
     /// Whether the room takes no more letters.

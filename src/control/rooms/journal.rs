@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::member::number;
 use super::room::Room;
 use crate::base::Time;
-use crate::contract::{Event as Media, Limit, LinkState, Quality};
+use crate::contract::{DataEnd, Event as Media, Limit, LinkState, Quality};
 use crate::wire::{DirectState, MemberId, TrackNumber, VideoCodec};
 
 /// Entries that are kept of one member, the newest. With a change every few seconds that is a quarter of an hour.
@@ -35,6 +35,8 @@ pub struct Entry {
 pub(super) enum What {
     /// The media connection came up, went down, or came back.
     Connection { state: &'static str },
+    /// Its data channels opened, or were closed.
+    Data { state: &'static str },
     /// Its media travels otherwise: through the server, directly, or there is nobody to travel to.
     Way {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +119,8 @@ impl Room {
                 What::Sent { link: link.as_ref().map(Link::from), tracks: tracks.iter().map(|sent| self.sent_track(sent)).collect() },
             ),
             Media::Demand { track, encodings, .. } => (self.tracks.get(track), What::Demand { track: number(*track), encodings: *encodings }),
-            Media::Speakers { .. } | Media::TrackStarted { .. } | Media::RoomFailed { .. } | Media::Mapped(_) => return,
+            Media::DataChannel { peer, end, .. } => (self.peers.get(peer), What::Data { state: end.map_or("open", DataEnd::name) }),
+            Media::Speakers { .. } | Media::TrackStarted { .. } | Media::Data { .. } | Media::RoomFailed { .. } | Media::Mapped(_) => return,
         };
         if let Some(member) = seat.copied().and_then(|seat| self.members.get_mut(&seat)) {
             member.journal.note(now, what);

@@ -24,7 +24,8 @@ impl Room {
                     self.sent(seat, &tracks);
                 }
             }
-            Media::TrackStarted { .. } | Media::Mapped(_) => {}
+            Media::DataChannel { peer, end, .. } => self.data_channel(peer, end),
+            Media::TrackStarted { .. } | Media::Data { .. } | Media::Mapped(_) => {}
             Media::RoomFailed { .. } => self.restart(),
         }
     }

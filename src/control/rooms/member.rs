@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::command::SocketId;
 use super::fallback::Forms;
 use super::journal::Journal;
+use super::message::Sending;
 use super::slots::{Group, Slots};
 use super::way::Allowance;
 use super::whip::HttpSession;
@@ -31,6 +32,8 @@ pub struct Member {
     pub direct: Option<DirectAbility>,
     /// What it may still say to the other end of a direct connection.
     pub allowance: Allowance,
+    /// What it may still send of data by its socket.
+    pub sending: Sending,
     /// The number of the last event for it.
     pub seq: u64,
     pub connection: Option<Connection>,
@@ -70,6 +73,8 @@ pub struct Connection {
     pub decodes: Vec<(u8, Forms)>,
     /// m-lines on which something may be published.
     pub publishable: Vec<(Mid, MediaKind, u8)>,
+    /// Its data channels are open: data goes by them.
+    pub data: bool,
 }
 
 /// A published track.
@@ -94,7 +99,7 @@ impl Member {
         }
     }
 
-    /// Whether it can be connected directly, and may do there what nobody could keep it from: send and receive everything, and chat.
+    /// Whether it can be connected directly, and may do there what nobody could keep it from: send and receive everything, chat, and send data.
     pub fn may_be_direct(&self) -> bool {
         self.direct.is_some() && is_unlimited(&self.grants)
     }
@@ -131,7 +136,7 @@ impl Member {
 
 /// Whether these grants leave nothing out but moderation.
 pub fn is_unlimited(grants: &Grants) -> bool {
-    grants.subscribe && grants.chat && Source::ALL.iter().all(|source| grants.publish.contains(source))
+    grants.subscribe && grants.chat && grants.data && Source::ALL.iter().all(|source| grants.publish.contains(source))
 }
 
 impl Connection {

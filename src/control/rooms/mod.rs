@@ -26,7 +26,7 @@ mod whip;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Admission, Candidates, Command, Effect, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, SocketId};
+pub use command::{Admission, Candidates, Command, Effect, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, OwnedData, SocketId};
 pub use directory::Directory;
 pub use names::{MAX_NAME, RoomName, display_name, identity};
 pub use room::{Ground, Room, Rules};

@@ -14,7 +14,7 @@ use super::slots::Shown;
 use super::spread::Listeners;
 use super::way::Ways;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
-use crate::contract::{MediaKind, RoomCommand, View};
+use crate::contract::{self, DataLimits, MediaKind, RoomCommand, View};
 use crate::control::Refusal;
 use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, OkResult, Policy, SlotPair, Source};
 
@@ -45,6 +45,10 @@ pub struct Rules {
     pub policy: Policy,
     /// How long two who remain stay on the server.
     pub return_after: Duration,
+    /// What members are held to that send data.
+    pub data: DataLimits,
+    /// Whether offers may have data channels.
+    pub data_channels: bool,
 }
 
 /// Where a room's media is.
@@ -122,6 +126,11 @@ impl Room {
     /// Carries out a command. The effects are to be carried out in their order.
     pub fn apply(&mut self, command: Command, now: Time) -> Vec<Effect> {
         match command {
+            // Nothing in the room follows from it, and it may come often.
+            Command::Media(contract::Event::Data { worker, peer, message, reliable, .. }) => {
+                self.pass_on(worker, peer, &message, reliable);
+                return std::mem::take(&mut self.effects);
+            }
             Command::Join { socket, id, admission, draws, direct } => {
                 let outcome = self.join(socket, admission, draws, direct);
                 self.reply(socket, id, outcome);
@@ -210,6 +219,7 @@ impl Room {
             MemberRequest::Policy { policy } => self.set_policy(seat, policy, now),
             MemberRequest::Chat { text, key, echo, at } => self.say(seat, text, key, echo, at),
             MemberRequest::History { before, limit } => self.history(seat, before, limit),
+            MemberRequest::Data(data) => self.send_data(seat, data, now),
             MemberRequest::Kick { member } => self.kick(seat, &member),
             MemberRequest::MuteMember { track, muted } => self.mute_member(seat, track, muted),
             MemberRequest::Lock { locked } => self.lock(seat, locked),
@@ -427,9 +437,9 @@ impl Room {
         }
     }
 
-    /// How many pairs fit beside the m-lines that a member may send on.
+    /// How many pairs fit beside the m-lines that a member may send on, and the one of data channels.
     pub(super) fn most_pairs(&self) -> usize {
-        self.rules.mlines.saturating_sub(MOST_TRACKS as usize) / 2
+        self.rules.mlines.saturating_sub(MOST_TRACKS as usize + usize::from(self.rules.data_channels)) / 2
     }
 
     /// How many pairs a newcomer's first offer should have: a few more than there are groups.

@@ -3,6 +3,7 @@
 mod chat;
 mod choice;
 mod coming_and_going;
+mod data;
 mod direct;
 mod fallback;
 mod media;

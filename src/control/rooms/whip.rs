@@ -120,6 +120,8 @@ impl Room {
             | Media::Demand { .. }
             | Media::Quality { .. }
             | Media::TrackStarted { .. }
+            | Media::DataChannel { .. }
+            | Media::Data { .. }
             | Media::RoomFailed { .. }
             | Media::Mapped(_) => {}
         }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use governor::{DefaultDirectRateLimiter, Quota};
@@ -16,16 +18,16 @@ use super::message::{self, Rejected};
 use super::outbox::{End, Outbox, outbox};
 use super::session::{Phase, Session, Step};
 use super::writing::{LAST_WORDS, write};
-use crate::config::LimitSettings;
+use crate::config::{DataConfig, LimitSettings};
 use crate::control::auth::{Access, unix_time};
 use crate::control::calls::{self, Lobbies, LobbyRequest};
 use crate::control::p2p::{IceServers, user_of};
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
-use crate::control::rooms::{Command, Directory, MemberRequest, SocketId};
+use crate::control::rooms::{Command, Directory, MemberRequest, OwnedData, SocketId};
 use crate::control::{Refusal, draw};
 use crate::sdp::{Offer, OfferLimits};
-use crate::wire::{ErrorCode, Limits, OkResult, Request, VERSION, WelcomeFeatures};
+use crate::wire::{DataPayload, ErrorCode, Limits, OkResult, Request, VERSION, WelcomeFeatures};
 
 /// A socket that has joined no room by then is closed.
 const JOIN_WITHIN: Duration = Duration::from_secs(60);
@@ -48,6 +50,8 @@ pub struct Front {
     pub ice: IceServers,
     /// Members may be connected directly.
     pub direct: bool,
+    /// What members are held to that send data.
+    pub data: DataConfig,
     /// Between pings.
     pub heartbeat: Duration,
     /// How long a lost session may be resumed.
@@ -277,6 +281,13 @@ impl Reader {
                 MemberRequest::Chat { text, key, echo, at }
             }
             Request::History { before, limit } => MemberRequest::History { before, limit },
+            Request::Data { topic, to, payload, lossy, number } => {
+                let (text, payload) = match payload {
+                    DataPayload::Text(text) => (true, text.into_bytes()),
+                    DataPayload::Base64(text) => (false, STANDARD.decode(text).map_err(|_| not_base64())?),
+                };
+                MemberRequest::Data(OwnedData { topic, to, text, payload, lossy, number })
+            }
             Request::Kick { member } => MemberRequest::Kick { member },
             Request::MuteMember { track, muted } => MemberRequest::MuteMember { track, muted },
             Request::Lock { locked } => MemberRequest::Lock { locked },
@@ -312,10 +323,11 @@ impl Reader {
                 messages_per_second: limits.messages_per_second,
                 chat_bytes: limits.chat_bytes,
                 name_bytes: limits.name_bytes,
+                data_bytes: self.front.data.limits.message_bytes,
             },
             heartbeat_ms: millis(self.front.heartbeat),
             resume_ms: millis(self.front.resume),
-            features: WelcomeFeatures { development: self.front.access.development(), direct: self.front.direct },
+            features: WelcomeFeatures { development: self.front.access.development(), direct: self.front.direct, data: self.front.data.channels },
         }
     }
 
@@ -370,6 +382,10 @@ fn broken(error: axum::Error) -> Option<End> {
         tungstenite::Error::Protocol(_) => Some(End::close(close_code::PROTOCOL, "not WebSocket")),
         _ => None,
     }
+}
+
+fn not_base64() -> Refusal {
+    Refusal::new(ErrorCode::Malformed, "the payload is not base64 (RFC 4648 section 4, with padding)")
 }
 
 fn malformed(why: &'static str) -> Rejected {

@@ -49,7 +49,7 @@ fn add(engine: &mut Engine, room: RoomId, peer: PeerId, name: &str) {
         ssrc_encodings: false,
     };
     let send = SendPlan { mline: 1, mid: mid("1"), kind: MediaKind::Video, ssrc: 7, rtx_ssrc: None, codecs, extensions };
-    tell(engine, room, RoomCommand::Negotiate { peer, media: Box::new(MediaPlan { receive: vec![receive], send: vec![send] }) });
+    tell(engine, room, RoomCommand::Negotiate { peer, media: Box::new(MediaPlan { receive: vec![receive], send: vec![send], data: None }) });
     tell(engine, room, RoomCommand::Publish { peer, mline: 0, track: TrackId(peer.0), voice: false });
 }
 

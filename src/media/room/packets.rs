@@ -7,7 +7,7 @@ use crate::contract::{Counter, DisconnectReason, Event, Extension, MediaKind};
 use crate::media::demux::PeerAt;
 use crate::media::engine::{Shared, stun_drop};
 use crate::media::packet::ext::AudioLevel;
-use crate::media::peer::Srtp;
+use crate::media::peer::{Srtp, is_data};
 use crate::media::publish::receive::{Received, receive};
 use crate::media::publish::track::Track;
 use crate::media::route::fanout::{TickItem, What};
@@ -52,6 +52,7 @@ impl Room {
         for leg in &mut peer.legs {
             leg.begin_anew();
         }
+        self.list_data(index, shared);
         self.want_key_frames_for(index);
     }
 
@@ -89,14 +90,19 @@ impl Room {
         }
     }
 
-    /// The turn of a DTLS datagram that waited.
-    pub fn handle_deferred(&mut self, now: Time, index: usize, shared: &mut Shared) {
-        let Some(peer) = self.peers.get_mut(index) else { return };
-        let (Some(datagram), Some(dtls)) = (peer.next_dtls(), &mut peer.dtls) else { return };
+    /// The turn of a DTLS datagram that waited; whether it was of data, which is cheap, and not of a handshake.
+    pub fn handle_deferred(&mut self, now: Time, index: usize, shared: &mut Shared) -> bool {
+        let Some(peer) = self.peers.get_mut(index) else { return true };
+        let (Some(datagram), Some(dtls)) = (peer.next_dtls(), &mut peer.dtls) else { return true };
         if dtls.handle_datagram(now, &datagram).is_err() {
             shared.counters.add(Counter::DropDtls);
         }
+        if is_data(&datagram) {
+            self.take_data(now, index, shared);
+            return true;
+        }
         self.after_dtls(index, shared);
+        false
     }
 
     /// What DTLS has to say and to send.
@@ -118,10 +124,14 @@ impl Room {
                 }
                 DtlsEvent::Closed => {
                     peer.srtp = None;
+                    if let Some(data) = &mut peer.data {
+                        data.close();
+                    }
                     shared.events.push_back(Event::Disconnected { room, peer: peer.id, reason: DisconnectReason::Closed });
                 }
             }
         }
+        self.list_data(index, shared);
         self.want_key_frames_for(index);
         self.peer_due(index);
     }

@@ -104,6 +104,7 @@ impl Room {
             dtls.handle_timeout(now);
             self.after_dtls(index, shared);
         }
+        self.data_due(now, index, shared);
     }
 
     /// Legs that still wait for a key frame wish for it again.

@@ -57,7 +57,7 @@ pub enum DtlsError {
     Malformed,
     /// The peer has sent more than [`MAX_HANDSHAKE_BYTES`], or repeats its last flight without end.
     TooMuch,
-    /// It holds application data: none is negotiated.
+    /// It holds application data, and none is negotiated, or the handshake is not done.
     ApplicationData,
     /// The connection has failed or is closed, or (as the client) has not begun.
     NotOpen,
@@ -85,6 +85,10 @@ pub trait Dtls: Send {
     fn handle_datagram(&mut self, now: Time, datagram: &[u8]) -> Result<Step, Fault>;
     /// A datagram to be sent.
     fn poll_transmit(&mut self) -> Option<BytesMut>;
+    /// Application data that a datagram held.
+    fn poll_data(&mut self) -> Option<BytesMut>;
+    /// A datagram with application data; none when the handshake is not done.
+    fn seal(&mut self, now: Time, data: &[u8]) -> Option<BytesMut>;
     /// Says goodbye (`close_notify`).
     fn close(&mut self, now: Time);
 }
@@ -123,6 +127,7 @@ pub struct DtlsTransport {
     /// Number of the next record of epoch 0 that we send.
     next_record: u64,
     deadline: Option<Time>,
+    takes_data: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,6 +163,7 @@ impl DtlsTransport {
             repeat: Repeat::default(),
             next_record: 0,
             deadline: None,
+            takes_data: false,
         }
     }
 
@@ -191,6 +197,21 @@ impl DtlsTransport {
                 self.handle_handshake(now, datagram)
             }
         }
+    }
+
+    /// Application data is negotiated: from now on it is taken.
+    pub fn take_data(&mut self) {
+        self.takes_data = true;
+    }
+
+    /// Application data of the peer's, in the order of its datagrams.
+    pub fn poll_data(&mut self) -> Option<BytesMut> {
+        self.association.as_mut()?.poll_data()
+    }
+
+    /// A datagram with application data, to be sent at once; none when the connection is not there.
+    pub fn seal(&mut self, now: Time, data: &[u8]) -> Option<BytesMut> {
+        self.association.as_mut().filter(|_| self.state == State::Established)?.seal(now, data)
     }
 
     /// Whether the library has state for this connection.
@@ -305,6 +326,7 @@ impl DtlsTransport {
                     self.take(record.bytes.len(), MAX_REPEATED_BYTES).and_then(|()| self.take_fragments(&record))
                 }
                 record::HANDSHAKE | record::CHANGE_CIPHER_SPEC => self.take(record.bytes.len(), MAX_REPEATED_BYTES),
+                record::APPLICATION_DATA if self.takes_data && record.epoch == 1 => Ok(()),
                 record::APPLICATION_DATA => Err(DtlsError::ApplicationData),
                 _ => Err(DtlsError::Malformed),
             };

@@ -17,20 +17,23 @@ test.each([
   ['http://a/', '', undefined],
   ['http://a/r/hall#token=', 'hall', undefined],
 ])('%s names room %j and token %j', (href, room, token) => {
-  expect(readAddress(href)).toEqual({ room, lobby: '', token, receive: undefined });
+  expect(readAddress(href)).toEqual({ room, lobby: '', token, receive: undefined, data: false });
 });
 
 test('the own address finds its way back after a reload, the invitation has no token', () => {
-  const address = { token: 'a.b/c=', receive: undefined };
+  const address = { token: 'a.b/c=', receive: undefined, data: true };
   expect(readAddress(`https://a${roomAddress('hall', address)}`)).toEqual({ room: 'hall', lobby: '', ...address });
   expect(inviteLink('https://a', 'hall')).toBe('https://a/r/hall');
 });
 
 test('a lobby is named by the address, which finds its way back after a reload; the link to it has no token', () => {
-  for (const address of [{ token: 'a.b/c=', receive: undefined }, { token: undefined, receive: ['vp8' as const] }]) {
+  for (const address of [
+    { token: 'a.b/c=', receive: undefined, data: false },
+    { token: undefined, receive: ['vp8' as const], data: true },
+  ]) {
     expect(readAddress(`https://a${lobbyAddress('office', address)}`)).toEqual({ room: '', lobby: 'office', ...address });
   }
-  expect(readAddress(lobbyLink('https://a', 'office'))).toEqual({ room: '', lobby: 'office', token: undefined, receive: undefined });
+  expect(readAddress(lobbyLink('https://a', 'office'))).toEqual({ room: '', lobby: 'office', token: undefined, receive: undefined, data: false });
 });
 
 test('what has become of a call is said from the end at which it is read', () => {
@@ -56,7 +59,7 @@ test('why somebody cannot be called is said', () => {
 
 test('the codecs to receive are those of the address, and stay in it', () => {
   const address = readAddress('http://a/r/hall?receive=H264,vp8,theora#token=t');
-  expect(address).toEqual({ room: 'hall', lobby: '', token: 't', receive: ['vp8', 'h264'] });
+  expect(address).toEqual({ room: 'hall', lobby: '', token: 't', receive: ['vp8', 'h264'], data: false });
   expect(readAddress(`http://a${roomAddress('hall', address)}`)).toEqual(address);
 });
 

@@ -1,3 +1,5 @@
+import { DataWay, fromWire, toMessage, toWire } from './data.ts';
+import type { Data, DataOptions } from './data.ts';
 import type { DirectMessage } from './direct.ts';
 import { Emitter } from './emitter.ts';
 import { AlthingError, isAlthingError } from './errors.ts';
@@ -33,6 +35,8 @@ export interface CallEvents {
   change: void;
   /** Somebody else has said something. */
   chat: ChatMessage;
+  /** Somebody has sent data. */
+  data: Data;
   memberJoined: MemberInfo;
   memberLeft: { member: MemberInfo; reason: LeaveReason };
   /** The call is over. */
@@ -46,6 +50,8 @@ export interface CallOptions extends SignalingOptions {
   receive?: readonly VideoCodec[] | undefined;
   /** Whether this member can be connected directly with another one (it is, unless this says false). */
   direct?: boolean;
+  /** Whether data goes by data channels, where the server has them (it does, unless this says false); else it goes by the socket. */
+  data?: boolean;
 }
 
 /** What a call has done so far: for tests, and for whoever looks for the reason of something. */
@@ -82,6 +88,7 @@ export class Call extends Emitter<CallEvents> {
   );
   readonly #levels = new WeakMap<RTCRtpReceiver | RTCRtpSender, Level>();
   readonly #isDirect: boolean;
+  readonly #data: DataWay;
   readonly #peer: Peer;
   readonly #ways: Ways;
   #room: RoomState | undefined;
@@ -91,14 +98,16 @@ export class Call extends Emitter<CallEvents> {
   /** The room as it is shown: with whoever is connected directly. */
   #shown: RoomState | undefined;
 
-  constructor({ receive, direct = true, ...options }: CallOptions) {
+  constructor({ receive, direct = true, data = true, ...options }: CallOptions) {
     super();
     this.#isDirect = direct;
     this.#signaling = new Signaling({ ...options, direct });
     this.#board = new SlotBoard(receive);
     const ask: Ask = (request) => this.#signaling.request(request);
     const relays = new Relays(ask);
-    this.#peer = new Peer(ask, relays, this.#publisher, this.#board);
+    this.#data = new DataWay(ask);
+    this.#data.on('data', (heard) => this.emit('data', heard));
+    this.#peer = new Peer(ask, relays, this.#publisher, this.#board, () => (data && this.server?.features.data ? this.#data : undefined));
     this.#ways = new Ways(ask, relays, this.#peer, this.#publisher, (member) => this.#served(member));
     this.#views = new Views(ask);
     this.#signaling.on('state', () => this.#changed());
@@ -239,6 +248,28 @@ export class Call extends Emitter<CallEvents> {
     return message;
   }
 
+  /**
+   * Sends data to others: to all, or to those who are named, by whichever way each of them is reached. It is not kept: who is not there
+   * gets none. Resolves when it is on its way.
+   */
+  async sendData(payload: string | ArrayBuffer | ArrayBufferView, options: DataOptions = {}): Promise<void> {
+    const room = this.#room;
+    if (!room) throw new AlthingError('wrong_state', 'join a room first');
+    if (!room.grants.data) throw new AlthingError('forbidden', 'sending data is not granted');
+    const message = toMessage(payload, options, this.server?.limits.data_bytes ?? Infinity);
+    const partner = this.#ways.route.via === 'direct' ? this.#ways.partner?.member : undefined;
+    const isBetweenTwo = partner !== undefined && room.members.every(({ member }) => member === partner);
+    // What is for somebody else, too, is told by the server, which knows that they are not there.
+    const isForPartner = message.to.length === 0 || message.to.every((member) => member === partner);
+    if (isBetweenTwo && isForPartner && this.#ways.send({ type: 'data', topic: message.topic, payload: toWire(message.payload) })) return;
+    await this.#data.send(message);
+  }
+
+  /** Whether data goes to the server by data channels. */
+  get hasDataChannels(): boolean {
+    return this.#data.isOpen;
+  }
+
   /** Shows what was said without the server, in its place until the server tells of it. */
   #aside({ member, name }: MemberInfo, { key, at, text }: { key: string; at: number; text: string }): ChatMessage {
     const last = this.#room?.chat.at(-1)?.number ?? 0;
@@ -251,6 +282,7 @@ export class Call extends Emitter<CallEvents> {
   /** The other end has said something without the server. */
   #overhear(message: DirectMessage): void {
     const partner = this.#ways.partner;
+    if (message.type === 'data' && partner) this.emit('data', { from: partner.member, topic: message.topic, payload: fromWire(message.payload) });
     if (message.type !== 'chat' || !partner || !this.#room || this.#room.chat.some(({ key }) => key === message.key)) return;
     this.emit('chat', this.#aside(partner, message));
   }
@@ -372,6 +404,8 @@ export class Call extends Emitter<CallEvents> {
     else if (event.type === 'member_away' && !event.away) this.#ways.back(event.member);
     else if (event.type === 'media') this.#peer.heard(event.connected);
     else if (event.type === 'chat') this.#tellChat(before, event.message);
+    else if (event.type === 'data') this.#data.take(event.from, event.topic ?? '', event.payload);
+    else if (event.type === 'data_closed') this.emit('problem', new AlthingError('data_closed', `the server has closed the data channels: ${event.reason}`, true));
     else if (event.type === 'member_joined') this.emit('memberJoined', event.member);
     else if (event.type === 'member_left') this.#tellLeft(before, event.member, event.reason);
   }

@@ -4,7 +4,7 @@ import type { Publication } from './publisher.ts';
 import { generationOf, originOf, ranked, rankedDescription } from './ranking.ts';
 import { followPair, selectedPair } from './stats.ts';
 import type { SelectedPair } from './stats.ts';
-import type { DirectState, PublishLine, Signal } from './wire.ts';
+import type { DataPayload, DirectState, PublishLine, Signal } from './wire.ts';
 
 /** How a direct connection stands. */
 export type DirectStatus = 'connecting' | 'connected' | 'recovering' | 'closed';
@@ -16,7 +16,9 @@ export type DirectMessage =
   /** The sender receives everything on the way that comes after this one. */
   | { type: 'switched' }
   /** Something that was written; the server is told it, too, with the same key. */
-  | { type: 'chat'; key: string; at: number; text: string };
+  | { type: 'chat'; key: string; at: number; text: string }
+  /** Data. */
+  | { type: 'data'; topic: string; payload: DataPayload };
 
 export interface DirectEvents {
   status: DirectStatus;
@@ -156,10 +158,11 @@ export class DirectPeer extends Emitter<DirectEvents> {
     });
   }
 
-  /** Says something to the other end; false when there is no channel for it. */
+  /** Says something to the other end; false when there is no channel for it, or it is too long. */
   send(message: DirectMessage): boolean {
-    if (this.#channel.readyState !== 'open') return false;
-    this.#channel.send(JSON.stringify(message));
+    const text = JSON.stringify(message);
+    if (this.#channel.readyState !== 'open' || text.length > MESSAGE_BYTES) return false;
+    this.#channel.send(text);
     return true;
   }
 
@@ -351,12 +354,22 @@ export function readMessage(data: unknown): DirectMessage | undefined {
     if (message?.['type'] === 'switched') return { type: 'switched' };
     const { revision } = message ?? {};
     if (message?.['type'] === 'lines' && Array.isArray(message['lines']) && typeof revision === 'number') return { type: 'lines', lines: message['lines'].filter(isLine).slice(0, 16), revision };
+    if (message?.['type'] === 'data') return readData(message['topic'], message['payload']);
     const { key, at, text } = message ?? {};
     if (message?.['type'] === 'chat' && typeof key === 'string' && typeof at === 'number' && typeof text === 'string' && isSayable(key, at, text)) return { type: 'chat', key, at, text };
   } catch {
     // Not JSON.
   }
   return undefined;
+}
+
+/** Data, if it is some: a message is not longer than MESSAGE_BYTES, whatever it is. */
+function readData(topic: unknown, payload: unknown): DirectMessage | undefined {
+  const { text, base64 } = (payload ?? {}) as Partial<Record<string, unknown>>;
+  if (typeof topic !== 'string' || new TextEncoder().encode(topic).length > 64) return undefined;
+  if (typeof text === 'string') return { type: 'data', topic, payload: { text } };
+  if (typeof base64 !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64) || base64.length % 4 !== 0) return undefined;
+  return { type: 'data', topic, payload: { base64 } };
 }
 
 /** Whether the server would have taken it: what it holds its members to holds here as well. */

@@ -14,6 +14,8 @@ export type ClientErrorCode =
   | 'session_lost'
   /** The media connection could not be made. */
   | 'media_failed'
+  /** The server has closed the data channels: what waited on them may be lost, and data goes by the socket from now on. */
+  | 'data_closed'
   /** No way to the server's media was found: it announces only addresses of its own machine. */
   | 'announced_loopback'
   /** No way to the server's media was found: it announces only addresses of a private network, and the page came from elsewhere. */

@@ -5,6 +5,7 @@
  */
 export { Call } from './call.ts';
 export type { CallEvents, CallOptions, CallStatus, Diagnostics } from './call.ts';
+export type { Data, DataOptions } from './data.ts';
 export { classify, DeviceError, devicesAllowed, listDevices, openCamera, openMicrophone, openScreen } from './devices.ts';
 export type { DeviceList, DeviceProblem } from './devices.ts';
 export { Emitter } from './emitter.ts';

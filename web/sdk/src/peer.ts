@@ -1,6 +1,7 @@
 import { Backoff } from './backoff.ts';
 import { Emitter } from './emitter.ts';
 import { AlthingError, isAlthingError } from './errors.ts';
+import type { DataWay } from './data.ts';
 import type { Relays } from './relays.ts';
 import type { Publisher, Ask } from './publisher.ts';
 import type { SlotBoard } from './slots.ts';
@@ -40,6 +41,7 @@ export class Peer extends Emitter<PeerEvents> {
   readonly #ask: Ask;
   readonly #publisher: Publisher;
   readonly #board: SlotBoard;
+  readonly #data: () => DataWay | undefined;
   readonly #watch: ConnectionWatch;
   readonly #relays: Relays;
   /** Relays that the way to the server needs: known once it was not found without. */
@@ -64,9 +66,11 @@ export class Peer extends Emitter<PeerEvents> {
   /** Offers sent and connections made so far: what churn must not raise. */
   readonly counters = { offers: 0, connections: 0 };
 
-  constructor(ask: Ask, relays: Relays, publisher: Publisher, board: SlotBoard) {
+  /** `data`: what has data channels on each new connection, if anything. */
+  constructor(ask: Ask, relays: Relays, publisher: Publisher, board: SlotBoard, data: () => DataWay | undefined = () => undefined) {
     super();
     this.#ask = ask;
+    this.#data = data;
     this.#publisher = publisher;
     this.#board = board;
     this.#relays = relays;
@@ -208,7 +212,10 @@ export class Peer extends Emitter<PeerEvents> {
       this.#look(connection.connectionState);
     };
     connection.onconnectionstatechange = connection.oniceconnectionstatechange = look;
-    this.#restart = this.#due = false;
+    const data = this.#data();
+    data?.attach(connection);
+    this.#restart = false;
+    this.#due = data !== undefined;
     return connection;
   }
 

@@ -88,6 +88,8 @@ export function reduce(state: RoomState, event: Event): RoomState {
     case 'demand':
     case 'fallback':
     case 'media':
+    case 'data':
+    case 'data_closed':
     case 'person':
     case 'person_gone':
     case 'ringing':

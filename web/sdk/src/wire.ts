@@ -125,6 +125,17 @@ export type Request = { "type": "hello",
     before?: number,
     /** At most so many (1–200), the newest of them. */
     limit: number, }
+  | { "type": "data",
+    /** What it is about (at most 64 bytes). */
+    topic?: string,
+    /** Whom it is for (at most 32); empty for all others. Who is not in the room is left out. */
+    to?: Array<MemberId>,
+    /** What. */
+    payload: DataPayload,
+    /** Whether it may be lost on the way, and arrive in any order: it is not sent again, and waits behind nothing. */
+    lossy?: boolean,
+    /** A number of the sender's that rises with each message: one that does not was said before, and is sent to nobody. */
+    number?: number, }
   | { "type": "kick",
     /** Whom. */
     member: MemberId, }
@@ -268,7 +279,9 @@ export type WelcomeFeatures = {
     /** No keys are configured: anybody may join any room. */
     development: boolean,
     /** Members may be connected with each other directly, where their room's policy is so. */
-    direct: boolean, };
+    direct: boolean,
+    /** An offer may have an m-line of data channels. */
+    data: boolean, };
 
 /** Limits that a client should know. */
 export type Limits = {
@@ -283,7 +296,9 @@ export type Limits = {
     /** Bytes of a chat text. */
     chat_bytes: number,
     /** Bytes of a name to show. */
-    name_bytes: number, };
+    name_bytes: number,
+    /** Bytes of data in one message. */
+    data_bytes: number, };
 
 /** The m-lines of a receiving slot pair. */
 export type PairMids = {
@@ -370,6 +385,16 @@ export type Event = { "type": "member_joined",
   | { "type": "chat",
     /** What. */
     message: ChatMessage, }
+  | { "type": "data",
+    /** Who. */
+    from: MemberId,
+    /** What it is about. */
+    topic?: string,
+    /** What. */
+    payload: DataPayload, }
+  | { "type": "data_closed",
+    /** Why. */
+    reason: DataEnd, }
   | { "type": "locked",
     /** Whether it is locked. */
     locked: boolean, }
@@ -530,6 +555,8 @@ export type Grants = {
     subscribe: boolean,
     /** Whether it may read and write chat. */
     chat: boolean,
+    /** Whether it may send data. Everybody receives it. */
+    data: boolean,
     /** Whether it may kick, mute others and lock the room. */
     moderate: boolean, };
 
@@ -595,3 +622,10 @@ export type ChatMessage = {
     text: string,
     /** The sender's own key for it, which makes sending it twice the same as once. */
     key?: string, };
+
+/** What is sent, on the socket. */
+export type DataPayload = { "text": string }
+  | { "base64": string };
+
+/** Why the server has closed a member's data channels. */
+export type DataEnd = "too_slow" | "misuse";

@@ -6,6 +6,7 @@ use crate::control::Refusal;
 use crate::control::rooms::command::{Admission, JoinDraws, SocketId};
 use crate::control::rooms::journal::Journal;
 use crate::control::rooms::member::{Member, Presence, Seat, is_unlimited};
+use crate::control::rooms::message::Sending;
 use crate::control::rooms::room::{Outcome, Room};
 use crate::control::rooms::slots::Slots;
 use crate::control::rooms::way::Allowance;
@@ -40,6 +41,7 @@ impl Room {
             http: None,
             direct: direct.map(bounded),
             allowance: Allowance::default(),
+            sending: Sending::default(),
             seq: 0,
             connection: None,
             tracks: Vec::new(),

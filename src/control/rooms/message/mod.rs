@@ -1,6 +1,7 @@
 //! What members ask for, one file each.
 
 mod chat;
+mod data;
 mod direct;
 mod join;
 mod leave;
@@ -11,3 +12,5 @@ mod resume;
 mod subscribe;
 mod view;
 mod whip;
+
+pub(super) use data::Sending;

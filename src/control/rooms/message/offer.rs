@@ -2,7 +2,7 @@
 
 use super::publish::Desired;
 use crate::base::{TrackId, WorkerId};
-use crate::contract::{CNAME, Fingerprint, MediaKind, MediaPlan, RoomCommand, SecurityPlan, ufrag_of};
+use crate::contract::{CNAME, DataLimits, Fingerprint, MediaKind, MediaPlan, RoomCommand, SecurityPlan, ufrag_of};
 use crate::control::Refusal;
 use crate::control::rooms::command::OfferDraws;
 use crate::control::rooms::fallback::Forms;
@@ -50,7 +50,8 @@ impl Room {
         };
         let desired = Desired::list(&member.grants, publish)?;
         let peer = draws.peer;
-        let negotiated = self.answer(member.connection.as_ref(), offer, draws)?;
+        let data = self.rules.data_channels.then_some(self.rules.data);
+        let negotiated = self.answer(member.connection.as_ref(), offer, data, draws)?;
         for line in &desired {
             line.check(&negotiated.answer.publishable)?;
         }
@@ -58,7 +59,10 @@ impl Room {
     }
 
     /// The offer is of the connection that there is, or of a new one: a page that was loaded again, or was told to restart.
-    pub(super) fn answer(&self, connection: Option<&Connection>, offer: &Offer, draws: OfferDraws) -> Result<Negotiated, OfferError> {
+    /// `data`: what data channels are held to, where there may be any.
+    pub(super) fn answer(
+        &self, connection: Option<&Connection>, offer: &Offer, data: Option<DataLimits>, draws: OfferDraws,
+    ) -> Result<Negotiated, OfferError> {
         let fresh = |worker| Fresh { ufrag: ufrag_of(worker, &draws.ufrag), pwd: draws.pwd.clone(), ssrc_seed: draws.ssrc_seed };
         let anew = || {
             let worker = self.place(draws.elsewhere, draws.candidates.len());
@@ -68,6 +72,7 @@ impl Room {
                 tcp: self.rules.tcp,
                 cname: CNAME.to_owned(),
                 session_id: draws.session,
+                data,
             });
             session.answer(offer, fresh(worker)).map(|answer| Negotiated { session, answer, fresh: true, worker })
         };
@@ -97,6 +102,7 @@ impl Room {
             receive: Vec::new(),
             decodes: Vec::new(),
             publishable: Vec::new(),
+            data: false,
         });
         connection.session = session;
         connection.pairs.clone_from(&answer.pairs);

@@ -29,7 +29,7 @@ impl Room {
         let lines = if purpose == Purpose::Publish { publish_lines(&offer)? } else { Vec::new() };
         let desired = Desired::list(&admission.grants, &lines)?;
         let (peer, first_track) = (offering.peer, offering.tracks);
-        let negotiated = self.answer(None, &offer, offering)?;
+        let negotiated = self.answer(None, &offer, None, offering)?;
         for line in &desired {
             line.check(&negotiated.answer.publishable)?;
         }

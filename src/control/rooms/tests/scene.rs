@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::workers::Workers;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
-use crate::contract::{MediaKind, RoomCommand};
+use crate::contract::{DataLimits, MediaKind, RoomCommand};
 use crate::control::Refusal;
 use crate::control::rooms::{
     Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
@@ -34,6 +34,9 @@ pub struct Scene {
     pub sent_away: Vec<String>,
     /// How many connections have not come up in time.
     pub unreached: usize,
+    pub data_refused: Vec<ErrorCode>,
+    /// Sessions by HTTP offer data channels.
+    pub data_by_http: bool,
     drawn: u64,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
@@ -49,6 +52,8 @@ pub struct Client {
     pub sends: Vec<VideoCodec>,
     pub receives: Vec<VideoCodec>,
     lines: Vec<(MediaKind, bool)>,
+    /// Whether it offers data channels, last of all.
+    pub data: bool,
     certificate: u8,
 }
 
@@ -78,6 +83,8 @@ impl Scene {
             voices: 200,
             policy: Policy::Auto,
             return_after: RETURN,
+            data: DataLimits::default(),
+            data_channels: true,
         };
         change(&mut rules);
         let ground = Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), salt: "s".into() };
@@ -95,6 +102,8 @@ impl Scene {
             direct: Vec::new(),
             sent_away: Vec::new(),
             unreached: 0,
+            data_refused: Vec::new(),
+            data_by_http: false,
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
         }
@@ -117,6 +126,7 @@ impl Scene {
                 }
                 Effect::Direct(state) => self.direct.push(state),
                 Effect::Unreached => self.unreached += 1,
+                Effect::DataRefused(code) => self.data_refused.push(code),
                 Effect::SentAway { secret } => self.sent_away.push(secret),
                 Effect::Closed => self.closed = true,
             }
@@ -150,15 +160,23 @@ impl Scene {
 
     pub fn try_join_as(&mut self, name: &str, change: impl FnOnce(&mut Grants), direct: Option<DirectAbility>) -> Result<Client, ErrorCode> {
         let socket = SocketId(self.draw());
-        let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: false };
+        let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false };
         change(&mut grants);
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let certificate = self.draw() as u8;
         match self.answer(socket, |id| Command::Join { socket, id, admission, draws, direct })? {
-            Some(OkResult::Joined { resume, pairs, .. }) => {
-                Ok(Client { name: name.to_owned(), socket, secret: resume, pairs, sends: vp8(), receives: vp8(), lines: Vec::new(), certificate })
-            }
+            Some(OkResult::Joined { resume, pairs, .. }) => Ok(Client {
+                name: name.to_owned(),
+                socket,
+                secret: resume,
+                pairs,
+                sends: vp8(),
+                receives: vp8(),
+                lines: Vec::new(),
+                data: false,
+                certificate,
+            }),
             other => panic!("not joined: {other:?}"),
         }
     }
@@ -226,11 +244,26 @@ impl Scene {
         let socket = SocketId(self.draw());
         let certificate = self.draw() as u8;
         let lines = lines.to_vec();
-        let client = Client { name: name.to_owned(), socket, secret: String::new(), pairs: 0, sends: vp8(), receives: vp8(), lines, certificate };
+        let client = Client {
+            name: name.to_owned(),
+            socket,
+            secret: String::new(),
+            pairs: 0,
+            sends: vp8(),
+            receives: vp8(),
+            lines,
+            data: self.data_by_http,
+            certificate,
+        };
         let offer = Box::new(Offer::parse(&client.sdp(), &OfferLimits { max_mlines: 64, max_bytes: 1 << 20 }).expect("a good offer"));
         let publishes = purpose == Purpose::Publish;
-        let grants =
-            Grants { publish: if publishes { Source::ALL.to_vec() } else { Vec::new() }, subscribe: !publishes, chat: false, moderate: false };
+        let grants = Grants {
+            publish: if publishes { Source::ALL.to_vec() } else { Vec::new() },
+            subscribe: !publishes,
+            chat: false,
+            data: false,
+            moderate: false,
+        };
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let joining = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let (secret, offering) = (joining.resume.clone(), self.offer_draws());
@@ -340,7 +373,7 @@ impl Client {
     }
 
     fn sdp(&self) -> String {
-        let mids: Vec<String> = (0..self.lines.len()).map(|i| i.to_string()).collect();
+        let mids: Vec<String> = (0..self.lines.len()).map(|i| i.to_string()).chain(self.data.then(|| "data".to_owned())).collect();
         let mut sdp = format!("v=0\r\no=- 7 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n", mids.join(" "));
         for (mid, (kind, sends)) in self.lines.iter().enumerate() {
             let codecs: Vec<(u8, &str)> = match kind {
@@ -358,10 +391,18 @@ impl Client {
                     sdp += &format!("a=fmtp:{payload} {format}\r\n");
                 }
             }
-            sdp += &format!("a=ice-ufrag:u{:03}\r\na=ice-pwd:{}\r\n", self.certificate, "x".repeat(24));
-            sdp += &format!("a=fingerprint:sha-256 {}\r\na=setup:actpass\r\n", vec![format!("{:02X}", self.certificate); 32].join(":"));
+            sdp += &self.transport();
+        }
+        if self.data {
+            sdp += "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:data\r\na=sctp-port:5000\r\n";
+            sdp += &self.transport();
         }
         sdp
+    }
+
+    fn transport(&self) -> String {
+        let ice = format!("a=ice-ufrag:u{:03}\r\na=ice-pwd:{}\r\n", self.certificate, "x".repeat(24));
+        ice + &format!("a=fingerprint:sha-256 {}\r\na=setup:actpass\r\n", vec![format!("{:02X}", self.certificate); 32].join(":"))
     }
 }
 

@@ -117,7 +117,7 @@ fn newcomers_are_told_to_have_a_few_more_pairs_than_there_are_groups() {
 
 #[test]
 fn nobody_is_asked_for_more_than_fits_into_the_m_lines() {
-    let mut scene = Scene::with(|rules| rules.mlines = 14);
+    let mut scene = Scene::with(|rules| rules.mlines = 15);
     let alice = scene.join_with_media("alice");
     assert_eq!(alice.pairs, 4);
     for i in 0..6 {

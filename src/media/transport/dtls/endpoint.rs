@@ -14,6 +14,7 @@ use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_dtls::state::State;
 use rtc_shared::TransportProtocol;
 use rtc_shared::error::Error;
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +42,7 @@ pub(super) struct RtcEndpoint {
     remote: Fingerprint,
     epoch: Instant,
     done: bool,
+    data: VecDeque<BytesMut>,
 }
 
 impl RtcEndpoint {
@@ -62,7 +64,7 @@ impl RtcEndpoint {
 
     fn new(server: Option<HandshakeConfig>, remote: &Fingerprint, epoch: Instant) -> Self {
         let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, server.map(Arc::new));
-        Self { endpoint, remote: remote.clone(), epoch, done: false }
+        Self { endpoint, remote: remote.clone(), epoch, done: false, data: VecDeque::new() }
     }
 
     fn instant(&self, now: Time) -> Instant {
@@ -91,6 +93,7 @@ impl Dtls for RtcEndpoint {
             match event {
                 EndpointEvent::HandshakeComplete => step = Step::Done(self.keys().ok_or(Fault)?),
                 EndpointEvent::PeerClosed => return Ok(Step::Closed),
+                EndpointEvent::ApplicationData(data) => self.data.push_back(data),
                 _ => {}
             }
         }
@@ -100,6 +103,15 @@ impl Dtls for RtcEndpoint {
 
     fn poll_transmit(&mut self) -> Option<BytesMut> {
         self.endpoint.poll_transmit().map(|transmit| transmit.message)
+    }
+
+    fn poll_data(&mut self) -> Option<BytesMut> {
+        self.data.pop_front()
+    }
+
+    fn seal(&mut self, now: Time, data: &[u8]) -> Option<BytesMut> {
+        self.endpoint.write(self.instant(now), PEER, data).ok()?;
+        self.poll_transmit()
     }
 
     fn close(&mut self, now: Time) {

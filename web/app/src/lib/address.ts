@@ -8,6 +8,8 @@ export interface Address {
   token: string | undefined;
   /** The codecs of pictures to receive, if not all: for a device that decodes some of them badly. */
   receive: VideoCodec[] | undefined;
+  /** Whether to have data channels: the page sends no data, but whoever tries the SDK in its console may. */
+  data: boolean;
 }
 
 const CODECS: readonly VideoCodec[] = ['vp8', 'h264', 'vp9', 'av1'];
@@ -18,7 +20,7 @@ export function isRoomName(name: string): boolean {
   return ROOM.test(name);
 }
 
-/** Room, lobby and token: `/r/<room>` or `?room=`, `?lobby=`, `#token=` or `?token=`; and `?receive=vp8,h264`. */
+/** Room, lobby and token: `/r/<room>` or `?room=`, `?lobby=`, `#token=` or `?token=`; `?receive=vp8,h264`, `?data`. */
 export function readAddress(href: string): Address {
   const url = new URL(href);
   const path = /^\/r\/([^/]+)\/?$/.exec(url.pathname)?.[1];
@@ -27,19 +29,26 @@ export function readAddress(href: string): Address {
   const named = url.searchParams.get('receive')?.toLowerCase().split(',') ?? [];
   const receive = CODECS.filter((codec) => named.includes(codec));
   const lobby = url.searchParams.get('lobby') ?? '';
-  return { room, lobby, token: token || undefined, receive: receive.length > 0 ? receive : undefined };
+  return { room, lobby, token: token || undefined, receive: receive.length > 0 ? receive : undefined, data: url.searchParams.has('data') };
 }
 
 /** The page's own address inside a room: with the token, so that a reload finds it. It stays in the fragment, which no server logs. */
-export function roomAddress(room: string, { token, receive }: Pick<Address, 'token' | 'receive'>): string {
-  const query = receive ? `?receive=${receive.join(',')}` : '';
-  return `/r/${encodeURIComponent(room)}${query}${token ? `#token=${encodeURIComponent(token)}` : ''}`;
+export function roomAddress(room: string, address: Pick<Address, 'token' | 'receive' | 'data'>): string {
+  const query = wishes(address).join('&');
+  return `/r/${encodeURIComponent(room)}${query ? `?${query}` : ''}${fragment(address)}`;
 }
 
 /** The page's own address inside a lobby, as `roomAddress` is that of a room. */
-export function lobbyAddress(lobby: string, { token, receive }: Pick<Address, 'token' | 'receive'>): string {
-  const query = receive ? `&receive=${receive.join(',')}` : '';
-  return `/?lobby=${encodeURIComponent(lobby)}${query}${token ? `#token=${encodeURIComponent(token)}` : ''}`;
+export function lobbyAddress(lobby: string, address: Pick<Address, 'token' | 'receive' | 'data'>): string {
+  return `/?${[`lobby=${encodeURIComponent(lobby)}`, ...wishes(address)].join('&')}${fragment(address)}`;
+}
+
+function wishes({ receive, data }: Pick<Address, 'receive' | 'data'>): string[] {
+  return [...(receive ? [`receive=${receive.join(',')}`] : []), ...(data ? ['data'] : [])];
+}
+
+function fragment({ token }: Pick<Address, 'token'>): string {
+  return token ? `#token=${encodeURIComponent(token)}` : '';
 }
 
 /** What to send to whom one wants to be called by. */

@@ -92,7 +92,7 @@ class Session {
 
   /** Enters a room; `called` when it is that of a call that was made by calling. */
   async join(room: string, name: string, called?: Called): Promise<void> {
-    const call = new Call({ url: socketAddress(location), receive: this.address.receive });
+    const call = new Call({ url: socketAddress(location), receive: this.address.receive, data: this.address.data });
     window.althing = call;
     this.call = call;
     this.message = '';

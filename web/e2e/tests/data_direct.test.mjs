@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hears, member, send } from '../lib/data.mjs';
+import { scene } from '../lib/scene.mjs';
+
+const direct = scene({ ALTHING_ROOMS__POLICY: 'auto' });
+
+test('in a direct call data goes from browser to browser, and through the server when a third one comes', async () => {
+  const ada = await member(direct, 'Ada', 'direct', { data: false });
+  const ben = await member(direct, 'Ben', 'direct', { data: false });
+  await ada.travels('direct');
+  await ben.travels('direct');
+  const [adas, bens] = [await ben.idOf('Ada'), await ada.idOf('Ben')];
+  await send(ada, [1, 2, 3], { topic: 't', reliable: false });
+  await send(ben, 'back', { to: [adas] });
+  await hears(ben, [{ from: adas, topic: 't', payload: [1, 2, 3] }]);
+  await hears(ada, [{ from: bens, topic: '', payload: 'back' }]);
+  const asked = await (await fetch(`${direct.admin}/metrics`)).text();
+  assert.doesNotMatch(asked, /signaling_messages_total\{[^}]*type="data"/, 'the server has not heard of it');
+
+  const cleo = await member(direct, 'Cleo', 'direct', { data: false });
+  await ada.travels('server');
+  await ada.idOf('Cleo');
+  await send(ada, 'to both');
+  await hears(cleo, [{ from: adas, topic: '', payload: 'to both' }]);
+  await hears(ben, [
+    { from: adas, topic: 't', payload: [1, 2, 3] },
+    { from: adas, topic: '', payload: 'to both' },
+  ]);
+});
