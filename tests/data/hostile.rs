@@ -19,9 +19,9 @@ const DATA: u8 = 0;
 const INIT: u8 = 1;
 const SACK: u8 = 3;
 const HEARTBEAT: u8 = 4;
-const COOKIE_ECHO: u8 = 10;
+pub const COOKIE_ECHO: u8 = 10;
 const RE_CONFIG: u8 = 130;
-const FORWARD_TSN: u8 = 192;
+pub const FORWARD_TSN: u8 = 192;
 
 struct Peer {
     server: SctpTransport,
@@ -33,24 +33,24 @@ struct Peer {
     opened: bool,
 }
 
-fn packet(tag: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
+pub fn packet(tag: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
     let mut packet = [&[0x13, 0x88, 0x13, 0x88][..], &tag.to_be_bytes(), &[0; 4], &chunks.concat()].concat();
     let sum = crc32c::crc32c(&packet).to_le_bytes();
     packet[8..12].copy_from_slice(&sum);
     packet
 }
 
-fn chunk(kind: u8, flags: u8, value: &[u8]) -> Vec<u8> {
+pub fn chunk(kind: u8, flags: u8, value: &[u8]) -> Vec<u8> {
     let mut chunk = [&[kind, flags][..], &(value.len() as u16 + 4).to_be_bytes(), value].concat();
     chunk.resize(chunk.len().next_multiple_of(4), 0);
     chunk
 }
 
-fn data(tsn: u32, stream: u16, ssn: u16, flags: u8, bytes: &[u8]) -> Vec<u8> {
+pub fn data(tsn: u32, stream: u16, ssn: u16, flags: u8, bytes: &[u8]) -> Vec<u8> {
     chunk(DATA, flags, &[&tsn.to_be_bytes()[..], &stream.to_be_bytes(), &ssn.to_be_bytes(), &53u32.to_be_bytes(), bytes].concat())
 }
 
-fn init(tag: u32) -> Vec<u8> {
+pub fn init(tag: u32) -> Vec<u8> {
     // With the extension that FORWARD TSN is.
     let extensions = [0x80, 0x08, 0, 6, 192, 130, 0, 0];
     chunk(INIT, 0, &[&tag.to_be_bytes()[..], &65_536u32.to_be_bytes(), &[0, 64, 0, 64], &1u32.to_be_bytes(), &extensions].concat())

@@ -1,6 +1,7 @@
 //! Data between members: through a real node with the `webrtc` crate's data channels, over ways that lose a tenth each way; and peers that
 //! mean harm. `make prove-data` asks for more, and writes the rows.
 
+mod attacker;
 #[path = "../client/mod.rs"]
 mod client;
 mod heap;
@@ -10,6 +11,10 @@ mod report;
 #[allow(dead_code)]
 #[path = "../prove/row.rs"]
 mod row;
+/// The connection of the clients that do without a whole peer connection.
+#[allow(dead_code)]
+#[path = "../light/transport.rs"]
+mod transport;
 mod way;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -162,6 +167,39 @@ async fn a_small_message_is_there_at_once() {
     report.figure("delay.p99", delays[delays.len() * 99 / 100], "ms, two clients of the webrtc crate included");
     node.shut_down().await;
     report.end();
+}
+
+/// Through the whole node: ICE, DTLS, SCTP, and then whatever it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn others_notice_nothing_of_a_member_who_sends_garbage_in_sctp() {
+    let node = node(1).await;
+    let ada = Member::connect(node.http, "garbage", 0, 1).await;
+    let mut ben = Member::connect(node.http, "garbage", 0, 2).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut attacker = attacker::Attacker::connect(node.http, "garbage").await;
+    let attack = async {
+        let answered = attacker.attack(10_000).await;
+        println!("    {answered} datagrams came back");
+    };
+    let others = async {
+        for n in 0..100u32 {
+            ada.send("", &[], &payload(n), true).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    };
+    let hearing = async {
+        for n in 0..100u32 {
+            assert_eq!(ben.hear(SOON).await.map(|heard| number(&heard)), Some(n));
+        }
+    };
+    tokio::join!(attack, others, hearing);
+    let metrics = attacker::metrics(node.admin).await;
+    let value = |name: &str| metrics.lines().find_map(|l| l.strip_prefix(name)?.trim().parse::<f64>().ok()).unwrap_or_else(|| panic!("{name}"));
+    assert_eq!(value("althing_room_panics_total{worker=\"0\"}"), 0.0);
+    let dropped: f64 =
+        metrics.lines().filter(|l| l.starts_with("althing_data_drops_total")).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+    assert!(dropped > 1_000.0, "{dropped} chunks were dropped");
+    node.shut_down().await;
 }
 
 #[test]

@@ -123,6 +123,21 @@ impl Transport {
         None
     }
 
+    /// Takes application data from now on.
+    pub fn take_data(&mut self) {
+        self.dtls.take_data();
+    }
+
+    /// The next application data that came.
+    pub fn data(&mut self) -> Option<Vec<u8>> {
+        self.dtls.poll_data().map(|data| data.to_vec())
+    }
+
+    /// A datagram with application data.
+    pub fn seal_data(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        self.dtls.seal(self.now(), data).map(|datagram| datagram.to_vec())
+    }
+
     /// Seals an RTP packet with a plain header of 12 bytes.
     pub fn seal(&mut self, packet: &[u8], ssrc: u32) -> Option<Vec<u8>> {
         let srtp = self.srtp.as_ref()?;
