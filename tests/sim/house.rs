@@ -1,5 +1,6 @@
 //! Rooms on workers: the pure rooms of the control plane drive the engines, as their tasks do on a node.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use althing::base::{PeerId, RoomId, Time, TrackId, WorkerId};
@@ -60,12 +61,7 @@ impl House {
             return_after: std::time::Duration::from_secs(10),
         };
         let fingerprint = self.world.identity.fingerprint().value.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":");
-        let ground = Ground {
-            worker: WorkerId(worker as u16),
-            fingerprint,
-            candidates: vec![vec!["192.0.2.1:40000".parse().expect("an address")]; self.world.engines.len()],
-            salt: "sim".into(),
-        };
+        let ground = Ground { worker: WorkerId(worker as u16), fingerprint, salt: "sim".into() };
         let name = RoomName::new(&format!("room{}", self.rooms.len())).expect("a name");
         let room = Room::new(name, rules, ground, self.world.now);
         let id = RoomId(self.rooms.len() as u64 + 1);
@@ -141,6 +137,7 @@ impl House {
             ssrc_seed: n,
             session: n,
             elsewhere: [WorkerId((n % self.world.engines.len() as u64) as u16); 2],
+            candidates: Arc::new(vec![vec!["192.0.2.1:40000".parse().expect("an address")]; self.world.engines.len()]),
         };
         self.request(member, MemberRequest::Offer { offer: Box::new(offer), publish, draws }).expect("answered");
         self.world.clients[client].rtx_of = self.members[member].rtx();
@@ -230,6 +227,7 @@ impl House {
                 | Media::Quality { room, .. }
                 | Media::TrackStarted { room, .. }
                 | Media::RoomFailed { room } => *room,
+                Media::Mapped(_) => continue,
             };
             if let Some(room) = self.rooms.iter().position(|r| r.id == of) {
                 self.apply(room, Command::Media(event));
