@@ -11,12 +11,15 @@ use crate::port::events;
 const BEGIN: [u8; 8] = *b"ours-all";
 const FAST: Times = Times { again: Duration::from_millis(60), retry: Duration::from_millis(60), resend: Duration::from_millis(80) };
 
+/// A question: who asks, and in which transaction.
+type Question = (SocketAddr, [u8; 12]);
+
 /// A STUN server that sees everybody behind the address that it is given; none: it is silent. What it is asked is noted.
 #[derive(Clone)]
 struct Server {
     at: SocketAddr,
     sees: Arc<Mutex<Option<IpAddr>>>,
-    asked: Arc<Mutex<Vec<(SocketAddr, [u8; 12])>>>,
+    asked: Arc<Mutex<Vec<Question>>>,
 }
 
 impl Server {

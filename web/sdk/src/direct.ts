@@ -218,15 +218,16 @@ export class DirectPeer extends Emitter<DirectEvents> {
     if (this.#ignoring || (signal.kind === 'answer' && !this.#isAnswered(signal.origin))) return;
     const ufrag = generationOf(signal.sdp);
     const number = ufrag === this.#generation.ufrag ? this.#generation.number : this.#generation.number + 1;
+    const isRestart = number > Math.max(0, this.#generation.number);
     await connection.setRemoteDescription({ type: signal.kind, sdp: rankedDescription(signal.sdp, number) });
     this.#generation = { ufrag, number };
     this.#learn(signal.lines, signal.revision);
-    if (signal.kind === 'answer') return this.#exchanged();
+    if (signal.kind === 'answer') return this.#exchanged(isRestart);
     // What this end has held back until now, the browser asks for again once it is stable.
     clearTimeout(this.#first);
     this.#mayOffer = true;
     await connection.setLocalDescription();
-    this.#exchanged();
+    this.#exchanged(isRestart);
     await this.#say('answer', originOf(signal.sdp));
   }
 
@@ -242,10 +243,15 @@ export class DirectPeer extends Emitter<DirectEvents> {
     this.#connection.restartIce();
   }
 
-  /** Both ends know each other's newest candidates: the pairs of a restart have a while to come up. */
-  #exchanged(): void {
+  /** Both ends know each other's newest candidates: the pairs of a restart, whoever began it, have a while to come up. */
+  #exchanged(isRestart: boolean): void {
     clearTimeout(this.#restarted);
-    if (this.#restarting) this.#restarted = setTimeout(() => (this.#restarting = false), this.#times.restart);
+    this.#restarted = undefined;
+    if (!isRestart && !this.#restarting) return;
+    this.#restarted = setTimeout(() => {
+      this.#restarting = false;
+      this.#restarted = undefined;
+    }, this.#times.restart);
   }
 
   /** No offer has come: this end begins. */
@@ -321,7 +327,15 @@ export class DirectPeer extends Emitter<DirectEvents> {
 
   /** A better pair may be found when a call has long begun. */
   #followPair(): void {
-    followPair(this.#connection.sctp?.transport.iceTransport, () => void this.#report());
+    followPair(this.#connection.sctp?.transport.iceTransport, (isNew) => {
+      if (isNew && this.#restarted !== undefined) this.#refresh();
+      void this.#report();
+    });
+  }
+
+  /** Another path, after new candidates: what was sent on the one before may have gone nowhere. */
+  #refresh(): void {
+    this.#inTurn(() => this.#sent.refresh()).catch((error: unknown) => console.info(`althing: pictures did not begin anew: ${String(error)}`));
   }
 
   async #report(): Promise<void> {

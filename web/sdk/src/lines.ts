@@ -47,6 +47,21 @@ export class SentLines {
     return this.#revision;
   }
 
+  /**
+   * Begins every picture anew, with a key frame. After an interruption the other end needs one; Chromium asks for it when it has shown nothing for
+   * three seconds, and asks again three seconds later if that was lost on the way that was interrupted.
+   */
+  async refresh(): Promise<void> {
+    const pictures = [...this.#lines.values()].map(({ transceiver }) => transceiver.sender).filter(({ track }) => track?.kind === 'video');
+    await Promise.all(
+      pictures.map(async (sender) => {
+        await activate(sender, false);
+        // Somebody else's change in between makes the first try stale.
+        await activate(sender, true).catch(() => activate(sender, true));
+      }),
+    );
+  }
+
   #add(connection: RTCPeerConnection, { source, track }: Publication): RTCRtpTransceiver {
     return connection.addTransceiver(track as MediaStreamTrack, { direction: 'sendonly', streams: [this.#stream(source)] });
   }
@@ -58,6 +73,12 @@ export class SentLines {
     this.#streams.set(origin, stream);
     return stream;
   }
+}
+
+async function activate(sender: RTCRtpSender, active: boolean): Promise<void> {
+  const parameters = sender.getParameters();
+  for (const encoding of parameters.encodings) encoding.active = active;
+  await sender.setParameters(parameters);
 }
 
 async function put(line: Line, wanted: Publication | undefined): Promise<void> {

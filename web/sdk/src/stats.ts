@@ -104,12 +104,12 @@ export function selectedPair(report: Iterable<[string, unknown]>): SelectedPair 
 /** A report is kept for a moment: one that was asked for just before a change is given again just after it (Chromium: 50 ms). */
 const STALE = 200;
 
-/** Has somebody look whenever a connection uses another pair, and once more when reports surely say so. */
-export function followPair(ice: Pick<RTCIceTransport, 'onselectedcandidatepairchange'> | undefined, look: () => void): void {
+/** Has somebody look whenever a connection uses another pair (`isNew`), and once more when reports surely say so. */
+export function followPair(ice: Pick<RTCIceTransport, 'onselectedcandidatepairchange'> | undefined, look: (isNew: boolean) => void): void {
   if (!ice || ice.onselectedcandidatepairchange) return;
   ice.onselectedcandidatepairchange = () => {
-    look();
-    setTimeout(look, STALE);
+    look(true);
+    setTimeout(() => look(false), STALE);
   };
 }
 
