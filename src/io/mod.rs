@@ -4,6 +4,7 @@
 //! and sends what the engine wrote.
 
 pub mod clock;
+mod ports;
 pub mod relay;
 pub mod streams;
 pub mod udp;

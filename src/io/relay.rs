@@ -79,7 +79,7 @@ impl RelaySockets {
     /// # Errors
     /// When the port is taken, or the system gives no more descriptors.
     pub fn new(setup: RelaySetup, wakes: &OwnedFd, streams: &mut Streams) -> io::Result<(Self, u16)> {
-        let (fronts, port) = super::worker::bind_all(&setup.fronts, true)?;
+        let (fronts, port) = super::ports::bind_all(&setup.fronts, true, true)?;
         setup.fronts.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), true, Framing::Turn, None))?;
         if let Some((port, certificates)) = &setup.tls {
             let sealed = |address: &SocketAddr| streams.listen(SocketAddr::new(address.ip(), *port), true, Framing::Turn, Some(certificates.clone()));

@@ -13,6 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::clock::Clock;
+use super::ports::bind_all;
 use super::relay::{RelaySetup, RelaySockets};
 use super::streams::{Framing, Streams};
 use super::udp::{self, Receiver, Sender};
@@ -137,7 +138,7 @@ impl Worker {
     /// # Errors
     /// As [`spawn`].
     pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, (u16, Option<u16>))> {
-        let (sockets, port) = bind_all(&config.addresses, config.shared_port)?;
+        let (sockets, port) = bind_all(&config.addresses, config.shared_port, config.tcp)?;
         let wakes = wakes(&sockets, &inbox)?;
         let mut streams = Streams::new(&wakes, config.prefixes)?;
         if config.tcp {
@@ -479,19 +480,6 @@ impl RelaySink for Rings {
     fn send(&mut self, to: WorkerId, parts: [&[u8]; 3], spare: bool) -> bool {
         Rings::send(self, usize::from(to.0), &parts, spare)
     }
-}
-
-/// Binds sockets with one port; the second value is the port.
-pub(super) fn bind_all(addresses: &[SocketAddr], shared: bool) -> io::Result<(Vec<OwnedFd>, u16)> {
-    let mut port = addresses.first().map_or(0, SocketAddr::port);
-    let mut sockets = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        let address = SocketAddr::new(address.ip(), port);
-        let socket = if shared { udp::bind_shared(address) } else { udp::bind(address) }?;
-        port = SocketAddr::try_from(rustix::net::getsockname(&socket)?).map_or(port, |bound| bound.port());
-        sockets.push(socket);
-    }
-    Ok((sockets, port))
 }
 
 /// An epoll set with the sockets, numbered as they are, and the inbox.
