@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::recording::RecordingConfig;
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 use super::tls::{self, TlsConfig};
 use super::turn::TurnConfig;
@@ -30,6 +31,8 @@ pub struct Config {
     pub rooms: RoomsConfig,
     /// Calling a person.
     pub calls: CallsConfig,
+    /// Recording, if there is any.
+    pub recording: Option<RecordingConfig>,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.
@@ -55,6 +58,7 @@ impl Default for Config {
             auth: AuthKeys::default(),
             rooms: rooms(&settings),
             calls: calls(&settings),
+            recording: None,
             limits: settings.limits,
             log: settings.log,
         }
@@ -265,8 +269,9 @@ impl Settings {
         let ice = ice(&self.ice)?;
         let turn = self.turn.check(media_ports(&self.media))?;
         let tls = tls::check(&self.tls, self.http.listen)?;
+        let recording = self.recording.check()?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
-        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, limits: self.limits, log: self.log })
+        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, recording, limits: self.limits, log: self.log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {

@@ -5,12 +5,14 @@
 
 mod check;
 mod load;
+mod recording;
 mod schema;
 mod tls;
 mod turn;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use load::{LoadError, Overrides, load};
+pub use recording::{RecordingConfig, RecordingSettings};
 pub use schema::{
     AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,
     Settings, TlsMode, TlsSettings,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::recording::RecordingSettings;
 use super::turn::TurnSettings;
 
 /// All settings as they are written, before they are checked.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub rooms: RoomSettings,
     /// Calling a person.
     pub calls: CallSettings,
+    /// Recording.
+    pub recording: RecordingSettings,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.

@@ -2,7 +2,7 @@
 //!
 //! Split by pace: commands here (negotiation), `pointing` (which track goes where), `packets` (each datagram), `feedback` (what receivers report),
 //! `timers` (what is due by the clock), `selection` (what each subscriber gets), `pacing` (when), `voices` (who is heard), `relay`
-//! (what other workers have to do with it).
+//! (what other workers have to do with it), `tapping` (what is copied for recordings).
 
 mod feedback;
 mod pacing;
@@ -10,6 +10,7 @@ mod packets;
 mod pointing;
 mod relay;
 mod selection;
+mod tapping;
 mod timers;
 mod voices;
 
@@ -73,6 +74,8 @@ pub struct Room {
     voices: Voices,
     /// What this tick brought for other workers.
     crossing: Vec<TickItem>,
+    /// What this tick brought for recordings.
+    tapped: Vec<TickItem>,
     /// When what crosses of a track is to be looked at: ours that others want, theirs that we want.
     relays_due: Schedule,
     /// When a track's encodings are to be looked at: which are sent, which are wanted.
@@ -82,6 +85,8 @@ pub struct Room {
     qualities: Vec<Quality>,
     /// Whether it is in the engine's list of rooms with something for other workers.
     pub(super) crosses: bool,
+    /// Whether it is in the engine's list of rooms with something for recordings.
+    pub(super) taps: bool,
 }
 
 impl Room {
@@ -109,11 +114,13 @@ impl Room {
             was_loud: false,
             voices: Voices::default(),
             crossing: Vec::new(),
+            tapped: Vec::new(),
             relays_due: Schedule::default(),
             looks_due: Schedule::default(),
             scratch: Scratch::default(),
             qualities: Vec::new(),
             crosses: false,
+            taps: false,
         }
     }
 
@@ -186,6 +193,8 @@ impl Room {
             RoomCommand::Point { peer, mline, source, view, name } => {
                 self.point(now, (peer, mline), source.map(|source| (source, view, name)), shared)
             }
+            RoomCommand::Tap { track, tap } => self.tap(now, track, tap, shared),
+            RoomCommand::TapKeyFrame { track } => self.tap_key_frame(track),
             RoomCommand::Listener { worker } => {
                 self.listen(now, worker, shared.worker);
                 Some(())
@@ -331,6 +340,7 @@ impl Room {
         }
         self.tick.forget_track(index);
         self.crossing.retain(|item| item.track != index);
+        self.tapped.retain(|item| item.track != index);
         if let Some(peer) = self.peers.get_mut(track.publisher) {
             peer.published[usize::from(track.mline)] = None;
             let fed = |ssrc| track.encodings.iter().any(|e| e.ssrc == Some(ssrc));
@@ -345,9 +355,10 @@ impl Room {
         if track.muted != muted {
             track.muted = muted;
             track.level.silence();
-            for encoding in &mut track.encodings {
+            let tapped = track.tapped();
+            for (number, encoding) in (0..).zip(&mut track.encodings) {
                 encoding.begin_anew();
-                if !muted && track.kind == MediaKind::Video && !encoding.receivers.is_empty() {
+                if !muted && track.kind == MediaKind::Video && (!encoding.receivers.is_empty() || tapped >> number & 1 == 1) {
                     // What was dropped meanwhile cannot be decoded without: begin anew with a key frame.
                     encoding.keys.want();
                 }

@@ -6,10 +6,12 @@
 //! | events | worker → rooms | [`EVENTS`] | the worker keeps them and tries again next tick |
 //! | report | worker → metrics | 1 | the newer report replaces the older one |
 //! | rings | worker → worker | [`ring::RING`] bytes | the message is dropped and counted: nobody waits for another worker |
+//! | tap rings | worker → recorder | [`tap::TAP_RING`] bytes | the packet is dropped and counted: the recording has a gap |
 
 mod inbox;
 mod prefixes;
 pub mod ring;
+pub mod tap;
 mod users;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::contract::{Event, WorkerReport};
 pub use inbox::{Closed, Inbox, Overloaded, WorkerHandle, inbox};
 pub use prefixes::StreamPrefixes;
 pub use ring::{Bell, Rings, rings};
+pub use tap::{TapReader, TapWriter, tap};
 pub use users::RelayUsers;
 
 /// Commands that may wait for one worker: a storm of 500 joins into one room makes about 250 a tick.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::calls::{CallId, PersonInfo};
 use super::direct::{IceServer, Policy, Way};
 use super::event::Event;
-use super::values::{ChatMessage, Grants, MemberId, MemberInfo, TrackInfo, TrackNumber};
+use super::values::{ChatMessage, Grants, MemberId, MemberInfo, RecordingInfo, TrackInfo, TrackNumber};
 
 /// One message from the server.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -98,6 +98,10 @@ pub enum OkResult {
         way: Box<Way>,
         /// How the room's media shall travel.
         policy: Policy,
+        /// The recording that goes on, if the room is recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        recording: Option<Box<RecordingInfo>>,
     },
     /// Of `enter`: the lobby as it is. Events are numbered from 1 after it; the first ones say what rings already.
     Entered {
@@ -164,6 +168,9 @@ pub struct WelcomeFeatures {
     pub development: bool,
     /// Members may be connected with each other directly, where their room's policy is so.
     pub direct: bool,
+    /// Rooms may be recorded, by whoever is granted that.
+    #[serde(default)]
+    pub recording: bool,
 }
 
 /// Limits that a client should know.
@@ -283,6 +290,8 @@ pub enum ErrorCode {
     NotDirect,
     /// Whoever is called is in a call, is being called or is calling.
     Busy,
+    /// Nothing is recorded here at present: it is switched off, the disk is full, or as many rooms as may be are recorded.
+    RecordingUnavailable,
     /// The server has failed; nothing the client can do but try again.
     Internal,
 }
@@ -290,7 +299,7 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// Whether the same request may succeed later.
     pub const fn retryable(self) -> bool {
-        matches!(self, ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Busy | ErrorCode::Internal)
+        matches!(self, ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Busy | ErrorCode::RecordingUnavailable | ErrorCode::Internal)
     }
 
     /// The code as the protocol writes it.
@@ -325,6 +334,7 @@ impl ErrorCode {
             ErrorCode::DirectOnly => "direct_only",
             ErrorCode::NotDirect => "not_direct",
             ErrorCode::Busy => "busy",
+            ErrorCode::RecordingUnavailable => "recording_unavailable",
             ErrorCode::Internal => "internal",
         }
     }

@@ -6,7 +6,7 @@ use althing::wire::{ErrorCode, Event, MemberId, OkResult, PublishLine, Request, 
 use crate::client::{Client, guarded_node, node, secret};
 
 fn grants() -> TokenGrants {
-    TokenGrants { room: "r".into(), join: true, publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: false }
+    TokenGrants { room: "r".into(), join: true, publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: false, record: false }
 }
 
 fn claims(identity: &str, grants: TokenGrants) -> Claims {

@@ -7,6 +7,7 @@ use super::workers::Workers;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{MediaKind, RoomCommand};
 use crate::control::Refusal;
+use crate::control::rooms::RecordEffect;
 use crate::control::rooms::{
     Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
 };
@@ -31,6 +32,8 @@ pub struct Scene {
     pub direct: Vec<DirectState>,
     /// Secrets of sessions that were sent away.
     pub sent_away: Vec<String>,
+    /// What was to be recorded, and how many had been told by then that the room is.
+    pub recorded: Vec<(RecordEffect, usize)>,
     drawn: u64,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
@@ -96,6 +99,7 @@ impl Scene {
             replies,
             direct: Vec::new(),
             sent_away: Vec::new(),
+            recorded: Vec::new(),
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
         }
@@ -115,6 +119,10 @@ impl Scene {
                 Effect::Worker(worker, command) => {
                     self.workers.take(worker, &command);
                     self.commands.push(command);
+                }
+                Effect::Record(what) => {
+                    let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Recording { recording: Some(_) }));
+                    self.recorded.push((what, self.events.values().filter(told).count()));
                 }
                 Effect::Direct(state) => self.direct.push(state),
                 Effect::SentAway { secret } => self.sent_away.push(secret),
@@ -150,7 +158,7 @@ impl Scene {
 
     pub fn try_join_as(&mut self, name: &str, change: impl FnOnce(&mut Grants), direct: Option<DirectAbility>) -> Result<Client, ErrorCode> {
         let socket = SocketId(self.draw());
-        let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: false };
+        let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, moderate: false, record: false };
         change(&mut grants);
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
@@ -221,7 +229,7 @@ impl Scene {
         let offer = Box::new(Offer::parse(&client.sdp(), &OfferLimits { max_mlines: 64, max_bytes: 1 << 20 }).expect("a good offer"));
         let publishes = purpose == Purpose::Publish;
         let grants =
-            Grants { publish: if publishes { Source::ALL.to_vec() } else { Vec::new() }, subscribe: !publishes, chat: false, moderate: false };
+            Grants { publish: if publishes { Source::ALL.to_vec() } else { Vec::new() }, subscribe: !publishes, chat: false, moderate: false, record: false };
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let joining = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let (secret, offering) = (joining.resume.clone(), self.offer_draws());
