@@ -29,15 +29,7 @@ pub struct RecordingSettings {
 
 impl Default for RecordingSettings {
     fn default() -> Self {
-        Self {
-            enabled: false,
-            folder: PathBuf::new(),
-            recordings: 100,
-            minimum_free_mib: 1_024,
-            quota_mib: 0,
-            queue_mib: 64,
-            key_frame_seconds: 10,
-        }
+        Self { enabled: false, folder: PathBuf::new(), recordings: 100, minimum_free_mib: 1_024, quota_mib: 0, queue_mib: 64, key_frame_seconds: 10 }
     }
 }
 
@@ -67,11 +59,9 @@ impl RecordingSettings {
         at_least("recording.recordings", self.recordings as u64, 1)?;
         at_least("recording.queue_mib", self.queue_mib, 1)?;
         at_least("recording.key_frame_seconds", self.key_frame_seconds, 1)?;
-        for (name, mib) in [
-            ("recording.minimum_free_mib", self.minimum_free_mib),
-            ("recording.quota_mib", self.quota_mib),
-            ("recording.queue_mib", self.queue_mib),
-        ] {
+        for (name, mib) in
+            [("recording.minimum_free_mib", self.minimum_free_mib), ("recording.quota_mib", self.quota_mib), ("recording.queue_mib", self.queue_mib)]
+        {
             if mib > 1 << 30 {
                 return invalid(name, format!("it is {mib}: choose at most a pebibyte"));
             }

@@ -10,8 +10,8 @@ pub mod tap;
 pub use command::{Command, RoomCommand, View};
 pub use event::{DisconnectReason, Event, Limit, LinkState, Quality};
 pub use plan::{
-    CNAME, Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, H264Profile, HashFunction, IceCredentials, MOST_ENCODINGS, MediaKind,
-    MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan, owner_of_ufrag, ufrag_of,
+    CNAME, Codec, CodecPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, H264Profile, HashFunction, IceCredentials, MOST_ENCODINGS,
+    MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan, owner_of_ufrag, ufrag_of,
 };
 pub use report::{Counter, Counters, Memory, WorkerReport};
 pub use tap::{TapClock, TapCodec, TapPacket, TapPlace, Tapped};

@@ -45,7 +45,10 @@ impl RecordMetrics {
         Ok(Self {
             recordings: gauge("althing_recordings", "Recordings now.")?,
             bytes: counter("althing_recording_bytes_total", "Bytes of recordings written.")?,
-            repaired: counter("althing_recording_files_repaired_total", "Files completed at a start, because the node had ended in the middle of them.")?,
+            repaired: counter(
+                "althing_recording_files_repaired_total",
+                "Files completed at a start, because the node had ended in the middle of them.",
+            )?,
             stalled: gauge("althing_recording_stalled", "1 while recordings cannot be written: the disk is full, or refuses.")?,
             free: gauge("althing_recording_free_bytes", "Bytes that are free where recordings go.")?,
             lost,

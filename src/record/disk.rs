@@ -407,7 +407,8 @@ impl Writer {
         self.state.go_on();
         let ended: Vec<FileId> = self.files.iter().filter(|(_, file)| file.end.is_some()).map(|(id, _)| *id).collect();
         ended.into_iter().for_each(|id| self.complete(id));
-        let unsaid: Vec<String> = self.recordings.iter().filter(|(_, known)| known.unsaid || known.closed.is_some()).map(|(id, _)| id.clone()).collect();
+        let unsaid: Vec<String> =
+            self.recordings.iter().filter(|(_, known)| known.unsaid || known.closed.is_some()).map(|(id, _)| id.clone()).collect();
         unsaid.iter().for_each(|id| self.say(id));
     }
 }

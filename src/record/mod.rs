@@ -11,8 +11,8 @@ pub mod file;
 pub mod frame;
 pub mod leg;
 pub mod manifest;
-pub mod repair;
 pub mod reorder;
+pub mod repair;
 pub mod take;
 mod thread;
 pub mod timeline;
@@ -127,15 +127,7 @@ impl Recorder {
             };
             std::thread::Builder::new().name(format!("record-{number}")).spawn(move || thread.run())?;
         }
-        let inner = Inner {
-            disk,
-            threads,
-            epoch,
-            most: config.recordings,
-            now: AtomicUsize::new(0),
-            taps: AtomicU64::new(0),
-            metrics,
-        };
+        let inner = Inner { disk, threads, epoch, most: config.recordings, now: AtomicUsize::new(0), taps: AtomicU64::new(0), metrics };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -223,7 +215,8 @@ impl Drop for Recording {
         self.inner.metrics.recordings.dec();
         let (inner, about) = (self.inner.clone(), self.about.clone());
         let (sender, ended) = sync_channel(inner.threads.len().max(1));
-        let told = (0..).map(WorkerId).take(inner.threads.len()).filter_map(|worker| inner.send(worker, Mail::End(about.clone(), sender.clone()))).count();
+        let told =
+            (0..).map(WorkerId).take(inner.threads.len()).filter_map(|worker| inner.send(worker, Mail::End(about.clone(), sender.clone()))).count();
         drop(sender);
         // Whoever ends a recording does not wait for its files; the manifest is closed after them.
         let closing = std::thread::Builder::new().name("record-end".into()).spawn(move || {

@@ -53,7 +53,9 @@ pub fn recording(folder: &Path, mut manifest: Manifest) -> io::Result<u64> {
         if entry.state == FileState::Writing {
             match file(&folder.join(&entry.name), entry) {
                 Ok(()) => repaired += 1,
-                Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::InvalidData => entry.state = FileState::Broken,
+                Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::InvalidData => {
+                    entry.state = FileState::Broken
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -103,7 +103,13 @@ impl Take {
 
     /// A track belongs to it from now on.
     pub fn attach(&mut self, now: Time, tap: TapId, audio: bool) {
-        self.lanes.push(Lane { tap, leg: Leg::new(audio, micros(self.began), self.key_every, now), waiting: VecDeque::new(), latest: 0, ended: false });
+        self.lanes.push(Lane {
+            tap,
+            leg: Leg::new(audio, micros(self.began), self.key_every, now),
+            waiting: VecDeque::new(),
+            latest: 0,
+            ended: false,
+        });
     }
 
     /// A track has ended.
@@ -206,7 +212,11 @@ impl Take {
         }
         let Some(file) = &mut self.file else { return };
         let at = (frame.at - file.origin).max(0);
-        if audio { file.hear(at, frame) } else { file.see(at, frame, now, shelf) }
+        if audio {
+            file.hear(at, frame)
+        } else {
+            file.see(at, frame, now, shelf)
+        }
         file.cut_if_long(at, now, shelf);
         self.mind_loss();
     }

@@ -142,7 +142,8 @@ impl RecordThread {
     fn attach(&mut self, attach: Attach) {
         let now = self.now();
         let key = (attach.recording.id.clone(), attach.member, attach.screen);
-        let (_, take) = self.takes.entry(key.clone()).or_insert_with(|| (attach.recording.clone(), Take::new(attach.recording.began, self.key_every)));
+        let (_, take) =
+            self.takes.entry(key.clone()).or_insert_with(|| (attach.recording.clone(), Take::new(attach.recording.began, self.key_every)));
         take.attach(now, attach.tap, attach.audio);
         self.taps.insert(attach.tap, (key, attach.room, attach.track));
     }

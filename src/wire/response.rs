@@ -299,7 +299,10 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// Whether the same request may succeed later.
     pub const fn retryable(self) -> bool {
-        matches!(self, ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Busy | ErrorCode::RecordingUnavailable | ErrorCode::Internal)
+        matches!(
+            self,
+            ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Busy | ErrorCode::RecordingUnavailable | ErrorCode::Internal
+        )
     }
 
     /// The code as the protocol writes it.

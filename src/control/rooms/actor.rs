@@ -20,12 +20,12 @@ use super::room::Room;
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
-use crate::record::manifest::Person;
-use crate::record::{Beginning, Recording, Wanted};
 use crate::control::Refusal;
 use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
+use crate::record::manifest::Person;
+use crate::record::{Beginning, Recording, Wanted};
 use crate::wire::{self, ByeReason, OkResult};
 
 /// Commands that may wait for a room: a few for each of 500 members that come at once.
@@ -225,8 +225,14 @@ impl Actor {
             RecordEffect::Attach { track, worker, member, source } => {
                 let Some(recording) = &mut self.recording else { return Ok(true) };
                 let person = Person { member: member.0.0, name: member.1 };
-                let wanted =
-                    Wanted { worker, room: self.handle.id, track, member: person.member.clone(), screen: source.is_screen(), audio: source.is_audio() };
+                let wanted = Wanted {
+                    worker,
+                    room: self.handle.id,
+                    track,
+                    member: person.member.clone(),
+                    screen: source.is_screen(),
+                    audio: source.is_audio(),
+                };
                 let Some(tap) = recording.attach(wanted, person) else { return Ok(false) };
                 self.command(worker, RoomCommand::Tap { track, tap: Some(tap) }).await?;
             }

@@ -20,8 +20,8 @@ use crate::contract;
 use crate::control::Refusal;
 use crate::control::draw::{self, Numbers};
 use crate::metrics::ControlMetrics;
-use crate::record::{Recorder, Refused};
 use crate::port::{RelayUsers, WorkerHandle};
+use crate::record::{Recorder, Refused};
 use crate::wire::ErrorCode;
 
 /// All rooms of the node.

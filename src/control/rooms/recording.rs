@@ -103,8 +103,12 @@ impl Room {
                 wanted.push((track.id, connection.worker, (member.identity.clone(), member.name.clone()), track.source));
             }
         }
-        let gone: Vec<_> =
-            recording.taken.iter().filter(|(track, worker)| !wanted.iter().any(|w| (w.0, w.1) == (**track, **worker))).map(|(t, w)| (*t, *w)).collect();
+        let gone: Vec<_> = recording
+            .taken
+            .iter()
+            .filter(|(track, worker)| !wanted.iter().any(|w| (w.0, w.1) == (**track, **worker)))
+            .map(|(t, w)| (*t, *w))
+            .collect();
         wanted.retain(|w| recording.taken.get(&w.0) != Some(&w.1));
         for (track, worker) in gone {
             self.untap(track, worker);

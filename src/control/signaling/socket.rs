@@ -321,7 +321,11 @@ impl Reader {
             },
             heartbeat_ms: millis(self.front.heartbeat),
             resume_ms: millis(self.front.resume),
-            features: WelcomeFeatures { development: self.front.access.development(), direct: self.front.direct, recording: self.front.rooms.records() },
+            features: WelcomeFeatures {
+                development: self.front.access.development(),
+                direct: self.front.direct,
+                recording: self.front.rooms.records(),
+            },
         }
     }
 

@@ -2,8 +2,8 @@
 //! form there is.
 
 use crate::base::{Ntp, TapId};
-use crate::contract::{MOST_ENCODINGS, MediaKind, TapClock, TapCodec, TapPacket, TapPlace};
 use crate::contract::tap::TapHead;
+use crate::contract::{MOST_ENCODINGS, MediaKind, TapClock, TapCodec, TapPacket, TapPlace};
 use crate::media::publish::cache::{CachedPacket, PacketMeta};
 use crate::media::publish::track::ClockLine;
 use crate::media::select::{Aim, Choice, Step, Switch, Ways};

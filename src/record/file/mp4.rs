@@ -105,7 +105,9 @@ impl Mp4Writer {
         let len: usize = pictures.iter().map(|(sample, _)| sample.data.len()).sum();
         let lanes = [(&self.pictures, pictures, offset), (&self.sounds, sounds, offset.checked_add(i32::try_from(len).ok()?)?)];
         let traf_boxes = lanes.into_iter().filter(|(_, samples, _)| !samples.is_empty()).map(|(lane, samples, offset)| lane.run(samples, offset));
-        MoofBox { mfhd_box: MfhdBox { sequence_number: self.sequence }, traf_boxes: traf_boxes.collect(), unknown_boxes: Vec::new() }.encode_to_vec().ok()
+        MoofBox { mfhd_box: MfhdBox { sequence_number: self.sequence }, traf_boxes: traf_boxes.collect(), unknown_boxes: Vec::new() }
+            .encode_to_vec()
+            .ok()
     }
 }
 

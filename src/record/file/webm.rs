@@ -12,9 +12,9 @@ use std::io;
 use mkv_element::io::blocking_impl::{ReadFrom, WriteTo};
 use mkv_element::prelude::{
     Audio, Channels, Cluster, CodecId, CodecPrivate, CueClusterPosition, CuePoint, CueTime, CueTrack, CueTrackPositions, Cues, DocType,
-    DocTypeReadVersion, DocTypeVersion, Duration, Ebml, EbmlMaxIdLength, EbmlMaxSizeLength, EbmlReadVersion, EbmlVersion, Element, FlagLacing, Header,
-    Info, MuxingApp, PixelHeight, PixelWidth, SamplingFrequency, Seek, SeekHead, SeekId, SeekPosition, SeekPreRoll, Segment, SimpleBlock, Timestamp,
-    TimestampScale, TrackEntry, TrackNumber, TrackType, TrackUid, Tracks, VInt64, Video, Void, WritingApp,
+    DocTypeReadVersion, DocTypeVersion, Duration, Ebml, EbmlMaxIdLength, EbmlMaxSizeLength, EbmlReadVersion, EbmlVersion, Element, FlagLacing,
+    Header, Info, MuxingApp, PixelHeight, PixelWidth, SamplingFrequency, Seek, SeekHead, SeekId, SeekPosition, SeekPreRoll, Segment, SimpleBlock,
+    Timestamp, TimestampScale, TrackEntry, TrackNumber, TrackType, TrackUid, Tracks, VInt64, Video, Void, WritingApp,
 };
 
 use super::{Completion, Cue, Picture, Piece, config};
@@ -230,7 +230,8 @@ pub fn complete(head: &[u8], cues: &[Cue], len: u64, length: i64) -> Completion 
         }
         last = cue.at;
         let track = if keys { PICTURE } else { SOUND };
-        let position = master(CueTrackPositions::ID, &[leaf(&CueTrack(track)), leaf(&CueClusterPosition(cue.position.saturating_sub(layout.content)))]);
+        let position =
+            master(CueTrackPositions::ID, &[leaf(&CueTrack(track)), leaf(&CueClusterPosition(cue.position.saturating_sub(layout.content)))]);
         points.push(master(CuePoint::ID, &[leaf(&CueTime(u64::try_from(cue.at / TICK).unwrap_or(0))), position]));
     }
     let tail = master(Cues::ID, &points);

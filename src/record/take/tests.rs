@@ -1,7 +1,7 @@
 use std::cell::Cell;
 
-use mkv_element::io::blocking_impl::ReadFrom;
 use mkv_element::ClusterBlock;
+use mkv_element::io::blocking_impl::ReadFrom;
 use mkv_element::prelude::{Cluster, Element, Header};
 use proptest::prelude::*;
 
@@ -105,8 +105,7 @@ impl Scene {
     fn picture(&mut self, codec: TapCodec, key: bool) {
         let place = self.place(CAMERA, 0);
         self.sequence[0] += 1;
-        let packet =
-            TapPacket { place, timestamp: (self.now * 90) as u32, arrived: at(self.now), codec, marker: true, starts_key_frame: key };
+        let packet = TapPacket { place, timestamp: (self.now * 90) as u32, arrived: at(self.now), codec, marker: true, starts_key_frame: key };
         let payload = match (codec, key) {
             // A key frame of 320x180.
             (TapCodec::Vp8, true) => vec![0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xb4, 0x00],
@@ -182,7 +181,10 @@ fn a_file_has_all_that_was_sent_at_its_time() {
     scene.talk(10_000);
     scene.end();
     let file = scene.only();
-    assert_eq!((file.begin.container, file.begin.picture, file.begin.sound, file.begin.size), (Container::Webm, Some(TapCodec::Vp8), true, Some((320, 180))));
+    assert_eq!(
+        (file.begin.container, file.begin.picture, file.begin.sound, file.begin.size),
+        (Container::Webm, Some(TapCodec::Vp8), true, Some((320, 180)))
+    );
     assert_eq!((file.of(1).len(), file.of(2).len(), file.millis()), (250, 500, 10_000));
     assert_eq!(file.of(1), (0..250).map(|n| n * 40).collect::<Vec<_>>());
     assert_eq!(file.of(2), (0..500).map(|n| n * 20).collect::<Vec<_>>());
@@ -279,8 +281,14 @@ fn a_repaired_packet_takes_its_place() {
             scene.picture(TapCodec::Vp8, false);
         }
     });
-    let packet =
-        TapPacket { place: missing, timestamp: (before * 90) as u32, arrived: at(scene.now), codec: TapCodec::Vp8, marker: true, starts_key_frame: false };
+    let packet = TapPacket {
+        place: missing,
+        timestamp: (before * 90) as u32,
+        arrived: at(scene.now),
+        codec: TapCodec::Vp8,
+        marker: true,
+        starts_key_frame: false,
+    };
     scene.give(packet, &[0x10, 0x11, 0, 0, 9]);
     scene.run(1_000, |scene, _| scene.sound());
     scene.end();
@@ -303,8 +311,7 @@ fn another_encoding_goes_on_in_the_same_file() {
             let place = TapPlace { tap: CAMERA, encoding: 1, generation: 3, sequence: 7 + n };
             let timestamp = base.wrapping_add((n * 3_600) as u32);
             let packet = TapPacket { place, timestamp, arrived: at(now), codec: TapCodec::Vp8, marker: true, starts_key_frame: n == 0 };
-            let payload: &[u8] =
-                if n == 0 { &[0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01] } else { &[0x10, 0x11, 0, 0, 9] };
+            let payload: &[u8] = if n == 0 { &[0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01] } else { &[0x10, 0x11, 0, 0, 9] };
             scene.give(packet, payload);
         }
     });
@@ -447,7 +454,8 @@ fn a_complete_file_says_how_long_it_is_and_where_its_key_frames_are() {
     assert_eq!(file.bytes.len(), bytes.len() + file.bytes.len() - bytes.len());
     let cues = &file.bytes[bytes.len()..];
     assert_eq!(Header::read_from(&mut &cues[..]).expect("an element").id, mkv_element::prelude::Cues::ID);
-    let whole = webm::scan(file.bytes.len() as u64, |at, len| Ok(file.bytes[at as usize..(at as usize + len).min(file.bytes.len())].to_vec())).expect("read");
+    let whole =
+        webm::scan(file.bytes.len() as u64, |at, len| Ok(file.bytes[at as usize..(at as usize + len).min(file.bytes.len())].to_vec())).expect("read");
     assert_eq!((whole.len, whole.length, &whole.cues), (bytes.len() as u64, 10_000_000, &file.cues));
     assert_eq!(whole.cues.iter().filter(|cue| cue.key).count(), 2, "at 0 and at 6 s");
     // Its length, as a float of eight bytes, in milliseconds.

