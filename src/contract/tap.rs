@@ -131,7 +131,7 @@ impl TapHead {
         head.place(packet.place);
         head.put(packet.timestamp.to_ne_bytes());
         head.put(packet.arrived.as_micros().to_ne_bytes());
-        head.put([packet.codec as u8, u8::from(packet.marker) * MARKER | u8::from(packet.starts_key_frame) * STARTS_KEY_FRAME]);
+        head.put([packet.codec as u8, (u8::from(packet.marker) * MARKER) | (u8::from(packet.starts_key_frame) * STARTS_KEY_FRAME)]);
         head
     }
 

@@ -246,7 +246,7 @@ impl Take {
         let waiting = self.lanes.iter().filter(|lane| !lane.leg.is_audio()).find_map(|lane| lane.waiting.front().filter(|frame| frame.key));
         let picture = if first.codec.is_audio() { waiting } else { Some(first) };
         let sound = self.lanes.iter().any(|lane| lane.leg.is_audio());
-        let seen = picture.map(|frame| Picture::of(frame));
+        let seen = picture.map(Picture::of);
         let (writer, header) = Writer::new(seen.as_ref(), sound);
         let begin = Begin {
             container: Container::of(seen.as_ref().map(|p| p.codec)),

@@ -140,7 +140,7 @@ impl Scene {
         while self.now < until {
             let now = self.now;
             sends(self, now);
-            if self.now % 100 == 0 {
+            if self.now.is_multiple_of(100) {
                 self.turn();
             }
             self.now += 20;
@@ -151,7 +151,7 @@ impl Scene {
         let begun = self.now;
         self.run(ms, |scene, now| {
             scene.sound();
-            if now % 40 == 0 {
+            if now.is_multiple_of(40) {
                 scene.picture(TapCodec::Vp8, now == begun);
             }
         });
@@ -199,7 +199,7 @@ fn a_file_ends_when_the_call_does_whatever_was_silent() {
         scene.talk(2_000);
         // A picture that stands, and no sound but now and then.
         scene.run(20_000, |scene, now| {
-            if now % quiet == 0 {
+            if now.is_multiple_of(quiet) {
                 scene.sound();
             }
         });
@@ -251,7 +251,7 @@ fn after_a_loss_pictures_go_on_with_a_key_frame_that_is_asked_for() {
     let mut asked = false;
     scene.run(4_000, |scene, now| {
         scene.sound();
-        if now % 40 == 0 {
+        if now.is_multiple_of(40) {
             let answered = scene.wishes.get() > wishes && !std::mem::replace(&mut asked, scene.wishes.get() > wishes);
             scene.picture(TapCodec::Vp8, answered);
         }
@@ -306,7 +306,7 @@ fn another_encoding_goes_on_in_the_same_file() {
     scene.take.take(at(from), Tapped::Clock(TapClock { tap: CAMERA, encoding: 1, generation: 3, timestamp: base, captured: from as i64 * 1_000 }));
     scene.run(2_000, |scene, now| {
         scene.sound();
-        if now % 40 == 0 {
+        if now.is_multiple_of(40) {
             let n = (now - from) / 40;
             let place = TapPlace { tap: CAMERA, encoding: 1, generation: 3, sequence: 7 + n };
             let timestamp = base.wrapping_add((n * 3_600) as u32);
@@ -328,7 +328,7 @@ fn another_codec_and_a_picture_that_comes_late_begin_another_file() {
     let from = scene.now;
     scene.run(3_000, |scene, now| {
         scene.sound();
-        if now % 40 == 0 {
+        if now.is_multiple_of(40) {
             scene.picture(TapCodec::Vp9, now == from);
         }
     });
@@ -346,7 +346,7 @@ fn sound_that_comes_to_a_picture_takes_no_picture_away() {
     scene.take = Take::new(at(1_000), KEY_EVERY);
     scene.take.attach(at(1_000), CAMERA, false);
     let pictures = |scene: &mut Scene, now: u64| {
-        if now % 40 == 0 {
+        if now.is_multiple_of(40) {
             let key = now == 1_000 || scene.wishes.take() > 0;
             scene.picture(TapCodec::Vp8, key);
         }
@@ -372,7 +372,7 @@ fn what_the_disk_refuses_is_a_gap_after_which_pictures_begin_anew() {
     scene.shelf.refuses = true;
     scene.run(3_000, |scene, now| {
         scene.sound();
-        if now % 40 == 0 {
+        if now.is_multiple_of(40) {
             let key = scene.wishes.take() > 0;
             scene.picture(TapCodec::Vp8, key);
         }
@@ -380,7 +380,7 @@ fn what_the_disk_refuses_is_a_gap_after_which_pictures_begin_anew() {
     scene.shelf.refuses = false;
     scene.run(3_000, |scene, now| {
         scene.sound();
-        if now % 40 == 0 {
+        if now.is_multiple_of(40) {
             let key = scene.wishes.take() > 0;
             scene.picture(TapCodec::Vp8, key);
         }
@@ -419,14 +419,14 @@ fn a_publisher_whose_packets_make_no_sense_has_no_file_and_costs_no_more() {
             timestamp: n.wrapping_mul(0x9e37_79b9),
             arrived: at(scene.now),
             codec: [TapCodec::Vp8, TapCodec::H264, TapCodec::Av1, TapCodec::Vp9][n as usize % 4],
-            marker: n % 5 == 0,
-            starts_key_frame: n % 7 == 0,
+            marker: n.is_multiple_of(5),
+            starts_key_frame: n.is_multiple_of(7),
         };
         // An aggregate of H.264 that ends within a length, an OBU whose extension is missing.
         let payload: &[u8] = [&[0x78, 0, 1, 7, 0][..], &[0x10, 0x36], &[0xff], &[]][n as usize % 4];
         scene.give(packet, payload);
         scene.now += 5;
-        if n % 20 == 0 {
+        if n.is_multiple_of(20) {
             scene.turn();
         }
     }
