@@ -127,24 +127,3 @@ for (const [codec, prefer] of [
     assert.ok(played.width > 0 && played.frames > 20, JSON.stringify(played));
   });
 }
-
-test('a direct call goes through the server while it is recorded, and whoever comes later is told', async () => {
-  const ada = await stage.person('Ada');
-  const ben = await stage.person('Ben');
-  await ada.join(stage.url, 'promoted');
-  // This server's calls go through it, unless somebody who may says otherwise.
-  await ada.tab.evaluate(() => /** @type {any} */ (window).althing.setPolicy('auto'));
-  await ben.join(stage.url, 'promoted');
-  await until('they are connected directly', async () => (await ada.route()).via === 'direct' && (await ben.route()).via === 'direct');
-  await ada.tab.evaluate(() => /** @type {any} */ (window).althing.record({ sources: ['microphone'] }));
-  await ben.tab.appears('[data-testid=recording]');
-  await until('the call goes through the server', async () => (await ada.route()).via === 'server' && (await ben.route()).via === 'server');
-  await sleep(3_000);
-  const cleo = await stage.person('Cleo');
-  await cleo.join(stage.url, 'promoted');
-  await cleo.tab.appears('[data-testid=recording]');
-  await ada.tab.evaluate(() => /** @type {any} */ (window).althing.stopRecording());
-  const manifest = await until('the recording is whole', async () => manifests('promoted').find((it) => it.state === 'finished'));
-  assert.ok(manifest.files.length >= 2 && manifest.files.every((/** @type {any} */ entry) => entry.audio === 'opus' && entry.video === undefined), JSON.stringify(manifest.files));
-  for (const person of [ada, ben, cleo]) await stage.dismiss(person);
-});
