@@ -46,6 +46,8 @@ async fn node(folder: &Path) -> Node {
     config.turn = None;
     config.media.bind = vec![HERE];
     config.media.workers = 2;
+    // Each on a worker of its own, with a recorder thread of its own.
+    config.media.spread_from = 1;
     config.recording = Some(RecordingConfig {
         folder: folder.to_owned(),
         recordings: 2,

@@ -496,3 +496,71 @@ fn used(folder: &Path) -> u64 {
     let bytes = |entry: std::fs::DirEntry| entry.metadata().map_or(0, |data| if data.is_file() { data.len() } else { 0 });
     entries(folder).map(|entry| if entry.path().is_dir() { entries(&entry.path()).map(bytes).sum() } else { bytes(entry) }).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::manifest::SCHEMA;
+
+    fn manifest() -> Manifest {
+        let by = Person { member: "ada".into(), name: "Ada".into() };
+        Manifest {
+            schema: SCHEMA,
+            id: "r1".into(),
+            room: "r".into(),
+            by,
+            state: State::Recording,
+            began: 1,
+            ended: None,
+            members: vec![],
+            files: vec![],
+        }
+    }
+
+    /// What a disk that is too slow cannot take is refused at once, and the files that there are come to their ends.
+    #[test]
+    fn a_slow_disk_keeps_nobody_waiting() {
+        let folder = std::env::temp_dir().join(format!("althing-slow-{}", std::process::id()));
+        let config = RecordingConfig {
+            folder: folder.clone(),
+            recordings: 1,
+            minimum_free: 0,
+            quota: 0,
+            queue_bytes: 1_000,
+            key_every: Duration::from_secs(1),
+        };
+        let metrics = RecordMetrics::register(&prometheus_registry()).expect("metrics");
+        let disk = Disk::start(&config, metrics).expect("it starts");
+        assert!(disk.open(manifest()));
+        let begin = Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![1, 2, 3] };
+        let file = disk.begin("r1", ("ada", false), 0, begin).expect("it begins");
+        let piece = |bytes| Piece { bytes: vec![0; bytes], at: 0, key: true };
+        assert!(!disk.append(file, piece(1_001)), "more than may wait");
+        assert!(disk.append(file, piece(600)));
+        disk.finish(file, End { length: 1, lost: 1 });
+        disk.close("r1", 2);
+        let begun = Instant::now();
+        while !disk.is_settled() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it comes to its end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let manifest = Manifest::read(&folder.join("r1")).expect("a manifest");
+        assert_eq!((manifest.state, manifest.files.len(), manifest.files[0].name.as_str()), (State::Finished, 1, "0001.webm"));
+        assert!(
+            disk.begin(
+                "../r1",
+                ("ada", false),
+                0,
+                Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![] }
+            )
+            .is_some()
+        );
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 2, "a recording that nobody has begun has no file: the lock, and r1");
+        std::fs::remove_dir_all(folder).expect("removed");
+    }
+
+    fn prometheus_registry() -> prometheus::Registry {
+        prometheus::Registry::new()
+    }
+}

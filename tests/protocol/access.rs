@@ -70,6 +70,8 @@ async fn every_grant_is_asked_for() {
         sdp: crate::calls::offer(&[("audio", "sendonly")], 1),
         publish: vec![PublishLine { mid: "0".into(), source, muted: false, fallback: false }],
     };
+    let record = Request::Record { members: vec![], sources: vec![] };
+    assert_eq!(client.ask(record).await, Err(ErrorCode::RecordingUnavailable), "it is switched off here");
     for request in [
         offer(Source::Microphone),
         offer(Source::ScreenAudio),
@@ -79,6 +81,7 @@ async fn every_grant_is_asked_for() {
         Request::Kick { member: MemberId("alice".into()) },
         Request::MuteMember { track: TrackNumber(1), muted: true },
         Request::Lock { locked: true },
+        Request::StopRecording {},
     ] {
         assert_eq!(client.ask(request.clone()).await, Err(ErrorCode::Forbidden), "{request:?}");
     }
