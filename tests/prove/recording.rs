@@ -228,6 +228,10 @@ fn timeline(length: Duration) -> Timeline {
         if at == millis / 2 {
             // Another connection: other taps, numbers and clocks.
             taps.iter().for_each(|tap| take.detach(Time::from_millis(ms), *tap, &mut shelf));
+            // As the recorder's thread does when nothing of a member is left.
+            assert!(take.is_over());
+            take.end(Time::from_millis(ms), &mut shelf);
+            take = Take::new(Time::ZERO, Duration::from_secs(10));
             taps = [TapId(2), TapId(3)];
             taps.iter().enumerate().for_each(|(n, tap)| take.attach(Time::from_millis(ms), *tap, n == 1));
             (sequence, base, generation, wished) = ([9, 99], [5, 77_777], 0, true);
