@@ -275,7 +275,9 @@ impl Take {
         });
         self.turn = false;
         if self.file.is_none() {
+            // What is left out until then cannot be built on.
             self.not_before = now + PATIENCE;
+            self.lanes.iter_mut().for_each(|lane| lane.leg.begin_anew());
         }
     }
 
