@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-forward prove-joins prove-lab prove-nat prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-forward prove-joins prove-lab prove-nat prove-recording prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -113,7 +113,16 @@ scoreboard:
 	$(call say,thirteen scenarios (a minute or two))
 	@cargo test --quiet --locked --test adaptive -- --nocapture no_number_of_the_board
 
-prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-relay prove-data
+prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-recording prove-relay prove-data
+
+# What a recording costs, whether its time is the wall's, and what a server that is killed (KILLS=100 times) or a full disk leaves.
+prove-recording: web
+	@scripts/need.sh build browsers
+	$(call say,building the server and the takes)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@cargo bench --quiet --locked --bench prove_recording
+	$(call say,a hundred kills (about fifteen minutes))
+	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/recording.mjs
 
 # Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
 prove-forward: prove-joins

@@ -25,6 +25,7 @@ for what in "$@"; do
     ;;
   browsers)
     want chromium chromium
+    want ffprobe ffmpeg
     want firefox-esr firefox-esr
     ;;
   python)

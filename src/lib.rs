@@ -13,7 +13,7 @@
 //! **Between them** go values, never state.
 //! - [`contract`] has the values (commands and plans down, events and counters up), [`port`] the mailboxes.
 //!
-//! **Beside them:** [`tls`] has the certificate that listeners show, and goes on replacing it.
+//! **Beside them:** [`record`] turns what workers copy for it into files, on threads of its own. [`tls`] has the certificate that listeners show, and goes on replacing it.
 //!
 //! **Under all:** [`base`] has ids, units, time as a value; [`wire`] the signaling messages; [`config`] the settings.
 //! [`node`] puts everything together, [`cli`] is the front of the program. [`load`] is the load tester: a client of any node.
@@ -37,6 +37,7 @@ pub mod media;
 pub mod metrics;
 pub mod node;
 pub mod port;
+pub mod record;
 pub mod sdp;
 pub mod tls;
 pub mod turn;

@@ -1,11 +1,12 @@
 //! A node: the only place that knows every room. What is started in which order, what is wired to what, and how it ends.
 //!
-//! Start: addresses → certificate → workers → metrics → rooms → dispatch of workers' events → listeners. Whoever is told to listen
+//! Start: addresses → certificate → workers → metrics → recorder → rooms → dispatch of workers' events → listeners. Whoever is told to listen
 //! listens before the node says that it is ready.
 //!
 //! | channel | from → to | where its capacity is argued |
 //! |---|---|---|
 //! | commands, events, reports | rooms ↔ workers | [`crate::port`] |
+//! | tap rings; mail; jobs of the disk | workers → recorder; rooms → recorder; its threads → the disk | [`crate::port`], [`crate::record`] |
 //! | letters, media events | sockets, dispatch → a room | [`crate::control::rooms::actor`] |
 //! | letters | sockets → a lobby | [`crate::control::calls::actor`] |
 //! | outbox | a room → a socket | `control::signaling::outbox` |
@@ -39,6 +40,7 @@ use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, events};
+use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
 use crate::wire::Policy;
 
@@ -55,6 +57,7 @@ pub struct Node {
     pub redirect: Option<SocketAddr>,
     rooms: Directory,
     lobbies: Lobbies,
+    recorder: Option<Recorder>,
     public: Public,
     ready: watch::Sender<bool>,
     closing: watch::Sender<bool>,
@@ -114,11 +117,13 @@ impl Node {
         let (event_sender, event_receiver) = events();
         let users = Arc::new(RelayUsers::new(config.turn.as_ref().map_or(0, |turn| turn.user_allocations), config.ice.credential_lifetime));
         let relay = config.turn.clone().map(|turn| relay::OwnRelay::new(turn, certificates.as_ref(), users.clone()));
-        let mut fleet = workers::start(&config.media, relay.as_ref(), &addresses, &event_sender, epoch, questions)?;
+        let mut fleet = workers::start(&config.media, (relay.as_ref(), config.recording.is_some()), &addresses, &event_sender, epoch, questions)?;
         let server = config.media.stun_server.clone().zip(questions);
         let watch = server.map(|(server, begin)| reflexive::Watch::new(server, begin, &mut fleet.workers, &addresses));
+        let taps = fleet.workers.iter_mut().filter_map(|worker| worker.tap.take()).collect();
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
+        let recorder = start_recorder(&config, taps, epoch, &metrics)?;
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
         let relay_addresses = fleet.workers.first().map(|worker| worker.relay.clone()).unwrap_or_default();
         let inboxes = fleet.workers.iter().map(|worker| worker.inbox.clone()).collect();
@@ -134,6 +139,7 @@ impl Node {
             epoch,
             metrics: metrics.control.clone(),
             relay_users: users,
+            recorder: recorder.clone(),
         });
         let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
         tokio::spawn(dispatch::run(event_receiver, rooms.clone(), mapped));
@@ -176,7 +182,7 @@ impl Node {
         }
         ready.send_replace(true);
         listeners::announce(&config, at, &addresses.announced, development);
-        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, public, ready, closing })
+        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, recorder, public, ready, closing })
     }
 
     /// Makes the dispatch of a room fail on its home worker, on purpose: for the tests of what comes after it.
@@ -193,6 +199,9 @@ impl Node {
         self.ready.send_replace(false);
         self.lobbies.shut_down().await;
         self.rooms.shut_down().await;
+        if let Some(recorder) = &self.recorder {
+            recorder.settled().await;
+        }
         self.closing.send_replace(true);
         let silence = async {
             while self.public.open_sockets() > 0 {
@@ -203,6 +212,15 @@ impl Node {
             tracing::warn!(sockets = self.public.open_sockets(), "some sockets did not close in time");
         }
     }
+}
+
+fn start_recorder(config: &Config, taps: Vec<WorkerTap>, epoch: Instant, metrics: &Metrics) -> Result<Option<Recorder>, StartError> {
+    let Some(recording) = &config.recording else { return Ok(None) };
+    let started = Recorder::start(recording, taps, epoch, metrics.record.clone()).map_err(|error| StartError {
+        what: format!("recordings cannot go to {}: {error}", recording.folder.display()),
+        advice: "choose a directory that this process may write to with `--set recording.folder=DIRECTORY`, and that no other node uses".into(),
+    })?;
+    Ok(Some(started))
 }
 
 fn rules(config: &Config) -> Rules {

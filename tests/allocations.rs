@@ -13,7 +13,8 @@ mod world;
 
 use std::time::Duration;
 
-use althing::contract::{Counter, SrtpProfile};
+use althing::base::{RoomId, TapId};
+use althing::contract::{Counter, MediaKind, RoomCommand, SrtpProfile};
 use world::World;
 
 /// Ten people who all see each other, for ten seconds after the first five: datagrams in (STUN excepted, which the
@@ -32,10 +33,19 @@ fn forwarding_allocates_nothing_after_warm_up() {
         }
         world.allocations = counting::allocated;
         world.allocated = [0; 3];
-        let before = world.count(Counter::RtpForwarded);
+        for client in 0..10 {
+            for kind in [MediaKind::Audio, MediaKind::Video] {
+                let (track, tap) = (world::track(client, kind), Some(TapId(client as u64)));
+                world.command_in(client % workers as usize, RoomId(1), RoomCommand::Tap { track, tap });
+            }
+        }
+        world.run(Duration::from_secs(1));
+        world.allocated = [0; 3];
+        let (before, copied) = (world.count(Counter::RtpForwarded), world.taps.taken);
         world.run(Duration::from_secs(10));
         let forwarded = world.count(Counter::RtpForwarded) - before;
         assert!(forwarded > 100_000, "{forwarded} packets were forwarded");
+        assert!(world.taps.taken - copied > 10_000, "{} packets were copied for recordings", world.taps.taken - copied);
         println!("{} allocations for {forwarded} forwards", world.allocated.iter().sum::<u64>());
         assert_eq!(world.allocated, [0; 3], "allocations for datagrams in, packets out, timers, while {forwarded} packets were forwarded");
     }

@@ -17,10 +17,11 @@ const RULES: &[(&str, &[&str])] = &[
     ("turn", &["base", "contract"]),
     ("tls", &["config"]),
     ("io", &["base", "contract", "port", "config", "media", "tls", "turn"]),
-    ("control", &["base", "contract", "port", "config", "metrics", "sdp", "tls", "wire"]),
+    ("record", &["base", "contract", "port", "config", "metrics", "media::packet"]),
+    ("control", &["base", "contract", "port", "config", "metrics", "record", "sdp", "tls", "wire"]),
     ("load", &["base", "config", "contract", "wire", "media::packet", "media::transport"]),
     ("cli", &["base", "config", "control::auth", "control::admin", "load", "node"]),
-    ("node", &["base", "contract", "port", "config", "metrics", "sdp", "wire", "media", "turn", "io", "control", "tls"]),
+    ("node", &["base", "contract", "port", "config", "metrics", "sdp", "wire", "media", "turn", "io", "record", "control", "tls"]),
     ("main", &["cli", "node", "config"]),
 ];
 
@@ -60,6 +61,7 @@ const BANNED: &[(&str, &[&str])] = &[
     ("tls", &["axum", "hyper", "dashmap", "prometheus"]),
     ("io", &["axum", "serde_json", "prometheus", "dashmap"]),
     ("control", &["rustix", "libc"]),
+    ("record", &["axum", "hyper", "prometheus", "dashmap", "webrtc"]),
 ];
 
 /// The only files that may contain `unsafe`, each with its reason at its top.

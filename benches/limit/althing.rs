@@ -109,6 +109,7 @@ impl Althing {
                 seed: 1,
                 batch: case.batch,
                 rings,
+                tap: None,
                 shared_port: false,
                 tcp: false,
                 prefixes: std::sync::Arc::new(StreamPrefixes::new(0)),

@@ -32,3 +32,7 @@ id!(
     /// One media worker: a pinned thread with its own UDP port.
     WorkerId(u16)
 );
+id!(
+    /// One tap: a recorder's leg on a published track; never reused within a process.
+    TapId(u64)
+);

@@ -19,7 +19,7 @@ pub mod units;
 
 pub use bits::BitSet;
 pub use bucket::Bucket;
-pub use ids::{PeerId, RoomId, TrackId, WorkerId};
+pub use ids::{PeerId, RoomId, TapId, TrackId, WorkerId};
 pub use path::Path;
 pub use time::{Ntp, Time};
 pub use units::Bitrate;

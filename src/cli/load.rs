@@ -280,7 +280,16 @@ impl Load {
         let claims = |place: &Place| {
             let publish = if matches!(place.role, Role::Publisher(_)) { vec![Source::Microphone, Source::Camera] } else { Vec::new() };
             let subscribe = place.role == Role::Subscriber || !self.no_subscribe;
-            let grants = TokenGrants { room: place.room_name.clone(), join: true, publish, subscribe, chat: false, data: None, moderate: false };
+            let grants = TokenGrants {
+                room: place.room_name.clone(),
+                join: true,
+                publish,
+                subscribe,
+                chat: false,
+                data: None,
+                moderate: false,
+                record: false,
+            };
             Claims { sub: place.name.clone(), name: None, exp, nbf: None, grants }
         };
         places.iter().map(|place| sign(id, secret, &claims(place))).collect()

@@ -37,6 +37,9 @@ pub struct Create {
     /// May kick, mute others and lock the room
     #[arg(long)]
     moderate: bool,
+    /// May have the room recorded
+    #[arg(long)]
+    record: bool,
     /// How long it is valid: a number with s, m, h or d
     #[arg(long, default_value = "6h", value_parser = seconds, value_name = "TIME")]
     ttl: u64,
@@ -69,6 +72,7 @@ fn token(create: &Create, config: &Config) -> Result<String, String> {
         chat: !create.no_chat,
         data: Some(!create.no_data),
         moderate: create.moderate,
+        record: create.record,
     };
     let exp = unix_time().as_secs().saturating_add(create.ttl);
     sign(key.0, key.1, &Claims { sub: create.identity.clone(), name: create.name.clone(), exp, nbf: None, grants })

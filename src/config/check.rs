@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::data::DataConfig;
+use super::recording::RecordingConfig;
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 use super::stun::StunServer;
 use super::tls::{self, TlsConfig};
@@ -35,6 +36,8 @@ pub struct Config {
     pub calls: CallsConfig,
     /// Data between members.
     pub data: DataConfig,
+    /// Recording, if there is any.
+    pub recording: Option<RecordingConfig>,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.
@@ -61,6 +64,7 @@ impl Default for Config {
             rooms: rooms(&settings),
             calls: calls(&settings),
             data: DataConfig { channels: settings.data.channels, limits: DataLimits::default() },
+            recording: None,
             limits: settings.limits,
             log: settings.log,
         }
@@ -274,8 +278,9 @@ impl Settings {
         let turn = self.turn.check(media_ports(&self.media), self.http.listen.port())?;
         let tls = tls::check(&self.tls, self.http.listen)?;
         let data = self.data.check(&self.limits)?;
+        let recording = self.recording.check()?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
-        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, data, limits: self.limits, log: self.log })
+        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, data, recording, limits: self.limits, log: self.log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {

@@ -6,6 +6,7 @@
 mod check;
 mod data;
 mod load;
+mod recording;
 mod schema;
 mod stun;
 mod tls;
@@ -14,6 +15,7 @@ mod turn;
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use data::{DataConfig, DataSettings};
 pub use load::{LoadError, Overrides, load};
+pub use recording::{RecordingConfig, RecordingSettings};
 pub use schema::{
     AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,
     Settings, TlsMode, TlsSettings,

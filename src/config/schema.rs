@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
+use super::recording::RecordingSettings;
 use super::turn::TurnSettings;
 
 /// All settings as they are written, before they are checked.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub calls: CallSettings,
     /// Data between members.
     pub data: DataSettings,
+    /// Recording.
+    pub recording: RecordingSettings,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.

@@ -1,7 +1,7 @@
 //! What the control plane tells a worker.
 
 use super::plan::{IceCredentials, MediaPlan, ReceivePlan, TransportPlan};
-use crate::base::{PeerId, RoomId, TrackId, WorkerId};
+use crate::base::{PeerId, RoomId, TapId, TrackId, WorkerId};
 
 /// One command for one room. A room begins with its first [`RoomCommand::AddPeer`].
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,19 @@ pub enum RoomCommand {
         track: TrackId,
         /// Whether its packets are dropped.
         muted: bool,
+    },
+    /// Copies a track that is published here into the worker's tap ring, in the best form that its publisher sends, whoever else
+    /// receives it; or no longer. What a moderator has muted is not copied.
+    Tap {
+        /// The track.
+        track: TrackId,
+        /// What its packets are tagged with; none: they are copied no longer.
+        tap: Option<TapId>,
+    },
+    /// The tap of a track needs a key frame: so that its recording can be entered there, or goes on after a loss.
+    TapKeyFrame {
+        /// The track.
+        track: TrackId,
     },
     /// Points a sending m-line (one half of a slot pair) at a track, or at nothing.
     Point {

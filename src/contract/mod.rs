@@ -5,12 +5,14 @@ pub mod command;
 pub mod event;
 pub mod plan;
 pub mod report;
+pub mod tap;
 
 pub use command::{Command, RoomCommand, View};
 pub use event::{DataEnd, DisconnectReason, Event, Limit, LinkState, Mapped, Quality};
 pub use plan::{
-    CNAME, Codec, CodecPlan, DataLimits, DataPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, HashFunction, IceCredentials,
-    MOST_ENCODINGS, MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan, owner_of_ufrag,
-    ufrag_of,
+    CNAME, Codec, CodecPlan, DataLimits, DataPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, H264Profile, HashFunction,
+    IceCredentials, MOST_ENCODINGS, MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan,
+    owner_of_ufrag, ufrag_of,
 };
 pub use report::{Counter, Counters, Memory, WorkerReport};
+pub use tap::{TapClock, TapCodec, TapPacket, TapPlace, Tapped};

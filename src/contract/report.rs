@@ -166,6 +166,10 @@ counters! {
     RelayDropStale => "relay_drops_total", "reason=stale";
     /// Times that another worker was told whether a track is wanted.
     RelayDemand => "relay_demands_total", "";
+    /// RTP packets copied for recordings.
+    TapOut => "tap_packets_total", "result=copied";
+    /// RTP packets lost to recordings: the worker's tap ring was full.
+    TapDropFull => "tap_packets_total", "result=dropped";
     /// Datagrams of another worker's peers that arrived here and were handed over (one port for all workers).
     StrayOut => "stray_datagrams_total", "direction=sent";
     /// Datagrams of our peers that arrived at another worker.

@@ -22,8 +22,9 @@ use crate::base::{Time, WorkerId};
 use crate::contract::{Counter, Event, WorkerReport};
 use crate::media::engine::{Engine, EngineConfig};
 use crate::media::route::relay::{RelaySink, send_stray};
+use crate::media::route::tap::TapSink;
 use crate::media::transport::{DtlsIdentity, Path};
-use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings, STREAMS, StreamPrefixes};
+use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings, STREAMS, StreamPrefixes, TapWriter};
 
 /// Commands taken in one turn, so that a storm of joins leaves room for packets.
 const COMMANDS_A_TURN: usize = 64;
@@ -60,6 +61,8 @@ pub struct WorkerConfig {
     pub batch: usize,
     /// Its ends of the rings between workers.
     pub rings: Rings,
+    /// Where it leaves what is recorded.
+    pub tap: Option<TapWriter>,
     /// All workers share their ports: what arrives at the wrong one is handed to its owner.
     pub shared_port: bool,
     /// Clients may come by TCP, to the same addresses.
@@ -113,6 +116,7 @@ pub struct Worker {
     held: Outgoing,
     inbox: Inbox,
     rings: Rings,
+    tap: Option<TapWriter>,
     relay: Option<RelaySockets>,
     streams: Streams,
     shared_port: bool,
@@ -163,6 +167,7 @@ impl Worker {
             held: Outgoing::for_a_tick(),
             inbox,
             rings: config.rings,
+            tap: config.tap,
             relay,
             streams,
             shared_port: config.shared_port,
@@ -420,6 +425,10 @@ impl Worker {
             self.engine.poll_relay(&mut self.rings);
             self.rings.ring_bells();
         }
+        self.engine.poll_tap(&mut self.tap);
+        if let Some(tap) = &mut self.tap {
+            tap.ring_bell();
+        }
     }
 
     fn give_out(&mut self, now: Time) {
@@ -473,6 +482,12 @@ impl Worker {
         }
         self.report.publish(WorkerReport { busy_micros, ..report });
         (self.unreported, self.reported_at) = (false, Some(now));
+    }
+}
+
+impl TapSink for Option<TapWriter> {
+    fn take(&mut self, head: &[u8], payload: &[u8]) -> bool {
+        self.as_mut().is_some_and(|tap| tap.send(head, payload))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine of a worker: the whole SFU as a pure machine.
 //!
-//! `handle_read`, `handle_relay`, `handle_command`, `handle_timeout` in; `poll_relay`, `poll_transmit`, `poll_event`,
+//! `handle_read`, `handle_relay`, `handle_command`, `handle_timeout` in; `poll_relay`, `poll_tap`, `poll_transmit`, `poll_event`,
 //! `poll_timeout` out.
 //! It is told the time and the bytes, and owns no socket and no clock.
 
@@ -14,6 +14,7 @@ use super::demux::{Demux, PeerAt, Protocol};
 use super::room::Room;
 use super::route::relay::{self, Message, Note, RelaySink};
 use super::route::strays::Strays;
+use super::route::tap::TapSink;
 use super::schedule::Schedule;
 use super::transport::ice::{self, StunDrop};
 use super::transport::{DtlsIdentity, Path};
@@ -126,6 +127,8 @@ pub struct Engine {
     slots: Vec<DefaultKey>,
     /// Rooms with something for other workers.
     crossing: VecDeque<DefaultKey>,
+    /// Rooms with something for recordings.
+    tapping: VecDeque<DefaultKey>,
     strays: Strays,
     strangers: PrefixRate,
     /// Where a datagram that another worker handed over is decrypted.
@@ -151,6 +154,7 @@ impl Engine {
             timers: Schedule::default(),
             slots: Vec::new(),
             crossing: VecDeque::new(),
+            tapping: VecDeque::new(),
             strays: Strays::new(seed),
             strangers: PrefixRate::new(seed, STRANGERS),
             stray: vec![0; STRAY].into_boxed_slice(),
@@ -335,6 +339,16 @@ impl Engine {
         }
     }
 
+    /// Copies what has come and is recorded, each packet once.
+    pub fn poll_tap(&mut self, sink: &mut impl TapSink) {
+        while let Some(key) = self.tapping.pop_front() {
+            self.guarded(key, |room, shared| room.give_taps(sink, shared));
+            if let Some(room) = self.rooms.get_mut(key) {
+                room.taps = false;
+            }
+        }
+    }
+
     /// Does what is due by the clock.
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some(slot) = self.timers.pop(now) {
@@ -504,6 +518,10 @@ impl Engine {
         if !room.crosses && room.has_crossing() {
             room.crosses = true;
             self.crossing.push_back(key);
+        }
+        if !room.taps && room.has_tapped() {
+            room.taps = true;
+            self.tapping.push_back(key);
         }
         self.timers.set(slot_of(key), room.deadline());
     }

@@ -2,7 +2,7 @@
 //!
 //! Split by pace: commands here (negotiation), `pointing` (which track goes where), `packets` (each datagram), `feedback` (what receivers report),
 //! `timers` (what is due by the clock), `selection` (what each subscriber gets), `pacing` (when), `voices` (who is heard), `relay`
-//! (what other workers have to do with it), `data` (data channels, after all of that).
+//! (what other workers have to do with it), `tapping` (what is copied for recordings), `data` (data channels, after all of that).
 
 mod data;
 mod feedback;
@@ -11,6 +11,7 @@ mod packets;
 mod pointing;
 mod relay;
 mod selection;
+mod tapping;
 mod timers;
 mod voices;
 
@@ -74,6 +75,8 @@ pub struct Room {
     voices: Voices,
     /// What this tick brought for other workers.
     crossing: Vec<TickItem>,
+    /// What this tick brought for recordings.
+    tapped: Vec<TickItem>,
     /// When what crosses of a track is to be looked at: ours that others want, theirs that we want.
     relays_due: Schedule,
     /// When a track's encodings are to be looked at: which are sent, which are wanted.
@@ -85,6 +88,8 @@ pub struct Room {
     pub(super) crosses: bool,
     /// Messages from data channels that control may be handed, beside those that it has not dealt with.
     data_room: u32,
+    /// Whether it is in the engine's list of rooms with something for recordings.
+    pub(super) taps: bool,
 }
 
 impl Room {
@@ -112,12 +117,14 @@ impl Room {
             was_loud: false,
             voices: Voices::default(),
             crossing: Vec::new(),
+            tapped: Vec::new(),
             relays_due: Schedule::default(),
             looks_due: Schedule::default(),
             scratch: Scratch::default(),
             qualities: Vec::new(),
             crosses: false,
             data_room: data::MOST_IN_CONTROL,
+            taps: false,
         }
     }
 
@@ -190,6 +197,8 @@ impl Room {
             RoomCommand::Point { peer, mline, source, view, name } => {
                 self.point(now, (peer, mline), source.map(|source| (source, view, name)), shared)
             }
+            RoomCommand::Tap { track, tap } => self.tap(now, track, tap, shared),
+            RoomCommand::TapKeyFrame { track } => self.tap_key_frame(track),
             RoomCommand::Listener { worker } => {
                 self.listen(now, worker, shared.worker);
                 Some(())
@@ -344,6 +353,7 @@ impl Room {
         }
         self.tick.forget_track(index);
         self.crossing.retain(|item| item.track != index);
+        self.tapped.retain(|item| item.track != index);
         if let Some(peer) = self.peers.get_mut(track.publisher) {
             peer.published[usize::from(track.mline)] = None;
             let fed = |ssrc| track.encodings.iter().any(|e| e.ssrc == Some(ssrc));
@@ -358,9 +368,10 @@ impl Room {
         if track.muted != muted {
             track.muted = muted;
             track.level.silence();
-            for encoding in &mut track.encodings {
+            let tapped = track.tapped();
+            for (number, encoding) in (0..).zip(&mut track.encodings) {
                 encoding.begin_anew();
-                if !muted && track.kind == MediaKind::Video && !encoding.receivers.is_empty() {
+                if !muted && track.kind == MediaKind::Video && (!encoding.receivers.is_empty() || tapped >> number & 1 == 1) {
                     // What was dropped meanwhile cannot be decoded without: begin anew with a key frame.
                     encoding.keys.want();
                 }

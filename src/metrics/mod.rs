@@ -2,6 +2,7 @@
 
 mod certificate;
 mod control;
+mod record;
 mod workers;
 
 use prometheus::process_collector::ProcessCollector;
@@ -11,6 +12,7 @@ use crate::base::WorkerId;
 
 pub use certificate::ReadExpiry;
 pub use control::ControlMetrics;
+pub use record::RecordMetrics;
 pub use workers::ReadReport;
 
 /// Everything that `/metrics` shows.
@@ -19,6 +21,8 @@ pub struct Metrics {
     registry: Registry,
     /// What the control plane counts.
     pub control: ControlMetrics,
+    /// What recording counts.
+    pub record: RecordMetrics,
 }
 
 impl Metrics {
@@ -31,7 +35,8 @@ impl Metrics {
         registry.register(Box::new(workers::Workers::new(workers)?))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let control = ControlMetrics::register(&registry)?;
-        Ok(Self { registry, control })
+        let record = RecordMetrics::register(&registry)?;
+        Ok(Self { registry, control, record })
     }
 
     /// Shows when the certificate of the public listener expires, too.

@@ -159,6 +159,7 @@ fn help(name: &'static str) -> &'static str {
         "relay_packets_total" => "RTP packets that crossed between workers.",
         "relay_bytes_total" => "Bytes of RTP packets that crossed between workers.",
         "relay_drops_total" => "Messages between workers dropped, by reason.",
+        "tap_packets_total" => "RTP packets copied for recordings, by result.",
         "relay_demands_total" => "Times that another worker was told whether a track is wanted.",
         "stray_datagrams_total" => "Datagrams that arrived at another worker than their peer's, and were handed over.",
         "stray_table_full_total" => "Paths of other workers' peers that were not remembered.",

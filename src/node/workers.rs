@@ -20,7 +20,8 @@ use crate::io::streams::MOST_OF_PREFIX;
 use crate::io::udp::{self, RECEIVE_BATCH};
 use crate::io::{Started, WorkerConfig, spawn};
 use crate::media::transport::DtlsIdentity;
-use crate::port::{EventSender, ReportSlot, StreamPrefixes, WorkerHandle, inbox, rings};
+use crate::port::{Bell, EventSender, ReportSlot, StreamPrefixes, TapWriter, WorkerHandle, inbox, rings, tap};
+use crate::record::WorkerTap;
 
 /// Workers report every second: more often there is nothing new.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
@@ -43,11 +44,14 @@ pub struct Worker {
     pub relay: Vec<SocketAddr>,
     /// Its sockets once more, with where each is bound: for questions to STUN servers.
     pub sockets: Vec<(SocketAddr, OwnedFd)>,
+    /// What it copies for recordings, where there are any.
+    pub tap: Option<WorkerTap>,
 }
 
 /// Starts all workers.
 pub fn start(
-    config: &MediaConfig, relay: Option<&OwnRelay>, addresses: &Addresses, events: &EventSender, epoch: Instant, questions: Option<[u8; 8]>,
+    config: &MediaConfig, (relay, records): (Option<&OwnRelay>, bool), addresses: &Addresses, events: &EventSender, epoch: Instant,
+    questions: Option<[u8; 8]>,
 ) -> Result<Fleet, StartError> {
     let identity = DtlsIdentity::generate().map_err(|e| StartError {
         what: format!("cannot make a certificate for media: {e:?}"),
@@ -76,6 +80,7 @@ pub fn start(
             (false, first) => first.saturating_add(number),
         };
         let report = ReportSlot::default();
+        let (writer, tap) = if records { tap_of(&handle).map(|(w, t)| (Some(w), Some(t))).map_err(|e| failed(port, &e))? } else { (None, None) };
         let worker = WorkerConfig {
             id,
             addresses: addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
@@ -85,6 +90,7 @@ pub fn start(
             seed: seed(),
             batch: RECEIVE_BATCH,
             rings,
+            tap: writer,
             shared_port: config.single_port,
             tcp: config.takes_tcp(),
             prefixes: prefixes.clone(),
@@ -96,9 +102,16 @@ pub fn start(
         relay_port = relayed.unwrap_or(0);
         let at = |port: u16| addresses.announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         let sockets = addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).zip(sockets).collect();
-        workers.push(Worker { id, inbox: handle, report, candidates: at(port), relay: relayed.map_or(Vec::new(), at), sockets });
+        workers.push(Worker { id, inbox: handle, report, candidates: at(port), relay: relayed.map_or(Vec::new(), at), sockets, tap });
     }
     Ok(Fleet { workers, fingerprint })
+}
+
+/// A tap ring for a worker with this inbox: the worker's end, and the recorder's.
+fn tap_of(inbox: &WorkerHandle) -> io::Result<(TapWriter, WorkerTap)> {
+    let bell = Bell::new()?;
+    let (writer, ring) = tap(&bell)?;
+    Ok((writer, WorkerTap { inbox: inbox.clone(), ring, bell }))
 }
 
 /// Tells the rooms how busy the workers are, until the node ends.

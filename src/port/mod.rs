@@ -7,11 +7,13 @@
 //! | report | worker → metrics | 1 | the newer report replaces the older one |
 //! | streams | HTTPS listener → worker | [`STREAMS`] | the stream is closed and counted |
 //! | rings | worker → worker | [`ring::RING`] bytes | the message is dropped and counted: nobody waits for another worker |
+//! | tap rings | worker → recorder | [`tap::TAP_RING`] bytes | the packet is dropped and counted: the recording has a gap |
 
 mod inbox;
 mod prefixes;
 pub mod ring;
 mod sealed;
+pub mod tap;
 mod users;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ pub use inbox::{Closed, Inbox, Overloaded, WorkerHandle, inbox};
 pub use prefixes::StreamPrefixes;
 pub use ring::{Bell, Rings, rings};
 pub use sealed::{STREAMS, SealedStream};
+pub use tap::{TapReader, TapWriter, tap};
 pub use users::RelayUsers;
 
 /// Commands that may wait for one worker: a storm of 500 joins into one room makes about 250 a tick.

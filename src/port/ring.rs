@@ -122,6 +122,14 @@ fn rings_of(bells: &[Bell], bytes: usize) -> Vec<Rings> {
     all
 }
 
+/// A ring of its own from one bell's owner to another's: the writer's end, and the reader's.
+pub(super) fn ring_to(writer: &Bell, reader: &Bell, bytes: usize) -> (Rings, Rings) {
+    let (producer, consumer) = RingBuffer::new(bytes);
+    let to = vec![Some(Outlet { ring: producer, bell: reader.clone(), left: false })];
+    let from = vec![Some(Inlet { ring: consumer, whole: vec![0; FRAME].into_boxed_slice() })];
+    (Rings { to, from: Vec::new(), own: writer.clone() }, Rings { to: Vec::new(), from, own: reader.clone() })
+}
+
 impl Rings {
     /// The worker's own bell.
     pub const fn bell(&self) -> &Bell {

@@ -6,7 +6,7 @@ use super::calls::{CallEnd, CallId, CallMedia, PersonInfo};
 use super::data::{DataEnd, DataPayload};
 use super::direct::{Policy, Signal, Way};
 use super::response::SlotPair;
-use super::values::{ChatMessage, MemberId, MemberInfo, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
+use super::values::{ChatMessage, MemberId, MemberInfo, RecordingInfo, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -126,6 +126,13 @@ pub enum Event {
     Locked {
         /// Whether it is locked.
         locked: bool,
+    },
+    /// The room is recorded from now on, or no longer. It is told before anything is kept.
+    Recording {
+        /// The recording; none when it is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        recording: Option<RecordingInfo>,
     },
     /// The client's own media connection is up or down.
     Media {

@@ -249,6 +249,20 @@ pub enum Request {
         /// Whether the room is locked.
         locked: bool,
     },
+    /// Has the room recorded on the server. Everybody is told before anything is kept. Where media goes directly between two browsers, it goes
+    /// through the server from now on.
+    Record {
+        /// Who is recorded; nobody named: everybody.
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        members: Vec<MemberId>,
+        /// What of them is recorded; nothing named: everything.
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        sources: Vec<Source>,
+    },
+    /// Ends the recording.
+    StopRecording {},
     /// Asks for nothing but an answer.
     Ping {},
 }
@@ -291,6 +305,8 @@ impl Request {
             Request::Kick { .. } => "kick",
             Request::MuteMember { .. } => "mute_member",
             Request::Lock { .. } => "lock",
+            Request::Record { .. } => "record",
+            Request::StopRecording {} => "stop_recording",
             Request::Ping {} => "ping",
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::calls::{CallId, PersonInfo};
 use super::direct::{IceServer, Policy, Way};
 use super::event::Event;
-use super::values::{ChatMessage, Grants, MemberId, MemberInfo, TrackInfo, TrackNumber};
+use super::values::{ChatMessage, Grants, MemberId, MemberInfo, RecordingInfo, TrackInfo, TrackNumber};
 
 /// One message from the server.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -98,6 +98,10 @@ pub enum OkResult {
         way: Box<Way>,
         /// How the room's media shall travel.
         policy: Policy,
+        /// The recording that goes on, if the room is recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        recording: Option<Box<RecordingInfo>>,
     },
     /// Of `enter`: the lobby as it is. Events are numbered from 1 after it; the first ones say what rings already.
     Entered {
@@ -166,6 +170,9 @@ pub struct WelcomeFeatures {
     pub direct: bool,
     /// An offer may have an m-line of data channels.
     pub data: bool,
+    /// Rooms may be recorded, by whoever is granted that.
+    #[serde(default)]
+    pub recording: bool,
 }
 
 /// Limits that a client should know.
@@ -287,6 +294,8 @@ pub enum ErrorCode {
     NotDirect,
     /// Whoever is called is in a call, is being called or is calling.
     Busy,
+    /// Nothing is recorded here at present: it is switched off, the disk is full, or as many rooms as may be are recorded.
+    RecordingUnavailable,
     /// The server has failed; nothing the client can do but try again.
     Internal,
 }
@@ -294,7 +303,10 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// Whether the same request may succeed later.
     pub const fn retryable(self) -> bool {
-        matches!(self, ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Busy | ErrorCode::Internal)
+        matches!(
+            self,
+            ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Busy | ErrorCode::RecordingUnavailable | ErrorCode::Internal
+        )
     }
 
     /// The code as the protocol writes it.
@@ -329,6 +341,7 @@ impl ErrorCode {
             ErrorCode::DirectOnly => "direct_only",
             ErrorCode::NotDirect => "not_direct",
             ErrorCode::Busy => "busy",
+            ErrorCode::RecordingUnavailable => "recording_unavailable",
             ErrorCode::Internal => "internal",
         }
     }

@@ -120,8 +120,14 @@ fn requests() -> Vec<Request> {
         Request::Kick { member: MemberId("bob".into()) },
         Request::MuteMember { track: TrackNumber(7), muted: true },
         Request::Lock { locked: true },
+        Request::Record { members: vec![MemberId("bob".into())], sources: vec![Source::Microphone] },
+        Request::StopRecording {},
         Request::Ping {},
     ]
+}
+
+fn recording() -> RecordingInfo {
+    RecordingInfo { recording: "r1".into(), by: MemberId("bob".into()), at: 1_700_000_000_000, members: vec![], sources: vec![Source::Camera] }
 }
 
 fn results() -> Vec<OkResult> {
@@ -134,7 +140,7 @@ fn results() -> Vec<OkResult> {
         name_bytes: 128,
         data_bytes: 16_384,
     };
-    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false };
+    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: true };
     vec![
         OkResult::Welcome {
             version: 1,
@@ -142,7 +148,7 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures { development: false, direct: true, data: true },
+            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true },
         },
         OkResult::Joined {
             room: "room".into(),
@@ -159,6 +165,7 @@ fn results() -> Vec<OkResult> {
             connection: false,
             way: Box::new(direct()),
             policy: Policy::Auto,
+            recording: Some(Box::new(recording())),
         },
         OkResult::Entered { lobby: "lobby".into(), me: person("alice", false), grants, people: vec![person("bob", true)] },
         OkResult::Calling { call: ring(), left_ms: 45_000 },
@@ -212,6 +219,8 @@ fn events() -> Vec<Event> {
         Event::Data { from: MemberId("bob".into()), topic: String::new(), payload: DataPayload::Base64("AAE=".into()) },
         Event::DataClosed { reason: DataEnd::TooSlow },
         Event::Locked { locked: true },
+        Event::Recording { recording: Some(recording()) },
+        Event::Recording { recording: None },
         Event::Media { connected: true },
         Event::Restart {},
         Event::Person { person: person("bob", true) },
@@ -284,7 +293,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 9);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 26);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 27);
 }
 
 #[test]
@@ -309,6 +318,7 @@ fn what_may_be_left_out_may_be_left_out() {
         r#"{"id":1,"type":"view","tiles":[{"track":1,"width":1,"height":1}]}"#,
         r#"{"id":1,"type":"chat","text":"x"}"#,
         r#"{"id":1,"type":"history","limit":1}"#,
+        r#"{"id":1,"type":"record"}"#,
     ] {
         assert!(serde_json::from_str::<ClientMessage>(text).is_ok(), "{text}");
     }

@@ -56,6 +56,26 @@ pub struct Grants {
     pub data: bool,
     /// Whether it may kick, mute others and lock the room.
     pub moderate: bool,
+    /// Whether it may have the room recorded.
+    #[serde(default)]
+    pub record: bool,
+}
+
+/// A recording that goes on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct RecordingInfo {
+    /// Its identity.
+    pub recording: String,
+    /// Who has begun it.
+    pub by: MemberId,
+    /// When it began: milliseconds since the Unix epoch.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub at: u64,
+    /// Who is recorded; empty for everybody.
+    pub members: Vec<MemberId>,
+    /// What of them is recorded.
+    pub sources: Vec<Source>,
 }
 
 /// A published track, as others see it.

@@ -6,7 +6,16 @@ use althing::wire::{ErrorCode, Event, MemberId, OkResult, PublishLine, Request, 
 use crate::client::{Client, guarded_node, node, secret};
 
 fn grants() -> TokenGrants {
-    TokenGrants { room: "r".into(), join: true, publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: None, moderate: false }
+    TokenGrants {
+        room: "r".into(),
+        join: true,
+        publish: Source::ALL.to_vec(),
+        subscribe: true,
+        chat: true,
+        data: None,
+        moderate: false,
+        record: false,
+    }
 }
 
 fn claims(identity: &str, grants: TokenGrants) -> Claims {
@@ -70,6 +79,8 @@ async fn every_grant_is_asked_for() {
         sdp: crate::calls::offer(&[("audio", "sendonly")], 1),
         publish: vec![PublishLine { mid: "0".into(), source, muted: false, fallback: false }],
     };
+    let record = Request::Record { members: vec![], sources: vec![] };
+    assert_eq!(client.ask(record).await, Err(ErrorCode::RecordingUnavailable), "it is switched off here");
     for request in [
         offer(Source::Microphone),
         offer(Source::ScreenAudio),
@@ -79,6 +90,7 @@ async fn every_grant_is_asked_for() {
         Request::Kick { member: MemberId("alice".into()) },
         Request::MuteMember { track: TrackNumber(1), muted: true },
         Request::Lock { locked: true },
+        Request::StopRecording {},
     ] {
         assert_eq!(client.ask(request.clone()).await, Err(ErrorCode::Forbidden), "{request:?}");
     }

@@ -120,6 +120,8 @@ fn in_room() -> Vec<Request> {
         Request::Kick { member: MemberId("a".into()) },
         Request::MuteMember { track, muted: true },
         Request::Lock { locked: true },
+        Request::Record { members: vec![], sources: vec![] },
+        Request::StopRecording {},
     ]
 }
 

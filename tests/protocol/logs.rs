@@ -60,8 +60,16 @@ async fn call_token(node: &Node, alice: &str) -> String {
 async fn the_log_has_no_secret_no_address_of_a_client_and_no_session_description() {
     let node = guarded_node().await;
     let mut client = Client::greet(&node).await;
-    let grants =
-        TokenGrants { room: "logged".into(), join: true, publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: None, moderate: true };
+    let grants = TokenGrants {
+        room: "logged".into(),
+        join: true,
+        publish: Source::ALL.to_vec(),
+        subscribe: true,
+        chat: true,
+        data: None,
+        moderate: true,
+        record: false,
+    };
     let claims = Claims { sub: "alice".into(), name: Some("Private Name".into()), exp: unix_time().as_secs() + 60, nbf: None, grants };
     let token = sign("main", &secret(), &claims).expect("a token");
     let join = Request::join("logged", "", Some(token.clone()));

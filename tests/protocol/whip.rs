@@ -80,8 +80,16 @@ async fn sessions(node: &Node) -> String {
 }
 
 fn token(identity: &str, change: impl FnOnce(&mut TokenGrants)) -> String {
-    let mut grants =
-        TokenGrants { room: "r".into(), join: true, publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: None, moderate: false };
+    let mut grants = TokenGrants {
+        room: "r".into(),
+        join: true,
+        publish: Source::ALL.to_vec(),
+        subscribe: true,
+        chat: true,
+        data: None,
+        moderate: false,
+        record: false,
+    };
     change(&mut grants);
     let claims = Claims { sub: identity.into(), name: Some(format!("{identity} by name")), exp: unix_time().as_secs() + 60, nbf: None, grants };
     sign("main", &secret(), &claims).expect("a token")

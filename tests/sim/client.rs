@@ -25,7 +25,7 @@ use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 
 #[allow(unused_imports, reason = "some of those who share this file need no name for it")]
-pub use heard::{Heard, Stamp};
+pub use heard::{Heard, Stamp, stamp};
 #[allow(unused_imports, reason = "likewise")]
 pub use sending::{Published, written};
 

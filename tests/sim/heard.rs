@@ -58,7 +58,7 @@ impl Heard {
 }
 
 /// Reads the stamp that `sending` put into a payload; none in what was cut short or changed on purpose.
-pub(super) fn stamp(payload_type: u8, payload: &[u8]) -> Option<Stamp> {
+pub fn stamp(payload_type: u8, payload: &[u8]) -> Option<Stamp> {
     let stamp = payload.get(if payload_type == OPUS { 1 } else { 5 }..)?;
     let word = |at: usize| Some(u32::from_be_bytes(stamp.get(at..at + 4)?.try_into().ok()?));
     Some(Stamp {

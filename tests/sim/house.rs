@@ -87,7 +87,8 @@ impl House {
         let socket = SocketId(self.draw());
         let member = self.members.len();
         self.members.push(Member::new(name, room, socket, usize::MAX));
-        let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: name.starts_with("mod") };
+        let grants =
+            Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: name.starts_with("mod"), record: false };
         let admission = Admission {
             room: RoomName::new(&format!("room{room}")).expect("a name"),
             identity: self.members[member].id(),
@@ -269,6 +270,8 @@ impl House {
                 Effect::Worker(worker, command) => self.command(room, worker, command),
                 // Nobody here says that it can be connected directly.
                 Effect::Direct(state) => unreachable!("{state:?}"),
+                // Nobody here has anything recorded.
+                Effect::Record(what) => unreachable!("{what:?}"),
                 Effect::DataRefused(code) => unreachable!("{code:?}"),
                 // Nobody here uses relays, and nobody reads a log.
                 Effect::SentAway { .. } | Effect::Unreached => {}

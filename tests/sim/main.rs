@@ -13,6 +13,7 @@ mod member;
 mod network;
 mod offer;
 mod stories;
+mod tapping;
 mod world;
 
 /// The seeds of every run.

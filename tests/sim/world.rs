@@ -8,6 +8,7 @@ use althing::base::{Ntp, RoomId, Time, TrackId, WorkerId};
 use althing::contract::{Command, Counter, Event, MediaKind, RoomCommand, SrtpProfile, View};
 use althing::media::engine::{Engine, EngineConfig};
 use althing::media::route::relay::{RelaySink, send_stray};
+use althing::media::route::tap::TapSink;
 use althing::media::transport::{DtlsIdentity, Path};
 
 use crate::client::Client;
@@ -36,6 +37,8 @@ pub struct World {
     /// A worker that does nothing at present: what comes to it over the network is lost, what others leave it waits in its rings.
     pub stalled: Option<usize>,
     waiting: VecDeque<(usize, Vec<u8>)>,
+    /// What is copied for recordings.
+    pub taps: Taps,
     /// Says how many allocations this thread has made so far; the test that counts sets it.
     pub allocations: fn() -> u64,
     /// Allocations made by the engine, by what it was doing: datagrams in, packets out, timers.
@@ -69,6 +72,7 @@ impl World {
             full: |_, _| false,
             stalled: None,
             waiting: VecDeque::new(),
+            taps: Taps::default(),
             allocations: || 0,
             allocated: [0; 3],
             seed,
@@ -262,6 +266,11 @@ impl World {
 
     fn drain(&mut self) {
         while self.cross() {}
+        for engine in &mut self.engines {
+            let before = (self.allocations)();
+            engine.poll_tap(&mut self.taps);
+            self.allocated[1] += (self.allocations)() - before;
+        }
         for worker in self.turning() {
             self.give_out(worker);
             while self.engines[worker].has_deferred() {
@@ -339,6 +348,25 @@ impl World {
             }
             self.out.clear();
         }
+    }
+}
+
+/// What is copied for recordings: kept, or only counted.
+#[derive(Default)]
+pub struct Taps {
+    pub frames: Vec<Vec<u8>>,
+    pub keeps: bool,
+    pub full: bool,
+    pub taken: u64,
+}
+
+impl TapSink for Taps {
+    fn take(&mut self, head: &[u8], payload: &[u8]) -> bool {
+        if self.keeps {
+            self.frames.push([head, payload].concat());
+        }
+        self.taken += u64::from(!self.full);
+        !self.full
     }
 }
 

@@ -43,7 +43,7 @@ impl Access {
         if self.development() {
             let before = me.and_then(|me| identity(&me.0));
             let identity = before.unwrap_or_else(|| MemberId(format!("guest-{}", draw::hex::<6>())));
-            let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: true };
+            let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: true, record: true };
             return Ok(Admission { room, identity, name, grants });
         }
         let (identity, claims) = verify(&self.keys, token, &room)?;
@@ -51,8 +51,8 @@ impl Access {
             Some(name) => display_name(name, self.name_bytes)?,
             None => name,
         };
-        let TokenGrants { publish, subscribe, chat, data, moderate, .. } = claims.grants;
-        let grants = Grants { publish, subscribe, chat, data: data.unwrap_or(chat), moderate };
+        let TokenGrants { publish, subscribe, chat, data, moderate, record, .. } = claims.grants;
+        let grants = Grants { publish, subscribe, chat, data: data.unwrap_or(chat), moderate, record };
         Ok(Admission { room, identity, name, grants })
     }
 
@@ -97,13 +97,13 @@ impl Access {
     pub fn admit_to_call(&self, admission: &Admission) -> Option<String> {
         let (kid, secret) = self.keys.first()?;
         let Admission { room, identity, name, grants } = admission;
-        let Grants { publish, subscribe, chat, data, moderate } = grants.clone();
+        let Grants { publish, subscribe, chat, data, moderate, record } = grants.clone();
         let claims = Claims {
             sub: identity.0.clone(),
             name: Some(name.clone()),
             exp: unix_time().saturating_add(CALL_TOKEN).as_secs(),
             nbf: None,
-            grants: TokenGrants { room: room.as_str().to_owned(), join: true, publish, subscribe, chat, data: Some(data), moderate },
+            grants: TokenGrants { room: room.as_str().to_owned(), join: true, publish, subscribe, chat, data: Some(data), moderate, record },
         };
         match sign(kid, secret, &claims) {
             Ok(token) => Some(token),
@@ -130,7 +130,7 @@ pub fn member_of_path(text: &str) -> Result<MemberId, Refusal> {
 
 /// What a publisher or a player by HTTP is called and allowed: nothing but that.
 fn one_way(room: RoomName, identity: MemberId, name: String, publish: Vec<Source>, subscribe: bool) -> Admission {
-    Admission { room, identity, name, grants: Grants { publish, subscribe, chat: false, data: false, moderate: false } }
+    Admission { room, identity, name, grants: Grants { publish, subscribe, chat: false, data: false, moderate: false, record: false } }
 }
 
 /// Since the Unix epoch, by the wall clock: for tokens and for the time of a chat message.

@@ -52,6 +52,9 @@ pub struct TokenGrants {
     /// Whether it may kick, mute others and lock the room.
     #[serde(default)]
     pub moderate: bool,
+    /// Whether it may have the room recorded.
+    #[serde(default)]
+    pub record: bool,
 }
 
 /// Why a token opens nothing.

@@ -187,7 +187,7 @@ impl Lobby {
         let (Some(socket), Some(person)) = (mine.socket, self.people.get(member)) else { return };
         let name = self.people.get(&other.member).map(|other| other.name.clone()).unwrap_or_default();
         // Of two who call each other neither is the other's moderator.
-        let grants = Grants { moderate: false, ..person.grants.clone() };
+        let grants = Grants { moderate: false, record: false, ..person.grants.clone() };
         let admission = Admission { room: call.room.clone(), identity: member.clone(), name: person.name.clone(), grants };
         let (with, media) = (other.member.clone(), call.media);
         let Some(seq) = self.number(socket) else { return };

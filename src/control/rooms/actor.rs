@@ -16,6 +16,7 @@ use tokio::time::{sleep, sleep_until};
 use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
 use super::journal::MemberJournal;
+use super::recording::RecordEffect;
 use super::room::Room;
 use super::way::labels;
 use crate::base::{Time, WorkerId};
@@ -24,6 +25,8 @@ use crate::control::Refusal;
 use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
+use crate::record::manifest::Person;
+use crate::record::{Beginning, Recording, Wanted};
 use crate::wire::{self, ByeReason, OkResult};
 
 /// Commands that may wait for a room: a few for each of 500 members that come at once.
@@ -83,6 +86,8 @@ pub(super) struct Actor {
     places: HashMap<SocketId, Place>,
     /// Connections on each worker.
     placed: HashMap<WorkerId, usize>,
+    /// The recording of the room, while there is one; it ends when this is dropped.
+    recording: Option<Recording>,
     /// Who waits for the answer to the command that is carried out.
     asking: Option<(SocketId, Answered)>,
 }
@@ -100,7 +105,19 @@ struct Over;
 impl Actor {
     pub fn new(room: Room, handle: Handle, mail: Mail, around: Arc<Surroundings>) -> Self {
         let Mail { letters, media, data } = mail;
-        Self { room, handle, letters, media, data, around, outboxes: HashMap::new(), places: HashMap::new(), placed: HashMap::new(), asking: None }
+        Self {
+            room,
+            handle,
+            letters,
+            media,
+            data,
+            around,
+            outboxes: HashMap::new(),
+            places: HashMap::new(),
+            placed: HashMap::new(),
+            recording: None,
+            asking: None,
+        }
     }
 
     pub async fn run(mut self) {
@@ -151,10 +168,18 @@ impl Actor {
     async fn apply(&mut self, command: Command, name: &'static str) -> Result<(), Over> {
         let (before, fallbacks, via) = (self.room.len(), self.room.fallbacks(), self.room.via());
         let mut effects = self.room.apply(command, self.around.now());
-        let mut slow = Vec::new();
+        let (mut slow, mut unrecorded) = (Vec::new(), false);
         loop {
             for effect in effects.drain(..) {
+                if let Effect::Record(what) = effect {
+                    unrecorded |= !self.record(what).await?;
+                    continue;
+                }
                 self.carry_out(effect, name, &mut slow).await?;
+            }
+            if std::mem::take(&mut unrecorded) {
+                effects = self.room.apply(Command::RecordingFailed, self.around.now());
+                continue;
             }
             let Some(socket) = slow.pop() else { break };
             self.around.metrics.slow_members.inc();
@@ -195,6 +220,7 @@ impl Actor {
                 }
             }
             Effect::Worker(worker, command) => self.command(worker, command).await?,
+            Effect::Record(_) => {}
             Effect::Direct(state) => self.around.metrics.direct(labels(state)),
             Effect::Unreached => self.around.unreached(&self.handle.name),
             // Nobody has asked, so nobody is answered.
@@ -203,6 +229,39 @@ impl Actor {
             Effect::Closed => return Err(Over),
         }
         Ok(())
+    }
+
+    /// Has something recorded; false when that cannot be, and the recording is over.
+    async fn record(&mut self, what: RecordEffect) -> Result<bool, Over> {
+        match what {
+            RecordEffect::Begin { recording, by } => {
+                let by = Person { member: by.0.0, name: by.1 };
+                let beginning = Beginning { id: recording, room: self.handle.name.as_str().to_owned(), by };
+                self.recording = self.around.recorder.as_ref().and_then(|recorder| recorder.begin(beginning).ok());
+                return Ok(self.recording.is_some());
+            }
+            RecordEffect::Attach { track, worker, member, source } => {
+                let Some(recording) = &mut self.recording else { return Ok(true) };
+                let person = Person { member: member.0.0, name: member.1 };
+                let wanted = Wanted {
+                    worker,
+                    room: self.handle.id,
+                    track,
+                    member: person.member.clone(),
+                    screen: source.is_screen(),
+                    audio: source.is_audio(),
+                };
+                let Some(tap) = recording.attach(wanted, person) else { return Ok(false) };
+                self.command(worker, RoomCommand::Tap { track, tap: Some(tap) }).await?;
+            }
+            RecordEffect::Detach { track } => {
+                if let Some(recording) = &mut self.recording {
+                    recording.detach(track);
+                }
+            }
+            RecordEffect::End => self.recording = None,
+        }
+        Ok(true)
     }
 
     fn push(&self, socket: SocketId, text: String, slow: &mut Vec<SocketId>) {

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::names::RoomName;
+use super::recording::RecordEffect;
 use super::whip::Attach;
 use crate::base::{PeerId, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
 use crate::sdp::Offer;
 use crate::wire::{
-    ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Signal, Tile, TrackNumber,
+    ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Signal, Source, Tile, TrackNumber,
 };
 
 /// One signaling socket; never reused within a process.
@@ -71,6 +72,8 @@ pub enum Command {
     },
     /// A worker says something.
     Media(contract::Event),
+    /// The recording that was to begin could not.
+    RecordingFailed,
     /// A deadline has come.
     Timeout,
     /// The node ends.
@@ -223,6 +226,19 @@ pub enum MemberRequest {
         /// Whether it is muted.
         muted: bool,
     },
+    /// To have the room recorded.
+    Record {
+        /// The recording's identity, drawn.
+        recording: String,
+        /// The time: milliseconds since the Unix epoch.
+        at: u64,
+        /// Who is recorded; empty for everybody.
+        members: Vec<MemberId>,
+        /// What of them is recorded; empty for everything.
+        sources: Vec<Source>,
+    },
+    /// To end the recording.
+    StopRecording,
     /// To lock the room.
     Lock {
         /// Whether it is locked.
@@ -277,6 +293,8 @@ pub enum Effect {
     },
     /// Command a worker.
     Worker(WorkerId, RoomCommand),
+    /// Have something recorded, or no longer.
+    Record(RecordEffect),
     /// Count how a direct connection stands.
     Direct(DirectState),
     /// A member's connection has not come up in time: say why that may be.

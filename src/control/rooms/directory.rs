@@ -23,6 +23,7 @@ use crate::control::Refusal;
 use crate::control::draw::{self, Numbers};
 use crate::metrics::ControlMetrics;
 use crate::port::{RelayUsers, WorkerHandle};
+use crate::record::{Recorder, Refused};
 use crate::wire::ErrorCode;
 
 /// All rooms of the node.
@@ -72,6 +73,8 @@ pub struct Surroundings {
     /// The users of the relay: whoever is kicked is sent away there, too.
     pub relay_users: Arc<RelayUsers>,
     unreached: Unreached,
+    /// What records rooms, if anything does.
+    pub recorder: Option<Recorder>,
 }
 
 /// What a directory needs.
@@ -90,12 +93,14 @@ pub struct Settlement {
     pub metrics: ControlMetrics,
     /// The users of the relay.
     pub relay_users: Arc<RelayUsers>,
+    /// What records rooms, if anything does.
+    pub recorder: Option<Recorder>,
 }
 
 impl Directory {
     /// A directory without rooms.
     pub fn new(settlement: Settlement) -> Self {
-        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users } = settlement;
+        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder } = settlement;
         Self(Arc::new(Surroundings {
             by_name: DashMap::new(),
             by_id: DashMap::new(),
@@ -109,6 +114,7 @@ impl Directory {
             workers: workers.into_iter().map(|w| w.inbox).collect(),
             epoch,
             relay_users,
+            recorder,
             numbers: Numbers::default(),
             metrics,
             unreached: Unreached::new(),
@@ -176,6 +182,25 @@ impl Directory {
         for room in rooms {
             let _ = room.send(Letter::Command(Command::ShutDown, "shut_down")).await;
         }
+    }
+
+    /// Whether rooms may be recorded.
+    pub fn records(&self) -> bool {
+        self.0.recorder.is_some()
+    }
+
+    /// Whether another room may be recorded at present.
+    ///
+    /// # Errors
+    /// `RecordingUnavailable`, with the reason.
+    pub fn may_record(&self) -> Result<(), Refusal> {
+        let why = match self.0.recorder.as_ref().map(Recorder::may_begin) {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(Refused::TooMany)) => "as many rooms as may be are recorded already: try again later",
+            Some(Err(Refused::Disk)) => "the disk for recordings is full, or refuses: whoever runs this server can make room",
+            None => "recording is switched off on this server",
+        };
+        Err(Refusal::new(ErrorCode::RecordingUnavailable, why))
     }
 
     /// Identities for all that lives in rooms.

@@ -10,6 +10,7 @@ use super::command::{Command, Effect, MOST_TRACKS, MemberRequest, SocketId};
 use super::fallback::Fallbacks;
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
+use super::recording::RoomRecording;
 use super::slots::Shown;
 use super::spread::Listeners;
 use super::way::Ways;
@@ -88,6 +89,7 @@ pub struct Room {
     pub(super) fallbacks: Fallbacks,
     pub(super) ways: Ways,
     pub(super) awaited: Awaited,
+    pub(super) recording: Option<RoomRecording>,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -119,6 +121,7 @@ impl Room {
             choice: Choice::default(),
             fallbacks: Fallbacks::default(),
             awaited: Awaited::default(),
+            recording: None,
             effects: Vec::new(),
         }
     }
@@ -147,6 +150,7 @@ impl Room {
                 self.media(event);
                 self.end_unconnected();
             }
+            Command::RecordingFailed => self.end_recording(),
             Command::Timeout => {
                 self.remove_lost(now);
                 self.give_up_awaited(now);
@@ -159,6 +163,7 @@ impl Room {
         self.settle_listener();
         self.settle_voices();
         self.settle_fallbacks(now);
+        self.settle_recording();
         self.note_emptiness(now);
         std::mem::take(&mut self.effects)
     }
@@ -222,6 +227,8 @@ impl Room {
             MemberRequest::Data(data) => self.send_data(seat, data, now),
             MemberRequest::Kick { member } => self.kick(seat, &member),
             MemberRequest::MuteMember { track, muted } => self.mute_member(seat, track, muted),
+            MemberRequest::Record { recording, at, members, sources } => self.record(seat, recording, at, members, sources),
+            MemberRequest::StopRecording => self.stop_recording(seat),
             MemberRequest::Lock { locked } => self.lock(seat, locked),
         };
         self.reply(socket, id, outcome);

@@ -10,6 +10,7 @@ mod media;
 mod model;
 mod moderation;
 mod publishing;
+mod recording;
 mod scene;
 mod slots;
 mod spread;

@@ -150,6 +150,7 @@ impl Room {
         }
         if more
             || self.ways.policy == Policy::Sfu
+            || self.recording.is_some()
             || !self.members.values().all(able)
             || self.ways.failed.is_some() && self.ways.policy == Policy::Auto
         {

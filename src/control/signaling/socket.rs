@@ -290,6 +290,12 @@ impl Reader {
             }
             Request::Kick { member } => MemberRequest::Kick { member },
             Request::MuteMember { track, muted } => MemberRequest::MuteMember { track, muted },
+            Request::Record { members, sources } => {
+                self.front.rooms.may_record()?;
+                let at = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
+                MemberRequest::Record { recording: draw::hex::<12>(), at, members, sources }
+            }
+            Request::StopRecording {} => MemberRequest::StopRecording,
             Request::Lock { locked } => MemberRequest::Lock { locked },
             // The session keeps these for itself.
             Request::Leave {}
@@ -327,7 +333,12 @@ impl Reader {
             },
             heartbeat_ms: millis(self.front.heartbeat),
             resume_ms: millis(self.front.resume),
-            features: WelcomeFeatures { development: self.front.access.development(), direct: self.front.direct, data: self.front.data.channels },
+            features: WelcomeFeatures {
+                development: self.front.access.development(),
+                direct: self.front.direct,
+                data: self.front.data.channels,
+                recording: self.front.rooms.records(),
+            },
         }
     }
 

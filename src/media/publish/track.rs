@@ -5,6 +5,7 @@ use super::level::SpeechLevel;
 use crate::base::{BitSet, Ntp, Time, TrackId, WorkerId};
 use crate::contract::{MediaKind, ReceivePlan};
 use crate::media::route::relay::{Export, Import};
+use crate::media::route::tap::Tap;
 
 /// The publisher of an imported track: no index that a room gives.
 pub const ELSEWHERE: usize = usize::MAX;
@@ -44,6 +45,8 @@ pub struct Track {
     pub demand_off_at: Option<Time>,
     /// Other workers that have subscribers for it.
     pub exports: Vec<Export>,
+    /// The recorder's leg, while it is recorded.
+    pub tap: Option<Box<Tap>>,
     /// How it comes from another worker, and its m-line there.
     pub import: Option<Box<(Import, ReceivePlan)>>,
 }
@@ -93,6 +96,7 @@ impl Track {
             demand_told: None,
             demand_off_at: None,
             exports: Vec::new(),
+            tap: None,
             import: None,
         }
     }
@@ -130,10 +134,15 @@ impl Track {
         self.encodings.iter().any(|e| e.last_packet != Time::ZERO)
     }
 
-    /// A bit for each encoding that anybody here or elsewhere gets or is to get.
+    /// A bit for each encoding that anybody here or elsewhere gets or is to get, a recorder too.
     pub fn wanted(&self) -> u8 {
         let elsewhere = self.exports.iter().fold(0, |wanted, export| wanted | export.wanted);
-        self.wanted_here() | elsewhere
+        self.wanted_here() | elsewhere | self.tapped()
+    }
+
+    /// A bit for each encoding that a recorder gets or is to get.
+    pub fn tapped(&self) -> u8 {
+        self.tap.as_deref().map_or(0, Tap::encodings)
     }
 
     /// A bit for each encoding that anybody here gets or is to get.

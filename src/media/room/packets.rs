@@ -170,7 +170,8 @@ impl Room {
         if received.gap_too_large {
             // Its jump is not its subscribers' jump: one that misses the packet after a few such could no longer tell the rollover counter.
             encoding.begin_anew();
-            if track.kind == MediaKind::Video && !encoding.receivers.is_empty() {
+            let taken = !encoding.receivers.is_empty() || track.tap.as_deref().is_some_and(|tap| tap.encodings() >> number & 1 == 1);
+            if track.kind == MediaKind::Video && taken {
                 encoding.keys.want();
                 self.tracks_due.sooner(track_index, encoding.keys.next_ask().unwrap_or(now));
             }
@@ -185,6 +186,9 @@ impl Room {
             let item = TickItem { track: track_index, encoding: number, sequence: received.sequence, generation, what: What::Skipped };
             self.tick.push(item, &encoding.receivers);
             Self::note_crossing(&mut self.crossing, &track.exports, item);
+            if track.tap.as_deref().is_some_and(|tap| tap.is_on(number, generation)) {
+                self.tapped.push(item);
+            }
             return Err(Counter::DropPadding);
         };
         if track.muted {
@@ -205,12 +209,15 @@ impl Room {
                 // Nobody shall miss the beginning of a word.
                 self.speakers_due = now;
             }
-            return Err(Counter::DropUnheard);
+            if track.tap.is_none() {
+                return Err(Counter::DropUnheard);
+            }
         }
         let payload = packet.get(received.header.header_len..).ok_or(Counter::DropMalformed)?;
         let awaited = encoding.keys.is_wanted();
         let meta = encoding.read(now, received, (codec_index, codec), packet, payload);
-        if encoding.receivers.is_empty() && !track.exports.iter().any(|export| export.wants(number)) {
+        let tapped = track.tap.as_deref().is_some_and(|tap| tap.encodings() >> number & 1 == 1);
+        if encoding.receivers.is_empty() && !tapped && !track.exports.iter().any(|export| export.wants(number)) {
             return Ok(());
         }
         encoding.cache.insert(meta, packet);
@@ -218,6 +225,12 @@ impl Room {
             return Ok(());
         }
         let item = TickItem { track: track_index, encoding: number, sequence: received.sequence, generation, what: What::Packet };
+        if tapped && !meta.starts_key_frame {
+            Self::note_tapped(&mut self.tapped, &mut track.tap, encoding, item, &meta);
+        }
+        if track.unheard {
+            return Err(Counter::DropUnheard);
+        }
         self.tick.push(item, &encoding.receivers);
         if !meta.starts_key_frame {
             Self::note_crossing(&mut self.crossing, &track.exports, item);
@@ -233,6 +246,9 @@ impl Room {
         });
         if awaited || were_unread {
             self.tick.push_early(item, encoding);
+        }
+        if tapped {
+            Self::note_tapped(&mut self.tapped, &mut track.tap, encoding, item, &meta);
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ const MOST_REPAIRS: f64 = 0.3;
 /// Space for working out one subscriber's share, used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    rungs: Vec<Rung>,
+    pub(super) rungs: Vec<Rung>,
     forms: Vec<Form>,
     claims: Vec<Claim>,
     /// Of each claim, by where its forms begin: the leg, its track, and what is left out.
@@ -267,6 +267,7 @@ impl Room {
             }
             let sent = (0..track.encodings.len() as u8).filter(|n| track.is_sent(now, *n)).fold(0, |sent, n| sent | 1 << n);
             let changed = std::mem::replace(&mut track.sent, sent) != sent;
+            self.aim_tap(now, index, shared);
             self.demand_changed(now, index, shared);
             let Some(track) = self.tracks.get_mut(index) else { continue };
             next = next.min(track.demand_off_at.unwrap_or(Time::NEVER));
@@ -326,6 +327,11 @@ fn is_at_most(rung: &Rung, aimed: Choice, rungs: &[Rung]) -> bool {
         // What it is aimed at is not among the forms any more: the same encoding's, or a smaller one's.
         None => rung.choice.encoding <= aimed.encoding,
     }
+}
+
+/// The aim of a leg that may have all forms.
+pub(super) fn best_aim(rungs: &[Rung], ladder: Ladder, present: (Option<Choice>, bool)) -> Aim {
+    aim(rungs, rungs.len(), ladder, present)
 }
 
 /// The aim that a share comes to: its best form, and until that is sent what is forwarded at present, if that still flows, else the

@@ -9,5 +9,6 @@ pub mod queue;
 pub mod relay;
 pub mod repair;
 pub mod strays;
+pub mod tap;
 mod terms;
 pub mod way;

@@ -316,6 +316,19 @@ export class Call extends Emitter<CallEvents> {
     return this.#signaling.request({ type: 'lock', locked });
   }
 
+  /**
+   * Has the room recorded on the server, for whoever is granted that: these sources of these members, by default all of everybody. All are told
+   * before anything is kept.
+   */
+  record(what: { sources?: Source[]; members?: MemberId[] } = {}): Promise<OkResult | undefined> {
+    return this.#signaling.request({ type: 'record', ...what });
+  }
+
+  /** Ends the recording. */
+  stopRecording(): Promise<OkResult | undefined> {
+    return this.#signaling.request({ type: 'stop_recording' });
+  }
+
   /** How the room's media shall travel: anybody may wish for the server, moderators for any way. */
   setPolicy(policy: Policy): Promise<OkResult | undefined> {
     return this.#signaling.request({ type: 'policy', policy });

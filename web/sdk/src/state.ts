@@ -1,5 +1,5 @@
 import type { Joined } from './signaling.ts';
-import type { ChatMessage, Event, Grants, MemberId, MemberInfo, Policy, SlotPair, TrackInfo, TrackNumber, TrackQuality } from './wire.ts';
+import type { ChatMessage, Event, Grants, MemberId, MemberInfo, Policy, RecordingInfo, SlotPair, TrackInfo, TrackNumber, TrackQuality } from './wire.ts';
 
 /** How many chat messages are kept in memory. */
 const CHAT_KEPT = 1000;
@@ -24,6 +24,8 @@ export interface RoomState {
   readonly locked: boolean;
   /** How the room's media shall travel. */
   readonly policy: Policy;
+  /** The recording that the server makes of the room, while it does. */
+  readonly recording: RecordingInfo | undefined;
 }
 
 /** The room as `join` or `resume` returned it; chat that is known already is kept, and quality until it is told again. */
@@ -41,6 +43,7 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     chat: mergeChat(known?.chat ?? [], joined.chat),
     locked: joined.locked,
     policy: joined.policy,
+    recording: joined.recording,
   };
 }
 
@@ -79,6 +82,8 @@ export function reduce(state: RoomState, event: Event): RoomState {
       return { ...state, chat: mergeChat(state.chat, [event.message]) };
     case 'locked':
       return { ...state, locked: event.locked };
+    case 'recording':
+      return { ...state, recording: event.recording };
     case 'restart':
       return { ...state, me: silent(state.me), members: state.members.map(silent), slots: [], speakers: [], quality: new Map() };
     case 'policy':

@@ -147,6 +147,12 @@ export type Request = { "type": "hello",
   | { "type": "lock",
     /** Whether the room is locked. */
     locked: boolean, }
+  | { "type": "record",
+    /** Who is recorded; nobody named: everybody. */
+    members?: Array<MemberId>,
+    /** What of them is recorded; nothing named: everything. */
+    sources?: Array<Source>, }
+  | { "type": "stop_recording", }
   | { "type": "ping", };
 
 /** How one track of video is shown. */
@@ -235,7 +241,9 @@ export type OkResult = { "of": "welcome",
     /** How the member's media travels. The event `way` follows when that changes. */
     way: Way,
     /** How the room's media shall travel. */
-    policy: Policy, }
+    policy: Policy,
+    /** The recording that goes on, if the room is recorded. */
+    recording?: RecordingInfo, }
   | { "of": "entered",
     /** The lobby's name. */
     lobby: string,
@@ -281,7 +289,9 @@ export type WelcomeFeatures = {
     /** Members may be connected with each other directly, where their room's policy is so. */
     direct: boolean,
     /** An offer may have an m-line of data channels. */
-    data: boolean, };
+    data: boolean,
+    /** Rooms may be recorded, by whoever is granted that. */
+    recording: boolean, };
 
 /** Limits that a client should know. */
 export type Limits = {
@@ -323,7 +333,7 @@ export type SlotPair = {
     video?: TrackNumber, };
 
 /** Why a request was refused. */
-export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "internal";
+export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "recording_unavailable" | "internal";
 
 /** Something that happened. */
 export type Event = { "type": "member_joined",
@@ -398,6 +408,9 @@ export type Event = { "type": "member_joined",
   | { "type": "locked",
     /** Whether it is locked. */
     locked: boolean, }
+  | { "type": "recording",
+    /** The recording; none when it is over. */
+    recording?: RecordingInfo, }
   | { "type": "media",
     /** Whether it is up. */
     connected: boolean, }
@@ -558,7 +571,22 @@ export type Grants = {
     /** Whether it may send data. Everybody receives it. */
     data: boolean,
     /** Whether it may kick, mute others and lock the room. */
-    moderate: boolean, };
+    moderate: boolean,
+    /** Whether it may have the room recorded. */
+    record: boolean, };
+
+/** A recording that goes on. */
+export type RecordingInfo = {
+    /** Its identity. */
+    recording: string,
+    /** Who has begun it. */
+    by: MemberId,
+    /** When it began: milliseconds since the Unix epoch. */
+    at: number,
+    /** Who is recorded; empty for everybody. */
+    members: Array<MemberId>,
+    /** What of them is recorded. */
+    sources: Array<Source>, };
 
 /** A published track, as others see it. */
 export type TrackInfo = {

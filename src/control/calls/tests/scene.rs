@@ -97,7 +97,14 @@ impl Scene {
     pub fn try_enter(&mut self, name: &str, call: Option<&CallId>) -> Result<SocketId, ErrorCode> {
         self.drawn += 1;
         let socket = SocketId(self.drawn);
-        let grants = Grants { publish: vec![Source::Microphone, Source::Camera], subscribe: true, chat: true, data: true, moderate: name == "mod" };
+        let grants = Grants {
+            publish: vec![Source::Microphone, Source::Camera],
+            subscribe: true,
+            chat: true,
+            data: true,
+            moderate: name == "mod",
+            record: false,
+        };
         let room = RoomName::new("lobby").expect("a name");
         let admission = Admission { room, identity: MemberId(name.into()), name: name.to_uppercase(), grants };
         self.apply(Command::Enter { socket, id: 1, admission, call: call.cloned() });

@@ -105,6 +105,7 @@ impl Room {
             connection: member.connection.is_some(),
             way: Box::new(self.way_of(seat)),
             policy: self.ways.policy(),
+            recording: self.recording.as_ref().map(|recording| Box::new(recording.info.clone())),
         })
     }
 }

@@ -8,6 +8,7 @@ use super::workers::Workers;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{DataLimits, MediaKind, RoomCommand};
 use crate::control::Refusal;
+use crate::control::rooms::RecordEffect;
 use crate::control::rooms::{
     Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
 };
@@ -37,6 +38,8 @@ pub struct Scene {
     pub data_refused: Vec<ErrorCode>,
     /// Sessions by HTTP offer data channels.
     pub data_by_http: bool,
+    /// What was to be recorded, and how many had been told by then that the room is.
+    pub recorded: Vec<(RecordEffect, usize)>,
     drawn: u64,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
@@ -104,6 +107,7 @@ impl Scene {
             unreached: 0,
             data_refused: Vec::new(),
             data_by_http: false,
+            recorded: Vec::new(),
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
         }
@@ -123,6 +127,10 @@ impl Scene {
                 Effect::Worker(worker, command) => {
                     self.workers.take(worker, &command);
                     self.commands.push(command);
+                }
+                Effect::Record(what) => {
+                    let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Recording { recording: Some(_) }));
+                    self.recorded.push((what, self.events.values().filter(told).count()));
                 }
                 Effect::Direct(state) => self.direct.push(state),
                 Effect::Unreached => self.unreached += 1,
@@ -160,7 +168,7 @@ impl Scene {
 
     pub fn try_join_as(&mut self, name: &str, change: impl FnOnce(&mut Grants), direct: Option<DirectAbility>) -> Result<Client, ErrorCode> {
         let socket = SocketId(self.draw());
-        let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false };
+        let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: false };
         change(&mut grants);
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
@@ -263,6 +271,7 @@ impl Scene {
             chat: false,
             data: false,
             moderate: false,
+            record: false,
         };
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let joining = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };

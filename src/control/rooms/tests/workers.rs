@@ -67,6 +67,9 @@ impl Known {
                 self.tracks.insert(*track, Origin::Elsewhere(*from, (**source).clone()));
             }
             RoomCommand::Unpublish { track } => self.forget_track(*track),
+            RoomCommand::Tap { track, .. } | RoomCommand::TapKeyFrame { track } => {
+                assert!(matches!(self.tracks.get(track), Some(Origin::Here(..))), "{track:?} is recorded where it is not published")
+            }
             RoomCommand::Mute { track, .. } => {
                 assert!(matches!(self.tracks.get(track), Some(Origin::Here(..))), "{track:?} is muted where it is not")
             }

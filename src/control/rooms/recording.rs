@@ -1,0 +1,142 @@
+//! What of a room is recorded: the desired state, of which only the difference is done. Everybody is told first.
+
+use std::collections::BTreeMap;
+
+use super::command::Effect;
+use super::member::Seat;
+use super::room::{Outcome, Room};
+use crate::base::{TrackId, WorkerId};
+use crate::contract::RoomCommand;
+use crate::control::Refusal;
+use crate::wire::{ErrorCode, Event, MemberId, Policy, RecordingInfo, Source};
+
+/// Members that a request may name.
+const MOST_MEMBERS: usize = 500;
+
+/// The room is recorded.
+#[derive(Debug)]
+pub struct RoomRecording {
+    /// What everybody is told of it.
+    pub info: RecordingInfo,
+    /// The tracks that are recorded, and their workers.
+    taken: BTreeMap<TrackId, WorkerId>,
+}
+
+/// What a room wants of the recorder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RecordEffect {
+    /// A recording begins.
+    Begin {
+        /// Its identity.
+        recording: String,
+        /// Who has begun it, and the name that is shown.
+        by: (MemberId, String),
+    },
+    /// A track is recorded from now on.
+    Attach {
+        /// Which.
+        track: TrackId,
+        /// Where it is published.
+        worker: WorkerId,
+        /// Whose it is, and the name that is shown.
+        member: (MemberId, String),
+        /// Where it comes from.
+        source: Source,
+    },
+    /// A track is recorded no longer.
+    Detach {
+        /// Which.
+        track: TrackId,
+    },
+    /// The recording ends.
+    End,
+}
+
+impl Room {
+    /// Begins to record the room. `at` is the time: milliseconds since the Unix epoch.
+    pub(super) fn record(&mut self, seat: Seat, recording: String, at: u64, members: Vec<MemberId>, mut sources: Vec<Source>) -> Outcome {
+        let by = self.may_record(seat)?;
+        if self.recording.is_some() {
+            return Err(Refusal::new(ErrorCode::WrongState, "the room is recorded already"));
+        }
+        if members.len() > MOST_MEMBERS || sources.len() > Source::ALL.len() {
+            return Err(Refusal::new(ErrorCode::LimitExceeded, "the request names too many members or sources"));
+        }
+        if self.ways.policy() == Policy::P2p {
+            let why = "the room's calls go directly between two browsers, and this server has nothing of them: choose another policy first";
+            return Err(Refusal::new(ErrorCode::WrongState, why));
+        }
+        if sources.is_empty() {
+            sources = Source::ALL.to_vec();
+        }
+        let info = RecordingInfo { recording: recording.clone(), by: by.0.clone(), at, members, sources };
+        self.recording = Some(RoomRecording { info: info.clone(), taken: BTreeMap::new() });
+        self.tell(|_| true, Event::Recording { recording: Some(info) });
+        self.effects.push(Effect::Record(RecordEffect::Begin { recording, by }));
+        Ok(None)
+    }
+
+    pub(super) fn stop_recording(&mut self, seat: Seat) -> Outcome {
+        self.may_record(seat)?;
+        if self.recording.is_none() {
+            return Err(Refusal::new(ErrorCode::WrongState, "the room is not recorded"));
+        }
+        self.end_recording();
+        Ok(None)
+    }
+
+    /// The recording is over, or could not begin.
+    pub(super) fn end_recording(&mut self) {
+        let Some(recording) = self.recording.take() else { return };
+        recording.taken.into_iter().for_each(|(track, worker)| self.untap(track, worker));
+        self.effects.push(Effect::Record(RecordEffect::End));
+        self.tell(|_| true, Event::Recording { recording: None });
+    }
+
+    /// Follows what is published: what is to be recorded is, and nothing else.
+    pub(super) fn settle_recording(&mut self) {
+        let Some(recording) = &self.recording else { return };
+        let mut wanted = Vec::new();
+        for member in self.members.values().filter(|m| recording.info.members.is_empty() || recording.info.members.contains(&m.identity)) {
+            let Some(connection) = &member.connection else { continue };
+            for track in member.tracks.iter().filter(|t| !t.fallback && recording.info.sources.contains(&t.source)) {
+                wanted.push((track.id, connection.worker, (member.identity.clone(), member.name.clone()), track.source));
+            }
+        }
+        let gone: Vec<_> = recording
+            .taken
+            .iter()
+            .filter(|(track, worker)| !wanted.iter().any(|w| (w.0, w.1) == (**track, **worker)))
+            .map(|(t, w)| (*t, *w))
+            .collect();
+        wanted.retain(|w| recording.taken.get(&w.0) != Some(&w.1));
+        for (track, worker) in gone {
+            self.untap(track, worker);
+            self.effects.push(Effect::Record(RecordEffect::Detach { track }));
+        }
+        for (track, worker, member, source) in wanted {
+            if let Some(recording) = &mut self.recording {
+                recording.taken.insert(track, worker);
+            }
+            self.effects.push(Effect::Record(RecordEffect::Attach { track, worker, member, source }));
+        }
+    }
+
+    /// The worker copies a track no longer; one that has ended takes its tap with it.
+    fn untap(&mut self, track: TrackId, worker: WorkerId) {
+        if let Some(recording) = &mut self.recording {
+            recording.taken.remove(&track);
+        }
+        let there = self.tracks.get(&track).and_then(|seat| self.members.get(seat)?.connection.as_ref()).is_some_and(|c| c.worker == worker);
+        if there {
+            self.worker(worker, RoomCommand::Tap { track, tap: None });
+        }
+    }
+
+    fn may_record(&self, seat: Seat) -> Result<(MemberId, String), Refusal> {
+        match self.members.get(&seat) {
+            Some(member) if member.grants.record => Ok((member.identity.clone(), member.name.clone())),
+            _ => Err(Refusal::forbidden("your token does not allow to record")),
+        }
+    }
+}

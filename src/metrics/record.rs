@@ -1,0 +1,70 @@
+//! What recording counts.
+
+use std::time::Duration;
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Counters and gauges of recording: cheap to clone.
+#[derive(Clone)]
+pub struct RecordMetrics {
+    /// Recordings now.
+    pub recordings: IntGauge,
+    /// Bytes written.
+    pub bytes: IntCounter,
+    /// Files repaired after the node had ended in the middle of them.
+    pub repaired: IntCounter,
+    /// 1 while the disk refuses or has too little room left.
+    pub stalled: IntGauge,
+    /// Bytes that are free where recordings go.
+    pub free: IntGauge,
+    lost: IntCounterVec,
+    syncs: IntCounter,
+    sync_micros: IntCounter,
+}
+
+impl RecordMetrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// When two metrics have the same name: a mistake in this program.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone())).map(|()| counter)
+        };
+        let lost = Opts::new("althing_recording_pieces_lost_total", "Pieces of recordings that were lost, by what refused them.");
+        let lost = IntCounterVec::new(lost, &["reason"])?;
+        registry.register(Box::new(lost.clone()))?;
+        for reason in ["queue", "jobs", "disk"] {
+            lost.with_label_values(&[reason]);
+        }
+        Ok(Self {
+            recordings: gauge("althing_recordings", "Recordings now.")?,
+            bytes: counter("althing_recording_bytes_total", "Bytes of recordings written.")?,
+            repaired: counter(
+                "althing_recording_files_repaired_total",
+                "Files completed at a start, because the node had ended in the middle of them.",
+            )?,
+            stalled: gauge("althing_recording_stalled", "1 while recordings cannot be written: the disk is full, or refuses.")?,
+            free: gauge("althing_recording_free_bytes", "Bytes that are free where recordings go.")?,
+            lost,
+            syncs: counter("althing_recording_syncs_total", "Times that all that was recorded was made to last.")?,
+            sync_micros: counter("althing_recording_sync_micros_total", "Microseconds that this took.")?,
+        })
+    }
+
+    /// A piece of a recording was lost.
+    pub fn lost(&self, reason: &'static str) {
+        self.lost.with_label_values(&[reason]).inc();
+    }
+
+    /// All that was recorded was made to last, which took so long.
+    pub fn synced(&self, took: Duration) {
+        self.syncs.inc();
+        self.sync_micros.inc_by(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+}

@@ -1,0 +1,566 @@
+//! The hands: one thread that writes what takes leave for it, and one that makes it last. Nobody waits for either: what finds no room
+//! is refused, and a disk that refuses is tried again each second.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, create_dir_all};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::file::{Begin, Container, Cue, End, Piece};
+use super::manifest::{FileEntry, FileState, Manifest, Person, State, codec_name};
+use super::repair;
+use super::take::FileId;
+use crate::config::RecordingConfig;
+use crate::metrics::RecordMetrics;
+
+/// Everything is made to last so often, with one call for all files: what a power cut loses at most.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// A disk that refuses is tried again after this.
+const RETRY: Duration = Duration::from_secs(1);
+/// Things that may wait for the disk, beside the bytes of pieces that the setting bounds.
+const MOST_JOBS: usize = 16_384;
+
+/// What the disk is to do.
+enum Job {
+    Open(Box<Manifest>),
+    Meet(String, Person),
+    Begin(FileId, Box<FileEntry>, String, Vec<u8>),
+    Append(FileId, Piece),
+    Finish(FileId, End),
+    Close { recording: String, at: u64 },
+}
+
+/// The way to the disk.
+#[derive(Clone)]
+pub struct Disk {
+    jobs: SyncSender<Job>,
+    state: Arc<DiskState>,
+}
+
+/// What is known of the disk everywhere.
+pub struct DiskState {
+    /// Bytes of pieces that wait.
+    waiting: AtomicUsize,
+    most_waiting: usize,
+    /// It refuses, or has too little room left.
+    stalled: AtomicBool,
+    /// Something was written that would not outlast a power cut.
+    dirty: AtomicBool,
+    closed: AtomicBool,
+    /// Recordings whose manifest is not final yet.
+    open: AtomicUsize,
+    /// Held for as long as the threads run: two nodes in one folder would repair each other's files.
+    _lock: File,
+    next: AtomicU64,
+    metrics: RecordMetrics,
+}
+
+impl Disk {
+    /// Starts the threads. The folder is made when it is not there; what a crash has left in it is repaired first.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written to, or the system gives no more threads.
+    pub fn start(config: &RecordingConfig, metrics: RecordMetrics) -> io::Result<Self> {
+        make_folder(&config.folder)?;
+        let lock = lock(&config.folder)?;
+        let (jobs, mail) = sync_channel(MOST_JOBS);
+        let state = Arc::new(DiskState {
+            waiting: AtomicUsize::new(0),
+            most_waiting: config.queue_bytes,
+            stalled: AtomicBool::new(false),
+            dirty: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            open: AtomicUsize::new(0),
+            _lock: lock,
+            next: AtomicU64::new(1),
+            metrics,
+        });
+        let folder = File::open(&config.folder)?;
+        let lasting = state.clone();
+        std::thread::Builder::new().name("record-sync".into()).spawn(move || lasting.keep_lasting(&folder))?;
+        let writer = Writer::new(config, state.clone());
+        std::thread::Builder::new().name("record-disk".into()).spawn(move || writer.run(&mail))?;
+        Ok(Self { jobs, state })
+    }
+
+    /// Whether it refuses at present.
+    pub fn is_stalled(&self) -> bool {
+        self.state.stalled.load(Ordering::Relaxed)
+    }
+
+    /// Whether every recording has come to its end.
+    pub fn is_settled(&self) -> bool {
+        self.state.open.load(Ordering::Relaxed) == 0
+    }
+
+    /// A recording begins.
+    pub fn open(&self, manifest: Manifest) -> bool {
+        self.state.open.fetch_add(1, Ordering::Relaxed);
+        let sent = self.send(Job::Open(Box::new(manifest)));
+        if !sent {
+            self.state.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    /// A member is recorded.
+    pub fn meet(&self, recording: &str, person: Person) {
+        self.send(Job::Meet(recording.to_owned(), person));
+    }
+
+    /// A file of a recording begins; none while the disk refuses.
+    pub fn begin(&self, recording: &str, (member, screen): (&str, bool), at: i64, begin: Begin) -> Option<FileId> {
+        if self.is_stalled() {
+            return None;
+        }
+        let id = FileId(self.state.next.fetch_add(1, Ordering::Relaxed));
+        let entry = FileEntry {
+            name: String::new(),
+            member: member.to_owned(),
+            screen,
+            container: begin.container,
+            video: begin.picture.map(|codec| codec_name(codec).to_owned()),
+            audio: begin.sound.then(|| "opus".to_owned()),
+            size: begin.size,
+            at,
+            length: 0,
+            bytes: 0,
+            lost: 0,
+            state: FileState::Writing,
+        };
+        self.send(Job::Begin(id, Box::new(entry), recording.to_owned(), begin.header)).then_some(id)
+    }
+
+    /// A piece of a file; false when the disk refuses, or too much waits for it.
+    pub fn append(&self, file: FileId, piece: Piece) -> bool {
+        let bytes = piece.bytes.len();
+        let fits = self.state.waiting.load(Ordering::Relaxed) + bytes <= self.state.most_waiting;
+        let sent = fits && !self.is_stalled() && {
+            self.state.waiting.fetch_add(bytes, Ordering::Relaxed);
+            let sent = self.send(Job::Append(file, piece));
+            if !sent {
+                self.state.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            sent
+        };
+        if !sent {
+            self.state.metrics.lost("queue");
+        }
+        sent
+    }
+
+    /// A file ends.
+    pub fn finish(&self, file: FileId, end: End) {
+        self.send(Job::Finish(file, end));
+    }
+
+    /// A recording ends (milliseconds since the Unix epoch), after its files.
+    pub fn close(&self, recording: &str, at: u64) {
+        self.send(Job::Close { recording: recording.to_owned(), at });
+    }
+
+    fn send(&self, job: Job) -> bool {
+        match self.jobs.try_send(job) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.state.metrics.lost("jobs");
+                false
+            }
+        }
+    }
+}
+
+impl DiskState {
+    fn keep_lasting(&self, folder: &File) {
+        while !self.closed.load(Ordering::Relaxed) {
+            std::thread::sleep(SYNC_EVERY);
+            if self.dirty.swap(false, Ordering::AcqRel) {
+                let begun = Instant::now();
+                if let Err(error) = rustix::fs::syncfs(folder) {
+                    self.stall(&io::Error::from(error));
+                }
+                self.metrics.synced(begun.elapsed());
+            }
+        }
+    }
+
+    fn stall(&self, error: &io::Error) {
+        if !self.stalled.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "recordings cannot be written: they go on when the disk takes them again");
+        }
+        self.metrics.stalled.set(1);
+    }
+
+    fn go_on(&self) {
+        if self.stalled.swap(false, Ordering::Relaxed) {
+            tracing::info!("recordings are written again");
+        }
+        self.metrics.stalled.set(0);
+    }
+}
+
+/// The thread that writes.
+struct Writer {
+    folder: PathBuf,
+    minimum_free: u64,
+    quota: u64,
+    used: u64,
+    state: Arc<DiskState>,
+    recordings: BTreeMap<String, OnDisk>,
+    files: BTreeMap<FileId, OpenFile>,
+    looked_at: Instant,
+}
+
+/// A recording, as far as the disk has it.
+struct OnDisk {
+    manifest: Manifest,
+    folder: PathBuf,
+    /// Whether its folder is made.
+    made: bool,
+    /// What the manifest on the disk does not say yet.
+    unsaid: bool,
+    /// When it was closed.
+    closed: Option<u64>,
+    open: usize,
+}
+
+struct OpenFile {
+    recording: String,
+    /// The place of its entry in the manifest.
+    entry: usize,
+    container: Container,
+    path: PathBuf,
+    /// Its first bytes, which every file can be completed with.
+    header: Vec<u8>,
+    file: Option<File>,
+    len: u64,
+    cues: Vec<Cue>,
+    /// It has ended, and is not complete yet.
+    end: Option<End>,
+}
+
+impl Writer {
+    fn new(config: &RecordingConfig, state: Arc<DiskState>) -> Self {
+        Self {
+            folder: config.folder.clone(),
+            minimum_free: config.minimum_free,
+            quota: config.quota,
+            used: 0,
+            state,
+            recordings: BTreeMap::new(),
+            files: BTreeMap::new(),
+            looked_at: Instant::now(),
+        }
+    }
+
+    fn run(mut self, mail: &Receiver<Job>) {
+        repair::all(&self.folder, &self.state.metrics);
+        self.used = used(&self.folder);
+        self.look();
+        loop {
+            match mail.recv_timeout(RETRY) {
+                Ok(job) => self.take(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.looked_at.elapsed() >= RETRY {
+                self.look();
+            }
+        }
+        self.look();
+        self.state.closed.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Open(manifest) => self.open(*manifest),
+            Job::Meet(recording, person) => {
+                if let Some(known) = self.recordings.get_mut(&recording)
+                    && !known.manifest.members.contains(&person)
+                {
+                    known.manifest.members.push(person);
+                    // The manifest says so with the file that follows.
+                    known.unsaid = true;
+                }
+            }
+            Job::Begin(id, entry, recording, header) => self.begin(id, *entry, recording, header),
+            Job::Append(id, piece) => {
+                self.state.waiting.fetch_sub(piece.bytes.len(), Ordering::Relaxed);
+                if let Err(error) = self.append(id, &piece) {
+                    self.state.stall(&error);
+                    self.state.metrics.lost("disk");
+                }
+            }
+            Job::Finish(id, end) => {
+                if let Some(file) = self.files.get_mut(&id) {
+                    file.end = Some(end);
+                }
+                self.complete(id);
+            }
+            Job::Close { recording, at } => {
+                if let Some(known) = self.recordings.get_mut(&recording) {
+                    known.closed = Some(at);
+                }
+                self.say(&recording);
+            }
+        }
+    }
+
+    fn open(&mut self, manifest: Manifest) {
+        let id = manifest.id.clone();
+        let folder = self.folder.join(&id);
+        self.recordings.insert(id.clone(), OnDisk { manifest, folder, made: false, unsaid: true, closed: None, open: 0 });
+        self.say(&id);
+    }
+
+    fn begin(&mut self, id: FileId, mut entry: FileEntry, recording: String, header: Vec<u8>) {
+        let Some(known) = self.recordings.get_mut(&recording) else { return };
+        let place = known.manifest.files.len();
+        // Drawn here: nothing that anybody has written becomes a part of a path.
+        entry.name = format!("{:04}.{}", place + 1, entry.container.extension());
+        let (container, path) = (entry.container, known.folder.join(&entry.name));
+        known.manifest.files.push(entry);
+        known.open += 1;
+        known.unsaid = true;
+        let file = OpenFile { recording: recording.clone(), entry: place, container, path, header, file: None, len: 0, cues: Vec::new(), end: None };
+        self.files.insert(id, file);
+        self.say(&recording);
+    }
+
+    /// Appends a piece, whole or not at all.
+    fn append(&mut self, id: FileId, piece: &Piece) -> io::Result<()> {
+        if self.state.stalled.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let Some(file) = self.files.get_mut(&id) else { return Ok(()) };
+        let before = file.len;
+        file.made()?;
+        let position = file.len;
+        let written = file.write(&piece.bytes);
+        self.state.dirty.store(true, Ordering::Release);
+        if written.is_ok() {
+            file.cues.push(Cue { position, at: piece.at, key: piece.key });
+        }
+        let more = file.len - before;
+        self.used += more;
+        self.state.metrics.bytes.inc_by(more);
+        written
+    }
+
+    /// Puts index and length into a file that has ended; tried again later when the disk refuses.
+    fn complete(&mut self, id: FileId) {
+        let Some(file) = self.files.get_mut(&id) else { return };
+        let Some(end) = file.end else { return };
+        let state = match file.complete(end) {
+            Ok(state) => state,
+            Err(error) => return self.state.stall(&error),
+        };
+        self.state.dirty.store(true, Ordering::Release);
+        let Some(file) = self.files.remove(&id) else { return };
+        let Some(known) = self.recordings.get_mut(&file.recording) else { return };
+        if let Some(entry) = known.manifest.files.get_mut(file.entry) {
+            (entry.length, entry.bytes, entry.lost, entry.state) = (end.length, file.len, end.lost, state);
+        }
+        known.open = known.open.saturating_sub(1);
+        known.unsaid = true;
+        self.say(&file.recording);
+    }
+
+    /// Writes the manifest of a recording, if there is anything new; one that has ended is forgotten.
+    fn say(&mut self, recording: &str) {
+        let Some(known) = self.recordings.get_mut(recording) else { return };
+        if let Some(at) = known.closed.filter(|_| known.open == 0 && known.manifest.state == State::Recording) {
+            (known.manifest.state, known.manifest.ended, known.unsaid) = (State::Finished, Some(at), true);
+        }
+        if known.unsaid {
+            match known.write() {
+                Ok(()) => known.unsaid = false,
+                Err(error) => return self.state.stall(&error),
+            }
+            self.state.dirty.store(true, Ordering::Release);
+        }
+        if known.manifest.state != State::Recording {
+            self.recordings.remove(recording);
+            self.state.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks whether there is room, and tries what was refused.
+    fn look(&mut self) {
+        self.looked_at = Instant::now();
+        let free = free(&self.folder).unwrap_or(u64::MAX);
+        self.state.metrics.free.set(i64::try_from(free).unwrap_or(i64::MAX));
+        if free < self.minimum_free {
+            return self.state.stall(&io::Error::new(io::ErrorKind::StorageFull, "the disk has less than recording.minimum_free_mib left"));
+        }
+        if self.quota > 0 && self.used >= self.quota {
+            self.used = used(&self.folder);
+            if self.used >= self.quota {
+                return self.state.stall(&io::Error::new(io::ErrorKind::QuotaExceeded, "recordings take as much as recording.quota_mib allows"));
+            }
+        }
+        self.state.go_on();
+        let ended: Vec<FileId> = self.files.iter().filter(|(_, file)| file.end.is_some()).map(|(id, _)| *id).collect();
+        ended.into_iter().for_each(|id| self.complete(id));
+        let unsaid: Vec<String> =
+            self.recordings.iter().filter(|(_, known)| known.unsaid || known.closed.is_some()).map(|(id, _)| id.clone()).collect();
+        unsaid.iter().for_each(|id| self.say(id));
+    }
+}
+
+impl OnDisk {
+    fn write(&mut self) -> io::Result<()> {
+        if !self.made {
+            match create_dir_private(&self.folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => self.made = true,
+            }
+        }
+        self.manifest.write(&self.folder)
+    }
+}
+
+impl OpenFile {
+    /// Makes the file with its first bytes, if that is not done.
+    fn made(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
+            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
+            file.write_all_at(&self.header, 0)?;
+            (self.file, self.len) = (Some(file), self.header.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Appends bytes; what was written of them when the disk refuses is taken back.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        if let Err(error) = file.write_all_at(bytes, self.len) {
+            // Where this is refused too, the next piece is written over it.
+            let _ = file.set_len(self.len);
+            return Err(error);
+        }
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn complete(&mut self, end: End) -> io::Result<FileState> {
+        if self.cues.is_empty() {
+            return Ok(FileState::Broken);
+        }
+        let completion = self.container.complete(&self.header, &self.cues, self.len, end.length);
+        self.write(&completion.tail)?;
+        let Some(file) = &self.file else { return Ok(FileState::Broken) };
+        for (at, bytes) in &completion.patches {
+            file.write_all_at(bytes, *at)?;
+        }
+        Ok(FileState::Complete)
+    }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        create_dir_all(parent)?;
+    }
+    create_dir_private(folder)
+}
+
+fn lock(folder: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join(".lock"))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => Err(io::Error::new(io::ErrorKind::ResourceBusy, "another node records into this directory")),
+    }
+}
+
+/// What was said in a call is for whoever runs the node, and for no other user of the machine.
+fn create_dir_private(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().mode(0o700).create(folder)
+}
+
+fn free(folder: &Path) -> io::Result<u64> {
+    let space = rustix::fs::statvfs(folder)?;
+    Ok(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+/// Bytes of all files in a folder and in the folders in it.
+fn used(folder: &Path) -> u64 {
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = |entry: std::fs::DirEntry| entry.metadata().map_or(0, |data| if data.is_file() { data.len() } else { 0 });
+    entries(folder).map(|entry| if entry.path().is_dir() { entries(&entry.path()).map(bytes).sum() } else { bytes(entry) }).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::manifest::SCHEMA;
+
+    fn manifest() -> Manifest {
+        let by = Person { member: "ada".into(), name: "Ada".into() };
+        Manifest {
+            schema: SCHEMA,
+            id: "r1".into(),
+            room: "r".into(),
+            by,
+            state: State::Recording,
+            began: 1,
+            ended: None,
+            members: vec![],
+            files: vec![],
+        }
+    }
+
+    /// What a disk that is too slow cannot take is refused at once, and the files that there are come to their ends.
+    #[test]
+    fn a_slow_disk_keeps_nobody_waiting() {
+        let folder = std::env::temp_dir().join(format!("althing-slow-{}", std::process::id()));
+        let config = RecordingConfig {
+            folder: folder.clone(),
+            recordings: 1,
+            minimum_free: 0,
+            quota: 0,
+            queue_bytes: 1_000,
+            key_every: Duration::from_secs(1),
+        };
+        let metrics = RecordMetrics::register(&prometheus_registry()).expect("metrics");
+        let disk = Disk::start(&config, metrics).expect("it starts");
+        assert!(disk.open(manifest()));
+        let begin = Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![1, 2, 3] };
+        let file = disk.begin("r1", ("ada", false), 0, begin).expect("it begins");
+        let piece = |bytes| Piece { bytes: vec![0; bytes], at: 0, key: true };
+        assert!(!disk.append(file, piece(1_001)), "more than may wait");
+        assert!(disk.append(file, piece(600)));
+        disk.finish(file, End { length: 1, lost: 1 });
+        disk.close("r1", 2);
+        let begun = Instant::now();
+        while !disk.is_settled() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it comes to its end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let manifest = Manifest::read(&folder.join("r1")).expect("a manifest");
+        assert_eq!((manifest.state, manifest.files.len(), manifest.files[0].name.as_str()), (State::Finished, 1, "0001.webm"));
+        assert!(
+            disk.begin(
+                "../r1",
+                ("ada", false),
+                0,
+                Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![] }
+            )
+            .is_some()
+        );
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 2, "a recording that nobody has begun has no file: the lock, and r1");
+        std::fs::remove_dir_all(folder).expect("removed");
+    }
+
+    fn prometheus_registry() -> prometheus::Registry {
+        prometheus::Registry::new()
+    }
+}

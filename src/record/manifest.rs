@@ -1,0 +1,144 @@
+//! The manifest beside a recording's files: the truth about it, in JSON. Whatever lists recordings reads these.
+
+use std::fs::{File, rename};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::file::Container;
+use crate::contract::TapCodec;
+
+/// The version of the form; it rises when a reader of the old one could no longer understand the new one.
+pub const SCHEMA: u32 = 1;
+/// The name of the file.
+pub const NAME: &str = "manifest.json";
+
+/// A recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this form.
+    pub schema: u32,
+    /// The recording's identity, and the name of its folder.
+    pub id: String,
+    /// The room's name.
+    pub room: String,
+    /// Who began it.
+    pub by: Person,
+    /// How far it is.
+    pub state: State,
+    /// When it began: milliseconds since the Unix epoch.
+    pub began: u64,
+    /// When it ended, once it has: milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
+    /// Whoever was recorded.
+    pub members: Vec<Person>,
+    /// Its files, in the order of their beginnings.
+    pub files: Vec<FileEntry>,
+}
+
+/// A member of the room, as it was known then.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Person {
+    /// The identity.
+    pub member: String,
+    /// The name that was shown.
+    pub name: String,
+}
+
+/// How far a recording is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It goes on.
+    Recording,
+    /// It was ended.
+    Finished,
+    /// The node ended before it, and has repaired its files.
+    Interrupted,
+}
+
+/// How far a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileState {
+    /// It is being written.
+    Writing,
+    /// It is complete.
+    Complete,
+    /// What was not whole at its end was cut off, and it is complete.
+    Repaired,
+    /// Nothing in it can be played.
+    Broken,
+}
+
+/// A file of a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Its name in the folder: a number that was drawn here, and the container's ending.
+    pub name: String,
+    /// Whom it shows.
+    pub member: String,
+    /// Whether that is the member's screen and its sound (else camera and microphone).
+    pub screen: bool,
+    /// What kind it is.
+    pub container: Container,
+    /// The codec of its picture, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video: Option<String>,
+    /// The codec of its sound, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<String>,
+    /// Width and height of the picture at the beginning, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<(u16, u16)>,
+    /// Where it begins, in microseconds from the beginning of the recording. Files of one recording are in step with each other by this.
+    pub at: i64,
+    /// How long it is, in microseconds; 0 while it is being written.
+    pub length: i64,
+    /// Bytes; 0 while it is being written.
+    pub bytes: u64,
+    /// Pictures, pieces of sound and pieces of the file that are missing, as far as that is known.
+    pub lost: u64,
+    /// How far it is.
+    pub state: FileState,
+}
+
+impl Manifest {
+    /// Reads the manifest of a folder.
+    ///
+    /// # Errors
+    /// When there is none, or it is of a later form.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        let manifest: Self = serde_json::from_slice(&std::fs::read(folder.join(NAME))?)?;
+        if manifest.schema > SCHEMA {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the manifest was written by a later version"));
+        }
+        Ok(manifest)
+    }
+
+    /// Writes it into a folder: the old one is there until the new one is whole.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let (new, text) = (folder.join("manifest.new"), serde_json::to_vec_pretty(self)?);
+        let mut file = File::create(&new)?;
+        file.write_all(&text)?;
+        // A name that leads to nothing after a power cut would be worse than the old manifest.
+        file.sync_data()?;
+        rename(new, folder.join(NAME))
+    }
+}
+
+/// The name of a codec, as a manifest has it.
+pub const fn codec_name(codec: TapCodec) -> &'static str {
+    match codec {
+        TapCodec::Opus | TapCodec::Red => "opus",
+        TapCodec::Vp8 => "vp8",
+        TapCodec::Vp9 => "vp9",
+        TapCodec::H264 => "h264",
+        TapCodec::Av1 => "av1",
+    }
+}

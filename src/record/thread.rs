@@ -1,0 +1,216 @@
+//! The thread behind a worker's tap ring: it turns what the worker copies into pieces of files. It sleeps while nothing is recorded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::disk::Disk;
+use super::file::{Begin, End, Piece};
+use super::take::{FileId, Shelf, Take};
+use crate::base::{RoomId, TapId, Time, TrackId};
+use crate::contract::{Command, RoomCommand, Tapped};
+use crate::port::{Bell, TapReader, WorkerHandle};
+
+/// The ring is emptied so often. Less often saves wake-ups; a ring holds twenty times as long.
+const EVERY: Duration = Duration::from_millis(10);
+/// What has no packet of its own to be done with is done so often: gaps given up, silence, old pieces.
+const ADVANCE_EVERY: Duration = Duration::from_millis(100);
+/// Things that may wait for the thread.
+pub const MOST_MAIL: usize = 4_096;
+
+/// What the thread is told.
+pub enum Mail {
+    /// A track is recorded from now on.
+    Attach(Box<Attach>),
+    /// A track is recorded no longer.
+    Detach(TapId),
+    /// All that it has of a recording is ended; whoever holds the sender waits for that.
+    End(Arc<About>, SyncSender<()>),
+}
+
+/// A recording, as all of its takes know it.
+#[derive(Debug)]
+pub struct About {
+    /// Its identity.
+    pub id: String,
+    /// When it began, on the node's clock.
+    pub began: Time,
+}
+
+/// A track that is to be recorded.
+pub struct Attach {
+    /// What its packets are tagged with.
+    pub tap: TapId,
+    /// The recording.
+    pub recording: Arc<About>,
+    /// The room that it is in.
+    pub room: RoomId,
+    /// The track.
+    pub track: TrackId,
+    /// Whose it is.
+    pub member: String,
+    /// Whether it is of the member's screen.
+    pub screen: bool,
+    /// Whether it is sound.
+    pub audio: bool,
+}
+
+/// Which files a track belongs into.
+type Key = (String, String, bool);
+
+/// The thread's state.
+pub struct RecordThread {
+    pub(super) mail: Receiver<Mail>,
+    pub(super) ring: TapReader,
+    pub(super) bell: Bell,
+    pub(super) worker: WorkerHandle,
+    pub(super) disk: Disk,
+    pub(super) epoch: Instant,
+    pub(super) key_every: Duration,
+    pub(super) takes: BTreeMap<Key, (Arc<About>, Take)>,
+    pub(super) taps: BTreeMap<TapId, (Key, RoomId, TrackId)>,
+}
+
+/// The shelf of one take.
+struct Place<'a> {
+    disk: &'a Disk,
+    about: &'a About,
+    member: &'a str,
+    screen: bool,
+}
+
+impl Shelf for Place<'_> {
+    fn begin(&mut self, begin: Begin) -> Option<FileId> {
+        let at = begin.at - i64::try_from(self.about.began.as_micros()).unwrap_or(0);
+        self.disk.begin(&self.about.id, (self.member, self.screen), at, begin)
+    }
+
+    fn append(&mut self, file: FileId, piece: Piece) -> bool {
+        self.disk.append(file, piece)
+    }
+
+    fn finish(&mut self, file: FileId, end: End) {
+        self.disk.finish(file, end);
+    }
+}
+
+impl RecordThread {
+    /// Runs until every sender of its mail is gone.
+    pub fn run(mut self) {
+        let mut advanced = Instant::now();
+        loop {
+            if !self.take_mail() {
+                break;
+            }
+            self.empty_ring();
+            if advanced.elapsed() >= ADVANCE_EVERY {
+                advanced = Instant::now();
+                self.advance();
+            }
+            self.sleep();
+        }
+        let keys: Vec<Key> = self.takes.keys().cloned().collect();
+        keys.iter().for_each(|key| self.end(key));
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.epoch.elapsed()
+    }
+
+    /// False when nobody will send any more.
+    fn take_mail(&mut self) -> bool {
+        loop {
+            match self.mail.try_recv() {
+                Ok(Mail::Attach(attach)) => self.attach(*attach),
+                Ok(Mail::Detach(tap)) => self.detach(tap),
+                Ok(Mail::End(about, ended)) => {
+                    self.empty_ring();
+                    let keys: Vec<Key> = self.takes.keys().filter(|key| key.0 == about.id).cloned().collect();
+                    keys.iter().for_each(|key| self.end(key));
+                    // Whoever waited may be gone.
+                    let _ = ended.try_send(());
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn attach(&mut self, attach: Attach) {
+        let now = self.now();
+        let key = (attach.recording.id.clone(), attach.member, attach.screen);
+        let (_, take) =
+            self.takes.entry(key.clone()).or_insert_with(|| (attach.recording.clone(), Take::new(attach.recording.began, self.key_every)));
+        take.attach(now, attach.tap, attach.audio);
+        self.taps.insert(attach.tap, (key, attach.room, attach.track));
+    }
+
+    fn detach(&mut self, tap: TapId) {
+        self.empty_ring();
+        let now = self.now();
+        let Some((key, ..)) = self.taps.remove(&tap) else { return };
+        let over = self.with_take(&key, |take, place| {
+            take.detach(now, tap, place);
+            take.is_over()
+        });
+        if over == Some(true) {
+            self.end(&key);
+        }
+    }
+
+    fn end(&mut self, key: &Key) {
+        let now = self.now();
+        self.with_take(key, |take, place| take.end(now, place));
+        self.takes.remove(key);
+        self.taps.retain(|_, (of, ..)| of != key);
+    }
+
+    fn with_take<T>(&mut self, key: &Key, act: impl FnOnce(&mut Take, &mut Place<'_>) -> T) -> Option<T> {
+        let (about, take) = self.takes.get_mut(key)?;
+        Some(act(take, &mut Place { disk: &self.disk, about, member: &key.1, screen: key.2 }))
+    }
+
+    fn empty_ring(&mut self) {
+        let now = self.now();
+        let (taps, takes) = (&self.taps, &mut self.takes);
+        let mut take = |frame: &[u8]| {
+            let tapped = Tapped::read(frame)?;
+            let (key, ..) = taps.get(&tapped.tap())?;
+            takes.get_mut(key)?.1.take(now, tapped);
+            Some(())
+        };
+        // A tap that has just been told to end may still bring something: that is nobody's.
+        while self.ring.receive(&mut take).is_some() {}
+    }
+
+    fn advance(&mut self) {
+        let now = self.now();
+        let mut wishes = Vec::new();
+        for (key, (about, take)) in &mut self.takes {
+            take.advance(now, &mut Place { disk: &self.disk, about, member: &key.1, screen: key.2 });
+            take.wishes(now, |tap| wishes.push(tap));
+        }
+        for tap in wishes {
+            let Some((_, room, track)) = self.taps.get(&tap) else { continue };
+            // A worker that takes no commands is asked again in a second.
+            let _ = self.worker.send(Command { room: *room, what: RoomCommand::TapKeyFrame { track: *track } });
+        }
+    }
+
+    fn sleep(&self) {
+        if !self.takes.is_empty() {
+            return std::thread::sleep(EVERY);
+        }
+        self.bell.fall_asleep();
+        if self.ring.is_empty() {
+            let mut bell = [PollFd::from_borrowed_fd(self.bell.fd(), PollFlags::IN)];
+            // Whoever sends mail rings; the limit is for the end, when nobody is left to.
+            let _ = poll(&mut bell, Some(&Timespec { tv_sec: 1, tv_nsec: 0 }));
+        }
+        self.bell.wake_up();
+        self.bell.clear();
+    }
+}
