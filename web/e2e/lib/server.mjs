@@ -1,6 +1,6 @@
 // A real server for the time of a test.
 import { spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
+import { createSocket, Socket } from 'node:dgram';
 import { existsSync, statSync } from 'node:fs';
 import { get } from 'node:https';
 import { createServer } from 'node:net';
@@ -29,7 +29,7 @@ export function binary() {
  * @param {{ listen?: string, within?: string }} [place] `listen`: what it binds for that, where it is another address; `within`: the network namespace that it runs in
  */
 export async function startServer(settings = {}, host = '127.0.0.1', { listen = host, within } = {}) {
-  const [http, admin, media] = [await freeTcpPort(), await freeTcpPort(), await freeUdpPort()];
+  const [http, admin, media] = [await freeTcpPort(), await freeTcpPort(), await freeMediaPort()];
   // Variables that begin with ALTHING_ are settings: those of the shell must not decide a test.
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ALTHING_')));
   const env = {
@@ -114,13 +114,35 @@ function freeTcpPort() {
   });
 }
 
+/** Workers of a test's server at most, each with a port of its own, by UDP and by TCP. */
+const WORKERS = 4;
+
 /** @returns {Promise<number>} */
-function freeUdpPort() {
+async function freeMediaPort() {
+  for (;;) {
+    const first = await bindable('udp', 0);
+    const ports = Array.from({ length: WORKERS }, (_, index) => first + index);
+    const free = await Promise.all(ports.flatMap((port) => [bindable('udp', port), bindable('tcp', port)])).catch(() => undefined);
+    if (free) return first;
+  }
+}
+
+/**
+ * A port that can be had; fails when it cannot.
+ * @param {'udp' | 'tcp'} protocol
+ * @param {number} port
+ * @returns {Promise<number>}
+ */
+function bindable(protocol, port) {
   return new Promise((resolve, reject) => {
-    const socket = createSocket('udp4').once('error', reject);
-    socket.bind(0, () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
-    });
+    if (port > 65_535) return reject(new Error('there is no such port'));
+    const socket = protocol === 'udp' ? createSocket('udp4') : createServer();
+    socket.once('error', reject);
+    const bound = () => {
+      const at = /** @type {import('node:net').AddressInfo} */ (socket.address());
+      socket.close(() => resolve(at.port));
+    };
+    if (socket instanceof Socket) socket.bind(port, bound);
+    else socket.listen(port, bound);
   });
 }
