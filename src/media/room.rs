@@ -413,6 +413,15 @@ impl Room {
         self.peers.get(peer)?.path()
     }
 
+    /// Gives a peer data channels, while control has as much in hand as it may: for tests.
+    #[cfg(test)]
+    pub(super) fn give_data(&mut self, peer: usize, data: super::transport::SctpTransport) {
+        self.data_room = 0;
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.data = Some(Box::new(data));
+        }
+    }
+
     /// Breaks the state as no command can: the first slot of the first peer shows a track that is not there.
     #[cfg(test)]
     pub(super) fn corrupt(&mut self) {

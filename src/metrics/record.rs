@@ -39,7 +39,7 @@ impl RecordMetrics {
         let lost = Opts::new("althing_recording_pieces_lost_total", "Pieces of recordings that were lost, by what refused them.");
         let lost = IntCounterVec::new(lost, &["reason"])?;
         registry.register(Box::new(lost.clone()))?;
-        for reason in ["queue", "jobs", "disk"] {
+        for reason in ["queue", "jobs", "disk", "files"] {
             lost.with_label_values(&[reason]);
         }
         Ok(Self {

@@ -25,6 +25,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Things that may wait for the disk, beside the bytes of pieces that the setting bounds.
 const MOST_JOBS: usize = 16_384;
 
+/// People that a manifest names: more than any room has at a time, and whoever joins anew all the time would make it endless.
+const MOST_PEOPLE: usize = 4_096;
+
 /// What the disk is to do.
 enum Job {
     Open(Box<Manifest>),
@@ -134,6 +137,11 @@ impl Disk {
             state: FileState::Writing,
         };
         self.send(Job::Begin(id, Box::new(entry), recording.to_owned(), begin.header)).then_some(id)
+    }
+
+    /// A file that is one too many of its recording: it is not begun.
+    pub fn refuse_file(&self) {
+        self.state.metrics.lost("files");
     }
 
     /// A piece of a file; false when the disk refuses, or too much waits for it.
@@ -281,6 +289,7 @@ impl Writer {
             Job::Open(manifest) => self.open(*manifest),
             Job::Meet(recording, person) => {
                 if let Some(known) = self.recordings.get_mut(&recording)
+                    && known.manifest.members.len() < MOST_PEOPLE
                     && !known.manifest.members.contains(&person)
                 {
                     known.manifest.members.push(person);

@@ -164,7 +164,7 @@ impl Recorder {
             return Err(Refused::TooMany);
         }
         self.0.metrics.recordings.inc();
-        let about = Arc::new(About { id: beginning.id, began: Time::ZERO + self.0.epoch.elapsed() });
+        let about = Arc::new(About { id: beginning.id, began: Time::ZERO + self.0.epoch.elapsed(), files: AtomicUsize::new(0) });
         let recording = Recording { inner: self.0.clone(), about, taps: BTreeMap::new() };
         let manifest = Manifest {
             schema: SCHEMA,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ use crate::port::{Bell, TapReader, WorkerHandle};
 const EVERY: Duration = Duration::from_millis(10);
 /// What has no packet of its own to be done with is done so often: gaps given up, silence, old pieces.
 const ADVANCE_EVERY: Duration = Duration::from_millis(100);
+/// Files of one recording. Twelve hours of a hundred members with their screens are six hundred; whoever publishes anew all the time would make
+/// files, and a manifest that is written with each of them, without end.
+const MOST_FILES: usize = 2_048;
 /// Things that may wait for the thread.
 pub const MOST_MAIL: usize = 4_096;
 
@@ -38,6 +42,8 @@ pub struct About {
     pub id: String,
     /// When it began, on the node's clock.
     pub began: Time,
+    /// Files begun so far.
+    pub files: AtomicUsize,
 }
 
 /// A track that is to be recorded.
@@ -84,6 +90,10 @@ struct Place<'a> {
 
 impl Shelf for Place<'_> {
     fn begin(&mut self, begin: Begin) -> Option<FileId> {
+        if self.about.files.fetch_add(1, Ordering::Relaxed) >= MOST_FILES {
+            self.disk.refuse_file();
+            return None;
+        }
         let at = begin.at - i64::try_from(self.about.began.as_micros()).unwrap_or(0);
         self.disk.begin(&self.about.id, (self.member, self.screen), at, begin)
     }
@@ -212,5 +222,28 @@ impl RecordThread {
         }
         self.bell.wake_up();
         self.bell.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RecordingConfig;
+    use crate::metrics::Metrics;
+    use crate::record::file::Container;
+
+    #[test]
+    fn whoever_publishes_anew_all_the_time_makes_no_files_without_end() {
+        let folder = std::env::temp_dir().join(format!("althing-many-{}", std::process::id()));
+        let (key_every, minimum_free) = (Duration::from_secs(1), 0);
+        let config = RecordingConfig { folder: folder.clone(), recordings: 1, minimum_free, quota: 0, queue_bytes: 1_000, key_every };
+        let metrics = Metrics::new(Vec::new()).expect("metrics");
+        let disk = Disk::start(&config, metrics.record.clone()).expect("it starts");
+        let about = About { id: "r1".into(), began: Time::ZERO, files: AtomicUsize::new(MOST_FILES - 1) };
+        let begin = || Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![] };
+        let mut place = Place { disk: &disk, about: &about, member: "ada", screen: false };
+        assert!(place.begin(begin()).is_some() && place.begin(begin()).is_none());
+        assert!(metrics.text().expect("text").contains("lost_total{reason=\"files\"} 1"));
+        std::fs::remove_dir_all(folder).expect("removed");
     }
 }

@@ -1,9 +1,9 @@
 //! What of a room is recorded: the desired state, of which only the difference is done. Everybody is told first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::Effect;
-use super::member::Seat;
+use super::member::{Member, Seat, Track};
 use super::room::{Outcome, Room};
 use crate::base::{TrackId, WorkerId};
 use crate::contract::RoomCommand;
@@ -18,6 +18,8 @@ const MOST_MEMBERS: usize = 500;
 pub struct RoomRecording {
     /// What everybody is told of it.
     pub info: RecordingInfo,
+    /// Who is recorded; empty for everybody.
+    chosen: BTreeSet<MemberId>,
     /// The tracks that are recorded, and their workers.
     taken: BTreeMap<TrackId, WorkerId>,
 }
@@ -70,7 +72,7 @@ impl Room {
             sources = Source::ALL.to_vec();
         }
         let info = RecordingInfo { recording: recording.clone(), by: by.0.clone(), at, members, sources };
-        self.recording = Some(RoomRecording { info: info.clone(), taken: BTreeMap::new() });
+        self.recording = Some(RoomRecording { info: info.clone(), chosen: info.members.iter().cloned().collect(), taken: BTreeMap::new() });
         self.tell(|_| true, Event::Recording { recording: Some(info) });
         self.effects.push(Effect::Record(RecordEffect::Begin { recording, by }));
         Ok(None)
@@ -93,33 +95,40 @@ impl Room {
         self.tell(|_| true, Event::Recording { recording: None });
     }
 
-    /// Follows what is published: what is to be recorded is, and nothing else.
+    /// Follows what is published: what is to be recorded is, and nothing else. After each command: where nothing has changed, nothing is copied.
     pub(super) fn settle_recording(&mut self) {
         let Some(recording) = &self.recording else { return };
-        let mut wanted = Vec::new();
-        for member in self.members.values().filter(|m| recording.info.members.is_empty() || recording.info.members.contains(&m.identity)) {
-            let Some(connection) = &member.connection else { continue };
-            for track in member.tracks.iter().filter(|t| !t.fallback && recording.info.sources.contains(&t.source)) {
-                wanted.push((track.id, connection.worker, (member.identity.clone(), member.name.clone()), track.source));
-            }
+        let known = |(_, track, worker): &(&Member, &Track, WorkerId)| recording.taken.get(&track.id) == Some(worker);
+        let (same, count) = self.to_be_recorded(recording).fold((true, 0), |(same, count), wanted| (same && known(&wanted), count + 1));
+        if same && count == recording.taken.len() {
+            return;
         }
-        let gone: Vec<_> = recording
-            .taken
-            .iter()
-            .filter(|(track, worker)| !wanted.iter().any(|w| (w.0, w.1) == (**track, **worker)))
-            .map(|(t, w)| (*t, *w))
+        let wanted: BTreeMap<TrackId, WorkerId> = self.to_be_recorded(recording).map(|(_, track, worker)| (track.id, worker)).collect();
+        let gone: Vec<_> = recording.taken.iter().filter(|(track, worker)| wanted.get(track) != Some(*worker)).map(|(t, w)| (*t, *w)).collect();
+        let new: Vec<_> = self
+            .to_be_recorded(recording)
+            .filter(|wanted| !known(wanted))
+            .map(|(member, track, worker)| (track.id, worker, (member.identity.clone(), member.name.clone()), track.source))
             .collect();
-        wanted.retain(|w| recording.taken.get(&w.0) != Some(&w.1));
         for (track, worker) in gone {
             self.untap(track, worker);
             self.effects.push(Effect::Record(RecordEffect::Detach { track }));
         }
-        for (track, worker, member, source) in wanted {
+        for (track, worker, member, source) in new {
             if let Some(recording) = &mut self.recording {
                 recording.taken.insert(track, worker);
             }
             self.effects.push(Effect::Record(RecordEffect::Attach { track, worker, member, source }));
         }
+    }
+
+    /// The tracks that a recording is of, whose they are, and where they are published.
+    fn to_be_recorded<'a>(&'a self, recording: &'a RoomRecording) -> impl Iterator<Item = (&'a Member, &'a Track, WorkerId)> {
+        let members = self.members.values().filter(|m| recording.chosen.is_empty() || recording.chosen.contains(&m.identity));
+        members.filter_map(|member| Some((member, member.connection.as_ref()?.worker))).flat_map(|(member, worker)| {
+            let tracks = member.tracks.iter().filter(|track| !track.fallback && recording.info.sources.contains(&track.source));
+            tracks.map(move |track| (member, track, worker))
+        })
     }
 
     /// The worker copies a track no longer; one that has ended takes its tap with it.

@@ -11,7 +11,10 @@ use crate::contract::{
     Codec, CodecPlan, ExtensionMap, Feedback, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile,
     TransportPlan,
 };
+use crate::media::transport::sctp::RELIABLE;
+use crate::media::transport::sctp::tests::world::{World, plan};
 use crate::media::transport::{SrtcpSender, SrtpSender};
+use rtc_sctp::PayloadProtocolIdentifier;
 
 const ROOM: RoomId = RoomId(1);
 
@@ -247,4 +250,21 @@ fn a_path_is_deserted_when_nothing_authentic_comes_on_it() {
         let way = engine.rooms.get(key).expect("the room").way_to(0);
         assert_eq!(way, Some(if authentic { near } else { far }), "{kind:?}, authentic: {authentic}");
     }
+}
+
+#[test]
+fn who_waits_for_control_goes_on_when_that_has_dealt_with_something() {
+    let mut engine = engine();
+    add(&mut engine, ROOM, PeerId(1), "name");
+    let mut world = World::greeted(1, 0, plan());
+    world.room = 0;
+    world.say(RELIABLE, PayloadProtocolIdentifier::Binary, b"it waits");
+    world.run(Duration::from_secs(1));
+    assert!(world.server.has_unread());
+    let key = *engine.keys.get(&ROOM).expect("the room");
+    engine.rooms.get_mut(key).expect("the room").give_data(0, world.server);
+    assert!(!engine.has_deferred());
+    let dealt = || Command { room: ROOM, what: RoomCommand::DataTaken { messages: 1 } };
+    engine.handle_command(Time::ZERO, dealt());
+    assert!(engine.has_deferred(), "there is room for one message now");
 }

@@ -59,7 +59,12 @@ impl Room {
 
     /// Control has dealt with messages of this room: as many more may be handed up.
     pub(super) fn data_taken(&mut self, messages: u32, shared: &mut Shared) {
+        let had_room = self.data_room > 0;
         self.data_room = self.data_room.saturating_add(messages).min(MOST_IN_CONTROL);
+        // Where there was room, nobody waits for it: this comes with each message.
+        if had_room {
+            return;
+        }
         let waiting: Vec<usize> =
             self.peers.iter().filter(|(_, p)| p.data.as_ref().is_some_and(|d| d.has_unread())).map(|(index, _)| index).collect();
         waiting.into_iter().for_each(|index| self.list_data(index, shared));

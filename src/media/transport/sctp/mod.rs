@@ -474,4 +474,4 @@ fn guarded_or<T>(otherwise: T, act: impl FnOnce() -> T) -> T {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::media) mod tests;

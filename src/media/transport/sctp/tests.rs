@@ -1,5 +1,5 @@
 mod hostile;
-mod world;
+pub(in crate::media) mod world;
 
 use std::time::Duration;
 
