@@ -12,6 +12,7 @@ pub mod path;
 pub mod prefetch;
 pub mod prefix;
 pub mod random;
+pub mod read;
 pub mod seq;
 pub mod stun;
 pub mod time;

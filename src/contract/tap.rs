@@ -3,6 +3,7 @@
 //! A copy is a head of fixed form and the payload, in one frame of the worker's tap ring (`port/tap.rs`).
 
 use super::plan::Codec;
+use crate::base::read::Reader;
 use crate::base::{TapId, Time};
 
 /// Bytes of the longest head.
@@ -214,15 +215,7 @@ impl<'a> Tapped<'a> {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (value, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*value)
-    }
-
     fn place(&mut self) -> Option<TapPlace> {
         Some(TapPlace {
             tap: TapId(u64::from_ne_bytes(self.take()?)),

@@ -24,14 +24,14 @@ use crate::media::engine::{Engine, EngineConfig};
 use crate::media::route::relay::{RelaySink, send_stray};
 use crate::media::route::tap::TapSink;
 use crate::media::transport::{DtlsIdentity, Path};
-use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings, STREAMS, StreamPrefixes, TapWriter};
+use crate::port::{Closed, EventSender, Inbox, ReportSlot, Rings, StreamPrefixes, TapWriter};
+
+mod relayed;
 
 /// Commands taken in one turn, so that a storm of joins leaves room for packets.
 const COMMANDS_A_TURN: usize = 64;
 /// Batches taken from one socket in one turn. More saves waits under load, less lets other sockets, joins and timers come sooner.
 const TICKS_A_TURN: usize = 4;
-/// Streams of another listener's taken in one turn.
-const STREAMS_A_TURN: usize = STREAMS / 2;
 /// Messages taken from one ring in one turn.
 const RELAYS_A_TURN: usize = 64;
 /// How often the worker publishes its counters.
@@ -253,16 +253,6 @@ impl Worker {
         Ok(())
     }
 
-    /// A relay's packets come one by one, at many sockets: where there was nothing else, what follows is waited for together. A wake costs more
-    /// than a packet does.
-    fn gather(&self) {
-        let span = self.relay.as_ref().map_or(Duration::ZERO, RelaySockets::gather);
-        if self.gathers && !span.is_zero() {
-            let due = self.until_next_turn().map_or(span, |due| span.min(Duration::new(due.tv_sec as u64, due.tv_nsec as u32)));
-            std::thread::sleep(due);
-        }
-    }
-
     /// How long to sleep: not at all when another worker has left something, since it rings for a sleeper only.
     fn fall_asleep(&self) -> Option<Timespec> {
         self.rings.bell().fall_asleep();
@@ -295,57 +285,6 @@ impl Worker {
             }
             self.give_out(now);
         }
-    }
-
-    /// Takes what waits at a socket of the relay's; whether that was all.
-    fn serve_relay(&mut self, wake: u64) -> bool {
-        self.unreported = true;
-        self.relay.as_mut().is_none_or(|relay| relay.serve(self.clock.now(), wake, &mut self.receiver, &mut self.streams))
-    }
-
-    /// Takes what waits at a stream; whoever is behind one that has ended is let go.
-    fn serve_stream(&mut self, wake: u64) {
-        let now = self.clock.now();
-        if let Some(relay) = &mut self.relay {
-            // A stream brings up to a whole read at once, which wants all the room.
-            relay.give_out(&mut self.streams);
-        }
-        let (engine, relay) = (&mut self.engine, &mut self.relay);
-        self.streams.serve(now, wake, |path, framing, message| match (framing, &mut *relay) {
-            (Framing::Ice, _) => engine.handle_read(now, path, message),
-            (Framing::Turn, Some(relay)) => relay.take_from_client(now, path, message),
-            (Framing::Turn, None) => {}
-        });
-        self.let_go_of_ended();
-        self.unreported = true;
-    }
-
-    /// Takes note of streams that have ended, whether there is a relay that knows them or not: nobody else forgets them.
-    fn let_go_of_ended(&mut self) {
-        while let Some((path, _)) = self.streams.poll_ended() {
-            if let Some(relay) = &mut self.relay {
-                relay.let_go(&path);
-            }
-        }
-    }
-
-    fn handle_timeouts(&mut self, now: Time) {
-        let before = self.held();
-        if let Some(relay) = &mut self.relay {
-            relay.handle_timeout(now, &mut self.streams);
-        }
-        let (engine, relay) = (&self.engine, &self.relay);
-        self.streams.handle_timeout(now, |path, framing| match framing {
-            Framing::Ice => engine.knows(path),
-            Framing::Turn => relay.as_ref().is_some_and(|relay| relay.knows(path)),
-        });
-        self.let_go_of_ended();
-        self.unreported |= self.held() != before;
-    }
-
-    /// Streams and allocations at present.
-    fn held(&self) -> (usize, usize) {
-        (self.streams.len(), self.relay.as_ref().map_or(0, RelaySockets::allocations))
     }
 
     /// Takes one batch; whether it was a full one.
@@ -384,25 +323,6 @@ impl Worker {
             self.unreported = true;
         }
         Ok(())
-    }
-
-    /// Goes on with streams that were accepted beside the pages.
-    fn take_streams(&mut self, now: Time) {
-        for taken in 1..=STREAMS_A_TURN {
-            let Some(stream) = self.inbox.next_stream() else { return };
-            let relay = &mut self.relay;
-            self.streams.adopt(now, stream, |path, message| {
-                if let Some(relay) = relay {
-                    relay.take_from_client(now, path, message);
-                }
-            });
-            if let Some(relay) = &mut self.relay {
-                relay.give_out(&mut self.streams);
-            }
-            self.let_go_of_ended();
-            self.unreported = true;
-            self.more_commands |= taken == STREAMS_A_TURN;
-        }
     }
 
     /// Takes what other workers have left, a part of each ring so that none of them keeps the others waiting.

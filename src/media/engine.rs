@@ -23,17 +23,12 @@ use crate::base::outgoing::Outgoing;
 use crate::base::prefix::PrefixRate;
 use crate::base::random::Random;
 use crate::base::{Bitrate, Ntp, PeerId, RoomId, Time, WorkerId};
-use crate::contract::{Command, Counter, Counters, Event, Mapped, RoomCommand, WorkerReport, owner_of_ufrag};
+use crate::contract::{Command, Counter, Counters, Event, RoomCommand, WorkerReport, owner_of_ufrag};
 
 /// No room is worth a turn of the clock sooner than this after the last one.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);
 /// Handshake datagrams, and those with data, that may wait for their turn, of all peers together.
 const MOST_DEFERRED: usize = 4_096;
-/// Datagrams with data that have their turn together. Each takes some microseconds.
-const DATA_A_TURN: usize = 32;
-/// When so many bytes of data have been sent in a turn, the rest waits for the next one.
-const DATA_BYTES_A_TURN: usize = 64 * 1_024;
-
 /// Requests to the STUN service that are answered each second of one source prefix: a call begins with a few, and an office has one address.
 const STRANGERS: u32 = 100;
 /// What may wait for other workers in one turn, packets excepted.
@@ -216,41 +211,6 @@ impl Engine {
         self.settle(at.room);
     }
 
-    /// Takes in STUN that is of no connection: a stranger's question, an answer to ours, or nothing of either kind.
-    fn handle_nobodys(&mut self, now: Time, path: Path, datagram: &[u8]) {
-        if ice::is_strangers(datagram) {
-            return self.answer_stranger(now, path, datagram);
-        }
-        match self.answer_to_us(path, datagram) {
-            // No faster than strangers are answered: whoever sees a question on its way could answer it without end.
-            Some(mapped) if self.strangers.allows(now, mapped.server.ip()) => self.shared.events.push_back(Event::Mapped(mapped)),
-            Some(_) => self.shared.counters.add(Counter::StunServiceLimited),
-            None => self.shared.counters.add(Counter::StunMalformed),
-        }
-    }
-
-    /// What a STUN server says, if it answers this node: nobody else knows how our transactions begin.
-    fn answer_to_us(&self, path: Path, datagram: &[u8]) -> Option<Mapped> {
-        let begin = self.questions?;
-        let (transaction, address) = ice::mapped_address(datagram)?;
-        transaction.starts_with(&begin).then_some(Mapped { transaction, server: path.remote, address })
-    }
-
-    /// The STUN service: whoever asks is told where they are seen to be.
-    fn answer_stranger(&mut self, now: Time, path: Path, datagram: &[u8]) {
-        if !self.strangers.allows(now, path.remote.ip()) {
-            return self.shared.counters.add(Counter::StunServiceLimited);
-        }
-        let mut answer = [0; ice::MAX_ANSWER_LEN];
-        match ice::answer_stranger(datagram, path.remote, &mut answer) {
-            Ok(len) => {
-                self.shared.counters.add(Counter::StunService);
-                self.shared.reply(path, answer.get(..len).unwrap_or_default());
-            }
-            Err(reason) => self.shared.counters.add(stun_drop(reason)),
-        }
-    }
-
     /// Takes in what another worker has said.
     pub fn handle_relay(&mut self, now: Time, from: WorkerId, message: &[u8]) {
         let stale = Counter::RelayDropStale;
@@ -360,34 +320,6 @@ impl Engine {
                 self.timers.set(slot, room.deadline().max(now + SHORTEST_TURN));
             }
         }
-    }
-
-    /// Carries one waiting handshake a step further: handshakes are dear, packets go before them. Then some of what data channels have
-    /// received and have to send.
-    pub fn handle_deferred(&mut self, now: Time) {
-        for _ in 0..DATA_A_TURN {
-            let Some(at) = self.shared.deferred.pop_front() else { break };
-            let was_data = self.guarded(at.room, |room, shared| room.handle_deferred(now, at.peer, shared));
-            self.settle(at.room);
-            if was_data == Some(false) {
-                break;
-            }
-        }
-        let mut sent = 0;
-        // Whoever is listed meanwhile has its turn in the next one.
-        for _ in 0..self.shared.data.len() {
-            let Some(at) = self.shared.data.pop_front() else { break };
-            sent += self.guarded(at.room, |room, shared| room.data_turn(now, at.peer, shared)).unwrap_or(0);
-            self.settle(at.room);
-            if sent >= DATA_BYTES_A_TURN {
-                break;
-            }
-        }
-    }
-
-    /// Whether something waits for [`Self::handle_deferred`].
-    pub fn has_deferred(&self) -> bool {
-        !self.shared.deferred.is_empty() || !self.shared.data.is_empty()
     }
 
     /// Writes into an empty arena what is to be sent: replies first, then forwards, never both at once. Call again until nothing is written.
@@ -540,6 +472,9 @@ pub(super) const fn stun_drop(reason: StunDrop) -> Counter {
         StunDrop::Malformed => Counter::StunMalformed,
     }
 }
+
+mod deferred;
+mod strangers;
 
 #[cfg(test)]
 mod tests;

@@ -5,18 +5,20 @@ use std::collections::VecDeque;
 use crate::base::prefetch::prefetch;
 use crate::base::random::Random;
 use crate::base::{Bitrate, Ntp, PeerId, Time};
-use crate::contract::{CodecPlan, Extension, Feedback, MediaPlan, Quality, ReceivePlan, Rid, SecurityPlan, SrtpKeys, TransportPlan};
+use crate::contract::{CodecPlan, Feedback, MediaPlan, Quality, ReceivePlan, SecurityPlan, SrtpKeys, TransportPlan};
 use crate::media::pace::Link;
-use crate::media::packet::rtp::RtpHeader;
 use crate::media::packet::twcc::Arrivals;
-use crate::media::publish::stream::{Bound, Stream, StreamKind};
-use crate::media::rewrite::SourceExtensions;
+use crate::media::publish::stream::Stream;
 use crate::media::route::leg::Leg;
 use crate::media::route::origins::Origins;
 use crate::media::route::queue::PaceQueue;
 use crate::media::route::way::Way;
 use crate::media::select::Patience;
 use crate::media::transport::{DtlsTransport, IceLite, Path, SctpTransport, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
+
+mod binding;
+
+use binding::declared;
 
 /// Lines of a leg's memory that a forward touches, its first ones.
 const LEG_LINES: usize = 7;
@@ -348,32 +350,6 @@ impl Peer {
         }
     }
 
-    /// Where an SSRC belongs that has just authenticated for the first time: by declaration, by MID (with RID or repaired RID),
-    /// or because only one m-line has its payload type (RFC 9143 section 9.2). A MID that no m-line has is that of a plan still on
-    /// its way: such a packet is nobody's, whatever its payload type. Neither is one of a simulcast that does not say which
-    /// encoding it is: senders say it until they know that it was understood.
-    pub fn bind(&self, header: &RtpHeader, packet: &[u8]) -> Option<Bound> {
-        if let Some(declared) = declared(&self.plan, header.ssrc) {
-            return Some(declared);
-        }
-        let (line, tokens) = match self.line_by_mid(header, packet) {
-            Named::Line(line, tokens) => (line, tokens),
-            Named::Unknown => return None,
-            Named::Nothing => (self.line_by_payload_type(header)?, Tokens::default()),
-        };
-        let repairs = line.codecs.iter().any(|c| c.rtx == Some(header.payload_type));
-        let kind = if repairs { StreamKind::Repair } else { StreamKind::Media };
-        let bound = |kind, encoding| Bound { mline: line.mline, kind, encoding };
-        match (line.rids.len(), tokens.rid.or(tokens.repaired)) {
-            (0, _) | (1, None) => Some(bound(kind, 0)),
-            (_, Some(rid)) => match line.rids.iter().position(|accepted| *accepted == rid) {
-                Some(encoding) => Some(bound(kind, encoding as u8)),
-                None => Some(bound(StreamKind::Unwanted, 0)),
-            },
-            (_, None) => None,
-        }
-    }
-
     /// The SSRC that our feedback to it comes from: one that we announced, so that it is known.
     pub fn own_ssrc(&self) -> u32 {
         self.legs.first().map_or(1, |l| l.ssrc())
@@ -447,59 +423,9 @@ impl Peer {
     pub fn next_dtls(&mut self) -> Option<Vec<u8>> {
         self.waiting_dtls.pop_front()
     }
-
-    fn line_by_mid(&self, header: &RtpHeader, packet: &[u8]) -> Named<'_> {
-        let mut named = Named::Nothing;
-        for line in &self.plan.receive {
-            let extensions = SourceExtensions::read(header, &line.extensions, packet);
-            let token = |kind| extensions.get(kind, packet).and_then(Rid::from_bytes);
-            match token(Extension::Mid) {
-                Some(mid) if mid == line.mid => {
-                    return Named::Line(line, Tokens { rid: token(Extension::RtpStreamId), repaired: token(Extension::RepairedRtpStreamId) });
-                }
-                Some(_) => named = Named::Unknown,
-                None => {}
-            }
-        }
-        named
-    }
-
-    fn line_by_payload_type(&self, header: &RtpHeader) -> Option<&ReceivePlan> {
-        let mut lines =
-            self.plan.receive.iter().filter(|l| l.codecs.iter().any(|c| c.payload_type == header.payload_type || c.rtx == Some(header.payload_type)));
-        let line = lines.next()?;
-        lines.next().is_none().then_some(line)
-    }
 }
 
 /// Whether a DTLS datagram is of application data, as far as its first record says.
 pub fn is_data(datagram: &[u8]) -> bool {
     datagram.first() == Some(&APPLICATION_DATA)
-}
-
-/// Where an SSRC belongs by declaration.
-fn declared(plan: &MediaPlan, ssrc: u32) -> Option<Bound> {
-    plan.receive.iter().find_map(|line| {
-        let (number, kind) = (0..).zip(&line.ssrcs).find_map(|(number, (media, repair))| match ssrc {
-            ssrc if *media == ssrc => Some((number, StreamKind::Media)),
-            ssrc if *repair == Some(ssrc) => Some((number, StreamKind::Repair)),
-            _ => None,
-        })?;
-        Some(Bound { mline: line.mline, kind, encoding: if line.ssrc_encodings { number } else { 0 } })
-    })
-}
-
-/// What a packet's MID says.
-enum Named<'a> {
-    Line(&'a ReceivePlan, Tokens),
-    /// A MID that no m-line has.
-    Unknown,
-    /// It carries none.
-    Nothing,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Tokens {
-    rid: Option<Rid>,
-    repaired: Option<Rid>,
 }

@@ -1,6 +1,8 @@
 //! What the control plane counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+
+use super::register::Register;
 
 /// Counters and gauges of the control plane: cheap to clone.
 #[derive(Clone)]
@@ -42,26 +44,13 @@ impl ControlMetrics {
     /// # Errors
     /// When two metrics have the same name: a mistake in this program.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone())).map(|()| gauge)
-        };
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone())).map(|()| counter)
-        };
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone())).map(|()| counters)
-        };
-        let gauges = IntGaugeVec::new(Opts::new("althing_fallbacks", "Tracks that are wanted, and sent, once more in another codec."), &["state"])?;
-        registry.register(Box::new(gauges.clone()))?;
-        let calls = IntGaugeVec::new(Opts::new("althing_calls", "Rooms with media now, by how it travels."), &["via"])?;
-        registry.register(Box::new(calls.clone()))?;
+        let register = Register(registry);
+        let gauges = register.gauges("althing_fallbacks", "Tracks that are wanted, and sent, once more in another codec.", &["state"])?;
+        let calls = register.gauges("althing_calls", "Rooms with media now, by how it travels.", &["via"])?;
         for via in ["direct", "server"] {
             calls.with_label_values(&[via]).set(0);
         }
-        let direct = counters(
+        let direct = register.counters(
             "althing_direct_connections_total",
             "Direct connections that an end has said to be up, by the less direct of its two candidates and by protocol.",
             &["pair", "protocol"],
@@ -70,33 +59,35 @@ impl ControlMetrics {
             direct.with_label_values(&[pair, "udp"]);
         }
         let tls_handshakes =
-            counters("althing_tls_handshakes_total", "TLS handshakes of the public listener that have ended, by result.", &["result"])?;
+            register.counters("althing_tls_handshakes_total", "TLS handshakes of the public listener that have ended, by result.", &["result"])?;
         for result in ["ok", "failed", "timeout", "evicted"] {
             tls_handshakes.with_label_values(&[result]);
         }
-        let rings = counters("althing_rings_total", "Calls of a person, by what has become of them.", &["outcome"])?;
+        let rings = register.counters("althing_rings_total", "Calls of a person, by what has become of them.", &["outcome"])?;
         for outcome in ["accepted", "rejected", "busy", "cancelled", "timed_out", "gone"] {
             rings.with_label_values(&[outcome]);
         }
         Ok(Self {
             tls_handshakes,
             rings,
-            reachable: gauge("althing_people_reachable", "People in all lobbies now, those whose socket is lost included.")?,
+            reachable: register.gauge("althing_people_reachable", "People in all lobbies now, those whose socket is lost included.")?,
             calls,
             direct,
-            direct_failed: counter("althing_direct_connections_failed_total", "Direct connections that an end could not have, or has lost.")?,
+            direct_failed: register
+                .counter("althing_direct_connections_failed_total", "Direct connections that an end could not have, or has lost.")?,
             fallbacks: ["wanted", "sent"].map(|state| gauges.with_label_values(&[state])),
-            sockets: gauge("althing_signaling_sockets", "Signaling sockets open now.")?,
-            sockets_refused: counters("althing_signaling_sockets_refused_total", "Signaling sockets refused.", &["reason"])?,
-            whip_sessions: gauge("althing_whip_sessions", "WHIP and WHEP sessions open now.")?,
-            rooms: gauge("althing_rooms", "Rooms open now.")?,
-            members: gauge("althing_members", "Members of all rooms now, those whose socket is lost included.")?,
-            slow_members: counter("althing_slow_members_total", "Members whose socket was closed because they took too little.")?,
-            unreached: counter("althing_media_unreached_total", "Connections to the media ports that have not come up within 15 s.")?,
-            media_events_dropped: counter("althing_media_events_dropped_total", "Workers' events dropped because their room was too far behind.")?,
-            messages: counters("althing_signaling_messages_total", "Requests answered, by type and result.", &["type", "result"])?,
-            errors: counters("althing_signaling_errors_total", "Requests refused and messages that were none, by error code.", &["code"])?,
-            joins: counters("althing_joins_total", "Joins and resumptions, by result.", &["result"])?,
+            sockets: register.gauge("althing_signaling_sockets", "Signaling sockets open now.")?,
+            sockets_refused: register.counters("althing_signaling_sockets_refused_total", "Signaling sockets refused.", &["reason"])?,
+            whip_sessions: register.gauge("althing_whip_sessions", "WHIP and WHEP sessions open now.")?,
+            rooms: register.gauge("althing_rooms", "Rooms open now.")?,
+            members: register.gauge("althing_members", "Members of all rooms now, those whose socket is lost included.")?,
+            slow_members: register.counter("althing_slow_members_total", "Members whose socket was closed because they took too little.")?,
+            unreached: register.counter("althing_media_unreached_total", "Connections to the media ports that have not come up within 15 s.")?,
+            media_events_dropped: register
+                .counter("althing_media_events_dropped_total", "Workers' events dropped because their room was too far behind.")?,
+            messages: register.counters("althing_signaling_messages_total", "Requests answered, by type and result.", &["type", "result"])?,
+            errors: register.counters("althing_signaling_errors_total", "Requests refused and messages that were none, by error code.", &["code"])?,
+            joins: register.counters("althing_joins_total", "Joins and resumptions, by result.", &["result"])?,
         })
     }
 

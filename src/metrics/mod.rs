@@ -3,6 +3,7 @@
 mod certificate;
 mod control;
 mod record;
+mod register;
 mod workers;
 
 use prometheus::process_collector::ProcessCollector;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+
+use super::register::Register;
 
 /// Counters and gauges of recording: cheap to clone.
 #[derive(Clone)]
@@ -28,32 +30,22 @@ impl RecordMetrics {
     /// # Errors
     /// When two metrics have the same name: a mistake in this program.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone())).map(|()| gauge)
-        };
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone())).map(|()| counter)
-        };
-        let lost = Opts::new("althing_recording_pieces_lost_total", "Pieces of recordings that were lost, by what refused them.");
-        let lost = IntCounterVec::new(lost, &["reason"])?;
-        registry.register(Box::new(lost.clone()))?;
+        let register = Register(registry);
+        let lost =
+            register.counters("althing_recording_pieces_lost_total", "Pieces of recordings that were lost, by what refused them.", &["reason"])?;
         for reason in ["queue", "jobs", "disk", "files"] {
             lost.with_label_values(&[reason]);
         }
         Ok(Self {
-            recordings: gauge("althing_recordings", "Recordings now.")?,
-            bytes: counter("althing_recording_bytes_total", "Bytes of recordings written.")?,
-            repaired: counter(
-                "althing_recording_files_repaired_total",
-                "Files completed at a start, because the node had ended in the middle of them.",
-            )?,
-            stalled: gauge("althing_recording_stalled", "1 while recordings cannot be written: the disk is full, or refuses.")?,
-            free: gauge("althing_recording_free_bytes", "Bytes that are free where recordings go.")?,
+            recordings: register.gauge("althing_recordings", "Recordings now.")?,
+            bytes: register.counter("althing_recording_bytes_total", "Bytes of recordings written.")?,
+            repaired: register
+                .counter("althing_recording_files_repaired_total", "Files completed at a start, because the node had ended in the middle of them.")?,
+            stalled: register.gauge("althing_recording_stalled", "1 while recordings cannot be written: the disk is full, or refuses.")?,
+            free: register.gauge("althing_recording_free_bytes", "Bytes that are free where recordings go.")?,
             lost,
-            syncs: counter("althing_recording_syncs_total", "Times that all that was recorded was made to last.")?,
-            sync_micros: counter("althing_recording_sync_micros_total", "Microseconds that this took.")?,
+            syncs: register.counter("althing_recording_syncs_total", "Times that all that was recorded was made to last.")?,
+            sync_micros: register.counter("althing_recording_sync_micros_total", "Microseconds that this took.")?,
         })
     }
 

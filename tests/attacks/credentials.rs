@@ -7,7 +7,7 @@ use rtc_turn::proto::PROTO_TCP;
 use rtc_turn::proto::reqtrans::RequestedTransport;
 
 use crate::exchange::Exchange;
-use crate::report::Report;
+use crate::report::{Report, of_class};
 use crate::scene::{Credentials, Scene, User};
 use crate::turn::{Turn, UDP, code};
 
@@ -25,7 +25,7 @@ fn with(credentials: &Credentials, username: &str) -> Credentials {
 
 #[test]
 fn t9_wrong_credentials_get_a_typed_error_and_nothing_stands() {
-    let (scene, mut report) = (Scene::beside_others(|config, _| config.ice.credential_lifetime = GOOD_FOR), Report::new("T9"));
+    let (scene, mut report) = (Scene::beside_others(|config, _| config.ice.credential_lifetime = GOOD_FOR), of_class("T9"));
     let brief = scene.join("brief");
     let given = Instant::now();
     let mut before = Turn::udp(FROM, &brief.credentials);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rtc_stun::message::{METHOD_CREATE_PERMISSION, Setter};
 
 use crate::exchange::Exchange;
-use crate::report::{Report, count};
+use crate::report::{Report, count, of_class};
 use crate::scene::Scene;
 use crate::turn::{Peer, Turn};
 
@@ -41,7 +41,7 @@ const fn stranger(host: u8, port: u16) -> SocketAddr {
 
 #[test]
 fn t10_an_allocation_reaches_so_many_and_no_others() {
-    let (scene, mut report) = (Scene::new(), Report::new("T10"));
+    let (scene, mut report) = (Scene::new(), of_class("T10"));
     let exchange = Exchange::begin(&scene);
     let credentials = scene.join("fan").credentials;
     let (sink, port) = sink();
@@ -92,7 +92,7 @@ fn permissions(report: &mut Report, turn: &mut Turn, port: u16) {
 
 #[test]
 fn t10_an_allocation_relays_as_much_as_it_may() {
-    let (scene, mut report) = (Scene::with(|_, turn| turn.bytes_per_second = Some(KBPS * 125)), Report::new("T10-rate"));
+    let (scene, mut report) = (Scene::with(|_, turn| turn.bytes_per_second = Some(KBPS * 125)), of_class("T10-rate"));
     let exchange = Exchange::begin(&scene);
     let credentials = scene.join("fast").credentials;
     // Large datagrams, small ones; both ways together, and one alone.

@@ -18,6 +18,9 @@ mod report;
 #[allow(dead_code, reason = "shared with the proofs")]
 #[path = "../prove/row.rs"]
 mod row;
+#[allow(dead_code, reason = "shared with the other proofs")]
+#[path = "../prove/report.rs"]
+mod rows;
 mod scene;
 mod streams;
 mod turn;

@@ -10,7 +10,7 @@ use rtc_turn::proto::lifetime::Lifetime;
 use rtc_turn::proto::reqfamily::REQUESTED_FAMILY_IPV6;
 
 use crate::exchange::Exchange;
-use crate::report::{Report, count};
+use crate::report::{Report, count, of_class};
 use crate::scene::{Credentials, Scene, resident};
 use crate::turn::{Peer, Turn, UDP, Wire, channel_data, send_indication};
 
@@ -83,7 +83,7 @@ fn next(turn: &Turn, random: &mut Random) -> Vec<u8> {
 
 #[test]
 fn t8_whatever_comes_the_node_lives_and_others_are_not_touched() {
-    let (scene, mut report) = (Scene::new(), Report::new("T8"));
+    let (scene, mut report) = (Scene::new(), of_class("T8"));
     let exchange = Exchange::begin(&scene);
     let credentials = scene.join("broken").credentials;
     let before = resident();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rtc_stun::message::METHOD_REFRESH;
 
 use crate::exchange::Exchange;
-use crate::report::{Report, count};
+use crate::report::{count, of_class};
 use crate::scene::Scene;
 use crate::turn::Turn;
 
@@ -15,7 +15,7 @@ const MOST: usize = 12;
 
 #[test]
 fn t5_of_one_credential_twelve_allocations_stand_and_others_get_theirs() {
-    let (scene, mut report) = (Scene::new(), Report::new("T5"));
+    let (scene, mut report) = (Scene::new(), of_class("T5"));
     let exchange = Exchange::begin(&scene);
     let greedy = scene.join("greedy").credentials;
     let tries = count(1_000, 150);

@@ -10,7 +10,7 @@ use rtc_turn::proto::reqtrans::RequestedTransport;
 
 use crate::exchange::Exchange;
 use crate::forms;
-use crate::report::Report;
+use crate::report::of_class;
 use crate::scene::{Credentials, Scene, has_ipv6};
 use crate::turn::{Peer, Turn};
 
@@ -96,7 +96,7 @@ fn attack(mut turn: Turn, ipv6: bool, forms: &[SocketAddr], sinks: &Sinks) -> Le
 
 #[test]
 fn t1_to_t4_nothing_internal_is_reached_through_the_relay_however_it_is_spelled() {
-    let (scene, mut report) = (Scene::new(), Report::new("T1-T4"));
+    let (scene, mut report) = (Scene::new(), of_class("T1-T4"));
     let exchange = Exchange::begin(&scene);
     let user = scene.join("inside");
     let control = control(&scene, &user.credentials);

@@ -11,7 +11,7 @@ use rtc_turn::proto::channum::ChannelNumber;
 use rtc_turn::proto::lifetime::Lifetime;
 
 use crate::exchange::Exchange;
-use crate::report::{Report, count};
+use crate::report::{count, of_class};
 use crate::scene::{Credentials, Scene};
 use crate::turn::{Peer, Turn, UDP, Wire};
 
@@ -21,7 +21,7 @@ const MOST: f64 = 110.0;
 
 #[test]
 fn t6_to_t7_strangers_get_little_for_little_and_a_client_hello_gets_nothing() {
-    let (scene, mut report) = (Scene::new(), Report::new("T6-T7"));
+    let (scene, mut report) = (Scene::new(), of_class("T6-T7"));
     let exchange = Exchange::begin(&scene);
     let credentials = scene.join("mirror").credentials;
     let (relay, media) = (&credentials.relays, &credentials.media);

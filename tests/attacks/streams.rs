@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rtc_stun::message::{METHOD_ALLOCATE, METHOD_REFRESH};
 
 use crate::exchange::Exchange;
-use crate::report::{Report, count};
+use crate::report::{count, of_class};
 use crate::scene::{Credentials, Scene, resident};
 use crate::turn::{Turn, UDP, Wire, stream};
 
@@ -23,7 +23,7 @@ const BREATH: Duration = Duration::from_millis(20);
 
 #[test]
 fn t11_streams_that_say_nothing_are_few_and_do_not_stay() {
-    let (scene, mut report) = (Scene::new(), Report::new("T11"));
+    let (scene, mut report) = (Scene::new(), of_class("T11"));
     let exchange = Exchange::begin(&scene);
     let user = scene.join("streams");
     let credentials = &user.credentials;
@@ -96,7 +96,7 @@ fn slowly(relay: &mut [TcpStream], media: &mut [TcpStream], byte: usize) {
 
 #[test]
 fn t11_clients_that_never_read_cost_little() {
-    let (scene, mut report) = (Scene::new(), Report::new("T11-deaf"));
+    let (scene, mut report) = (Scene::new(), of_class("T11-deaf"));
     let exchange = Exchange::begin(&scene);
     let credentials = scene.join("deaf").credentials;
     let mut deaf: Vec<_> = (1..=10).map(|host| Turn::tcp([127, 10, host, 1], &credentials)).collect();

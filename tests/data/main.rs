@@ -11,6 +11,9 @@ mod report;
 #[allow(dead_code)]
 #[path = "../prove/row.rs"]
 mod row;
+#[allow(dead_code, reason = "shared with the other proofs")]
+#[path = "../prove/report.rs"]
+mod rows;
 /// The connection of the clients that do without a whole peer connection.
 #[allow(dead_code)]
 #[path = "../light/transport.rs"]
@@ -23,7 +26,7 @@ use std::time::{Duration, Instant};
 use althing::config::Config;
 use althing::node::Node;
 use member::{By, Heard, Member};
-use report::{Report, is_full};
+use report::{is_full, report};
 
 async fn node(workers: u16) -> Node {
     let mut config = Config::default();
@@ -129,7 +132,7 @@ async fn at_ten_per_cent_loss_what_is_reliable_comes_once_and_in_order() {
     };
     let ((), (sure, mut perhaps)) = tokio::join!(sending, hearing);
     let took = begin.elapsed();
-    let mut report = Report::new();
+    let mut report = report();
     let lost = (ada.way.as_ref().expect("a way").lost() + ben.way.as_ref().expect("a way").lost()) / 2.0;
     report.between("loss10.datagrams_lost", lost, "% each way", (8.5, 11.5));
     report.exactly("loss10.reliable_delivered", 100.0 * sure.len() as f64 / f64::from(reliable), "% of the messages", 100.0);
@@ -143,7 +146,7 @@ async fn at_ten_per_cent_loss_what_is_reliable_comes_once_and_in_order() {
     report.figure("loss10.took", took.as_secs_f64(), "s");
     ada.connection.take().expect("one").close().await;
     node.shut_down().await;
-    report.end();
+    report.finish();
 }
 
 /// From one channel to another through the room, on loopback.
@@ -162,11 +165,11 @@ async fn a_small_message_is_there_at_once() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     delays.sort_by(f64::total_cmp);
-    let mut report = Report::new();
+    let mut report = report();
     report.figure("delay.median", delays[delays.len() / 2], "ms, two clients of the webrtc crate included");
     report.figure("delay.p99", delays[delays.len() * 99 / 100], "ms, two clients of the webrtc crate included");
     node.shut_down().await;
-    report.end();
+    report.finish();
 }
 
 /// Through the whole node: ICE, DTLS, SCTP, and then whatever it likes.
@@ -204,7 +207,7 @@ async fn others_notice_nothing_of_a_member_who_sends_garbage_in_sctp() {
 
 #[test]
 fn ten_thousand_chunks_of_each_kind_that_means_harm_hold_little_and_panic_nobody() {
-    let mut report = Report::new();
+    let mut report = report();
     hostile::run(&mut report);
-    report.end();
+    report.finish();
 }

@@ -3,19 +3,10 @@
 use althing::control::auth::{Claims, TokenGrants, sign, unix_time};
 use althing::wire::{ErrorCode, Event, MemberId, OkResult, PublishLine, Request, Source, TrackNumber};
 
-use crate::client::{Client, guarded_node, node, secret};
+use crate::client::{Client, everyones, guarded_node, node, secret};
 
 fn grants() -> TokenGrants {
-    TokenGrants {
-        room: "r".into(),
-        join: true,
-        publish: Source::ALL.to_vec(),
-        subscribe: true,
-        chat: true,
-        data: None,
-        moderate: false,
-        record: false,
-    }
+    everyones("r")
 }
 
 fn claims(identity: &str, grants: TokenGrants) -> Claims {

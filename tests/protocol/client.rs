@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use althing::config::{Config, Secret};
+use althing::control::auth::TokenGrants;
 use althing::node::Node;
-use althing::wire::{ClientMessage, ErrorCode, Event, OkResult, Request, SUBPROTOCOL, ServerMessage, VERSION};
+use althing::wire::{ClientMessage, ErrorCode, Event, OkResult, Request, SUBPROTOCOL, ServerMessage, Source, VERSION};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -30,6 +31,12 @@ pub async fn guarded_node() -> Node {
 
 pub fn secret() -> Secret {
     Secret::new(SECRET).expect("long enough")
+}
+
+/// What a token grants to whoever is no moderator.
+pub fn everyones(room: &str) -> TokenGrants {
+    let publish = Source::ALL.to_vec();
+    TokenGrants { room: room.into(), join: true, publish, subscribe: true, chat: true, data: None, moderate: false, record: false }
 }
 
 pub async fn node_with(change: impl FnOnce(&mut Config)) -> Node {

@@ -7,9 +7,9 @@ use althing::config::{LogFormat, LogSettings};
 use althing::control::auth::{Claims, TokenGrants, sign, unix_time};
 use althing::node::Node;
 use althing::node::logs::subscriber;
-use althing::wire::{CallMedia, Event, MemberId, OkResult, Request, Source};
+use althing::wire::{CallMedia, Event, MemberId, OkResult, Request};
 
-use crate::client::{Client, SECRET, guarded_node, secret};
+use crate::client::{Client, SECRET, everyones, guarded_node, secret};
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -60,16 +60,7 @@ async fn call_token(node: &Node, alice: &str) -> String {
 async fn the_log_has_no_secret_no_address_of_a_client_and_no_session_description() {
     let node = guarded_node().await;
     let mut client = Client::greet(&node).await;
-    let grants = TokenGrants {
-        room: "logged".into(),
-        join: true,
-        publish: Source::ALL.to_vec(),
-        subscribe: true,
-        chat: true,
-        data: None,
-        moderate: true,
-        record: false,
-    };
+    let grants = TokenGrants { moderate: true, ..everyones("logged") };
     let claims = Claims { sub: "alice".into(), name: Some("Private Name".into()), exp: unix_time().as_secs() + 60, nbf: None, grants };
     let token = sign("main", &secret(), &claims).expect("a token");
     let join = Request::join("logged", "", Some(token.clone()));

@@ -6,7 +6,7 @@ use althing::control::auth::{Claims, TokenGrants, sign, unix_time};
 use althing::node::Node;
 use althing::wire::{CallEnd, CallId, CallMedia, ErrorCode, Event, MemberId, OkResult, PersonInfo, RejectReason, Request, Source};
 
-use crate::client::{Client, get, node_with, secret};
+use crate::client::{Client, everyones, get, node_with, secret};
 
 /// Somebody in a lobby, at one socket.
 struct Person {
@@ -234,16 +234,7 @@ async fn what_is_malformed_or_out_of_place_is_refused_and_the_socket_lives_on() 
 async fn with_keys_a_token_opens_its_lobby_and_a_call_gives_a_token_for_its_room_alone() {
     let node = node_with(|config| config.auth = [("main".to_owned(), secret())].into_iter().collect()).await;
     let token = |who: &str, room: &str, seconds: i64| {
-        let grants = TokenGrants {
-            room: room.into(),
-            join: true,
-            publish: vec![Source::Microphone],
-            subscribe: true,
-            chat: true,
-            data: None,
-            moderate: true,
-            record: false,
-        };
+        let grants = TokenGrants { moderate: true, publish: vec![Source::Microphone], ..everyones(room) };
         let exp = unix_time().as_secs().saturating_add_signed(seconds);
         sign("main", &secret(), &Claims { sub: who.into(), name: Some(who.to_uppercase()), exp, nbf: None, grants }).expect("a token")
     };

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::calls::offer;
-use crate::client::{Client, get, guarded_node, node, node_with, secret};
+use crate::client::{Client, everyones, get, guarded_node, node, node_with, secret};
 
 const SEND: [(&str, &str); 2] = [("audio", "sendonly"), ("video", "sendonly")];
 const PAIR: [(&str, &str); 2] = [("audio", "recvonly"), ("video", "recvonly")];
@@ -80,16 +80,7 @@ async fn sessions(node: &Node) -> String {
 }
 
 fn token(identity: &str, change: impl FnOnce(&mut TokenGrants)) -> String {
-    let mut grants = TokenGrants {
-        room: "r".into(),
-        join: true,
-        publish: Source::ALL.to_vec(),
-        subscribe: true,
-        chat: true,
-        data: None,
-        moderate: false,
-        record: false,
-    };
+    let mut grants = everyones("r");
     change(&mut grants);
     let claims = Claims { sub: identity.into(), name: Some(format!("{identity} by name")), exp: unix_time().as_secs() + 60, nbf: None, grants };
     sign("main", &secret(), &claims).expect("a token")

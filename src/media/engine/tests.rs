@@ -8,8 +8,8 @@ use rtc_stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 use super::*;
 use crate::base::{PeerId, TrackId};
 use crate::contract::{
-    Codec, CodecPlan, ExtensionMap, Feedback, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile,
-    TransportPlan,
+    Codec, CodecPlan, ExtensionMap, Feedback, IceCredentials, Mapped, MediaKind, MediaPlan, Mid, ReceivePlan, SecurityPlan, SendPlan, SrtpKeys,
+    SrtpProfile, TransportPlan,
 };
 use crate::media::transport::sctp::RELIABLE;
 use crate::media::transport::sctp::tests::world::{World, plan};

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use slotmap::{DefaultKey, Key, KeyData};
 
+use crate::base::read::Reader;
 use crate::base::{Ntp, RoomId, Time, TrackId, WorkerId};
 use crate::contract::MOST_ENCODINGS;
 use crate::media::packet::layers::FrameLayers;
@@ -367,15 +368,7 @@ impl Writer {
 }
 
 /// Reads what a [`Writer`] wrote.
-struct Reader<'a>(&'a [u8]);
-
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (value, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*value)
-    }
-
     fn byte(&mut self) -> Option<u8> {
         self.take::<1>().map(|[byte]| byte)
     }
