@@ -31,7 +31,7 @@ use crate::metrics::RecordMetrics;
 use crate::port::{Bell, TapReader, WorkerHandle};
 
 use disk::Disk;
-use library::Library;
+use library::{ChatLine, Library};
 use manifest::{Kind, Manifest, Person, SCHEMA, State};
 use thread::{About, Attach, MOST_MAIL, Mail, RecordThread};
 
@@ -206,6 +206,13 @@ impl Recording {
         self.inner.send(worker, Mail::Attach(Box::new(attach)))?;
         self.taps.insert(track, (worker, tap));
         Some(tap)
+    }
+
+    /// Something is said in the room.
+    pub fn say(&self, person: Person, text: String) {
+        let at = (Time::ZERO + self.inner.epoch.elapsed()).as_micros().saturating_sub(self.about.began.as_micros());
+        let line = ChatLine { at: i64::try_from(at).unwrap_or(i64::MAX), member: person.member, name: person.name, text };
+        self.inner.disk.say(&self.about.id, line);
     }
 
     /// A track is recorded no longer.

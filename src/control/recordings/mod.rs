@@ -1,6 +1,6 @@
 //! What is kept of rooms, by HTTP: lists, playing, downloading, renaming, deleting, sharing. docs/LIBRARY.md says it for authors of clients.
 //!
-//! The way of a request: [`guard`] (origin; headers of the answer) → the token's grant for the room, or the link's signature → the library, in
+//! The way of a request: `guard` (origin; headers of the answer) → the token's grant for the room, or the link's signature → the library, in
 //! a thread that may wait for the disk. A path is made of what the index and the manifest name, never of what a request says.
 //!
 //! | | |
@@ -10,10 +10,12 @@
 //! | `POST /api/v1/library/{id}/share`, `GET /api/v1/library/shared/{id}` | a link for whoever has it |
 //! | `GET /api/v1/library/{id}/files/{name}`, `…/{id}/zip`, `…/{id}/chat` | a file, all of them, what was said; by a signed link |
 //! | `/api/v1/library/uploads` | what members add: tus 1.0.0 |
+//! | `/api/v1/rooms/{room}/recording` | a recording begins or ends |
 
 mod answer;
 mod bytes;
 mod link;
+mod orders;
 mod uploads;
 mod zip;
 
@@ -53,7 +55,10 @@ const ALLOWED: Allowed = Allowed {
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "private, no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'",
+    ),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
@@ -77,7 +82,15 @@ struct Endpoints {
 
 /// The routes.
 pub fn routes(public: Public) -> Router {
-    let Some(library) = public.front.library.clone() else { return nothing_kept() };
+    let orders = orders::routes().with_state(public.clone());
+    let kept = match public.front.library.clone() {
+        Some(library) => kept(&public, library),
+        None => nothing_kept(),
+    };
+    kept.merge(orders).layer(from_fn_with_state(public, guard))
+}
+
+fn kept(public: &Public, library: Library) -> Router {
     let endpoints = Arc::new(Endpoints { public: public.clone(), zips: Zips::new(library.metrics().zips.clone()), library });
     Router::new()
         .route("/api/v1/library", get(list))
@@ -89,7 +102,6 @@ pub fn routes(public: Public) -> Router {
         .route("/api/v1/library/{id}/chat", get(chat))
         .merge(uploads::routes())
         .with_state(endpoints)
-        .layer(from_fn_with_state(public, guard))
 }
 
 fn nothing_kept() -> Router {
@@ -263,7 +275,11 @@ impl Endpoints {
     fn visitor(&self, room: &str, headers: &HeaderMap, needed: LibraryGrant) -> Result<Visitor, Problem> {
         let visitor = self.public.front.access.admit_visitor(room, bearer(headers))?;
         if visitor.library < needed {
-            let why = if needed == LibraryGrant::View { "your token does not allow to see what is kept" } else { "your token does not allow to change what is kept" };
+            let why = if needed == LibraryGrant::View {
+                "your token does not allow to see what is kept"
+            } else {
+                "your token does not allow to change what is kept"
+            };
             return Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, why));
         }
         Ok(visitor)
