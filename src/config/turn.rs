@@ -52,7 +52,7 @@ impl Default for TurnSettings {
             user_allocations: 12,
             allocations: 4_096,
             allocation_kbps: 0,
-            gather_micros: 500,
+            gather_micros: 1000,
             allow_peers: Vec::new(),
         }
     }
