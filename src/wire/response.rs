@@ -173,6 +173,9 @@ pub struct WelcomeFeatures {
     /// Rooms may be recorded, by whoever is granted that.
     #[serde(default)]
     pub recording: bool,
+    /// Relays for calls that find no direct way are in this server: such a call ends with it.
+    #[serde(default)]
+    pub relay: bool,
 }
 
 /// Limits that a client should know.

@@ -13,8 +13,9 @@ pub use crate::control::rooms::{RoomName, identity};
 pub use crate::wire::Source;
 pub use token::{Claims, TokenError, TokenGrants, sign, verify};
 
-/// How long the token of an accepted call is good for. It is used within a second; more is for an end whose network fails just then.
-pub const CALL_TOKEN: Duration = Duration::from_secs(300);
+/// How long the token of an accepted call is good for: longer than a call, whose ends come again with it when the server was started anew. It opens
+/// nothing but this call's room, whose name was drawn.
+pub const CALL_TOKEN: Duration = Duration::from_secs(24 * 3_600);
 
 /// Decides who may join.
 #[derive(Clone, Debug)]

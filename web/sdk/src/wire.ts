@@ -291,7 +291,9 @@ export type WelcomeFeatures = {
     /** An offer may have an m-line of data channels. */
     data: boolean,
     /** Rooms may be recorded, by whoever is granted that. */
-    recording: boolean, };
+    recording: boolean,
+    /** Relays for calls that find no direct way are in this server: such a call ends with it. */
+    relay: boolean, };
 
 /** Limits that a client should know. */
 export type Limits = {
