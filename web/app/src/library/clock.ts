@@ -51,14 +51,17 @@ const IN_STEP = 0.015;
 const TOO_FAR = 0.25;
 /** More than this changes how voices sound. */
 const MOST_CHANGE = 0.08;
-/** So much faster or slower for each second that is missing: 40 ms are 4 %, gone within some seconds. */
-const FIRMNESS = 1;
+/** What is not heard may change more. */
+const MOST_CHANGE_UNHEARD = 0.3;
+/** So much faster or slower for each second that is missing: 40 ms are 8 %, gone within a second. */
+const FIRMNESS = 2;
 
 /** What to do about a file that is `drift` seconds ahead of the clock. */
-export function steer(drift: number, speed: number): Correction {
+export function steer(drift: number, speed: number, heard = true): Correction {
   if (Math.abs(drift) > TOO_FAR) return { rate: speed, seek: true };
   if (Math.abs(drift) <= IN_STEP) return { rate: speed, seek: false };
-  const change = Math.min(MOST_CHANGE, Math.max(-MOST_CHANGE, -drift * FIRMNESS));
+  const most = heard ? MOST_CHANGE : MOST_CHANGE_UNHEARD;
+  const change = Math.min(most, Math.max(-most, -drift * FIRMNESS));
   // In steps: each change of rate costs the browser something.
   return { rate: speed * (1 + Math.round(change * 100) / 100), seek: false };
 }
@@ -79,9 +82,23 @@ export class Drift {
     return this.#samples.length < 3 ? undefined : median(this.#samples);
   }
 
+  /** The clock was set `by` seconds forward. */
+  shift(by: number): void {
+    this.#samples = this.#samples.map((sample) => sample - by);
+  }
+
   reset(): void {
     this.#samples = [];
   }
+}
+
+/**
+ * By how much (s) the clock gives way to files that are off: where most are late or early alike, as after a start or while the machine was busy,
+ * it is set to them, and none has to change how fast it is. Of an even number that which is ahead counts: one that hangs holds nobody up.
+ */
+export function concession(drifts: readonly number[]): number {
+  const off = median(drifts);
+  return Math.abs(off) > 0.008 ? off : 0;
 }
 
 /** The middle one of some values; 0 of none. */

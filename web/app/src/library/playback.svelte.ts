@@ -1,5 +1,5 @@
 import type { Library } from '@althing/sdk';
-import { Clock, Drift, median, steer } from './clock.ts';
+import { Clock, concession, Drift, median, steer } from './clock.ts';
 import { Ears } from './ears.ts';
 import { afterSilence, isPresent, levelsAt, silences, Speaker, trackAt, wanted, waveOf } from './timeline.ts';
 import type { Lane, Need, Timeline, Track, Wave } from './timeline.ts';
@@ -15,6 +15,8 @@ const PATIENCE = 400;
 const LONGEST_WAIT = 8000;
 /** Files that were told to play move after so long at most (ms). */
 const START = 500;
+/** What a start takes (s) before any was seen. */
+const USUAL_START = 0.08;
 /** A file is sought no more often than this (ms): a machine that is too slow would do nothing else. */
 const BETWEEN_SEEKS = 1500;
 /** Waveforms that are asked for at once, and after how many refusals no more are. */
@@ -36,6 +38,8 @@ interface Entry {
   sought: number;
   /** What a seek takes (s), as far as it was seen: while others play on one aims so far ahead. */
   cost: number;
+  /** Whether it was told to play while others did, and it is not yet known how long that took. */
+  joining: boolean;
   /** Since when it has nothing to play (ms). */
   lacking: number | undefined;
   failed: boolean;
@@ -76,6 +80,8 @@ export class Playback {
   #phase: Phase = 'still';
   #since = 0;
   #shown: ReadonlySet<string> = new Set();
+  /** How long a file takes to begin (s), as far as it was seen: it is told so much earlier. */
+  #start = USUAL_START;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(timeline: Timeline) {
@@ -191,7 +197,7 @@ export class Playback {
   }
 
   #add(track: Track, element: HTMLMediaElement): () => void {
-    const entry: Entry = { track, element, drift: new Drift(), aimed: undefined, sought: 0, cost: 0.1, lacking: undefined, failed: false };
+    const entry: Entry = { track, element, drift: new Drift(), aimed: undefined, sought: 0, cost: 0.1, joining: false, lacking: undefined, failed: false };
     this.#entries.set(track.name, entry);
     const fails = () => {
       entry.failed = true;
@@ -235,8 +241,8 @@ export class Playback {
     }
     this.position = position;
     this.#look(position);
-    for (const entry of this.#entries.values()) if (this.open.get(entry.track.name) !== 'play') this.#rest(entry, position);
-    const active = this.#active();
+    const active = this.#active(position);
+    for (const entry of this.#entries.values()) if (!active.includes(entry)) this.#rest(entry, position);
     this.waiting = this.#advance(active, position, now) && now - this.#since > PATIENCE;
   }
 
@@ -264,7 +270,8 @@ export class Playback {
         return false;
       }
       case 'playing':
-        for (const entry of active) this.#follow(entry, position, now);
+        this.#concede(active, position, now);
+        for (const entry of active) this.#follow(entry, this.#clock.position(now), now);
         if (!active.some(({ lacking }) => lacking !== undefined && now - lacking > PATIENCE && now - lacking < LONGEST_WAIT)) return false;
         this.#clock.stop(now);
         this.#wait();
@@ -303,6 +310,17 @@ export class Playback {
     element.currentTime = target;
   }
 
+  /** Looks where all files are, and sets the clock to where most of them are. */
+  #concede(active: readonly Entry[], position: number, now: number): void {
+    const moving = active.filter((entry) => isMoving(entry));
+    for (const { drift, element, track } of moving) drift.add(element.currentTime + track.begins - position);
+    const drifts = moving.map(({ drift, joining }) => (joining ? undefined : drift.value)).filter((value) => value !== undefined);
+    const by = concession(drifts);
+    if (by === 0) return;
+    this.#clock.seek(position + by, now);
+    for (const { drift } of moving) drift.shift(by);
+  }
+
   /** Keeps up with the clock. */
   #follow(entry: Entry, position: number, now: number): void {
     const { element, drift } = entry;
@@ -312,13 +330,19 @@ export class Playback {
     if (element.seeking || entry.failed || element.ended) return;
     if (element.paused) {
       if (Math.abs(element.currentTime - target) > 0.25) this.#jump(entry, target, now);
-      else if (ready) this.#go(entry);
+      else if (ready) {
+        entry.joining = true;
+        drift.reset();
+        this.#go(entry);
+      }
       return;
     }
-    if (!ready) return;
-    drift.add(element.currentTime - target);
-    if (drift.value === undefined) return;
-    const { rate, seek } = steer(drift.value, this.speed);
+    if (!ready || drift.value === undefined) return;
+    // One that came late by so much is told to begin so much earlier the next time.
+    if (entry.joining && element.currentTime > 0.1) this.#start = Math.min(0.3, Math.max(0, this.#start - (0.5 * drift.value) / this.speed));
+    if (element.currentTime > 0.1) entry.joining = false;
+    const heard = entry.track.sound && !element.muted && (!this.waves.has(entry.track.name) || this.heard.has(entry.track.lane));
+    const { rate, seek } = steer(drift.value, this.speed, heard);
     if (seek && now - entry.sought > BETWEEN_SEEKS) this.#jump(entry, target, now);
     else if (Math.abs(element.playbackRate - rate) > 0.001) element.playbackRate = rate;
   }
@@ -360,8 +384,10 @@ export class Playback {
     return levels;
   }
 
-  #active(): Entry[] {
-    return [...this.#entries.values()].filter((entry) => !entry.failed && this.open.get(entry.track.name) === 'play');
+  /** Files that play; while all do, those too that begin in a moment. */
+  #active(position: number): Entry[] {
+    const soon = this.#phase === 'playing' ? this.#start * this.speed : 0;
+    return [...this.#entries.values()].filter(({ track, failed }) => !failed && (this.open.get(track.name) === 'play' || (track.begins > position && track.begins - position <= soon)));
   }
 
   #sound(): void {
@@ -400,6 +426,10 @@ export class Playback {
 
 function targetOf({ track }: Entry, position: number): number {
   return Math.min(track.ends - track.begins, Math.max(0, position - track.begins));
+}
+
+function isMoving({ element, failed }: Entry): boolean {
+  return !failed && !element.paused && !element.seeking && !element.ended && element.readyState >= element.HAVE_CURRENT_DATA;
 }
 
 /** Whether a file can go on from where the clock is, or has nothing more to say there. */

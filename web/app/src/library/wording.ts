@@ -39,6 +39,12 @@ export function titleOf(item: Pick<LibraryItem, 'title' | 'room' | 'kind' | 'beg
   return item.title !== item.room && item.title ? item.title : `${kindName(item.kind)}, ${moment(item.began, locale())}`;
 }
 
+/** What is said below the title: when it began, where the title does not say it, and who is in it. */
+export function aboutOf(item: LibraryItem): string {
+  const about = item.title && item.title !== item.room ? [moment(item.began, locale())] : [];
+  return [...about, namesOf(item)].join(' · ');
+}
+
 /** Who is in it, in the reader's language. */
 export function namesOf({ members, by }: Pick<LibraryItem, 'members' | 'by'>): string {
   const names = members.length > 0 ? members : [by];
