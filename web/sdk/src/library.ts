@@ -64,6 +64,28 @@ export interface LibraryItem {
   /** What was written while it was recorded. */
   chat?: string;
   files: LibraryFile[];
+  /** Films of it as a whole. */
+  mixdowns?: Mixdown[];
+}
+
+/** Into what a recording is made one film. */
+export type Film = 'mp4' | 'webm';
+
+/** A film of a whole recording: one that there is, that is being made, or that could not be made lately. */
+export interface Mixdown {
+  film: Film;
+  state: 'waiting' | 'running' | 'done' | 'failed';
+  /** How many others are made before it. */
+  ahead?: number;
+  /** How much of it is made, from 0 to 1. */
+  progress?: number;
+  /** Why there is none, for programs: `no_ffmpeg`, `no_encoder`, `disk_full`, `too_long`, `failed` and others. */
+  code?: string;
+  /** Why there is none, in a sentence. */
+  detail?: string;
+  url?: string;
+  download?: string;
+  bytes?: number;
 }
 
 /** A part of a list, newest first. */
@@ -162,6 +184,21 @@ export class Library {
   /** What such an address leads to. */
   shared(id: string, { expires, signature }: { expires: string; signature: string }): Promise<LibraryItem> {
     return this.#ask('GET', `${BASE}/shared/${encodeURIComponent(id)}`, { query: { expires, signature }, stranger: true });
+  }
+
+  /** Has a recording made into one film, by the server, in its own time; what there is of it is told. */
+  mixDown(id: string, film: Film): Promise<Mixdown[]> {
+    return this.#ask('POST', `${pathOf(id)}/mixdown`, { body: { film } });
+  }
+
+  /** How far the films of a recording are. */
+  mixdowns(id: string): Promise<Mixdown[]> {
+    return this.#ask('GET', `${pathOf(id)}/mixdown`);
+  }
+
+  /** Takes back one that is being made, or deletes one that there is. */
+  async unmix(id: string, film: Film): Promise<void> {
+    await this.#ask('DELETE', `${pathOf(id)}/mixdown`, { query: { film } });
   }
 
   /** The loudness of a file; fails with status 404 where the server cannot tell. */

@@ -39,12 +39,18 @@ test('each request names its room and carries its token', async () => {
   await library.get('one/two');
   await library.rename('one', 'A title');
   await library.share('one', 3600);
+  await library.mixDown('one', 'mp4');
+  await library.mixdowns('one');
+  await library.unmix('one', 'mp4');
   expect(asked.map(({ method, url, body }) => `${method} ${url} ${body}`.trim())).toEqual([
     'GET /api/v1/library?room=hall',
     'GET /api/v1/library?room=hall&after=x+y&limit=20&kind=audio',
     'GET /api/v1/library/one%2Ftwo?room=hall',
     'PATCH /api/v1/library/one?room=hall {"title":"A title"}',
     'POST /api/v1/library/one/share?room=hall {"seconds":3600}',
+    'POST /api/v1/library/one/mixdown?room=hall {"film":"mp4"}',
+    'GET /api/v1/library/one/mixdown?room=hall',
+    'DELETE /api/v1/library/one/mixdown?room=hall&film=mp4',
   ]);
   expect(new Set(asked.map(({ token }) => token))).toEqual(new Set(['Bearer a.b.c']));
 });

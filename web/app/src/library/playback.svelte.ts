@@ -1,3 +1,4 @@
+import { LibraryError } from '@althing/sdk';
 import type { Library } from '@althing/sdk';
 import { Clock, concession, Drift, median, steer } from './clock.ts';
 import { Ears } from './ears.ts';
@@ -22,6 +23,8 @@ const BETWEEN_SEEKS = 1500;
 /** Waveforms that are asked for at once, and after how many refusals no more are. */
 const WAVES_AT_ONCE = 3;
 const WAVES_REFUSED = 3;
+/** One that the server has no time for is asked for again after this (ms). */
+const WAVE_AGAIN = 3000;
 /** A waveform that says less often (s) how loud it is does not tell who speaks. */
 const FINE_ENOUGH = 1;
 
@@ -62,6 +65,8 @@ export class Playback {
   waves = $state.raw<ReadonlyMap<string, Wave>>(new Map());
   /** Whether all waveforms are there that there will be. */
   wavesKnown = $state(false);
+  /** Until all were asked for. */
+  wavesAsked = Promise.resolve();
   open = $state.raw<ReadonlyMap<string, Need>>(new Map());
   failed = $state.raw<ReadonlySet<string>>(new Set());
   /** Who is there. */
@@ -92,7 +97,7 @@ export class Playback {
   /** Follows the clock until the returned function is called. */
   start(library: Library): () => void {
     this.#timer = setInterval(() => this.#tick(), TICK);
-    void this.#loadWaves(library);
+    this.wavesAsked = this.#loadWaves(library);
     this.#tick();
     return () => {
       clearInterval(this.#timer);
@@ -403,14 +408,17 @@ export class Playback {
   async #loadWaves(library: Library): Promise<void> {
     const waiting = this.timeline.lanes.flatMap((lane) => lane.tracks).filter((track) => track.sound && track.file.waveform);
     waiting.sort((a, b) => a.begins - b.begins);
-    let refused = 0;
+    let [refused, retries] = [0, 2 * waiting.length];
     const load = async () => {
       for (let track = waiting.shift(); track && refused < WAVES_REFUSED && this.#timer !== undefined; track = waiting.shift()) {
         try {
-          const wave = waveOf(track, await library.waveform(track.file.waveform ?? ''));
-          this.waves = new Map([...this.waves, [track.name, wave]]);
-        } catch {
-          refused += 1;
+          this.addWave(track, waveOf(track, await library.waveform(track.file.waveform ?? '')));
+        } catch (error) {
+          // One that is made at this moment is asked for again.
+          if (error instanceof LibraryError && error.status === 503 && retries-- > 0) {
+            waiting.push(track);
+            await new Promise((resolve) => setTimeout(resolve, WAVE_AGAIN));
+          } else refused += 1;
         }
       }
     };

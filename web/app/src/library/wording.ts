@@ -21,6 +21,25 @@ export function libraryProblem(error: unknown, what: 'list' | 'item' | 'shared' 
   return m.error_other({ message: error.message });
 }
 
+/** Why there is no film of a recording, where more can be said than the server says. */
+export function filmProblem(problem: unknown): string | undefined {
+  switch ((problem as { code?: unknown } | null)?.code) {
+    case 'no_ffmpeg':
+      return m.library_film_no_ffmpeg();
+    case 'no_encoder':
+      return m.library_film_no_encoder();
+    case 'busy':
+      return m.library_film_busy();
+    case 'disk_full':
+      return m.library_film_disk_full();
+    case 'too_long':
+    case 'failed':
+      return m.library_film_failed();
+    default:
+      return undefined;
+  }
+}
+
 export function kindName(kind: LibraryKind): string {
   switch (kind) {
     case 'recording':
