@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -13,6 +13,13 @@ import { sleep, until } from '../lib/wait.mjs';
 const folder = mkdtempSync(join(tmpdir(), 'althing-library-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const ids = furnish(folder, { room: 'hall' });
+// Another room has more than a page shows at once.
+for (let index = 0; index < 45; index++) {
+  const id = `many${String(index).padStart(12, '0')}`;
+  cpSync(join(folder, ids.screenshot), join(folder, id), { recursive: true });
+  const manifest = JSON.parse(readFileSync(join(folder, id, 'manifest.json'), 'utf8'));
+  writeFileSync(join(folder, id, 'manifest.json'), JSON.stringify({ ...manifest, id, room: 'many', began: manifest.began + index }));
+}
 const settings = { ALTHING_RECORDING__ENABLED: 'true', ALTHING_RECORDING__FOLDER: folder, ALTHING_RECORDING__MINIMUM_FREE_MIB: '1' };
 const stage = scene(settings);
 
@@ -82,6 +89,20 @@ test('what is kept of a room is listed by time, filtered, renamed, downloaded an
   }
 });
 
+test('a long list comes in parts', async () => {
+  const tab = await openReader();
+  try {
+    await tab.goto(`${stage.url}/library/many`);
+    await until('a part is listed', async () => (await listed(tab)).length === 40);
+    await tab.click('[data-testid=library-more]');
+    await until('all is listed', async () => (await listed(tab)).length === 45);
+    assert.equal(new Set(await listed(tab)).size, 45, 'nothing twice');
+    assert.equal(await tab.evaluate(() => document.querySelectorAll('[data-testid=library-more]').length), 0);
+  } finally {
+    await tab.close();
+  }
+});
+
 test('a link that was shared plays in a browser that knows nothing, and says when it has expired or was changed', async () => {
   const [owner, guest] = [await openReader(), await openReader()];
   try {
@@ -118,7 +139,10 @@ test('a link that was shared plays in a browser that knows nothing, and says whe
 
 test('whoever has no grant is told so, and whoever may only look is offered nothing else', async () => {
   const keys = { ALTHING_AUTH__KEYS__MAIN: '0123456789abcdef0123456789abcdef' };
-  const server = await startServer({ ...settings, ...keys });
+  // One folder is one server's.
+  const other = mkdtempSync(join(tmpdir(), 'althing-library-'));
+  for (const id of [ids.meeting, ids.screenshot]) cpSync(join(folder, id), join(other, id), { recursive: true });
+  const server = await startServer({ ...settings, ...keys, ALTHING_RECORDING__FOLDER: other });
   const token = (/** @type {string[]} */ ...more) => execFileSync(binary(), ['token', 'create', '--room', 'hall', '--identity', 'ada', ...more], { env: { ...process.env, ...keys }, encoding: 'utf8' }).trim();
   const tab = await openReader();
   try {
@@ -145,5 +169,6 @@ test('whoever has no grant is told so, and whoever may only look is offered noth
   } finally {
     await tab.close();
     await server.stop();
+    rmSync(other, { recursive: true, force: true });
   }
 });

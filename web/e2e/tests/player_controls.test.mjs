@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -11,6 +11,15 @@ import { sleep, until } from '../lib/wait.mjs';
 const folder = mkdtempSync(join(tmpdir(), 'althing-player-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const ids = furnish(folder, { room: 'hall' });
+// A meeting of fifty, who all have Ben's picture.
+const crowd = 'crowdcrowdcrowd5';
+mkdirSync(join(folder, crowd));
+const { files, ...meeting } = JSON.parse(readFileSync(join(folder, ids.meeting, 'manifest.json'), 'utf8'));
+const ben = files.find((/** @type {any} */ file) => file.member === 'ben');
+const members = Array.from({ length: 50 }, (_, index) => ({ member: `m${index}`, name: `Member ${index}` }));
+for (const [index] of members.entries()) copyFileSync(join(folder, ids.meeting, ben.name), join(folder, crowd, `${index}.webm`));
+const theirs = members.map(({ member }, index) => ({ ...ben, name: `${index}.webm`, member, at: 0 }));
+writeFileSync(join(folder, crowd, 'manifest.json'), JSON.stringify({ ...meeting, id: crowd, members, files: theirs }));
 const stage = scene({ ALTHING_RECORDING__ENABLED: 'true', ALTHING_RECORDING__FOLDER: folder, ALTHING_RECORDING__MINIMUM_FREE_MIB: '1' });
 
 test('speed, silence, volumes, layouts and keys do what they say', async () => {
@@ -83,6 +92,28 @@ test('what browsers have recorded, and pictures, open in the same place', async 
     assert.ok((await scale()) > 2);
     await tab.press('0');
     assert.equal(await scale(), 1);
+    await isWell(tab);
+  } finally {
+    await tab.close();
+  }
+});
+
+test('of fifty people no more files are open than are needed, whoever is looked at', async () => {
+  const tab = await openReader();
+  try {
+    await tab.goto(`${stage.url}/library/hall/${crowd}`);
+    await tab.appears('[data-testid=player-pages]');
+    await tab.click('[data-testid=player-play]');
+    await until('it plays', async () => (await report(tab)).position > 1, 30_000);
+    const count = () => tab.evaluate(() => document.querySelectorAll('video, audio').length);
+    const shown = () => tab.evaluate(() => [...document.querySelectorAll('[data-testid=player-tile][data-shown=true]')].map((tile) => tile.getAttribute('data-lane')).join());
+    const first = await shown();
+    assert.equal(first.split(',').length, 9);
+    assert.ok((await count()) <= 16, `${await count()} files`);
+    await tab.click('[data-testid=player-pages] button:last-child');
+    await until('others are looked at', async () => (await shown()) !== first && (await shown()).split(',').length === 9);
+    await sleep(500);
+    assert.ok((await count()) <= 16, `${await count()} files`);
     await isWell(tab);
   } finally {
     await tab.close();
