@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::data::DataConfig;
+use super::library::LibraryConfig;
 use super::recording::RecordingConfig;
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 use super::stun::StunServer;
@@ -38,6 +39,8 @@ pub struct Config {
     pub data: DataConfig,
     /// Recording, if there is any.
     pub recording: Option<RecordingConfig>,
+    /// The library, if there is anything to keep.
+    pub library: Option<LibraryConfig>,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.
@@ -65,6 +68,7 @@ impl Default for Config {
             calls: calls(&settings),
             data: DataConfig { channels: settings.data.channels, limits: DataLimits::default() },
             recording: None,
+            library: None,
             limits: settings.limits,
             log: settings.log,
         }
@@ -279,8 +283,10 @@ impl Settings {
         let tls = tls::check(&self.tls, self.http.listen)?;
         let data = self.data.check(&self.limits)?;
         let recording = self.recording.check()?;
+        let library = self.library.check(&self.recording)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
-        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, data, recording, limits: self.limits, log: self.log })
+        let (admin, limits, log) = (self.admin.listen, self.limits, self.log);
+        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, recording, library, limits, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {

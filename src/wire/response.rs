@@ -176,6 +176,12 @@ pub struct WelcomeFeatures {
     /// Relays for calls that find no direct way are in this server: such a call ends with it.
     #[serde(default)]
     pub relay: bool,
+    /// What is kept of rooms can be listed, played and downloaded, by whoever is granted that.
+    #[serde(default)]
+    pub library: bool,
+    /// Members may add to it.
+    #[serde(default)]
+    pub uploads: bool,
 }
 
 /// Limits that a client should know.

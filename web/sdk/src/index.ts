@@ -13,6 +13,8 @@ export { AlthingError, isAlthingError } from './errors.ts';
 export type { ClientErrorCode } from './errors.ts';
 export { loudness, meter } from './level.ts';
 export type { LevelMeter } from './level.ts';
+export { Library, LibraryError } from './library.ts';
+export type { Film, LibraryChat, LibraryFile, LibraryItem, LibraryKind, LibraryOptions, LibraryPage, LibraryPerson, LibraryShare, Mixdown, Waveform } from './library.ts';
 export type { LinkOptions, LinkState } from './link.ts';
 export { Lobby } from './lobby.ts';
 export type { EnterRequest, LobbyEvents, Over, Ring, Talk } from './lobby.ts';

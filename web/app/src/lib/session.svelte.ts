@@ -5,6 +5,7 @@ import { readAddress, roomAddress, socketAddress } from './address.ts';
 import { preferences } from './preferences.ts';
 import { tilesOf } from './people.ts';
 import type { TileView } from './people.ts';
+import { rememberRoom } from './rooms.ts';
 import { Viewing } from './viewing.ts';
 import { endReason, joinProblem } from './wording.ts';
 
@@ -109,7 +110,10 @@ class Session {
       if (!grants.publish.includes('microphone')) await this.local.setMicrophone(false).catch(() => undefined);
       preferences.write({ name });
       this.development = call.server?.features.development ?? false;
-      if (!called) history.replaceState(null, '', roomAddress(room, this.address));
+      if (!called) {
+        rememberRoom(room, this.address.token);
+        history.replaceState(null, '', roomAddress(room, this.address));
+      }
     } catch (error) {
       this.local.exit();
       this.message = error instanceof AlthingError ? joinProblem(error) : String(error);
