@@ -5,6 +5,7 @@
 
 mod check;
 mod data;
+mod jobs;
 mod load;
 mod recording;
 mod schema;
@@ -14,6 +15,7 @@ mod turn;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use data::{DataConfig, DataSettings};
+pub use jobs::{JobSettings, JobsConfig};
 pub use load::{LoadError, Overrides, load};
 pub use recording::{RecordingConfig, RecordingSettings};
 pub use schema::{

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
+use super::jobs::JobSettings;
 use super::recording::RecordingSettings;
 use super::turn::TurnSettings;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub data: DataSettings,
     /// Recording.
     pub recording: RecordingSettings,
+    /// What is made of recordings afterwards.
+    pub jobs: JobSettings,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.

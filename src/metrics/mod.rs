@@ -2,6 +2,7 @@
 
 mod certificate;
 mod control;
+mod jobs;
 mod record;
 mod register;
 mod workers;
@@ -13,6 +14,7 @@ use crate::base::WorkerId;
 
 pub use certificate::ReadExpiry;
 pub use control::ControlMetrics;
+pub use jobs::JobMetrics;
 pub use record::RecordMetrics;
 pub use workers::ReadReport;
 
@@ -24,6 +26,8 @@ pub struct Metrics {
     pub control: ControlMetrics,
     /// What recording counts.
     pub record: RecordMetrics,
+    /// What jobs count.
+    pub jobs: JobMetrics,
 }
 
 impl Metrics {
@@ -37,7 +41,8 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let control = ControlMetrics::register(&registry)?;
         let record = RecordMetrics::register(&registry)?;
-        Ok(Self { registry, control, record })
+        let jobs = JobMetrics::register(&registry)?;
+        Ok(Self { registry, control, record, jobs })
     }
 
     /// Shows when the certificate of the public listener expires, too.

@@ -9,6 +9,8 @@
 mod disk;
 pub mod file;
 pub mod frame;
+pub mod hls;
+pub mod jobs;
 pub mod leg;
 pub mod manifest;
 pub mod reorder;
