@@ -10,6 +10,8 @@ use super::check::{InvalidSetting, at_least, invalid};
 pub struct JobSettings {
     /// The program that decodes: a name that is looked for in PATH, or a path; empty for none.
     pub ffmpeg: String,
+    /// Whether it gets only what nobody else wants of the machine.
+    pub idle: bool,
     /// Mixdowns that may wait.
     pub mixdowns: usize,
     /// Threads of a mixdown's encoder.
@@ -22,7 +24,7 @@ pub struct JobSettings {
 
 impl Default for JobSettings {
     fn default() -> Self {
-        Self { ffmpeg: "ffmpeg".into(), mixdowns: 16, threads: 1, height: 720, memory_mib: 4_096 }
+        Self { ffmpeg: "ffmpeg".into(), idle: true, mixdowns: 16, threads: 1, height: 720, memory_mib: 4_096 }
     }
 }
 
@@ -31,6 +33,8 @@ impl Default for JobSettings {
 pub struct JobsConfig {
     /// The program, if there shall be one.
     pub ffmpeg: Option<String>,
+    /// Whether it gets only what nobody else wants of the machine.
+    pub idle: bool,
     /// Mixdowns that may wait.
     pub mixdowns: usize,
     /// Threads of a mixdown's encoder.
@@ -65,6 +69,7 @@ impl JobSettings {
         }
         Ok(JobsConfig {
             ffmpeg: Some(self.ffmpeg.trim().to_owned()).filter(|program| !program.is_empty()),
+            idle: self.idle,
             mixdowns: self.mixdowns,
             threads: self.threads,
             height: self.height,
@@ -75,8 +80,8 @@ impl JobSettings {
 
 impl Default for JobsConfig {
     fn default() -> Self {
-        let JobSettings { ffmpeg, mixdowns, threads, height, memory_mib } = JobSettings::default();
-        Self { ffmpeg: Some(ffmpeg), mixdowns, threads, height, memory: memory_mib << 20 }
+        let JobSettings { ffmpeg, idle, mixdowns, threads, height, memory_mib } = JobSettings::default();
+        Self { ffmpeg: Some(ffmpeg), idle, mixdowns, threads, height, memory: memory_mib << 20 }
     }
 }
 

@@ -174,8 +174,8 @@ impl Mixdown {
         let place = |file: usize| files.iter().position(|(known, _)| *known == file).unwrap_or(0);
         let graph = format!("{};{}", picture(scene, (width, height), place), sound(scene, place));
         args.extend(["-progress", "pipe:1", "-filter_complex_threads", "1", "-filter_complex"].map(OsString::from));
+        // Picture and sound end where the graph says: `-frames:v` would leave out the sound that is not written yet at the last picture.
         args.extend([graph.into(), "-map".into(), "[v]".into(), "-map".into(), "[a]".into()]);
-        args.extend(["-frames:v".into(), scene.frames.to_string().into()]);
         args.extend(self.film.picture(self.threads));
         args.extend(["-c:a", "flac", "-f", "matroska", "-y"].map(OsString::from));
         args

@@ -375,7 +375,7 @@ impl Inner {
         let name = self.config.ffmpeg.as_deref().ok_or(Unmade::NoProgram)?;
         let mut known = self.program.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_none() {
-            match Program::find(name, self.config.memory) {
+            match Program::find(name, self.config.idle, self.config.memory) {
                 Ok(found) => *known = Some(found),
                 Err(error) if !self.missed.swap(true, Ordering::Relaxed) => {
                     tracing::warn!(ffmpeg = name, %error, "there is no FFmpeg: no thumbnails, waveforms, screenshots and mixdowns (jobs.ffmpeg)");

@@ -25,13 +25,14 @@ const PIPE_PIECE: usize = 4_096;
 /// installed; with none the child has the lowest `nice` value still. A `fork` that set these itself would copy this process' page tables, and
 /// workers would fault on each page of theirs.
 const LESSENING: [&[&str]; 3] =
-    [&["chrt", "--idle", "0"], &["ionice", "-c", "3"], &["setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--inh-caps=-all"]];
+    [&["setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--inh-caps=-all"], &["ionice", "-c", "3"], &["chrt", "--idle", "0"]];
 
 /// An FFmpeg that is there.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The command and what comes before it.
     command: Vec<OsString>,
+    idle: bool,
     memory: u64,
     encoders: Encoders,
 }
@@ -61,7 +62,7 @@ impl Program {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn find(name: &str, memory: u64) -> io::Result<Self> {
+    pub fn find(name: &str, idle: bool, memory: u64) -> io::Result<Self> {
         let answers = |command: &[OsString], args: &[&str]| {
             let (first, rest) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
             let output = Command::new(first).args(rest).args(args).stdin(Stdio::null()).output()?;
@@ -69,7 +70,7 @@ impl Program {
         };
         let mut command = vec![OsString::from(name)];
         let said = answers(&command, &["-hide_banner", "-encoders"])?;
-        for lessening in LESSENING {
+        for lessening in LESSENING.into_iter().take(if idle { LESSENING.len() } else { 1 }) {
             let lessened: Vec<OsString> = lessening.iter().map(OsString::from).chain(command.iter().cloned()).collect();
             if answers(&lessened, &["-version"]).is_ok() {
                 command = lessened;
@@ -78,7 +79,7 @@ impl Program {
         let said = String::from_utf8_lossy(&said);
         let has = |encoder: &str| said.lines().any(|line| line.split_whitespace().nth(1) == Some(encoder));
         let encoders = Encoders { mp4: has("libx264") && has("aac"), webm: has("libvpx-vp9") && has("libopus") };
-        Ok(Self { command, memory, encoders })
+        Ok(Self { command, idle, memory, encoders })
     }
 
     /// What it can write.
@@ -119,7 +120,9 @@ impl Program {
     /// Where a limit is refused, the others hold.
     fn lessen(&self, child: &Child) {
         let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
-        let _ = setpriority_process(Some(pid), 19);
+        if self.idle {
+            let _ = setpriority_process(Some(pid), 19);
+        }
         let limit = Rlimit { current: Some(self.memory), maximum: Some(self.memory) };
         let _ = prlimit(Some(pid), Resource::As, limit);
         // When memory is short, it goes first.
@@ -246,7 +249,7 @@ mod tests {
     use super::*;
 
     fn run(args: &[&str], limit: Duration, ends: impl Fn() -> bool) -> Result<Vec<u8>, Unmade> {
-        let program = Program::find("ffmpeg", 4 << 30).expect("the tests need ffmpeg");
+        let program = Program::find("ffmpeg", false, 4 << 30).expect("the tests need ffmpeg");
         let mut read = Vec::new();
         let run = Run { args: args.iter().map(OsString::from).collect(), input: &[], limit };
         program.run(run, ends, |bytes| {
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn it_takes_as_much_memory_as_it_may_and_reads_what_it_is_given() {
-        let program = Program::find("ffmpeg", 4 << 30).expect("the tests need ffmpeg");
+        let program = Program::find("ffmpeg", false, 4 << 30).expect("the tests need ffmpeg");
         let sound = vec![7; 300_000];
         let mut args = piped("s16le");
         args.extend(["-f", "s16le", "-c", "copy", "pipe:1"].map(OsString::from));
@@ -295,7 +298,7 @@ mod tests {
 
     #[test]
     fn it_runs_on_time_that_nobody_else_wants_and_without_our_environment() {
-        let program = Program::find("ffmpeg", 4 << 30).expect("the tests need ffmpeg");
+        let program = Program::find("ffmpeg", true, 4 << 30).expect("the tests need ffmpeg");
         let mut child = program.spawn(&ENDLESS.map(OsString::from)).expect("it starts");
         std::thread::sleep(Duration::from_millis(300));
         let of = |what: &str| std::fs::read(format!("/proc/{}/{what}", child.id())).expect("it runs");
