@@ -1,6 +1,6 @@
 //! A node: the only place that knows every room. What is started in which order, what is wired to what, and how it ends.
 //!
-//! Start: addresses → certificate → workers → metrics → recorder → rooms → dispatch of workers' events → listeners. Whoever is told to listen
+//! Start: addresses → certificate → workers → metrics → library → recorder → rooms → dispatch of workers' events → listeners. Whoever is told to listen
 //! listens before the node says that it is ready.
 //!
 //! | channel | from → to | where its capacity is argued |
@@ -21,7 +21,9 @@ mod relay;
 mod workers;
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,7 @@ use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, events};
+use crate::record::library::Library;
 use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
 use crate::wire::Policy;
@@ -58,6 +61,7 @@ pub struct Node {
     rooms: Directory,
     lobbies: Lobbies,
     recorder: Option<Recorder>,
+    library: Option<Library>,
     public: Public,
     ready: watch::Sender<bool>,
     closing: watch::Sender<bool>,
@@ -123,7 +127,8 @@ impl Node {
         let taps = fleet.workers.iter_mut().filter_map(|worker| worker.tap.take()).collect();
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
-        let recorder = start_recorder(&config, taps, epoch, &metrics)?;
+        let library = open_library(&config, &metrics)?;
+        let recorder = start_recorder(&config, taps, epoch, library.clone(), &metrics)?;
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
         let relay_addresses = fleet.workers.first().map(|worker| worker.relay.clone()).unwrap_or_default();
         let inboxes = fleet.workers.iter().map(|worker| worker.inbox.clone()).collect();
@@ -150,6 +155,7 @@ impl Node {
         let front = Arc::new(Front {
             direct: config.rooms.policy != CallPolicy::Sfu,
             data: config.data,
+            library: library.clone(),
             ice: IceServers::new(&config.ice, &stun_addresses, relay),
             rooms: rooms.clone(),
             lobbies: lobbies.clone(),
@@ -159,6 +165,9 @@ impl Node {
             resume: config.rooms.resume,
             closing: closing_seen.clone(),
         });
+        if let Some(library) = library.clone() {
+            tokio::spawn(library.run(closing_seen.clone()));
+        }
         if let Some(watch) = watch {
             let (rooms, front) = (rooms.clone(), front.clone());
             let tell = move |candidates: Vec<Vec<SocketAddr>>| {
@@ -182,7 +191,7 @@ impl Node {
         }
         ready.send_replace(true);
         listeners::announce(&config, at, &addresses.announced, development);
-        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, recorder, public, ready, closing })
+        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, recorder, library, public, ready, closing })
     }
 
     /// Makes the dispatch of a room fail on its home worker, on purpose: for the tests of what comes after it.
@@ -202,6 +211,9 @@ impl Node {
         if let Some(recorder) = &self.recorder {
             recorder.settled().await;
         }
+        if let Some(library) = &self.library {
+            library.close();
+        }
         self.closing.send_replace(true);
         let silence = async {
             while self.public.open_sockets() > 0 {
@@ -214,13 +226,25 @@ impl Node {
     }
 }
 
-fn start_recorder(config: &Config, taps: Vec<WorkerTap>, epoch: Instant, metrics: &Metrics) -> Result<Option<Recorder>, StartError> {
+fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, StartError> {
+    let Some(library) = &config.library else { return Ok(None) };
+    let opened = Library::open(library, metrics.library.clone()).map_err(|error| no_folder(&library.folder, &error))?;
+    Ok(Some(opened))
+}
+
+fn start_recorder(
+    config: &Config, taps: Vec<WorkerTap>, epoch: Instant, library: Option<Library>, metrics: &Metrics,
+) -> Result<Option<Recorder>, StartError> {
     let Some(recording) = &config.recording else { return Ok(None) };
-    let started = Recorder::start(recording, taps, epoch, metrics.record.clone()).map_err(|error| StartError {
-        what: format!("recordings cannot go to {}: {error}", recording.folder.display()),
-        advice: "choose a directory that this process may write to with `--set recording.folder=DIRECTORY`, and that no other node uses".into(),
-    })?;
+    let started = Recorder::start(recording, taps, epoch, library, metrics.record.clone()).map_err(|error| no_folder(&recording.folder, &error))?;
     Ok(Some(started))
+}
+
+fn no_folder(folder: &Path, error: &io::Error) -> StartError {
+    StartError {
+        what: format!("recordings cannot go to {}: {error}", folder.display()),
+        advice: "choose a directory that this process may write to with `--set recording.folder=DIRECTORY`, and that no other node uses".into(),
+    }
 }
 
 fn rules(config: &Config) -> Rules {

@@ -6,6 +6,7 @@
 mod check;
 mod data;
 mod jobs;
+mod library;
 mod load;
 mod recording;
 mod schema;
@@ -16,6 +17,7 @@ mod turn;
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use data::{DataConfig, DataSettings};
 pub use jobs::{JobSettings, JobsConfig};
+pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
 pub use load::{LoadError, Overrides, load};
 pub use recording::{RecordingConfig, RecordingSettings};
 pub use schema::{

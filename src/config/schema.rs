@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
 use super::jobs::JobSettings;
+use super::library::LibrarySettings;
 use super::recording::RecordingSettings;
 use super::turn::TurnSettings;
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub recording: RecordingSettings,
     /// What is made of recordings afterwards.
     pub jobs: JobSettings,
+    /// What is kept, and who may add to it.
+    pub library: LibrarySettings,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.

@@ -3,6 +3,7 @@
 mod certificate;
 mod control;
 mod jobs;
+mod library;
 mod record;
 mod register;
 mod workers;
@@ -15,6 +16,7 @@ use crate::base::WorkerId;
 pub use certificate::ReadExpiry;
 pub use control::ControlMetrics;
 pub use jobs::JobMetrics;
+pub use library::LibraryMetrics;
 pub use record::RecordMetrics;
 pub use workers::ReadReport;
 
@@ -28,6 +30,8 @@ pub struct Metrics {
     pub record: RecordMetrics,
     /// What jobs count.
     pub jobs: JobMetrics,
+    /// What the library counts.
+    pub library: LibraryMetrics,
 }
 
 impl Metrics {
@@ -42,7 +46,8 @@ impl Metrics {
         let control = ControlMetrics::register(&registry)?;
         let record = RecordMetrics::register(&registry)?;
         let jobs = JobMetrics::register(&registry)?;
-        Ok(Self { registry, control, record, jobs })
+        let library = LibraryMetrics::register(&registry)?;
+        Ok(Self { registry, control, record, library, jobs })
     }
 
     /// Shows when the certificate of the public listener expires, too.

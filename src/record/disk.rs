@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::{Duration, Instant};
 
 use super::file::{Begin, Container, Cue, End, Piece};
+use super::library::Library;
 use super::manifest::{FileEntry, FileState, Manifest, Person, State, codec_name};
 use super::repair;
 use super::take::FileId;
@@ -58,7 +59,7 @@ pub struct DiskState {
     /// Recordings whose manifest is not final yet.
     open: AtomicUsize,
     /// Held for as long as the threads run: two nodes in one folder would repair each other's files.
-    _lock: File,
+    _lock: Option<File>,
     next: AtomicU64,
     metrics: RecordMetrics,
 }
@@ -68,9 +69,10 @@ impl Disk {
     ///
     /// # Errors
     /// When the folder cannot be made or written to, or the system gives no more threads.
-    pub fn start(config: &RecordingConfig, metrics: RecordMetrics) -> io::Result<Self> {
+    pub fn start(config: &RecordingConfig, library: Option<Library>, metrics: RecordMetrics) -> io::Result<Self> {
         make_folder(&config.folder)?;
-        let lock = lock(&config.folder)?;
+        // A library in the same folder has the lock already.
+        let lock = if library.is_none() { Some(lock(&config.folder)?) } else { None };
         let (jobs, mail) = sync_channel(MOST_JOBS);
         let state = Arc::new(DiskState {
             waiting: AtomicUsize::new(0),
@@ -86,7 +88,7 @@ impl Disk {
         let folder = File::open(&config.folder)?;
         let lasting = state.clone();
         std::thread::Builder::new().name("record-sync".into()).spawn(move || lasting.keep_lasting(&folder))?;
-        let writer = Writer::new(config, state.clone());
+        let writer = Writer::new(config, library, state.clone());
         std::thread::Builder::new().name("record-disk".into()).spawn(move || writer.run(&mail))?;
         Ok(Self { jobs, state })
     }
@@ -218,6 +220,7 @@ struct Writer {
     minimum_free: u64,
     quota: u64,
     used: u64,
+    library: Option<Library>,
     state: Arc<DiskState>,
     recordings: BTreeMap<String, OnDisk>,
     files: BTreeMap<FileId, OpenFile>,
@@ -253,12 +256,13 @@ struct OpenFile {
 }
 
 impl Writer {
-    fn new(config: &RecordingConfig, state: Arc<DiskState>) -> Self {
+    fn new(config: &RecordingConfig, library: Option<Library>, state: Arc<DiskState>) -> Self {
         Self {
             folder: config.folder.clone(),
             minimum_free: config.minimum_free,
             quota: config.quota,
             used: 0,
+            library,
             state,
             recordings: BTreeMap::new(),
             files: BTreeMap::new(),
@@ -267,7 +271,8 @@ impl Writer {
     }
 
     fn run(mut self, mail: &Receiver<Job>) {
-        repair::all(&self.folder, &self.state.metrics);
+        let library = &self.library;
+        repair::all(&self.folder, &self.state.metrics, |manifest| library.iter().for_each(|library| library.put(manifest)));
         self.used = used(&self.folder);
         self.look();
         loop {
@@ -388,7 +393,10 @@ impl Writer {
         }
         if known.unsaid {
             match known.write() {
-                Ok(()) => known.unsaid = false,
+                Ok(()) => {
+                    known.unsaid = false;
+                    self.library.iter().for_each(|library| library.put(&known.manifest));
+                }
                 Err(error) => return self.state.stall(&error),
             }
             self.state.dirty.store(true, Ordering::Release);
@@ -471,7 +479,7 @@ impl OpenFile {
     }
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -481,7 +489,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     create_dir_private(folder)
 }
 
-fn lock(folder: &Path) -> io::Result<File> {
+pub(super) fn lock(folder: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join(".lock"))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
@@ -490,11 +498,11 @@ fn lock(folder: &Path) -> io::Result<File> {
 }
 
 /// What was said in a call is for whoever runs the node, and for no other user of the machine.
-fn create_dir_private(folder: &Path) -> io::Result<()> {
+pub(super) fn create_dir_private(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().mode(0o700).create(folder)
 }
 
-fn free(folder: &Path) -> io::Result<u64> {
+pub(super) fn free(folder: &Path) -> io::Result<u64> {
     let space = rustix::fs::statvfs(folder)?;
     Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
@@ -509,21 +517,11 @@ fn used(folder: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::manifest::SCHEMA;
+    use crate::record::manifest::tests::recording;
 
     fn manifest() -> Manifest {
-        let by = Person { member: "ada".into(), name: "Ada".into() };
-        Manifest {
-            schema: SCHEMA,
-            id: "r1".into(),
-            room: "r".into(),
-            by,
-            state: State::Recording,
-            began: 1,
-            ended: None,
-            members: vec![],
-            files: vec![],
-        }
+        let (members, files) = (Vec::new(), Vec::new());
+        Manifest { state: State::Recording, ended: None, members, files, ..recording("r1", "r", 1, 0) }
     }
 
     /// What a disk that is too slow cannot take is refused at once, and the files that there are come to their ends.
@@ -539,7 +537,7 @@ mod tests {
             key_every: Duration::from_secs(1),
         };
         let metrics = RecordMetrics::register(&prometheus_registry()).expect("metrics");
-        let disk = Disk::start(&config, metrics).expect("it starts");
+        let disk = Disk::start(&config, None, metrics).expect("it starts");
         assert!(disk.open(manifest()));
         let begin = Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![1, 2, 3] };
         let file = disk.begin("r1", ("ada", false), 0, begin).expect("it begins");

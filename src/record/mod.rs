@@ -12,6 +12,7 @@ pub mod frame;
 pub mod hls;
 pub mod jobs;
 pub mod leg;
+pub mod library;
 pub mod manifest;
 pub mod reorder;
 pub mod repair;
@@ -32,7 +33,8 @@ use crate::metrics::RecordMetrics;
 use crate::port::{Bell, TapReader, WorkerHandle};
 
 use disk::Disk;
-use manifest::{Manifest, Person, SCHEMA, State};
+use library::Library;
+use manifest::{Kind, Manifest, Person, SCHEMA, State};
 use thread::{About, Attach, MOST_MAIL, Mail, RecordThread};
 
 /// A stopped recording's takes have so long to come to their ends before its manifest is closed without them.
@@ -106,12 +108,14 @@ pub struct Recording {
 }
 
 impl Recorder {
-    /// Starts the threads: one for each worker, and those of the disk.
+    /// Starts the threads: one for each worker, and those of the disk. The library, where there is one, is told what becomes of recordings.
     ///
     /// # Errors
     /// When the folder cannot be made or written to, or the system gives no more threads.
-    pub fn start(config: &RecordingConfig, workers: Vec<WorkerTap>, epoch: Instant, metrics: RecordMetrics) -> io::Result<Self> {
-        let disk = Disk::start(config, metrics.clone())?;
+    pub fn start(
+        config: &RecordingConfig, workers: Vec<WorkerTap>, epoch: Instant, library: Option<Library>, metrics: RecordMetrics,
+    ) -> io::Result<Self> {
+        let disk = Disk::start(config, library, metrics.clone())?;
         let mut threads = Vec::new();
         for (number, WorkerTap { inbox, ring, bell }) in workers.into_iter().enumerate() {
             let (sender, mail) = sync_channel(MOST_MAIL);
@@ -172,12 +176,15 @@ impl Recorder {
             schema: SCHEMA,
             id: recording.about.id.clone(),
             room: beginning.room,
+            kind: Kind::Recording,
+            title: None,
             by: beginning.by,
             state: State::Recording,
             began: unix_millis(),
             ended: None,
             members: Vec::new(),
             files: Vec::new(),
+            upload: None,
         };
         if !self.0.disk.open(manifest) {
             return Err(Refused::Disk);

@@ -238,7 +238,7 @@ mod tests {
         let (key_every, minimum_free) = (Duration::from_secs(1), 0);
         let config = RecordingConfig { folder: folder.clone(), recordings: 1, minimum_free, quota: 0, queue_bytes: 1_000, key_every };
         let metrics = Metrics::new(Vec::new()).expect("metrics");
-        let disk = Disk::start(&config, metrics.record.clone()).expect("it starts");
+        let disk = Disk::start(&config, None, metrics.record.clone()).expect("it starts");
         let about = About { id: "r1".into(), began: Time::ZERO, files: AtomicUsize::new(MOST_FILES - 1) };
         let begin = || Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![] };
         let mut place = Place { disk: &disk, about: &about, member: "ada", screen: false };

@@ -25,7 +25,7 @@ pub use event::{ByeReason, Event, LeaveReason};
 pub use request::{ClientMessage, PublishLine, Request, Tile};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
 pub use values::{
-    ChatMessage, Grants, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, RecordingInfo, Source, TrackInfo, TrackNumber, TrackQuality,
+    ChatMessage, Grants, LibraryGrant, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, RecordingInfo, Source, TrackInfo, TrackNumber, TrackQuality,
     VideoCodec,
 };
 

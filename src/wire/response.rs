@@ -173,6 +173,12 @@ pub struct WelcomeFeatures {
     /// Rooms may be recorded, by whoever is granted that.
     #[serde(default)]
     pub recording: bool,
+    /// What is kept of rooms can be listed, played and downloaded, by whoever is granted that.
+    #[serde(default)]
+    pub library: bool,
+    /// Members may add to it.
+    #[serde(default)]
+    pub uploads: bool,
 }
 
 /// Limits that a client should know.

@@ -140,7 +140,7 @@ fn results() -> Vec<OkResult> {
         name_bytes: 128,
         data_bytes: 16_384,
     };
-    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: true };
+    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: true, library: LibraryGrant::Manage };
     vec![
         OkResult::Welcome {
             version: 1,
@@ -148,7 +148,7 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true },
+            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true, library: true, uploads: false },
         },
         OkResult::Joined {
             room: "room".into(),

@@ -27,6 +27,7 @@ use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{Command, Directory, MemberRequest, OwnedData, SocketId};
 use crate::control::{Refusal, draw};
 use crate::sdp::{Offer, OfferLimits};
+use crate::record::library::Library;
 use crate::wire::{DataPayload, ErrorCode, Limits, OkResult, Request, VERSION, WelcomeFeatures};
 
 /// A socket that has joined no room by then is closed.
@@ -52,6 +53,8 @@ pub struct Front {
     pub direct: bool,
     /// What members are held to that send data.
     pub data: DataConfig,
+    /// What is kept of rooms, if anything is.
+    pub library: Option<Library>,
     /// Between pings.
     pub heartbeat: Duration,
     /// How long a lost session may be resumed.
@@ -338,6 +341,8 @@ impl Reader {
                 direct: self.front.direct,
                 data: self.front.data.channels,
                 recording: self.front.rooms.records(),
+                library: self.front.library.is_some(),
+                uploads: self.front.library.as_ref().is_some_and(|library| library.config().uploads.is_some()),
             },
         }
     }
