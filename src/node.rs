@@ -42,6 +42,7 @@ use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, events};
+use crate::record::jobs::Jobs;
 use crate::record::library::Library;
 use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
@@ -228,7 +229,9 @@ impl Node {
 
 fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, StartError> {
     let Some(library) = &config.library else { return Ok(None) };
-    let opened = Library::open(library, metrics.library.clone()).map_err(|error| no_folder(&library.folder, &error))?;
+    let refused = |error| no_folder(&library.folder, &error);
+    let opened = Library::open(library, metrics.library.clone()).map_err(refused)?;
+    opened.make_with(Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?);
     Ok(Some(opened))
 }
 

@@ -1,8 +1,15 @@
 //! HTTP Live Streaming (RFC 8216) of a fragmented MP4 file, while it is being written and afterwards: a playlist of ranges of that one file.
 //! Nothing is copied and nothing is cut.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use super::file::mp4;
 use super::repair::Whole;
 
 /// Microseconds after which a segment ends with the next fragment. Less: whoever follows live is nearer to it, and asks more often; players stay
@@ -10,6 +17,41 @@ use super::repair::Whole;
 const SEGMENT: i64 = 2_000_000;
 /// Seconds that no segment is longer than, where fragments are as long as they are meant to be: half a second.
 const TARGET: i64 = 3;
+
+/// Files of which it is remembered how much is whole; the longest takes 700 KB. Others are read from their beginning again.
+const MOST_KNOWN: usize = 32;
+
+/// How much of files is whole, as far as it was asked for lately.
+#[derive(Debug, Default)]
+pub struct Fragments(Mutex<VecDeque<(PathBuf, Whole)>>);
+
+impl Fragments {
+    /// How much of a file is whole by now. Waits for the disk.
+    ///
+    /// # Errors
+    /// Those of reading; `InvalidData` when not even its beginning is there.
+    pub fn of(&self, path: &Path) -> io::Result<Whole> {
+        let known = |all: &mut VecDeque<(PathBuf, Whole)>| {
+            let at = all.iter().position(|(known, _)| known == path)?;
+            all.remove(at).map(|(_, whole)| whole)
+        };
+        let before = known(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default();
+        let file = File::open(path)?;
+        let len = file.metadata()?.len();
+        // A file that is shorter than it was is another one.
+        let before = if before.len <= len { before } else { Whole::default() };
+        let whole = mp4::go_on(before, len, |at, bytes| {
+            let mut buffer = vec![0; bytes.min(usize::try_from(len.saturating_sub(at)).unwrap_or(0))];
+            file.read_exact_at(&mut buffer, at).map(|()| buffer)
+        })?;
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back((path.to_owned(), whole.clone()));
+        if all.len() > MOST_KNOWN {
+            all.pop_front();
+        }
+        if whole.cues.is_empty() { Err(io::ErrorKind::InvalidData.into()) } else { Ok(whole) }
+    }
+}
 
 /// A segment: a range of bytes, and how long it is in microseconds.
 struct Segment {

@@ -1,14 +1,14 @@
 //! A file of ours that something is made of, and small things that are made of one: a thumbnail, a waveform, a picture of a key frame.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Unmade;
 use super::peaks::{Peaks, RATE};
 use super::program::{Program, Run, input, piped};
 use crate::record::file::Container;
-use crate::record::manifest::{FileEntry, FileState, Manifest};
+use crate::record::manifest::{FileEntry, FileState, Kind, Manifest, UploadEntry};
 
 /// Pixels that a thumbnail is wide at most.
 const THUMBNAIL: u32 = 320;
@@ -86,15 +86,29 @@ impl Format {
 
 impl Clip {
     /// A file of a recording.
-    pub fn of(folder: &std::path::Path, entry: &FileEntry) -> Self {
+    pub fn of(folder: &Path, entry: &FileEntry) -> Self {
         Self { path: folder.join(&entry.name), format: Format::of(entry.container), length: entry.length }
     }
 
-    /// What is shown of a recording as a whole: the longest screen, or else the longest picture; none when there is only sound.
-    pub fn best(folder: &std::path::Path, manifest: &Manifest) -> Option<Self> {
-        let playable = |entry: &&FileEntry| entry.video.is_some() && matches!(entry.state, FileState::Complete | FileState::Repaired);
-        let best = manifest.files.iter().filter(playable).max_by_key(|entry| (entry.screen, entry.length))?;
-        Some(Self::of(folder, best))
+    /// What a member has added, if it is of a kind that is known.
+    fn added(folder: &Path, upload: &UploadEntry) -> Option<Self> {
+        Some(Self { path: folder.join(&upload.name), format: Format::of_type(&upload.media_type)?, length: upload.length })
+    }
+
+    /// What is shown of something as a whole: the longest screen, or else the longest picture; none when there is only sound.
+    pub fn best(folder: &Path, manifest: &Manifest) -> Option<Self> {
+        if let Some(upload) = manifest.upload.as_ref().filter(|_| manifest.kind != Kind::Audio) {
+            return Self::added(folder, upload);
+        }
+        let playable = manifest.files.iter().filter(|file| file.video.is_some() && is_over(file.state));
+        playable.max_by_key(|file| (file.screen, file.length)).map(|best| Self::of(folder, best))
+    }
+
+    /// Whatever of it may be heard.
+    pub fn heard(folder: &Path, manifest: &Manifest) -> impl Iterator<Item = Self> {
+        let added = manifest.upload.iter().filter(|_| manifest.kind != Kind::Screenshot).filter_map(|upload| Self::added(folder, upload));
+        let recorded = manifest.files.iter().filter(|file| file.audio.is_some() && is_over(file.state));
+        added.chain(recorded.map(|file| Self::of(folder, file)))
     }
 
     /// A small JPEG of what is seen in it.
@@ -138,6 +152,11 @@ impl Clip {
         let waveform = peaks.finish().ok_or(Unmade::Nothing)?;
         serde_json::to_vec(&waveform).map_err(|error| Unmade::Failed(error.to_string()))
     }
+}
+
+/// Whether it is all there, and can be played.
+fn is_over(state: FileState) -> bool {
+    matches!(state, FileState::Complete | FileState::Repaired)
 }
 
 /// A key frame, in a file of its own, as a PNG of its size.

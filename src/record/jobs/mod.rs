@@ -20,6 +20,7 @@ pub mod program;
 pub mod queue;
 pub mod scenes;
 
+use std::fmt;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ use queue::{Queue, Ticket};
 
 /// Where what is not whole yet is, in the folder of recordings: it is renamed from there to where it belongs.
 pub const WORK: &str = ".jobs";
+/// The name of an item's thumbnail.
+pub const THUMBNAIL: &str = "thumbnail.jpg";
 /// Pictures, and sounds, that may wait. More: whoever looks through a long library is answered late rather than told to come again.
 const MOST_SMALL: usize = 256;
 
@@ -144,6 +147,12 @@ impl Unmade {
     }
 }
 
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jobs").finish_non_exhaustive()
+    }
+}
+
 impl Work {
     const fn kind(&self) -> &'static str {
         match self {
@@ -187,6 +196,11 @@ impl Jobs {
             std::thread::Builder::new().name(name.into()).spawn(move || inner.run(lane(&inner)))?;
         }
         Ok(Self(inner))
+    }
+
+    /// Whether there is a program, as far as that is known.
+    pub fn may_work(&self) -> bool {
+        self.0.config.ffmpeg.is_some() && !self.0.missed.load(Ordering::Relaxed)
     }
 
     /// A small JPEG of what is seen in a file, at `to`: as it is, or made now.
@@ -242,15 +256,13 @@ impl Jobs {
         known
     }
 
-    /// A recording is complete: its thumbnail and its waveforms are made before anybody asks for them. Where too many wait, they are made when
+    /// Something is complete: its thumbnail and its waveforms are made before anybody asks for them. Where too many wait, they are made when
     /// somebody does.
-    pub fn prepare(&self, folder: &Path) {
-        let Ok(manifest) = Manifest::read(folder) else { return };
-        if let Some(clip) = Clip::best(folder, &manifest) {
+    pub fn prepare(&self, folder: &Path, manifest: &Manifest) {
+        if let Some(clip) = Clip::best(folder, manifest) {
             let _ = self.0.push(&self.0.pictures, &thumbnail_of(folder), || Work::Thumbnail(clip));
         }
-        for entry in manifest.files.iter().filter(|entry| entry.audio.is_some()) {
-            let clip = Clip::of(folder, entry);
+        for clip in Clip::heard(folder, manifest) {
             let _ = self.0.push(&self.0.sounds, &waveform_of(&clip.path), || Work::Waveform(clip.clone()));
         }
     }
@@ -278,7 +290,7 @@ impl Jobs {
 
 /// Where the thumbnail of an item is.
 pub fn thumbnail_of(folder: &Path) -> PathBuf {
-    folder.join("thumbnail.jpg")
+    folder.join(THUMBNAIL)
 }
 
 /// Where the waveform of a file is.
@@ -322,6 +334,8 @@ impl Inner {
     }
 
     fn run(&self, lane: &Lane) {
+        // So that it is known before anybody asks.
+        let _ = self.program();
         while let Some((ticket, work)) = self.next(lane) {
             let begun = Instant::now();
             let made = self.make(&ticket, &work);
@@ -376,7 +390,10 @@ impl Inner {
         let mut known = self.program.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_none() {
             match Program::find(name, self.config.idle, self.config.memory) {
-                Ok(found) => *known = Some(found),
+                Ok(found) => {
+                    self.missed.store(false, Ordering::Relaxed);
+                    *known = Some(found);
+                }
                 Err(error) if !self.missed.swap(true, Ordering::Relaxed) => {
                     tracing::warn!(ffmpeg = name, %error, "there is no FFmpeg: no thumbnails, waveforms, screenshots and mixdowns (jobs.ffmpeg)");
                 }
