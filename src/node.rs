@@ -146,6 +146,7 @@ impl Node {
             metrics: metrics.control.clone(),
             relay_users: users,
             recorder: recorder.clone(),
+            library: library.clone(),
         });
         let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
         tokio::spawn(dispatch::run(event_receiver, rooms.clone(), mapped));

@@ -34,7 +34,7 @@ pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
 /// The `type` of every request, in the order of [`Request`]'s variants.
-pub const REQUEST_TYPES: [&str; 32] = [
+pub const REQUEST_TYPES: [&str; 33] = [
     "hello",
     "join",
     "resume",
@@ -66,5 +66,6 @@ pub const REQUEST_TYPES: [&str; 32] = [
     "lock",
     "record",
     "stop_recording",
+    "screenshot",
     "ping",
 ];

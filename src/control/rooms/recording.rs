@@ -54,6 +54,13 @@ pub enum RecordEffect {
     End,
 }
 
+impl RoomRecording {
+    /// Whether a track is recorded.
+    pub(super) fn takes(&self, track: TrackId) -> bool {
+        self.taken.contains_key(&track)
+    }
+}
+
 impl Room {
     /// Begins to record the room. `at` is the time: milliseconds since the Unix epoch.
     pub(super) fn record(&mut self, seat: Seat, recording: String, at: u64, members: Vec<MemberId>, mut sources: Vec<Source>) -> Outcome {
@@ -118,6 +125,7 @@ impl Room {
             if let Some(recording) = &mut self.recording {
                 recording.taken.insert(track, worker);
             }
+            self.screenshot_yields(track);
             self.effects.push(Effect::Record(RecordEffect::Attach { track, worker, member, source }));
         }
     }

@@ -299,6 +299,10 @@ impl Reader {
                 MemberRequest::Record { recording: draw::hex::<12>(), at, members, sources }
             }
             Request::StopRecording {} => MemberRequest::StopRecording,
+            Request::Screenshot { member, source } => {
+                self.front.rooms.may_take_pictures()?;
+                MemberRequest::Screenshot { member, source }
+            }
             Request::Lock { locked } => MemberRequest::Lock { locked },
             // The session keeps these for itself.
             Request::Leave {}
