@@ -213,9 +213,6 @@ impl Node {
         if let Some(recorder) = &self.recorder {
             recorder.settled().await;
         }
-        if let Some(library) = &self.library {
-            library.close();
-        }
         self.closing.send_replace(true);
         let silence = async {
             while self.public.open_sockets() > 0 {
@@ -224,6 +221,9 @@ impl Node {
         };
         if timeout(FAREWELL, silence).await.is_err() {
             tracing::warn!(sockets = self.public.open_sockets(), "some sockets did not close in time");
+        }
+        if let Some(library) = &self.library {
+            library.close();
         }
     }
 }

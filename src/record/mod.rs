@@ -37,7 +37,7 @@ use crate::port::{Bell, TapReader, WorkerHandle};
 
 use disk::Disk;
 use glimpse::KeyFrame;
-use library::Library;
+use library::{ChatLine, Library};
 use manifest::{Kind, Manifest, Person, SCHEMA, State};
 use thread::{About, Attach, Look, MOST_MAIL, Mail, RecordThread};
 
@@ -228,6 +228,13 @@ impl Recording {
     /// What a track's packets are tagged with, if it is recorded.
     pub fn tap_of(&self, track: TrackId) -> Option<TapId> {
         self.taps.get(&track).map(|(_, tap)| *tap)
+    }
+
+    /// Something is said in the room.
+    pub fn say(&self, person: Person, text: String) {
+        let at = (Time::ZERO + self.inner.epoch.elapsed()).as_micros().saturating_sub(self.about.began.as_micros());
+        let line = ChatLine { at: i64::try_from(at).unwrap_or(i64::MAX), member: person.member, name: person.name, text };
+        self.inner.disk.say(&self.about.id, line);
     }
 
     /// A track is recorded no longer.

@@ -141,7 +141,15 @@ fn results() -> Vec<OkResult> {
         name_bytes: 128,
         data_bytes: 16_384,
     };
-    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: true, library: LibraryGrant::Manage };
+    let grants = Grants {
+        publish: Source::ALL.to_vec(),
+        subscribe: true,
+        chat: true,
+        data: true,
+        moderate: false,
+        record: true,
+        library: LibraryGrant::Manage,
+    };
     vec![
         OkResult::Welcome {
             version: 1,

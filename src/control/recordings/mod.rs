@@ -1,6 +1,6 @@
 //! What is kept of rooms, by HTTP: lists, playing, downloading, renaming, deleting, sharing. docs/LIBRARY.md says it for authors of clients.
 //!
-//! The way of a request: [`guard`] (origin; headers of the answer) → the token's grant for the room, or the link's signature → the library, in
+//! The way of a request: `guard` (origin; headers of the answer) → the token's grant for the room, or the link's signature → the library, in
 //! a thread that may wait for the disk. A path is made of what the index and the manifest name, never of what a request says.
 //!
 //! | | |
@@ -12,11 +12,13 @@
 //! | `…/{id}/thumbnail`, `…/{id}/files/{name}/waveform`, `…/{id}/files/{name}/index.m3u8` | what is made of it; by a signed link |
 //! | `POST`, `GET`, `DELETE /api/v1/library/{id}/mixdown` | one film of it |
 //! | `/api/v1/library/uploads` | what members add: tus 1.0.0 |
+//! | `/api/v1/rooms/{room}/recording` | a recording begins or ends |
 
 mod answer;
 mod bytes;
 mod link;
 mod made;
+mod orders;
 mod uploads;
 mod zip;
 
@@ -57,7 +59,10 @@ const ALLOWED: Allowed = Allowed {
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "private, no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'",
+    ),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
@@ -82,7 +87,15 @@ struct Endpoints {
 
 /// The routes.
 pub fn routes(public: Public) -> Router {
-    let Some(library) = public.front.library.clone() else { return nothing_kept() };
+    let orders = orders::routes().with_state(public.clone());
+    let kept = match public.front.library.clone() {
+        Some(library) => kept(&public, library),
+        None => nothing_kept(),
+    };
+    kept.merge(orders).layer(from_fn_with_state(public, guard))
+}
+
+fn kept(public: &Public, library: Library) -> Router {
     let zips = Zips::new(library.metrics().zips.clone());
     let endpoints = Arc::new(Endpoints { public: public.clone(), zips, fragments: Fragments::default(), library });
     Router::new()
@@ -96,7 +109,6 @@ pub fn routes(public: Public) -> Router {
         .merge(made::routes())
         .merge(uploads::routes())
         .with_state(endpoints)
-        .layer(from_fn_with_state(public, guard))
 }
 
 fn nothing_kept() -> Router {
@@ -270,7 +282,11 @@ impl Endpoints {
     fn visitor(&self, room: &str, headers: &HeaderMap, needed: LibraryGrant) -> Result<Visitor, Problem> {
         let visitor = self.public.front.access.admit_visitor(room, bearer(headers))?;
         if visitor.library < needed {
-            let why = if needed == LibraryGrant::View { "your token does not allow to see what is kept" } else { "your token does not allow to change what is kept" };
+            let why = if needed == LibraryGrant::View {
+                "your token does not allow to see what is kept"
+            } else {
+                "your token does not allow to change what is kept"
+            };
             return Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, why));
         }
         Ok(visitor)

@@ -58,7 +58,7 @@ pub enum Letter {
     },
     /// From an HTTP handler, with the request's name.
     Ask {
-        /// `Attach` or `Detach`.
+        /// `Attach`, `Detach` or `Order`.
         command: Command,
         /// The request's name.
         name: &'static str,
@@ -263,6 +263,11 @@ impl Actor {
             RecordEffect::Detach { track } => {
                 if let Some(recording) = &mut self.recording {
                     recording.detach(track);
+                }
+            }
+            RecordEffect::Chat { member, text } => {
+                if let Some(recording) = &self.recording {
+                    recording.say(Person { member: member.0.0, name: member.1 }, text);
                 }
             }
             RecordEffect::End => self.recording = None,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::names::RoomName;
-use super::recording::RecordEffect;
+use super::recording::{RecordEffect, RecordOrder};
 use super::screenshot::Wish;
 use super::whip::Attach;
 use crate::base::{PeerId, TrackId, WorkerId};
@@ -63,6 +63,15 @@ pub enum Command {
         socket: SocketId,
         /// The session's secret.
         secret: String,
+    },
+    /// Somebody admitted has the room recorded, or no longer, by HTTP.
+    Order {
+        /// Where the answer goes.
+        socket: SocketId,
+        /// Who, and the name to show.
+        by: (MemberId, String),
+        /// What.
+        order: RecordOrder,
     },
     /// A socket is gone; `bye` when it could not take what it was sent and still has to be told.
     SocketLost {

@@ -159,10 +159,14 @@ impl Directory {
         self.0.by_id.get(&id).map(|room| room.clone())
     }
 
+    /// The room of this name, if there is one at present.
+    pub fn named(&self, name: &RoomName) -> Option<Handle> {
+        self.0.by_name.get(name).map(|room| room.clone())
+    }
+
     /// What happened to the media of a room's members, and why; none when there is no such room.
     pub async fn journals(&self, name: &str) -> Option<Vec<MemberJournal>> {
-        let name = RoomName::new(name).ok()?;
-        let room = self.0.by_name.get(&name).map(|room| room.clone())?;
+        let room = self.named(&RoomName::new(name).ok()?)?;
         let (asked, answer) = oneshot::channel();
         room.send(Letter::Journals(asked)).await.ok()?;
         answer.await.ok()

@@ -32,7 +32,7 @@ mod tests;
 pub use command::{Admission, Candidates, Command, Effect, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, OwnedData, SocketId};
 pub use directory::Directory;
 pub use names::{MAX_NAME, RoomName, display_name, identity};
-pub use recording::RecordEffect;
+pub use recording::{RecordEffect, RecordOrder};
 pub use room::{Ground, Room, Rules};
 pub use screenshot::Wish;
 pub use whip::{Attach, Purpose};

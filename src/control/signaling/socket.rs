@@ -26,8 +26,8 @@ use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{Command, Directory, MemberRequest, OwnedData, SocketId};
 use crate::control::{Refusal, draw};
-use crate::sdp::{Offer, OfferLimits};
 use crate::record::library::Library;
+use crate::sdp::{Offer, OfferLimits};
 use crate::wire::{DataPayload, ErrorCode, Limits, OkResult, Request, VERSION, WelcomeFeatures};
 
 /// A socket that has joined no room by then is closed.

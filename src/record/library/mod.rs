@@ -29,7 +29,7 @@ use crate::metrics::LibraryMetrics;
 use index::Index;
 use upload::Uploads;
 
-pub use chat::{ChatLine, MOST_CHAT};
+pub use chat::{ChatLine, Said};
 pub use index::{Entry, Place};
 pub use made::Picture;
 pub use sign::{BadLink, Purpose, Signer};
@@ -177,7 +177,7 @@ impl Library {
         self.index().page(room, kind, after, limit)
     }
 
-    /// Does something that may have to wait for the disk, beside whatever else is done; at most [`AT_ONCE`] at a time.
+    /// Does something that may have to wait for the disk, beside whatever else is done; at most 32 at a time.
     ///
     /// # Errors
     /// What it fails with.
@@ -273,8 +273,14 @@ impl Library {
         }
     }
 
+    /// Whether something may be changed from here.
+    fn is_open(&self) -> bool {
+        self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether something may be changed: it is there, and its recording has ended.
     fn ended(&self, id: &str) -> Result<(), LibraryError> {
-        match self.find(id) {
+        match self.find(id).filter(|_| self.is_open()) {
             Some(entry) if entry.goes_on() => Err(LibraryError::GoesOn),
             Some(_) => Ok(()),
             None => Err(LibraryError::Unknown),
@@ -323,7 +329,8 @@ impl Item {
 /// Whether a manifest is of its folder, and names files in that folder only. Whoever runs the node may have put it there from elsewhere.
 fn is_sound(manifest: &Manifest, folder: &Path) -> bool {
     let names = manifest.files.iter().map(|file| &file.name).chain(manifest.upload.iter().map(|upload| &upload.name));
-    let sound = is_plain(&manifest.id) && folder.file_name().is_some_and(|name| name == manifest.id.as_str()) && names.clone().all(|name| is_plain(name));
+    let sound =
+        is_plain(&manifest.id) && folder.file_name().is_some_and(|name| name == manifest.id.as_str()) && names.clone().all(|name| is_plain(name));
     if !sound {
         tracing::warn!(folder = %folder.display(), "a manifest that is not of its folder is left alone");
     }

@@ -13,7 +13,9 @@ use crate::control::rooms::{
     Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
 };
 use crate::sdp::{Offer, OfferLimits};
-use crate::wire::{ByeReason, ErrorCode, Event, Grants, LibraryGrant, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber, VideoCodec};
+use crate::wire::{
+    ByeReason, ErrorCode, Event, Grants, LibraryGrant, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber, VideoCodec,
+};
 use crate::wire::{DirectAbility, DirectState, Policy};
 
 pub const RESUME: Duration = Duration::from_secs(60);
@@ -175,7 +177,15 @@ impl Scene {
 
     pub fn try_join_as(&mut self, name: &str, change: impl FnOnce(&mut Grants), direct: Option<DirectAbility>) -> Result<Client, ErrorCode> {
         let socket = SocketId(self.draw());
-        let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: false, library: LibraryGrant::None };
+        let mut grants = Grants {
+            publish: Source::ALL.to_vec(),
+            subscribe: true,
+            chat: true,
+            data: true,
+            moderate: false,
+            record: false,
+            library: LibraryGrant::None,
+        };
         change(&mut grants);
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
