@@ -226,10 +226,8 @@ async fn a_recording_gets_its_picture_and_its_waveforms_and_what_is_lost_of_them
     let library = Library::new("small");
     somebody(&library.folder.join("0001.webm"), "red", 6, "libvpx");
     still(&library.folder.join("0002.webm"), "blue", "800x600", 3);
-    library.say(&[
-        entry("0001.webm", "ada", false, (0, 6_000_000), true, true),
-        entry("0002.webm", "ada", true, (1_000_000, 3_000_000), true, false),
-    ]);
+    library
+        .say(&[entry("0001.webm", "ada", false, (0, 6_000_000), true, true), entry("0002.webm", "ada", true, (1_000_000, 3_000_000), true, false)]);
     let (jobs, metrics) = library.jobs();
     jobs.prepare(&library.folder);
     let (thumbnail, peaks) = (thumbnail_of(&library.folder), waveform_of(&library.folder.join("0001.webm")));
@@ -239,7 +237,10 @@ async fn a_recording_gets_its_picture_and_its_waveforms_and_what_is_lost_of_them
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let told = probe(&thumbnail);
-    assert_eq!((&told["streams"][0]["codec_name"], &told["streams"][0]["width"], &told["streams"][0]["height"]), (&json!("mjpeg"), &json!(320), &json!(240)));
+    assert_eq!(
+        (&told["streams"][0]["codec_name"], &told["streams"][0]["width"], &told["streams"][0]["height"]),
+        (&json!("mjpeg"), &json!(320), &json!(240))
+    );
     assert!(is(colour(&thumbnail, 0.0, (100, 100)), BLUE), "the screen is shown");
     let waveform: Value = serde_json::from_slice(&fs::read(&peaks).expect("it is there")).expect("JSON");
     let (span, peaks_of) = (waveform["seconds_per_value"].as_f64().expect("seconds"), waveform["peaks"].as_array().expect("peaks"));

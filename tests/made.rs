@@ -65,7 +65,9 @@ fn ffmpeg(args: &[&str]) -> Vec<u8> {
 
 fn somebody(path: &Path) {
     let quick = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus", "-t", "2"];
-    ffmpeg(&[&["-f", "lavfi", "-i", "color=red:s=640x360:r=10", "-f", "lavfi", "-i", "sine=f=500"], &quick[..], &[&path.display().to_string()]].concat());
+    ffmpeg(
+        &[&["-f", "lavfi", "-i", "color=red:s=640x360:r=10", "-f", "lavfi", "-i", "sine=f=500"], &quick[..], &[&path.display().to_string()]].concat(),
+    );
 }
 
 async fn node(folder: &Path, change: impl FnOnce(&mut Config)) -> Node {

@@ -54,7 +54,9 @@ impl From<Refusal> for Problem {
         let header = match code {
             ErrorCode::TokenMissing | ErrorCode::TokenInvalid | ErrorCode::TokenExpired => Some((header::WWW_AUTHENTICATE, "Bearer")),
             ErrorCode::RateLimited => Some((header::RETRY_AFTER, "1")),
-            ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => Some((header::RETRY_AFTER, "5")),
+            ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => {
+                Some((header::RETRY_AFTER, "5"))
+            }
             _ => None,
         };
         Self { header, ..Self::new(status(code), code, message) }

@@ -31,7 +31,9 @@ pub fn routes() -> Router<Arc<Endpoints>> {
         .route("/api/v1/library/{id}/mixdown", post(mix_down).get(look).delete(take_back))
 }
 
-async fn thumbnail(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, method: Method, headers: HeaderMap) -> Result<Response, Problem> {
+async fn thumbnail(
+    State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, method: Method, headers: HeaderMap,
+) -> Result<Response, Problem> {
     at.link(Purpose::Thumbnail, &id, "", &uri)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
     let clip = item.to_be_seen().ok_or(Unmade::Nothing)?;

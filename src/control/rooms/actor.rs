@@ -290,8 +290,7 @@ impl Actor {
         let handle = self.handle.clone();
         let Some((tap, seen, library)) = begun else {
             let result = Err(picture::unavailable("the recorder has too much to do: try again later"));
-            let told = async move { drop(handle.send(Letter::Command(Command::ScreenshotOver { number, result }, "screenshot")).await) };
-            tokio::spawn(told);
+            tokio::spawn(async move { handle.send(Letter::Command(Command::ScreenshotOver { number, result }, "screenshot")).await });
             return Ok(());
         };
         if recorded.is_none() {

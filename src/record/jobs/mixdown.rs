@@ -84,8 +84,22 @@ impl Film {
         let args: &[&str] = match self {
             Film::Mp4 => &["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-bf", "0"],
             Film::Webm => &[
-                "-c:v", "libvpx-vp9", "-deadline", "good", "-cpu-used", "5", "-crf", "34", "-b:v", "0", "-row-mt", "1", "-lag-in-frames", "0",
-                "-auto-alt-ref", "0",
+                "-c:v",
+                "libvpx-vp9",
+                "-deadline",
+                "good",
+                "-cpu-used",
+                "5",
+                "-crf",
+                "34",
+                "-b:v",
+                "0",
+                "-row-mt",
+                "1",
+                "-lag-in-frames",
+                "0",
+                "-auto-alt-ref",
+                "0",
             ],
         };
         let rest = ["-pix_fmt", "yuv420p", "-g", "125", "-threads"].into_iter().map(OsString::from).chain([threads.to_string().into()]);

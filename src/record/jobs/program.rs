@@ -159,12 +159,7 @@ struct Watched<'a> {
 
 impl Watched<'_> {
     /// Reads what it writes and says until it has closed both.
-    fn until_silent(
-        &mut self,
-        until: Instant,
-        ends: impl Fn() -> bool,
-        read: &mut impl FnMut(&[u8]) -> Result<(), Unmade>,
-    ) -> Result<(), Unmade> {
+    fn until_silent(&mut self, until: Instant, ends: impl Fn() -> bool, read: &mut impl FnMut(&[u8]) -> Result<(), Unmade>) -> Result<(), Unmade> {
         let mut stdin = self.child.stdin.take();
         let (mut stdout, mut stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let mut buffer = vec![0; 64 << 10];
@@ -286,10 +281,14 @@ mod tests {
         args.extend(["-f", "s16le", "-c", "copy", "pipe:1"].map(OsString::from));
         let mut read = Vec::new();
         let through = Run { args: args.clone(), input: &sound, limit: Duration::from_secs(60) };
-        let done = program.run(through, || false, |bytes| {
-            read.extend_from_slice(bytes);
-            Ok(())
-        });
+        let done = program.run(
+            through,
+            || false,
+            |bytes| {
+                read.extend_from_slice(bytes);
+                Ok(())
+            },
+        );
         assert_eq!((done, read.len()), (Ok(()), sound.len()));
         let small = Program { memory: 16 << 20, ..program };
         let refused = small.run(Run { args, input: &sound, limit: Duration::from_secs(60) }, || false, |_| Ok(()));
@@ -308,5 +307,17 @@ mod tests {
         assert_eq!((after_name[16], after_name[38]), ("19", "5"), "{stat}");
         assert!(of("environ").split(|byte| *byte == 0).filter(|variable| !variable.is_empty()).all(|variable| variable.starts_with(b"PATH=")));
         child.kill().and_then(|()| child.wait()).expect("ended");
+    }
+
+    #[test]
+    fn it_ends_with_whoever_has_started_it() {
+        let program = Program::find("ffmpeg", false, 4 << 30).expect("the tests need ffmpeg");
+        let starting = std::thread::spawn(move || program.spawn(&ENDLESS.map(OsString::from)).expect("it starts"));
+        let mut child = starting.join().expect("started");
+        let begun = Instant::now();
+        while child.try_wait().expect("it is ours").is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it is gone with the thread");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

@@ -194,11 +194,10 @@ mod tests {
     fn a_long_stretch_is_several_scenes_and_a_row_that_is_not_full_is_in_the_middle() {
         let files: Vec<_> = ["a", "b", "c", "d", "e"].map(|member| file(member, false, (0, 150_000_000))).to_vec();
         let scenes = scenes(&files, SIZE);
-        assert_eq!(scenes.iter().map(|s| (s.from, s.frames, s.tiles[4].offset)).collect::<Vec<_>>(), [
-            (0, 1_500, 0),
-            (1_500, 1_500, 60_000_000),
-            (3_000, 750, 120_000_000)
-        ]);
+        assert_eq!(
+            scenes.iter().map(|s| (s.from, s.frames, s.tiles[4].offset)).collect::<Vec<_>>(),
+            [(0, 1_500, 0), (1_500, 1_500, 60_000_000), (3_000, 750, 120_000_000)]
+        );
         assert_eq!(scenes[0].tiles.iter().map(|t| (t.place.x, t.place.y)).collect::<Vec<_>>(), [(0, 0), (426, 0), (852, 0), (214, 360), (640, 360)]);
     }
 
