@@ -153,6 +153,11 @@ pub enum OkResult {
         #[cfg_attr(test, ts(type = "number"))]
         at: u64,
     },
+    /// Of `screenshot`.
+    Screenshot {
+        /// The picture's identity in the library.
+        item: String,
+    },
     /// Of `history`, oldest first.
     History {
         /// The messages.
@@ -305,6 +310,8 @@ pub enum ErrorCode {
     Busy,
     /// Nothing is recorded here at present: it is switched off, the disk is full, or as many rooms as may be are recorded.
     RecordingUnavailable,
+    /// No picture can be taken: there is nothing here that decodes one, nowhere to keep it, or none has come.
+    ScreenshotUnavailable,
     /// The server has failed; nothing the client can do but try again.
     Internal,
 }
@@ -314,7 +321,13 @@ impl ErrorCode {
     pub const fn retryable(self) -> bool {
         matches!(
             self,
-            ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Busy | ErrorCode::RecordingUnavailable | ErrorCode::Internal
+            ErrorCode::RateLimited
+                | ErrorCode::Full
+                | ErrorCode::Locked
+                | ErrorCode::Busy
+                | ErrorCode::RecordingUnavailable
+                | ErrorCode::ScreenshotUnavailable
+                | ErrorCode::Internal
         )
     }
 
@@ -351,6 +364,7 @@ impl ErrorCode {
             ErrorCode::NotDirect => "not_direct",
             ErrorCode::Busy => "busy",
             ErrorCode::RecordingUnavailable => "recording_unavailable",
+            ErrorCode::ScreenshotUnavailable => "screenshot_unavailable",
             ErrorCode::Internal => "internal",
         }
     }

@@ -122,6 +122,7 @@ fn requests() -> Vec<Request> {
         Request::Lock { locked: true },
         Request::Record { members: vec![MemberId("bob".into())], sources: vec![Source::Microphone] },
         Request::StopRecording {},
+        Request::Screenshot { member: MemberId("bob".into()), source: Source::Camera },
         Request::Ping {},
     ]
 }
@@ -140,7 +141,15 @@ fn results() -> Vec<OkResult> {
         name_bytes: 128,
         data_bytes: 16_384,
     };
-    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: true, library: LibraryGrant::Manage };
+    let grants = Grants {
+        publish: Source::ALL.to_vec(),
+        subscribe: true,
+        chat: true,
+        data: true,
+        moderate: false,
+        record: true,
+        library: LibraryGrant::Manage,
+    };
     vec![
         OkResult::Welcome {
             version: 1,
@@ -195,6 +204,7 @@ fn results() -> Vec<OkResult> {
         },
         OkResult::Said { number: 3, at: 1_700_000_000_000 },
         OkResult::History { messages: vec![chat(Some("k1"))] },
+        OkResult::Screenshot { item: "5f0c".into() },
     ]
 }
 
@@ -229,6 +239,7 @@ fn events() -> Vec<Event> {
         Event::Locked { locked: true },
         Event::Recording { recording: Some(recording()) },
         Event::Recording { recording: None },
+        Event::Screenshot { by: MemberId("ada".into()), member: MemberId("bob".into()), source: Source::Screen },
         Event::Media { connected: true },
         Event::Restart {},
         Event::Person { person: person("bob", true) },
@@ -297,11 +308,12 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
         OkResult::Welcome { .. } | OkResult::Joined { .. } | OkResult::Answer { .. } => (),
         OkResult::Entered { .. } | OkResult::Calling { .. } => (),
         OkResult::Published { .. } | OkResult::IceServers { .. } | OkResult::Said { .. } | OkResult::History { .. } => (),
+        OkResult::Screenshot { .. } => (),
     };
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
-    assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 9);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 27);
+    assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 10);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 28);
 }
 
 #[test]

@@ -87,16 +87,15 @@ impl House {
         let socket = SocketId(self.draw());
         let member = self.members.len();
         self.members.push(Member::new(name, room, socket, usize::MAX));
-        let grants =
-            Grants {
-                publish: Source::ALL.to_vec(),
-                subscribe: true,
-                chat: true,
-                data: true,
-                moderate: name.starts_with("mod"),
-                record: false,
-                library: LibraryGrant::None,
-            };
+        let grants = Grants {
+            publish: Source::ALL.to_vec(),
+            subscribe: true,
+            chat: true,
+            data: true,
+            moderate: name.starts_with("mod"),
+            record: false,
+            library: LibraryGrant::None,
+        };
         let admission = Admission {
             room: RoomName::new(&format!("room{room}")).expect("a name"),
             identity: self.members[member].id(),

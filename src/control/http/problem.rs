@@ -54,7 +54,9 @@ impl From<Refusal> for Problem {
         let header = match code {
             ErrorCode::TokenMissing | ErrorCode::TokenInvalid | ErrorCode::TokenExpired => Some((header::WWW_AUTHENTICATE, "Bearer")),
             ErrorCode::RateLimited => Some((header::RETRY_AFTER, "1")),
-            ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::Internal => Some((header::RETRY_AFTER, "5")),
+            ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => {
+                Some((header::RETRY_AFTER, "5"))
+            }
             _ => None,
         };
         Self { header, ..Self::new(status(code), code, message) }
@@ -77,7 +79,7 @@ const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::SdpNoCodec
         | ErrorCode::SdpChanged => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::Internal => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -11,6 +11,7 @@ use super::fallback::Fallbacks;
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
 use super::recording::RoomRecording;
+use super::screenshot::Screenshots;
 use super::slots::Shown;
 use super::spread::Listeners;
 use super::way::Ways;
@@ -90,6 +91,7 @@ pub struct Room {
     pub(super) ways: Ways,
     pub(super) awaited: Awaited,
     pub(super) recording: Option<RoomRecording>,
+    pub(super) screenshots: Screenshots,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -122,6 +124,7 @@ impl Room {
             fallbacks: Fallbacks::default(),
             awaited: Awaited::default(),
             recording: None,
+            screenshots: Screenshots::default(),
             effects: Vec::new(),
         }
     }
@@ -143,6 +146,7 @@ impl Room {
             Command::Request { socket, id, what } => self.request(socket, id, what, now),
             Command::Attach(attach) => self.attach(*attach, now),
             Command::Detach { socket, secret } => self.detach(socket, &secret),
+            Command::Order { socket, by, order } => self.order_recording(socket, by, order),
             Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
             Command::Media(event) => {
                 self.follow_connection(&event, now);
@@ -151,6 +155,8 @@ impl Room {
                 self.end_unconnected();
             }
             Command::RecordingFailed => self.end_recording(),
+            Command::ScreenshotSeen { number } => self.screenshot_seen(number),
+            Command::ScreenshotOver { number, result } => self.screenshot_over(number, result),
             Command::Timeout => {
                 self.remove_lost(now);
                 self.give_up_awaited(now);

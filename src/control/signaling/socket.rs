@@ -26,8 +26,8 @@ use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{Command, Directory, MemberRequest, OwnedData, SocketId};
 use crate::control::{Refusal, draw};
-use crate::sdp::{Offer, OfferLimits};
 use crate::record::library::Library;
+use crate::sdp::{Offer, OfferLimits};
 use crate::wire::{DataPayload, ErrorCode, Limits, OkResult, Request, VERSION, WelcomeFeatures};
 
 /// A socket that has joined no room by then is closed.
@@ -298,6 +298,10 @@ impl Reader {
                 MemberRequest::Record { recording: draw::hex::<12>(), at, members, sources }
             }
             Request::StopRecording {} => MemberRequest::StopRecording,
+            Request::Screenshot { member, source } => {
+                self.front.rooms.may_take_pictures()?;
+                MemberRequest::Screenshot { member, source }
+            }
             Request::Lock { locked } => MemberRequest::Lock { locked },
             // The session keeps these for itself.
             Request::Leave {}

@@ -47,6 +47,7 @@ impl Room {
             MemberRequest::MuteMember { track, muted } => self.mute_member(seat, track, muted),
             MemberRequest::Record { recording, at, members, sources } => self.record(seat, recording, at, members, sources),
             MemberRequest::StopRecording => self.stop_recording(seat),
+            MemberRequest::Screenshot { member, source } => return self.screenshot((seat, socket, id), &member, source),
             MemberRequest::Lock { locked } => self.lock(seat, locked),
         };
         self.reply(socket, id, outcome);
