@@ -68,6 +68,11 @@ test('sound alone can be sought each second', () => {
   expect(times.length).toBe(6);
 });
 
+test('a picture that came late before the end does not make the end later', () => {
+  const frames = [0, 33, 66, 1500].map((time): Frame => ({ track: 1, time, key: time === 0 }));
+  expect(mended(live(['video'], [{ time: 0, frames }]), 64).index.length).toBe(1533);
+});
+
 test('clusters of known size are taken as well', () => {
   const raw = live(['video', 'audio'], call(), true);
   const { file } = mended(raw, 50);

@@ -23,6 +23,8 @@ export type Phase = 'starting' | 'recording' | 'paused' | 'saving';
 export interface Finished {
   kept: Kept;
   file: Blob;
+  /** What the clock showed last (ms). */
+  clock: number;
 }
 
 /** A recording as it goes on. It ends with the call at the latest. */
@@ -74,16 +76,29 @@ export class Recorder {
     }
   }
 
+  // The clock follows what is asked for: the events come late where a page is busy, and what is recorded does not.
+
   pause(): void {
-    if (this.phase === 'recording') this.#media?.pause();
+    if (this.phase !== 'recording') return;
+    this.#media?.pause();
+    this.#clock.stop();
+    this.#show();
+    this.phase = 'paused';
   }
 
   resume(): void {
-    if (this.phase === 'paused') this.#media?.resume();
+    if (this.phase !== 'paused') return;
+    this.#media?.resume();
+    this.#clock.start();
+    this.phase = 'recording';
   }
 
   stop(): void {
-    if (this.#media && this.#media.state !== 'inactive') this.#media.stop();
+    if (!this.#media || this.#media.state === 'inactive') return;
+    this.#media.stop();
+    this.#clock.stop();
+    this.#show();
+    this.phase = 'saving';
   }
 
   /** What is recorded: followed from now on. */
@@ -119,18 +134,11 @@ export class Recorder {
     this.#ends.push(() => stream.getTracks().forEach((track) => track.stop()));
     if (type.includes('webm')) this.#index = new WebmIndex();
     media.ondataavailable = ({ data }) => void (data.size > 0 && this.#take(data));
-    media.onstart = media.onresume = () => {
-      this.#clock.start();
-      this.phase = 'recording';
-    };
-    media.onpause = () => {
-      this.#clock.stop();
-      this.#show();
-      this.phase = 'paused';
-    };
     media.onerror = (event) => this.#fail((event as ErrorEvent).error ?? new Error('the browser has ended the recording'));
     media.onstop = () => void this.#finish();
     media.start(PIECE);
+    this.#clock.start();
+    this.phase = 'recording';
   }
 
   /** Follows the clock, the call, and whoever comes. */
@@ -179,6 +187,7 @@ export class Recorder {
   }
 
   async #finish(): Promise<void> {
+    // The browser ends it by itself when its tracks do.
     this.#clock.stop();
     this.#show();
     this.phase = 'saving';
@@ -200,9 +209,9 @@ export class Recorder {
 /** Brings a recording to its end: one that was made, or one that a crash has left. */
 export async function finish(store: Store, kept: Kept, index?: WebmIndex): Promise<Finished> {
   const { file, length } = await whole(await store.pieces(kept.id), kept.type, index);
-  const done = { ...kept, finished: true, bytes: file.size, length: kept.finished || index ? kept.length : (length ?? kept.length) };
+  const done = { ...kept, finished: true, bytes: file.size, length: length ?? kept.length };
   await store.update(done);
-  return { kept: done, file };
+  return { kept: done, file, clock: kept.length };
 }
 
 /** All that is heard: the own microphone and shared sound too, which this page does not play. */

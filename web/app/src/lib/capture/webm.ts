@@ -77,7 +77,7 @@ export class WebmIndex {
   readonly #pictures = new Set<number>();
   readonly #clusters: Cluster[] = [];
   readonly #cues: Cue[] = [];
-  /** Of each track: its last two times (in ticks). */
+  /** Of each track: its last time, and the least time between two of its blocks (in ticks), which is taken for the length of its last one. */
   readonly #last = new Map<number, { time: number; step: number }>();
 
   /** How long it is so far (ms). */
@@ -201,7 +201,7 @@ export class WebmIndex {
     const view = new DataView(bytes.buffer, bytes.byteOffset + from + track.length, 3);
     const time = cluster.time + view.getInt16(0);
     const before = this.#last.get(track.value);
-    const step = before && time > before.time ? time - before.time : (before?.step ?? 0);
+    const step = before && time > before.time ? Math.min(time - before.time, before.step || Infinity) : (before?.step ?? 0);
     this.#last.set(track.value, { time: Math.max(time, before?.time ?? 0), step });
     // Of a block in a group it is not known before its end whether it can be begun with.
     const isKey = id === SIMPLE_BLOCK && (view.getUint8(2) & 0x80) !== 0;
