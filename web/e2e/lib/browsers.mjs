@@ -73,7 +73,7 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
     viewport: { width, height },
     locale,
     colorScheme: dark ? 'dark' : 'light',
-    permissions: ['camera', 'microphone'],
+    permissions: ['camera', 'microphone', 'clipboard-read', 'clipboard-write'],
   });
   /** @type {string[]} */
   const said = [];

@@ -37,8 +37,9 @@ class Capture {
   shelfOpen = $state(false);
   /** Recordings that a crash or a reload has left, to be offered once. */
   interrupted = $state(0);
-  /** What shows recordings, once it is loaded. */
+  /** What shows recordings, and that which goes on, once they are loaded. */
   Recordings = $state.raw<Component | undefined>(undefined);
+  Bar = $state.raw<Component<{ recorder: Recorder }> | undefined>(undefined);
   #starting = false;
 
   constructor() {
@@ -94,7 +95,8 @@ class Capture {
   }
 
   async #load(): Promise<void> {
-    this.Recordings = (await import('../components/capture/Recordings.svelte')).default;
+    const [shelf, bar] = await Promise.all([import('../components/capture/Recordings.svelte'), import('../components/capture/RecorderBar.svelte')]);
+    [this.Recordings, this.Bar] = [shelf.default, bar.default];
   }
 
   #recorded(finished: Finished | undefined, access: LibraryAccess | undefined, problem: unknown): void {

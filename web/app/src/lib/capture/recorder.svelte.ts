@@ -111,7 +111,7 @@ export class Recorder {
     const mix = new Mix();
     this.#ends.push(() => mix.close());
     await mix.start();
-    const scene = this.what === 'call' ? new Scene((tile) => (tile.kind === 'screen' ? m.screen_of({ name: tile.name }) : tile.name)) : undefined;
+    const scene = this.what === 'call' ? new Scene() : undefined;
     if (scene) {
       this.#ends.push(() => scene.close());
       this.#ends.push(session.viewing.stayAwake());

@@ -1,5 +1,5 @@
 import type { TileView } from '../people.ts';
-import { sheet } from './picture.ts';
+import { sheet, titleOf } from './picture.ts';
 import { composition } from './places.ts';
 import { drawTile } from './tiles.ts';
 
@@ -12,13 +12,11 @@ export class Scene {
   readonly #pen: CanvasRenderingContext2D;
   /** Elements of its own: those of the page come and go with what is shown there. */
   readonly #videos = new Map<MediaStreamTrack, HTMLVideoElement>();
-  readonly #title: (tile: TileView) => string;
   #tiles: readonly TileView[] = [];
 
-  /** `title`: what is written on a tile. */
-  constructor(title: (tile: TileView) => string) {
+  constructor() {
     const { canvas, pen } = sheet(SCENE.width, SCENE.height);
-    [this.#canvas, this.#pen, this.#title] = [canvas, pen, title];
+    [this.#canvas, this.#pen] = [canvas, pen];
     // Four times a frame of a large picture is drawn small: what is best costs more than all else.
     pen.imageSmoothingQuality = 'low';
     this.draw();
@@ -55,7 +53,7 @@ export class Scene {
       if (!box) return;
       const video = tile.video && this.#videos.get(tile.video);
       const contain = tile.kind === 'screen';
-      drawTile(this.#pen, { box, member: tile.member, name: this.#title(tile), video, contain, speaking: tile.speaking && !contain }, 1.25);
+      drawTile(this.#pen, { box, member: tile.member, name: titleOf(tile), video, contain, speaking: tile.speaking && !contain }, 1.25);
     });
   }
 
