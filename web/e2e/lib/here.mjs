@@ -68,8 +68,10 @@ export async function recordsHere(stage, way, browser, what) {
   await ada.tab.appears('[data-testid=recording-view]', 20_000);
   const [length, clocked] = [await clock(ada, 'recording-view'), await clock(ada, 'recording-view', 'clock')];
   assert.ok(clocked > 6.5 && clocked < 15, `${clocked} s`);
-  // The sound device of Firefox is made up here, and slower than time.
-  if (browser === 'chromium') assert.ok(Math.abs(length - clocked) < 0.1, `the clock said ${clocked}, the file has ${length}`);
+  // A page that composes the call itself, on a machine that is busy, hears late of what is recorded. The sound device of Firefox is made up here, and
+  // slower than time.
+  const within = what === 'call' ? 0.3 : 0.1;
+  if (browser === 'chromium') assert.ok(Math.abs(length - clocked) < within, `the clock said ${clocked}, the file has ${length}`);
   else assert.ok(length < clocked + 0.1 && length > clocked * 0.7, `the clock said ${clocked}, the file has ${length}`);
   await until('nobody is recorded any more', () => ben.tab.evaluate(() => !document.querySelector('[data-testid=recorded-locally]')));
 

@@ -39,6 +39,8 @@ export class Recorder {
   #store: Store | undefined;
   #media: MediaRecorder | undefined;
   #index: WebmIndex | undefined;
+  /** Time that went by before anything was recorded (ms): what has come in time tells it. */
+  #late: number | undefined;
   #waiting = 0;
   #writing: Promise<void> = Promise.resolve();
   #problem: unknown;
@@ -156,28 +158,35 @@ export class Recorder {
   }
 
   #show(): void {
-    this.length = this.#clock.elapsed;
+    this.length = Math.max(0, this.#clock.elapsed - (this.#late ?? 0));
   }
 
   /** One piece after another: into the index, and onto the disk. */
   #take(data: Blob): void {
     this.#waiting += data.size;
     if (this.#waiting > WAITING) return this.#fail(new Error(m.recording_disk_slow()));
-    const length = this.#clock.elapsed;
+    const elapsed = this.#clock.elapsed;
     this.#writing = this.#writing.then(async () => {
       if (this.#problem || !this.#kept || !this.#store) return;
       try {
         const { bytes, pieces } = this.#kept;
-        const kept = { ...this.#kept, length, bytes: bytes + data.size, pieces: pieces + 1 };
+        const kept = { ...this.#kept, length: elapsed - (this.#late ?? 0), bytes: bytes + data.size, pieces: pieces + 1 };
         await this.#store.append(kept, data);
         this.#kept = kept;
-        this.#index?.feed(new Uint8Array(await data.arrayBuffer()));
+        this.#learn(new Uint8Array(await data.arrayBuffer()), elapsed);
       } catch (error) {
         this.#fail(error);
       } finally {
         this.#waiting -= data.size;
       }
     });
+  }
+
+  /** A browser begins when it has the first picture: no piece has more in it than the time since then. */
+  #learn(bytes: Uint8Array, elapsed: number): void {
+    this.#index?.feed(bytes);
+    const recorded = this.#index?.length ?? 0;
+    if (recorded > 0) this.#late = Math.max(0, Math.min(this.#late ?? Infinity, elapsed - recorded));
   }
 
   /** What there is is kept; nothing more is. */
