@@ -27,6 +27,8 @@ export type { JoinRequest, SignalingOptions, Token, Welcome } from './signaling.
 export type { MemberMedia, SlotMedia } from './slots.ts';
 export type { RoomState } from './state.ts';
 export type { ConnectionStats, InboundStats, MemberStats, OutboundStats, TransportStats } from './stats.ts';
+export { forgetUpload, upload } from './uploads.ts';
+export type { UploadOptions } from './uploads.ts';
 export type { ViewSize } from './views.ts';
 export type { Route } from './ways.ts';
 export type * from './wire.ts';

@@ -7,7 +7,8 @@ import { tilesOf } from './people.ts';
 import type { TileView } from './people.ts';
 import { rememberRoom } from './rooms.ts';
 import { Viewing } from './viewing.ts';
-import { endReason, joinProblem } from './wording.ts';
+import { witness } from './witness.svelte.ts';
+import { endReason, joinProblem, recordsLocally } from './wording.ts';
 
 declare global {
   interface Window {
@@ -53,6 +54,8 @@ class Session {
   tiles = $state.raw<TileView[]>([]);
   /** The name of the other end of a call that was made by calling; none in a room that people meet in. */
   partner = $state<string | undefined>(undefined);
+  /** What opened the room; none where the server asks for none. */
+  token: string | undefined;
   status = $state<CallStatus>('idle');
   mediaState = $state<MediaState>('new');
   /** Why no way to the server's media has been found, while that is so. */
@@ -101,10 +104,11 @@ class Session {
     this.message = '';
     this.partner = called?.partner;
     this.movedToServer = false;
+    this.token = called ? called.token : this.address.token;
     this.#follow(call);
     try {
       await this.local.enter(call);
-      const { grants } = await call.join({ room, name, token: called ? called.token : this.address.token });
+      const { grants } = await call.join({ room, name, token: this.token });
       // What may not be published is not held either: its light would say that others see it.
       if (!grants.publish.includes('camera')) await this.local.setCamera(false).catch(() => undefined);
       if (!grants.publish.includes('microphone')) await this.local.setMicrophone(false).catch(() => undefined);
@@ -198,6 +202,10 @@ class Session {
     const saidElsewhere = (error: AlthingError) => error.code === 'forbidden' || error.code === call.unreached?.code;
     call.on('problem', (error) => saidElsewhere(error) || this.notify(error.code === 'direct_unreached' ? m.unreached_direct() : m.error_other({ message: error.message }), true));
     call.on('ended', (error) => this.#ended(call, error));
+    witness.follow(call, (member, what) => {
+      const name = call.room?.members.find((other) => other.member === member)?.name;
+      if (name !== undefined) this.notify(recordsLocally(what, name), true);
+    });
   }
 
   #refresh(call: Call): void {
