@@ -12,7 +12,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 /** What axe finds that is serious, by the WCAG's levels A and AA. */
 async function finds(/** @type {Person} */ person) {
   // The page's policy allows no script but its own: this one comes by the browser's own door.
-  await person.tab.evaluate(`${AXE}; undefined`);
+  await person.tab.evaluate(/** @type {any} */ (`${AXE}; undefined`));
   return person.tab.evaluate(async () => {
     const { violations } = await /** @type {any} */ (window).axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations'] });
     const serious = violations.filter((/** @type {any} */ found) => ['serious', 'critical'].includes(found.impact));

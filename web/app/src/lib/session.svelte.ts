@@ -2,6 +2,7 @@ import { AlthingError, Call, Encryption, isAlthingError, LocalMedia, PROCESSING 
 import type { CallOptions, CallStatus, DeviceProblem, LocalState, MediaState, Processing, RoomState, Route, ScreenContent, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import { inviteLink, readAddress, roomAddress, socketAddress } from './address.ts';
+import { files } from './files.svelte.ts';
 import { gestures } from './gestures.svelte.ts';
 import { preferences } from './preferences.ts';
 import { quality } from './quality.svelte.ts';
@@ -280,6 +281,10 @@ class Session {
   #follow(call: Call): void {
     stage.follow(call);
     gestures.follow(call);
+    files.follow(call);
+    files.onoffer = () => {
+      if (this.panel !== 'chat') this.unread += 1;
+    };
     quality.follow(call);
     call.on('change', () => {
       if (call === this.call) this.#refresh(call);
