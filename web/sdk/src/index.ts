@@ -6,9 +6,11 @@
 export { Call } from './call.ts';
 export type { CallEvents, CallOptions, CallStatus, Diagnostics } from './call.ts';
 export type { Data, DataOptions } from './data.ts';
-export { classify, DeviceError, devicesAllowed, listDevices, openCamera, openMicrophone, openScreen } from './devices.ts';
-export type { DeviceList, DeviceProblem } from './devices.ts';
+export { classify, DeviceError, devicesAllowed, listDevices, openCamera, openMicrophone, openScreen, PROCESSING } from './devices.ts';
+export type { DeviceList, DeviceProblem, Processing, ScreenContent } from './devices.ts';
 export { Emitter } from './emitter.ts';
+export { Encryption } from './encryption.ts';
+export type { EncryptionEvents } from './encryption.ts';
 export { AlthingError, isAlthingError } from './errors.ts';
 export type { ClientErrorCode } from './errors.ts';
 export { loudness, meter } from './level.ts';
