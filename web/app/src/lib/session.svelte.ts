@@ -64,7 +64,11 @@ class Session {
   /** The name of the other end of a call that was made by calling; none in a room that people meet in. */
   partner = $state<string | undefined>(undefined);
   /** What opened the room; none where the server asks for none. */
-  token: string | undefined;
+  get token(): string | undefined {
+    const given = typeof this.#token === 'function' ? this.#token() : this.#token;
+    return typeof given === 'string' ? given : undefined;
+  }
+  #token: Token | undefined;
   status = $state<CallStatus>('idle');
   mediaState = $state<MediaState>('new');
   /** Why no way to the server's media has been found, while that is so. */
@@ -170,11 +174,11 @@ class Session {
     this.call = call;
     this.partner = called?.partner;
     this.movedToServer = false;
-    this.token = called ? called.token : this.address.token;
+    this.#token = called ? called.token : this.address.token;
     this.#follow(call);
     try {
       await this.local.enter(call);
-      const { grants } = await call.join({ room, name, token: this.token, ...(knockAs === undefined ? {} : { me: knockAs, knock: true }) });
+      const { grants } = await call.join({ room, name, token: this.#token, ...(knockAs === undefined ? {} : { me: knockAs, knock: true }) });
       // What may not be published is not held either: its light would say that others see it.
       if (!grants.publish.includes('camera')) await this.local.setCamera(false).catch(() => undefined);
       if (!grants.publish.includes('microphone')) await this.local.setMicrophone(false).catch(() => undefined);
