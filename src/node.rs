@@ -42,6 +42,7 @@ use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, events};
+use crate::record::jobs::Jobs;
 use crate::record::library::Library;
 use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
@@ -154,6 +155,7 @@ impl Node {
             metrics: metrics.control.clone(),
             relay_users: users,
             recorder: recorder.clone(),
+            library: library.clone(),
         });
         let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
         tokio::spawn(dispatch::run(event_receiver, rooms.clone(), mapped));
@@ -237,7 +239,9 @@ impl Node {
 
 fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, StartError> {
     let Some(library) = &config.library else { return Ok(None) };
-    let opened = Library::open(library, metrics.library.clone()).map_err(|error| no_folder(&library.folder, &error))?;
+    let refused = |error| no_folder(&library.folder, &error);
+    let opened = Library::open(library, metrics.library.clone()).map_err(refused)?;
+    opened.make_with(Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?);
     Ok(Some(opened))
 }
 

@@ -9,12 +9,15 @@
 //! | `GET`, `PATCH`, `DELETE /api/v1/library/{id}` | one of it |
 //! | `POST /api/v1/library/{id}/share`, `GET /api/v1/library/shared/{id}` | a link for whoever has it |
 //! | `GET /api/v1/library/{id}/files/{name}`, `…/{id}/zip`, `…/{id}/chat` | a file, all of them, what was said; by a signed link |
+//! | `…/{id}/thumbnail`, `…/{id}/files/{name}/waveform`, `…/{id}/files/{name}/index.m3u8` | what is made of it; by a signed link |
+//! | `POST`, `GET`, `DELETE /api/v1/library/{id}/mixdown` | one film of it |
 //! | `/api/v1/library/uploads` | what members add: tus 1.0.0 |
 //! | `/api/v1/rooms/{room}/recording` | a recording begins or ends |
 
 mod answer;
 mod bytes;
 mod link;
+mod made;
 mod orders;
 mod uploads;
 mod zip;
@@ -36,6 +39,7 @@ use crate::control::auth::{Visitor, unix_time};
 use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
 use crate::control::http::problem::{Problem, ProblemCode, bearer};
+use crate::record::hls::Fragments;
 use crate::record::library::{CHAT, Item, Library, LibraryError, Place, Purpose};
 use crate::record::manifest::{Kind, NAME as MANIFEST};
 use crate::wire::{ErrorCode, LibraryGrant};
@@ -78,6 +82,7 @@ struct Endpoints {
     public: Public,
     library: Library,
     zips: Zips,
+    fragments: Fragments,
 }
 
 /// The routes.
@@ -91,7 +96,8 @@ pub fn routes(public: Public) -> Router {
 }
 
 fn kept(public: &Public, library: Library) -> Router {
-    let endpoints = Arc::new(Endpoints { public: public.clone(), zips: Zips::new(library.metrics().zips.clone()), library });
+    let zips = Zips::new(library.metrics().zips.clone());
+    let endpoints = Arc::new(Endpoints { public: public.clone(), zips, fragments: Fragments::default(), library });
     Router::new()
         .route("/api/v1/library", get(list))
         .route("/api/v1/library/shared/{id}", get(shared))
@@ -100,6 +106,7 @@ fn kept(public: &Public, library: Library) -> Router {
         .route("/api/v1/library/{id}/files/{name}", get(file))
         .route("/api/v1/library/{id}/zip", get(zip))
         .route("/api/v1/library/{id}/chat", get(chat))
+        .merge(made::routes())
         .merge(uploads::routes())
         .with_state(endpoints)
 }
@@ -161,7 +168,7 @@ async fn list(State(at): State<Arc<Endpoints>>, uri: Uri, headers: HeaderMap) ->
         })
         .await?;
     let links = Links::new(at.library.signer(), None);
-    let items: Vec<_> = items.iter().map(|item| ItemAnswer::new(item, &links)).collect();
+    let items: Vec<_> = items.iter().map(|item| ItemAnswer::new(item, &links, at.library.jobs())).collect();
     let mut answer = json!({ "items": items });
     if let Some(next) = next {
         answer["next"] = next.into();
@@ -306,7 +313,7 @@ impl Endpoints {
 
     /// An item with links that are good for a while, and for no longer than that by which it was asked for.
     fn answer(&self, item: &Item, until: Option<u64>) -> Response {
-        Json(ItemAnswer::new(item, &Links::new(self.library.signer(), until))).into_response()
+        Json(ItemAnswer::new(item, &Links::new(self.library.signer(), until), self.library.jobs())).into_response()
     }
 }
 

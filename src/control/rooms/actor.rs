@@ -16,8 +16,10 @@ use tokio::time::{sleep, sleep_until};
 use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
 use super::journal::MemberJournal;
+use super::picture;
 use super::recording::RecordEffect;
 use super::room::Room;
+use super::screenshot::Wish;
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
@@ -178,6 +180,10 @@ impl Actor {
                     unrecorded |= !self.record(what).await?;
                     continue;
                 }
+                if let Effect::Screenshot(wish) = effect {
+                    self.take_picture(*wish).await?;
+                    continue;
+                }
                 self.carry_out(effect, name, &mut slow).await?;
             }
             if std::mem::take(&mut unrecorded) {
@@ -223,7 +229,7 @@ impl Actor {
                 }
             }
             Effect::Worker(worker, command) => self.command(worker, command).await?,
-            Effect::Record(_) => {}
+            Effect::Record(_) | Effect::Screenshot(_) => {}
             Effect::Direct(state) => self.around.metrics.direct(labels(state)),
             Effect::Unreached => self.around.unreached(&self.handle.name),
             // Nobody has asked, so nobody is answered.
@@ -270,6 +276,31 @@ impl Actor {
             RecordEffect::End => self.recording = None,
         }
         Ok(true)
+    }
+
+    /// Has a picture taken; the room hears of it later.
+    async fn take_picture(&mut self, wish: Wish) -> Result<(), Over> {
+        let Wish { number, track, worker, recorded, .. } = wish;
+        let recorded = recorded.then(|| self.recording.as_ref()?.tap_of(track));
+        let begun = match (&self.around.recorder, &self.around.library, recorded) {
+            // It is to be recorded, and is not: the recorder is overloaded.
+            (_, _, Some(None)) => None,
+            (Some(recorder), Some(library), tap) => {
+                recorder.glimpse(worker, self.handle.id, track, tap.flatten()).map(|(tap, seen)| (tap, seen, library.clone()))
+            }
+            _ => None,
+        };
+        let handle = self.handle.clone();
+        let Some((tap, seen, library)) = begun else {
+            let result = Err(picture::unavailable("the recorder has too much to do: try again later"));
+            tokio::spawn(async move { handle.send(Letter::Command(Command::ScreenshotOver { number, result }, "screenshot")).await });
+            return Ok(());
+        };
+        if recorded.is_none() {
+            self.command(worker, RoomCommand::Tap { track, tap: Some(tap) }).await?;
+        }
+        tokio::spawn(picture::take(handle, library, wish, seen));
+        Ok(())
     }
 
     fn push(&self, socket: SocketId, text: String, slow: &mut Vec<SocketId>) {

@@ -61,6 +61,13 @@ pub enum RecordEffect {
     End,
 }
 
+impl RoomRecording {
+    /// Whether a track is recorded.
+    pub(super) fn takes(&self, track: TrackId) -> bool {
+        self.taken.contains_key(&track)
+    }
+}
+
 /// What a program wants of a room's recording.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RecordOrder {
@@ -101,6 +108,10 @@ impl Room {
     ) -> Outcome {
         if self.recording.is_some() {
             return Err(Refusal::new(ErrorCode::WrongState, "the room is recorded already"));
+        }
+        if self.encrypted {
+            let why = "the members encrypt end to end and the server has no key: record in a browser, which has it";
+            return Err(Refusal::new(ErrorCode::Encrypted, why));
         }
         if members.len() > MOST_MEMBERS || sources.len() > Source::ALL.len() {
             return Err(Refusal::new(ErrorCode::LimitExceeded, "the request names too many members or sources"));
@@ -171,6 +182,7 @@ impl Room {
             if let Some(recording) = &mut self.recording {
                 recording.taken.insert(track, worker);
             }
+            self.screenshot_yields(track);
             self.effects.push(Effect::Record(RecordEffect::Attach { track, worker, member, source }));
         }
     }

@@ -5,6 +5,7 @@
 
 mod chat;
 mod index;
+mod made;
 mod sign;
 mod upload;
 
@@ -12,13 +13,15 @@ use std::collections::BTreeSet;
 use std::fs::{File, remove_dir_all, rename};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::disk::{lock, make_folder};
+use super::jobs::Jobs;
+use super::jobs::mixdown::Film;
 use super::manifest::{Kind, Manifest};
 use super::unix_millis;
 use crate::config::LibraryConfig;
@@ -28,6 +31,7 @@ use upload::Uploads;
 
 pub use chat::{ChatLine, Said};
 pub use index::{Entry, Place};
+pub use made::Picture;
 pub use sign::{BadLink, Purpose, Signer};
 pub use upload::{About, Continued, Progress, UploadError, media_type};
 
@@ -56,6 +60,7 @@ struct Inner {
     /// Two nodes in one folder would delete each other's files.
     lock: Mutex<Option<File>>,
     uploads: Uploads,
+    jobs: OnceLock<Jobs>,
     /// Something was added.
     added: Notify,
     busy: Arc<Semaphore>,
@@ -119,6 +124,7 @@ impl Library {
             writing: Mutex::new(()),
             lock: Mutex::new(Some(lock)),
             uploads,
+            jobs: OnceLock::new(),
             added: Notify::new(),
             busy: Arc::new(Semaphore::new(AT_ONCE)),
             metrics,
@@ -130,6 +136,7 @@ impl Library {
 
     /// Lets another node have the folder: nothing is changed from here any more.
     pub fn close(&self) {
+        self.0.jobs.get().iter().for_each(|jobs| jobs.end());
         self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
@@ -155,6 +162,8 @@ impl Library {
         self.measure(&index);
         if index.get(&manifest.id).is_some_and(|entry| !entry.goes_on()) {
             self.0.added.notify_one();
+            drop(index);
+            self.0.jobs.get().iter().for_each(|jobs| jobs.prepare(&self.0.config.folder.join(&manifest.id), manifest));
         }
     }
 
@@ -223,6 +232,9 @@ impl Library {
         let (folder, gone) = (self.0.config.folder.join(id), self.0.config.folder.join(format!("{DELETED}{id}")));
         // From one moment to the next: whatever happens, nobody finds half of it.
         rename(&folder, &gone)?;
+        for (jobs, film) in self.0.jobs.get().iter().flat_map(|jobs| Film::ALL.map(|film| (jobs, film))) {
+            jobs.cancel_mixdown(&folder, film);
+        }
         let mut index = self.index();
         index.remove(id);
         self.measure(&index);
@@ -299,7 +311,10 @@ impl Item {
     pub fn file(&self, name: &str) -> Option<(PathBuf, &str)> {
         let media_type = match &self.manifest.upload {
             Some(upload) if upload.name == name => upload.media_type.as_str(),
-            _ => self.manifest.files.iter().find(|file| file.name == name).map(|file| file.container.media_type(file.video.is_some()))?,
+            _ => match self.manifest.files.iter().find(|file| file.name == name) {
+                Some(file) => file.container.media_type(file.video.is_some()),
+                None => return self.film(name),
+            },
         };
         Some((self.folder.join(name), media_type))
     }
