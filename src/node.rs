@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AllowedOrigins, CallPolicy, Config, TlsConfig};
+use crate::config::{AllowedOrigins, CallPolicy, Config};
 use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
@@ -42,6 +42,7 @@ use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, events};
+use crate::record::jobs::Jobs;
 use crate::record::library::Library;
 use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
@@ -133,8 +134,17 @@ impl Node {
         let relay_addresses = fleet.workers.first().map(|worker| worker.relay.clone()).unwrap_or_default();
         let inboxes = fleet.workers.iter().map(|worker| worker.inbox.clone()).collect();
         let beside = relay.as_ref().filter(|relay| relay.is_beside_pages()).map(|_| Beside::new(inboxes));
-        let named = config.tls.as_ref().and_then(TlsConfig::first_name);
-        let relay = relay.map(|relay| p2p::OwnRelay { addresses: relay_addresses, sealed: relay.sealed_url(named), secret: relay.secret });
+        let named = match &config.tls {
+            Some(tls) => tls::name(tls).await,
+            None => None,
+        };
+        let relay = relay.map(|relay| {
+            let sealed = relay.sealed_url(named.as_deref());
+            if sealed.is_none() && config.tls.is_some() && relay.config.tls_port.is_some() {
+                tracing::warn!("clients are told no relay behind TLS: the certificate is for no name; set turn.host to one that it is for");
+            }
+            p2p::OwnRelay { addresses: relay_addresses, sealed, secret: relay.secret }
+        });
         let stun_addresses = fleet.workers.first().map(|worker| worker.candidates.clone()).unwrap_or_default();
         let rooms = Directory::new(Settlement {
             most: config.rooms.max,
@@ -145,6 +155,7 @@ impl Node {
             metrics: metrics.control.clone(),
             relay_users: users,
             recorder: recorder.clone(),
+            library: library.clone(),
         });
         let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
         tokio::spawn(dispatch::run(event_receiver, rooms.clone(), mapped));
@@ -211,9 +222,6 @@ impl Node {
         if let Some(recorder) = &self.recorder {
             recorder.settled().await;
         }
-        if let Some(library) = &self.library {
-            library.close();
-        }
         self.closing.send_replace(true);
         let silence = async {
             while self.public.open_sockets() > 0 {
@@ -223,12 +231,17 @@ impl Node {
         if timeout(FAREWELL, silence).await.is_err() {
             tracing::warn!(sockets = self.public.open_sockets(), "some sockets did not close in time");
         }
+        if let Some(library) = &self.library {
+            library.close();
+        }
     }
 }
 
 fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, StartError> {
     let Some(library) = &config.library else { return Ok(None) };
-    let opened = Library::open(library, metrics.library.clone()).map_err(|error| no_folder(&library.folder, &error))?;
+    let refused = |error| no_folder(&library.folder, &error);
+    let opened = Library::open(library, metrics.library.clone()).map_err(refused)?;
+    opened.make_with(Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?);
     Ok(Some(opened))
 }
 

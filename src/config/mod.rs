@@ -5,6 +5,7 @@
 
 mod check;
 mod data;
+mod jobs;
 mod library;
 mod load;
 mod recording;
@@ -15,6 +16,7 @@ mod turn;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use data::{DataConfig, DataSettings};
+pub use jobs::{JobSettings, JobsConfig};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
 pub use load::{LoadError, Overrides, load};
 pub use recording::{RecordingConfig, RecordingSettings};

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod control;
+mod jobs;
 mod library;
 mod record;
 mod register;
@@ -14,6 +15,7 @@ use crate::base::WorkerId;
 
 pub use certificate::ReadExpiry;
 pub use control::ControlMetrics;
+pub use jobs::JobMetrics;
 pub use library::LibraryMetrics;
 pub use record::RecordMetrics;
 pub use workers::ReadReport;
@@ -26,6 +28,8 @@ pub struct Metrics {
     pub control: ControlMetrics,
     /// What recording counts.
     pub record: RecordMetrics,
+    /// What jobs count.
+    pub jobs: JobMetrics,
     /// What the library counts.
     pub library: LibraryMetrics,
 }
@@ -41,8 +45,9 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let control = ControlMetrics::register(&registry)?;
         let record = RecordMetrics::register(&registry)?;
+        let jobs = JobMetrics::register(&registry)?;
         let library = LibraryMetrics::register(&registry)?;
-        Ok(Self { registry, control, record, library })
+        Ok(Self { registry, control, record, library, jobs })
     }
 
     /// Shows when the certificate of the public listener expires, too.

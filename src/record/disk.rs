@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::{Duration, Instant};
 
 use super::file::{Begin, Container, Cue, End, Piece};
-use super::library::Library;
+use super::library::{ChatLine, Library, Said};
 use super::manifest::{FileEntry, FileState, Manifest, Person, State, codec_name};
 use super::repair;
 use super::take::FileId;
@@ -33,6 +33,7 @@ const MOST_PEOPLE: usize = 4_096;
 enum Job {
     Open(Box<Manifest>),
     Meet(String, Person),
+    Say(String, ChatLine),
     Begin(FileId, Box<FileEntry>, String, Vec<u8>),
     Append(FileId, Piece),
     Finish(FileId, End),
@@ -116,6 +117,13 @@ impl Disk {
     /// A member is recorded.
     pub fn meet(&self, recording: &str, person: Person) {
         self.send(Job::Meet(recording.to_owned(), person));
+    }
+
+    /// Something is said in a room that is recorded.
+    pub fn say(&self, recording: &str, line: ChatLine) {
+        if !self.send(Job::Say(recording.to_owned(), line)) {
+            self.state.metrics.lost("jobs");
+        }
     }
 
     /// A file of a recording begins; none while the disk refuses.
@@ -235,6 +243,7 @@ struct OnDisk {
     made: bool,
     /// What the manifest on the disk does not say yet.
     unsaid: bool,
+    said: Said,
     /// When it was closed.
     closed: Option<u64>,
     open: usize,
@@ -302,6 +311,12 @@ impl Writer {
                     known.unsaid = true;
                 }
             }
+            Job::Say(recording, line) => {
+                if let Err(error) = self.keep_said(&recording, &line) {
+                    self.state.stall(&error);
+                    self.state.metrics.lost("disk");
+                }
+            }
             Job::Begin(id, entry, recording, header) => self.begin(id, *entry, recording, header),
             Job::Append(id, piece) => {
                 self.state.waiting.fetch_sub(piece.bytes.len(), Ordering::Relaxed);
@@ -328,8 +343,21 @@ impl Writer {
     fn open(&mut self, manifest: Manifest) {
         let id = manifest.id.clone();
         let folder = self.folder.join(&id);
-        self.recordings.insert(id.clone(), OnDisk { manifest, folder, made: false, unsaid: true, closed: None, open: 0 });
+        self.recordings.insert(id.clone(), OnDisk { manifest, folder, made: false, unsaid: true, said: Said::default(), closed: None, open: 0 });
         self.say(&id);
+    }
+
+    fn keep_said(&mut self, recording: &str, line: &ChatLine) -> io::Result<()> {
+        let Some(known) = self.recordings.get_mut(recording) else { return Ok(()) };
+        if self.state.stalled.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        match known.said.append(&known.folder, line)? {
+            Some(bytes) => self.used += bytes,
+            None => self.state.metrics.lost("chat"),
+        }
+        self.state.dirty.store(true, Ordering::Release);
+        Ok(())
     }
 
     fn begin(&mut self, id: FileId, mut entry: FileEntry, recording: String, header: Vec<u8>) {

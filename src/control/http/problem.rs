@@ -54,7 +54,9 @@ impl From<Refusal> for Problem {
         let header = match code {
             ErrorCode::TokenMissing | ErrorCode::TokenInvalid | ErrorCode::TokenExpired => Some((header::WWW_AUTHENTICATE, "Bearer")),
             ErrorCode::RateLimited => Some((header::RETRY_AFTER, "1")),
-            ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::Internal => Some((header::RETRY_AFTER, "5")),
+            ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => {
+                Some((header::RETRY_AFTER, "5"))
+            }
             _ => None,
         };
         Self { header, ..Self::new(status(code), code, message) }
@@ -65,9 +67,14 @@ const fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Malformed | ErrorCode::UnknownMessage | ErrorCode::UnsupportedVersion | ErrorCode::SdpMalformed => StatusCode::BAD_REQUEST,
         ErrorCode::TokenMissing | ErrorCode::TokenInvalid | ErrorCode::TokenExpired => StatusCode::UNAUTHORIZED,
-        ErrorCode::TokenWrongRoom | ErrorCode::Kicked | ErrorCode::Forbidden | ErrorCode::Locked => StatusCode::FORBIDDEN,
+        ErrorCode::TokenWrongRoom | ErrorCode::Kicked | ErrorCode::Forbidden | ErrorCode::Locked | ErrorCode::NotAdmitted => StatusCode::FORBIDDEN,
         ErrorCode::InvalidRoomName | ErrorCode::InvalidName | ErrorCode::NotFound | ErrorCode::ResumeUnknown => StatusCode::NOT_FOUND,
-        ErrorCode::WrongState | ErrorCode::DirectOnly | ErrorCode::NotDirect | ErrorCode::Busy => StatusCode::CONFLICT,
+        ErrorCode::WrongState
+        | ErrorCode::DirectOnly
+        | ErrorCode::NotDirect
+        | ErrorCode::Busy
+        | ErrorCode::EncryptionDiffers
+        | ErrorCode::Encrypted => StatusCode::CONFLICT,
         ErrorCode::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::PublishConflict
         | ErrorCode::SdpFingerprint
@@ -77,7 +84,7 @@ const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::SdpNoCodec
         | ErrorCode::SdpChanged => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::Internal => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -3,7 +3,11 @@
 use serde::Serialize;
 
 use super::link::Links;
+use super::made::MixdownAnswer;
 use crate::control::auth::unix_time;
+use crate::record::file::Container;
+use crate::record::jobs::mixdown::Film;
+use crate::record::jobs::{Jobs, THUMBNAIL};
 use crate::record::library::{CHAT, Item, Purpose};
 use crate::record::manifest::{FileEntry, FileState, Kind, Person, State, UploadEntry};
 
@@ -25,10 +29,15 @@ pub struct ItemAnswer<'a> {
     bytes: u64,
     /// Microseconds.
     length: i64,
+    /// A small picture of it, where there is something to see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbnail: Option<String>,
     zip: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     chat: Option<String>,
     files: Vec<FileAnswer<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mixdowns: Vec<MixdownAnswer>,
 }
 
 /// A file of it.
@@ -39,6 +48,12 @@ struct FileAnswer<'a> {
     url: String,
     /// To save it.
     download: String,
+    /// How loud it is when, where there is something to hear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waveform: Option<String>,
+    /// A playlist (HLS), where it can be streamed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    playlist: Option<String>,
     member: &'a str,
     screen: bool,
     container: &'a str,
@@ -60,11 +75,17 @@ struct FileAnswer<'a> {
 
 impl<'a> ItemAnswer<'a> {
     /// An item, with such links.
-    pub fn new(item: &'a Item, links: &Links) -> Self {
+    pub fn new(item: &'a Item, links: &Links, jobs: Option<&Jobs>) -> Self {
         let manifest = &item.manifest;
         let id = manifest.id.as_str();
+        let jobs = jobs.filter(|jobs| jobs.may_work());
+        let to_be_seen = item.to_be_seen().filter(|_| jobs.is_some() || item.beside.contains(THUMBNAIL));
         let recorded = manifest.files.iter().map(|file| FileAnswer::recorded(file, id, links));
         let added = manifest.upload.iter().map(|upload| FileAnswer::added(upload, &manifest.by, id, links));
+        let with_waveform = |file: FileAnswer<'a>| {
+            let waveform = item.to_be_heard(file.name).filter(|_| jobs.is_some()).map(|_| links.to(Purpose::Waveform, id, file.name));
+            FileAnswer { waveform, ..file }
+        };
         Self {
             id,
             room: &manifest.room,
@@ -77,9 +98,11 @@ impl<'a> ItemAnswer<'a> {
             members: &manifest.members,
             bytes: manifest.bytes(),
             length: length(item),
+            thumbnail: to_be_seen.map(|_| links.to(Purpose::Thumbnail, id, "")),
             zip: links.to(Purpose::Zip, id, ""),
             chat: item.beside.contains(CHAT).then(|| links.to(Purpose::Chat, id, "")),
-            files: recorded.chain(added).collect(),
+            files: recorded.chain(added).map(with_waveform).collect(),
+            mixdowns: mixdowns(item, links, jobs),
         }
     }
 }
@@ -90,6 +113,8 @@ impl<'a> FileAnswer<'a> {
         Self {
             name: &file.name,
             download: format!("{url}&download=1"),
+            waveform: None,
+            playlist: (file.container == Container::Mp4 && file.state != FileState::Broken).then(|| playlist_of(&url, &file.name)),
             url,
             member: &file.member,
             screen: file.screen,
@@ -111,6 +136,8 @@ impl<'a> FileAnswer<'a> {
         Self {
             name: &upload.name,
             download: format!("{url}&download=1"),
+            waveform: None,
+            playlist: None,
             url,
             member: &by.member,
             screen: false,
@@ -126,6 +153,18 @@ impl<'a> FileAnswer<'a> {
             state: FileState::Complete,
         }
     }
+}
+
+/// The mixdowns of an item that there are, are being made, or could not be made lately.
+pub fn mixdowns(item: &Item, links: &Links, jobs: Option<&Jobs>) -> Vec<MixdownAnswer> {
+    let url = |film: Film| links.to(Purpose::File, &item.manifest.id, film.file_name());
+    let of = |film: Film| MixdownAnswer::new(&item.folder, film, jobs?, || url(film));
+    Film::ALL.into_iter().filter(|_| item.manifest.kind == Kind::Recording).filter_map(of).collect()
+}
+
+/// The link to a file, made one to its playlist: the signature is that of the file.
+fn playlist_of(url: &str, name: &str) -> String {
+    url.replacen(&format!("/files/{name}?"), &format!("/files/{name}/index.m3u8?"), 1)
 }
 
 /// What it is called: as the room where nobody has said otherwise.
@@ -159,6 +198,9 @@ pub fn file_name(item: &Item, name: &str) -> String {
             let person = person.filter(|name| !name.is_empty()).unwrap_or(&file.member);
             format!("{} - {person}{} {name}", title(item), if file.screen { " (screen)" } else { "" })
         }
-        None => name.to_owned(),
+        None => match Film::ALL.into_iter().find(|film| film.file_name() == name) {
+            Some(film) => format!("{}.{}", title(item), film.name()),
+            None => name.to_owned(),
+        },
     }
 }

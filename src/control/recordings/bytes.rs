@@ -81,7 +81,7 @@ mod tests {
         let value = |name| attachment(name).to_str().expect("ASCII").to_owned();
         assert_eq!(value("Budget 2026.webm"), "attachment; filename=\"Budget 2026.webm\"; filename*=UTF-8''Budget%202026.webm");
         assert_eq!(value("会议.webm"), "attachment; filename=\"__.webm\"; filename*=UTF-8''%E4%BC%9A%E8%AE%AE.webm");
-        assert_eq!(value("../\"\r\nx: y"), "attachment; filename=\".._____x_ y\"; filename*=UTF-8''.._____x_%20y");
+        assert_eq!(value("../\"\r\nx: y"), "attachment; filename=\"..____x_ y\"; filename*=UTF-8''..____x_%20y");
     }
 
     #[test]

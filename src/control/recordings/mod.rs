@@ -1,6 +1,6 @@
 //! What is kept of rooms, by HTTP: lists, playing, downloading, renaming, deleting, sharing. docs/LIBRARY.md says it for authors of clients.
 //!
-//! The way of a request: [`guard`] (origin; headers of the answer) → the token's grant for the room, or the link's signature → the library, in
+//! The way of a request: `guard` (origin; headers of the answer) → the token's grant for the room, or the link's signature → the library, in
 //! a thread that may wait for the disk. A path is made of what the index and the manifest name, never of what a request says.
 //!
 //! | | |
@@ -9,11 +9,16 @@
 //! | `GET`, `PATCH`, `DELETE /api/v1/library/{id}` | one of it |
 //! | `POST /api/v1/library/{id}/share`, `GET /api/v1/library/shared/{id}` | a link for whoever has it |
 //! | `GET /api/v1/library/{id}/files/{name}`, `…/{id}/zip`, `…/{id}/chat` | a file, all of them, what was said; by a signed link |
+//! | `…/{id}/thumbnail`, `…/{id}/files/{name}/waveform`, `…/{id}/files/{name}/index.m3u8` | what is made of it; by a signed link |
+//! | `POST`, `GET`, `DELETE /api/v1/library/{id}/mixdown` | one film of it |
 //! | `/api/v1/library/uploads` | what members add: tus 1.0.0 |
+//! | `/api/v1/rooms/{room}/recording` | a recording begins or ends |
 
 mod answer;
 mod bytes;
 mod link;
+mod made;
+mod orders;
 mod uploads;
 mod zip;
 
@@ -34,6 +39,7 @@ use crate::control::auth::{Visitor, unix_time};
 use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
 use crate::control::http::problem::{Problem, ProblemCode, bearer};
+use crate::record::hls::Fragments;
 use crate::record::library::{CHAT, Item, Library, LibraryError, Place, Purpose};
 use crate::record::manifest::{Kind, NAME as MANIFEST};
 use crate::wire::{ErrorCode, LibraryGrant};
@@ -53,7 +59,10 @@ const ALLOWED: Allowed = Allowed {
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "private, no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'",
+    ),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
@@ -73,12 +82,22 @@ struct Endpoints {
     public: Public,
     library: Library,
     zips: Zips,
+    fragments: Fragments,
 }
 
 /// The routes.
 pub fn routes(public: Public) -> Router {
-    let Some(library) = public.front.library.clone() else { return nothing_kept() };
-    let endpoints = Arc::new(Endpoints { public: public.clone(), zips: Zips::new(library.metrics().zips.clone()), library });
+    let orders = orders::routes().with_state(public.clone());
+    let kept = match public.front.library.clone() {
+        Some(library) => kept(&public, library),
+        None => nothing_kept(),
+    };
+    kept.merge(orders).layer(from_fn_with_state(public, guard))
+}
+
+fn kept(public: &Public, library: Library) -> Router {
+    let zips = Zips::new(library.metrics().zips.clone());
+    let endpoints = Arc::new(Endpoints { public: public.clone(), zips, fragments: Fragments::default(), library });
     Router::new()
         .route("/api/v1/library", get(list))
         .route("/api/v1/library/shared/{id}", get(shared))
@@ -87,9 +106,9 @@ pub fn routes(public: Public) -> Router {
         .route("/api/v1/library/{id}/files/{name}", get(file))
         .route("/api/v1/library/{id}/zip", get(zip))
         .route("/api/v1/library/{id}/chat", get(chat))
+        .merge(made::routes())
         .merge(uploads::routes())
         .with_state(endpoints)
-        .layer(from_fn_with_state(public, guard))
 }
 
 fn nothing_kept() -> Router {
@@ -149,7 +168,7 @@ async fn list(State(at): State<Arc<Endpoints>>, uri: Uri, headers: HeaderMap) ->
         })
         .await?;
     let links = Links::new(at.library.signer(), None);
-    let items: Vec<_> = items.iter().map(|item| ItemAnswer::new(item, &links)).collect();
+    let items: Vec<_> = items.iter().map(|item| ItemAnswer::new(item, &links, at.library.jobs())).collect();
     let mut answer = json!({ "items": items });
     if let Some(next) = next {
         answer["next"] = next.into();
@@ -263,7 +282,11 @@ impl Endpoints {
     fn visitor(&self, room: &str, headers: &HeaderMap, needed: LibraryGrant) -> Result<Visitor, Problem> {
         let visitor = self.public.front.access.admit_visitor(room, bearer(headers))?;
         if visitor.library < needed {
-            let why = if needed == LibraryGrant::View { "your token does not allow to see what is kept" } else { "your token does not allow to change what is kept" };
+            let why = if needed == LibraryGrant::View {
+                "your token does not allow to see what is kept"
+            } else {
+                "your token does not allow to change what is kept"
+            };
             return Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, why));
         }
         Ok(visitor)
@@ -290,7 +313,7 @@ impl Endpoints {
 
     /// An item with links that are good for a while, and for no longer than that by which it was asked for.
     fn answer(&self, item: &Item, until: Option<u64>) -> Response {
-        Json(ItemAnswer::new(item, &Links::new(self.library.signer(), until))).into_response()
+        Json(ItemAnswer::new(item, &Links::new(self.library.signer(), until), self.library.jobs())).into_response()
     }
 }
 

@@ -56,7 +56,8 @@ pub fn options(bytes: u64, answer: &mut HeaderMap) {
 
 /// Their routes.
 pub fn routes() -> Router<Arc<Endpoints>> {
-    let nothing = any(|| async { Problem::method("DELETE, HEAD, OPTIONS, PATCH", "an upload is asked about (HEAD), continued (PATCH) or ended (DELETE)") });
+    let nothing =
+        any(|| async { Problem::method("DELETE, HEAD, OPTIONS, PATCH", "an upload is asked about (HEAD), continued (PATCH) or ended (DELETE)") });
     let one = nothing.head(progress).patch(go_on).delete(cancel);
     Router::new().route("/api/v1/library/uploads", post(begin)).route("/api/v1/library/uploads/{id}", one)
 }
@@ -278,7 +279,9 @@ impl From<UploadError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Full, why).with(header::RETRY_AFTER, "60")
             }
             UploadError::NoRoom => Self::named(StatusCode::INSUFFICIENT_STORAGE, "no_room", "the server has no room for it"),
-            UploadError::Busy => Self::named(StatusCode::LOCKED, "busy", "another connection is at this upload: try again in a moment").with(header::RETRY_AFTER, "2"),
+            UploadError::Busy => {
+                Self::named(StatusCode::LOCKED, "busy", "another connection is at this upload: try again in a moment").with(header::RETRY_AFTER, "2")
+            }
             UploadError::Offset(at) => Self::named(StatusCode::CONFLICT, "wrong_offset", format!("the upload goes on at byte {at}")),
             UploadError::NotThat => {
                 let why = "the file is not of the type that it was said to be";
@@ -286,7 +289,8 @@ impl From<UploadError> for Problem {
             }
             UploadError::Disk(error) => {
                 tracing::error!(%error, "an upload cannot be written");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Internal, "the server's disk refuses: try again later").with(header::RETRY_AFTER, "5")
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Internal, "the server's disk refuses: try again later")
+                    .with(header::RETRY_AFTER, "5")
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod chat;
 mod index;
+mod made;
 mod sign;
 mod upload;
 
@@ -12,13 +13,15 @@ use std::collections::BTreeSet;
 use std::fs::{File, remove_dir_all, rename};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::disk::{lock, make_folder};
+use super::jobs::Jobs;
+use super::jobs::mixdown::Film;
 use super::manifest::{Kind, Manifest};
 use super::unix_millis;
 use crate::config::LibraryConfig;
@@ -26,8 +29,9 @@ use crate::metrics::LibraryMetrics;
 use index::Index;
 use upload::Uploads;
 
-pub use chat::{ChatLine, MOST_CHAT};
+pub use chat::{ChatLine, Said};
 pub use index::{Entry, Place};
+pub use made::Picture;
 pub use sign::{BadLink, Purpose, Signer};
 pub use upload::{About, Continued, Progress, UploadError, media_type};
 
@@ -56,6 +60,7 @@ struct Inner {
     /// Two nodes in one folder would delete each other's files.
     lock: Mutex<Option<File>>,
     uploads: Uploads,
+    jobs: OnceLock<Jobs>,
     /// Something was added.
     added: Notify,
     busy: Arc<Semaphore>,
@@ -119,6 +124,7 @@ impl Library {
             writing: Mutex::new(()),
             lock: Mutex::new(Some(lock)),
             uploads,
+            jobs: OnceLock::new(),
             added: Notify::new(),
             busy: Arc::new(Semaphore::new(AT_ONCE)),
             metrics,
@@ -130,6 +136,7 @@ impl Library {
 
     /// Lets another node have the folder: nothing is changed from here any more.
     pub fn close(&self) {
+        self.0.jobs.get().iter().for_each(|jobs| jobs.end());
         self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
@@ -155,6 +162,8 @@ impl Library {
         self.measure(&index);
         if index.get(&manifest.id).is_some_and(|entry| !entry.goes_on()) {
             self.0.added.notify_one();
+            drop(index);
+            self.0.jobs.get().iter().for_each(|jobs| jobs.prepare(&self.0.config.folder.join(&manifest.id), manifest));
         }
     }
 
@@ -168,7 +177,7 @@ impl Library {
         self.index().page(room, kind, after, limit)
     }
 
-    /// Does something that may have to wait for the disk, beside whatever else is done; at most [`AT_ONCE`] at a time.
+    /// Does something that may have to wait for the disk, beside whatever else is done; at most 32 at a time.
     ///
     /// # Errors
     /// What it fails with.
@@ -223,6 +232,9 @@ impl Library {
         let (folder, gone) = (self.0.config.folder.join(id), self.0.config.folder.join(format!("{DELETED}{id}")));
         // From one moment to the next: whatever happens, nobody finds half of it.
         rename(&folder, &gone)?;
+        for (jobs, film) in self.0.jobs.get().iter().flat_map(|jobs| Film::ALL.map(|film| (jobs, film))) {
+            jobs.cancel_mixdown(&folder, film);
+        }
         let mut index = self.index();
         index.remove(id);
         self.measure(&index);
@@ -261,8 +273,14 @@ impl Library {
         }
     }
 
+    /// Whether something may be changed from here.
+    fn is_open(&self) -> bool {
+        self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether something may be changed: it is there, and its recording has ended.
     fn ended(&self, id: &str) -> Result<(), LibraryError> {
-        match self.find(id) {
+        match self.find(id).filter(|_| self.is_open()) {
             Some(entry) if entry.goes_on() => Err(LibraryError::GoesOn),
             Some(_) => Ok(()),
             None => Err(LibraryError::Unknown),
@@ -293,7 +311,10 @@ impl Item {
     pub fn file(&self, name: &str) -> Option<(PathBuf, &str)> {
         let media_type = match &self.manifest.upload {
             Some(upload) if upload.name == name => upload.media_type.as_str(),
-            _ => self.manifest.files.iter().find(|file| file.name == name).map(|file| file.container.media_type(file.video.is_some()))?,
+            _ => match self.manifest.files.iter().find(|file| file.name == name) {
+                Some(file) => file.container.media_type(file.video.is_some()),
+                None => return self.film(name),
+            },
         };
         Some((self.folder.join(name), media_type))
     }
@@ -308,7 +329,8 @@ impl Item {
 /// Whether a manifest is of its folder, and names files in that folder only. Whoever runs the node may have put it there from elsewhere.
 fn is_sound(manifest: &Manifest, folder: &Path) -> bool {
     let names = manifest.files.iter().map(|file| &file.name).chain(manifest.upload.iter().map(|upload| &upload.name));
-    let sound = is_plain(&manifest.id) && folder.file_name().is_some_and(|name| name == manifest.id.as_str()) && names.clone().all(|name| is_plain(name));
+    let sound =
+        is_plain(&manifest.id) && folder.file_name().is_some_and(|name| name == manifest.id.as_str()) && names.clone().all(|name| is_plain(name));
     if !sound {
         tracing::warn!(folder = %folder.display(), "a manifest that is not of its folder is left alone");
     }

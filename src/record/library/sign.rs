@@ -141,7 +141,8 @@ mod tests {
         assert_eq!(check(Purpose::File, "id0", "001.webm", 100, &signature, 99), Err(BadLink::Altered));
         assert_eq!(check(Purpose::Waveform, "id", "0001.webm", 100, &signature, 99), Err(BadLink::Altered));
         assert_eq!(check(Purpose::Share, "id", "0001.webm", 100, &signature, 99), Err(BadLink::Altered));
-        for altered in ["", "!", &signature[1..], &format!("{signature}A"), &signature.replace(&signature[..1], if &signature[..1] == "A" { "B" } else { "A" })]
+        for altered in
+            ["", "!", &signature[1..], &format!("{signature}A"), &signature.replace(&signature[..1], if &signature[..1] == "A" { "B" } else { "A" })]
         {
             assert_eq!(check(Purpose::File, "id", "0001.webm", 100, altered, 99), Err(BadLink::Altered), "{altered}");
         }

@@ -64,6 +64,8 @@ fn a_start_finds_what_is_there_and_finishes_what_was_being_deleted() {
     assert_eq!(second.err().map(|error| error.kind()), Some(io::ErrorKind::ResourceBusy));
     library.close();
     assert!(Library::open(library.config(), Metrics::new(Vec::new()).expect("metrics").library).is_ok());
+    assert!(matches!(library.delete("r1", "request"), Err(LibraryError::Unknown)), "another node's");
+    assert!(place.has("r1"));
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub struct About {
     pub by: Person,
     /// The name that its file has on the member's device.
     pub called: String,
-    /// Its media type, one of [`media_type`]'s.
+    /// Its media type, one of those that are taken.
     pub media_type: String,
     /// What it is called, if the member has said.
     pub title: Option<String>,
@@ -307,7 +307,7 @@ impl Library {
     }
 
     fn takes(&self) -> Result<&UploadConfig, UploadError> {
-        self.config().uploads.as_ref().ok_or(UploadError::Off)
+        self.config().uploads.as_ref().filter(|_| self.is_open()).ok_or(UploadError::Off)
     }
 
     fn place(&self, id: &str) -> PathBuf {
@@ -338,6 +338,7 @@ impl Continued {
     /// When there are more, or the disk refuses.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
         let more = bytes.len() as u64;
+        self.library.takes()?;
         if more > self.missing() {
             return Err(UploadError::TooBig(self.bytes));
         }
