@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::*;
 
 fn member(name: &str) -> MemberInfo {
-    MemberInfo { member: MemberId(name.into()), name: name.to_uppercase(), moderator: false, away: false, tracks: vec![track()] }
+    MemberInfo { member: MemberId(name.into()), name: name.to_uppercase(), moderator: false, away: false, tracks: vec![track()], hand: None }
 }
 
 fn track() -> TrackInfo {
@@ -65,6 +65,8 @@ fn requests() -> Vec<Request> {
             token: None,
             me: Some(MemberId("guest-1".into())),
             direct: Some(DirectAbility { held: Some("s.1".into()) }),
+            knock: true,
+            encrypted: true,
         },
         Request::Resume { resume: "1.secret".into(), seq: 12 },
         Request::Leave {},
@@ -117,17 +119,27 @@ fn requests() -> Vec<Request> {
             number: Some(7),
         },
         Request::Data { topic: String::new(), to: vec![], payload: DataPayload::Base64("AAE=".into()), lossy: false, number: None },
+        Request::Hand { raised: true, member: None },
+        Request::Hand { raised: false, member: Some(MemberId("bob".into())) },
+        Request::React { reaction: Reaction::Applause },
         Request::Kick { member: MemberId("bob".into()) },
         Request::MuteMember { track: TrackNumber(7), muted: true },
+        Request::MuteAll { source: Source::Microphone, muted: true },
         Request::Lock { locked: true },
+        Request::Admit { member: MemberId("bob".into()), admitted: true },
         Request::Record { members: vec![MemberId("bob".into())], sources: vec![Source::Microphone] },
         Request::StopRecording {},
+        Request::Screenshot { member: MemberId("bob".into()), source: Source::Camera },
         Request::Ping {},
     ]
 }
 
 fn recording() -> RecordingInfo {
     RecordingInfo { recording: "r1".into(), by: MemberId("bob".into()), at: 1_700_000_000_000, members: vec![], sources: vec![Source::Camera] }
+}
+
+fn knocker() -> Knocker {
+    Knocker { member: MemberId("carol".into()), name: "CAROL".into() }
 }
 
 fn results() -> Vec<OkResult> {
@@ -140,7 +152,15 @@ fn results() -> Vec<OkResult> {
         name_bytes: 128,
         data_bytes: 16_384,
     };
-    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: true };
+    let grants = Grants {
+        publish: Source::ALL.to_vec(),
+        subscribe: true,
+        chat: true,
+        data: true,
+        moderate: false,
+        record: true,
+        library: LibraryGrant::Manage,
+    };
     vec![
         OkResult::Welcome {
             version: 1,
@@ -148,7 +168,15 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true },
+            features: WelcomeFeatures {
+                development: false,
+                direct: true,
+                data: true,
+                recording: true,
+                relay: true,
+                library: true,
+                uploads: false,
+            },
         },
         OkResult::Joined {
             room: "room".into(),
@@ -156,7 +184,7 @@ fn results() -> Vec<OkResult> {
             grants: grants.clone(),
             resume: "1.secret".into(),
             pairs: 4,
-            members: vec![member("bob")],
+            members: vec![MemberInfo { hand: Some(2), ..member("bob") }],
             speakers: vec![MemberId("bob".into())],
             chat: vec![chat(None)],
             locked: false,
@@ -166,6 +194,8 @@ fn results() -> Vec<OkResult> {
             way: Box::new(direct()),
             policy: Policy::Auto,
             recording: Some(Box::new(recording())),
+            knocking: vec![knocker()],
+            encrypted: true,
         },
         OkResult::Entered { lobby: "lobby".into(), me: person("alice", false), grants, people: vec![person("bob", true)] },
         OkResult::Calling { call: ring(), left_ms: 45_000 },
@@ -187,6 +217,7 @@ fn results() -> Vec<OkResult> {
         },
         OkResult::Said { number: 3, at: 1_700_000_000_000 },
         OkResult::History { messages: vec![chat(Some("k1"))] },
+        OkResult::Screenshot { item: "5f0c".into() },
     ]
 }
 
@@ -218,9 +249,14 @@ fn events() -> Vec<Event> {
         Event::Data { from: MemberId("bob".into()), topic: "cursor".into(), payload: DataPayload::Text("hi".into()) },
         Event::Data { from: MemberId("bob".into()), topic: String::new(), payload: DataPayload::Base64("AAE=".into()) },
         Event::DataClosed { reason: DataEnd::TooSlow },
+        Event::Hand { member: bob(), hand: Some(3) },
+        Event::Hand { member: bob(), hand: None },
+        Event::Reaction { member: bob(), reaction: Reaction::Heart },
+        Event::Knocking { people: vec![knocker()] },
         Event::Locked { locked: true },
         Event::Recording { recording: Some(recording()) },
         Event::Recording { recording: None },
+        Event::Screenshot { by: MemberId("ada".into()), member: MemberId("bob".into()), source: Source::Screen },
         Event::Media { connected: true },
         Event::Restart {},
         Event::Person { person: person("bob", true) },
@@ -289,11 +325,12 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
         OkResult::Welcome { .. } | OkResult::Joined { .. } | OkResult::Answer { .. } => (),
         OkResult::Entered { .. } | OkResult::Calling { .. } => (),
         OkResult::Published { .. } | OkResult::IceServers { .. } | OkResult::Said { .. } | OkResult::History { .. } => (),
+        OkResult::Screenshot { .. } => (),
     };
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
-    assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 9);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 27);
+    assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 10);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 31);
 }
 
 #[test]

@@ -45,9 +45,12 @@ fn generate() -> String {
     add::<TrackNumber>(&mut text, &config);
     add::<Source>(&mut text, &config);
     add::<Grants>(&mut text, &config);
+    add::<LibraryGrant>(&mut text, &config);
     add::<RecordingInfo>(&mut text, &config);
     add::<TrackInfo>(&mut text, &config);
     add::<MemberInfo>(&mut text, &config);
+    add::<Reaction>(&mut text, &config);
+    add::<Knocker>(&mut text, &config);
     add::<Priority>(&mut text, &config);
     add::<TrackQuality>(&mut text, &config);
     add::<QualityLevel>(&mut text, &config);

@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::names::RoomName;
-use super::recording::RecordEffect;
+use super::recording::{RecordEffect, RecordOrder};
+use super::screenshot::Wish;
 use super::whip::Attach;
 use crate::base::{PeerId, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
 use crate::sdp::Offer;
 use crate::wire::{
-    ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Signal, Source, Tile, TrackNumber,
+    ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Reaction, Signal, Source, Tile,
+    TrackNumber,
 };
 
 /// One signaling socket; never reused within a process.
@@ -31,8 +33,8 @@ pub enum Command {
         admission: Admission,
         /// Drawn for it.
         draws: JoinDraws,
-        /// That it can be connected directly.
-        direct: Option<DirectAbility>,
+        /// What its client says of itself.
+        introduction: Introduction,
     },
     /// Somebody takes up a session whose socket was lost.
     Resume {
@@ -63,6 +65,15 @@ pub enum Command {
         /// The session's secret.
         secret: String,
     },
+    /// Somebody admitted has the room recorded, or no longer, by HTTP.
+    Order {
+        /// Where the answer goes.
+        socket: SocketId,
+        /// Who, and the name to show.
+        by: (MemberId, String),
+        /// What.
+        order: RecordOrder,
+    },
     /// A socket is gone; `bye` when it could not take what it was sent and still has to be told.
     SocketLost {
         /// Which.
@@ -74,6 +85,18 @@ pub enum Command {
     Media(contract::Event),
     /// The recording that was to begin could not.
     RecordingFailed,
+    /// The key frame of a picture has come, or none will.
+    ScreenshotSeen {
+        /// Which picture.
+        number: u64,
+    },
+    /// A picture is kept, or it is known why not.
+    ScreenshotOver {
+        /// Which picture.
+        number: u64,
+        /// Its identity in the library.
+        result: Result<String, Refusal>,
+    },
     /// A deadline has come.
     Timeout,
     /// The node ends.
@@ -91,6 +114,17 @@ pub struct Admission {
     pub name: String,
     /// What it may do.
     pub grants: Grants,
+}
+
+/// What a client says of itself when it joins.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Introduction {
+    /// It can be connected directly.
+    pub direct: Option<DirectAbility>,
+    /// It knocks where the room is locked.
+    pub knock: bool,
+    /// It encrypts its media end to end.
+    pub encrypted: bool,
 }
 
 /// Drawn for a join.
@@ -214,6 +248,18 @@ pub enum MemberRequest {
     },
     /// To send data.
     Data(OwnedData),
+    /// To raise a hand, or to lower one.
+    Hand {
+        /// Whether it is raised.
+        raised: bool,
+        /// Whose, if not the own.
+        member: Option<MemberId>,
+    },
+    /// To show something for a moment.
+    React {
+        /// What.
+        reaction: Reaction,
+    },
     /// To remove a member.
     Kick {
         /// Whom.
@@ -223,6 +269,13 @@ pub enum MemberRequest {
     MuteMember {
         /// Which track.
         track: TrackNumber,
+        /// Whether it is muted.
+        muted: bool,
+    },
+    /// To stop forwarding a source of everybody else.
+    MuteAll {
+        /// Which source.
+        source: Source,
         /// Whether it is muted.
         muted: bool,
     },
@@ -239,10 +292,24 @@ pub enum MemberRequest {
     },
     /// To end the recording.
     StopRecording,
+    /// To have a picture taken.
+    Screenshot {
+        /// Whose.
+        member: MemberId,
+        /// The camera, or the screen.
+        source: Source,
+    },
     /// To lock the room.
     Lock {
         /// Whether it is locked.
         locked: bool,
+    },
+    /// To let somebody in who knocks, or to send them away.
+    Admit {
+        /// Whom.
+        member: MemberId,
+        /// Whether they may come in.
+        admitted: bool,
     },
 }
 
@@ -295,16 +362,18 @@ pub enum Effect {
     Worker(WorkerId, RoomCommand),
     /// Have something recorded, or no longer.
     Record(RecordEffect),
+    /// Take a picture.
+    Screenshot(Box<Wish>),
     /// Count how a direct connection stands.
     Direct(DirectState),
     /// A member's connection has not come up in time: say why that may be.
     Unreached,
     /// Count a message of a data channel that goes to nobody.
     DataRefused(ErrorCode),
-    /// A member is sent away: the session with this secret has no use for relays any more.
+    /// A member is sent away: none of its sessions has a use for relays any more.
     SentAway {
-        /// The secret.
-        secret: String,
+        /// Its identity.
+        member: MemberId,
     },
     /// The room is over.
     Closed,

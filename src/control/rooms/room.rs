@@ -7,10 +7,13 @@ use super::awaited::Awaited;
 use super::chat::ChatLog;
 use super::choice::Choice;
 use super::command::{Command, Effect, MOST_TRACKS, SocketId};
+use super::door::Door;
 use super::fallback::Fallbacks;
+use super::gestures::RoomGestures;
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
 use super::recording::RoomRecording;
+use super::screenshot::Screenshots;
 use super::slots::Shown;
 use super::spread::Listeners;
 use super::way::Ways;
@@ -90,6 +93,12 @@ pub struct Room {
     pub(super) ways: Ways,
     pub(super) awaited: Awaited,
     pub(super) recording: Option<RoomRecording>,
+    pub(super) screenshots: Screenshots,
+    /// Who waits outside while it is locked.
+    pub(super) door: Door,
+    pub(super) gestures: RoomGestures,
+    /// Its members encrypt their media end to end: the first one has decided.
+    pub(super) encrypted: bool,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -122,6 +131,10 @@ impl Room {
             fallbacks: Fallbacks::default(),
             awaited: Awaited::default(),
             recording: None,
+            screenshots: Screenshots::default(),
+            door: Door::default(),
+            gestures: RoomGestures::default(),
+            encrypted: false,
             effects: Vec::new(),
         }
     }
@@ -134,8 +147,8 @@ impl Room {
                 self.pass_on(worker, peer, &message, reliable);
                 return std::mem::take(&mut self.effects);
             }
-            Command::Join { socket, id, admission, draws, direct } => {
-                let outcome = self.join(socket, admission, draws, direct);
+            Command::Join { socket, id, admission, draws, introduction } => {
+                let outcome = self.join(socket, admission, draws, introduction, now);
                 self.reply(socket, id, outcome);
                 self.announce_join(socket);
             }
@@ -143,6 +156,7 @@ impl Room {
             Command::Request { socket, id, what } => self.request(socket, id, what, now),
             Command::Attach(attach) => self.attach(*attach, now),
             Command::Detach { socket, secret } => self.detach(socket, &secret),
+            Command::Order { socket, by, order } => self.order_recording(socket, by, order),
             Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
             Command::Media(event) => {
                 self.follow_connection(&event, now);
@@ -151,10 +165,13 @@ impl Room {
                 self.end_unconnected();
             }
             Command::RecordingFailed => self.end_recording(),
+            Command::ScreenshotSeen { number } => self.screenshot_seen(number),
+            Command::ScreenshotOver { number, result } => self.screenshot_over(number, result),
             Command::Timeout => {
                 self.remove_lost(now);
                 self.give_up_awaited(now);
                 self.end_overdue(now);
+                self.forget_knocks(now);
             }
             Command::ShutDown => self.shut_down(),
         }
@@ -164,6 +181,7 @@ impl Room {
         self.settle_voices();
         self.settle_fallbacks(now);
         self.settle_recording();
+        self.settle_door(now);
         self.note_emptiness(now);
         std::mem::take(&mut self.effects)
     }
@@ -181,8 +199,14 @@ impl Room {
             .chain(self.fallbacks.deadline())
             .chain(self.ways.deadline())
             .chain(self.awaited.deadline())
+            .chain(self.door.deadline())
             .min()
             .unwrap_or(Time::NEVER)
+    }
+
+    /// Who is at a socket.
+    pub fn identity_at(&self, socket: SocketId) -> Option<&MemberId> {
+        Some(&self.members.get(self.sockets.get(&socket)?)?.identity)
     }
 
     /// Whether a socket is a member's.

@@ -1,4 +1,5 @@
 import { Emitter } from './emitter.ts';
+import type { Encryption } from './encryption.ts';
 import { ReceivedLines, SentLines } from './lines.ts';
 import type { Publication } from './publisher.ts';
 import { generationOf, originOf, ranked, rankedDescription } from './ranking.ts';
@@ -36,6 +37,10 @@ export interface DirectOptions {
   polite: boolean;
   /** Says something to the other end by way of the server. */
   signal: (signal: Signal) => Promise<unknown>;
+  /** Where STUN and TURN are now: their credentials expire, and a server that begins anew has others. */
+  iceServers: () => Promise<RTCIceServer[]>;
+  /** What seals what is sent, where the call is encrypted end to end. */
+  encryption?: Encryption | undefined;
   /** Waits (ms). */
   times?: Partial<DirectTimes>;
 }
@@ -69,7 +74,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
   readonly #times: DirectTimes;
   readonly #connection: RTCPeerConnection;
   readonly #channel: RTCDataChannel;
-  readonly #sent = new SentLines();
+  readonly #sent: SentLines;
   readonly #received = new ReceivedLines();
   #status: DirectStatus = 'connecting';
   #making = false;
@@ -100,11 +105,14 @@ export class DirectPeer extends Emitter<DirectEvents> {
     this.#options = options;
     this.#times = { ...DEFAULT_TIMES, ...options.times };
     this.#mayOffer = !options.polite;
+    this.#sent = new SentLines(options.encryption);
     const connection = (this.#connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }));
     this.#channel = connection.createDataChannel('althing', { negotiated: true, id: 0 });
     this.#channel.onopen = () => this.#tellLines();
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     this.#channel.onclose = () => this.#lost();
+    // Told in the middle of a description, long before anything comes.
+    if (options.encryption) connection.ontrack = ({ receiver }) => options.encryption?.receive(receiver);
     connection.onnegotiationneeded = () => void this.#offer();
     connection.onicecandidate = ({ candidate }) => this.#tellCandidate(candidate);
     connection.onconnectionstatechange = () => this.#look();
@@ -114,15 +122,10 @@ export class DirectPeer extends Emitter<DirectEvents> {
   }
 
   /** Begins, once it is known where STUN and TURN are: with what is published, so that one offer has it all. */
-  begin(iceServers: Promise<RTCIceServer[]>, publications: readonly Publication[]): Promise<void> {
+  begin(publications: readonly Publication[]): Promise<void> {
     return this.#inTurn(async () => {
-      const servers = await iceServers;
-      if (this.#status === 'closed') return;
-      try {
-        this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers: servers });
-      } catch (error) {
-        console.warn(`althing: the STUN and TURN servers are not used: ${String(error)}`);
-      }
+      await this.#learnServers();
+      if (this.status === 'closed') return;
       await this.#sent.attach(this.#connection, publications);
       this.#mayGather = true;
       if (this.#needed) await this.#offer();
@@ -240,7 +243,17 @@ export class DirectPeer extends Emitter<DirectEvents> {
   #restart(): void {
     if (this.#restarting) return;
     this.#restarting = true;
-    this.#connection.restartIce();
+    void this.#learnServers().then(() => this.status !== 'closed' && this.#connection.restartIce());
+  }
+
+  async #learnServers(): Promise<void> {
+    const iceServers = await this.#options.iceServers();
+    if (this.#status === 'closed') return;
+    try {
+      this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
+    } catch (error) {
+      console.warn(`althing: the STUN and TURN servers are not used: ${String(error)}`);
+    }
   }
 
   /** Both ends know each other's newest candidates: the pairs of a restart, whoever began it, have a while to come up. */
