@@ -59,6 +59,21 @@ function turn(visibilityState: 'visible' | 'hidden') {
   page.listeners.get('visibilitychange')?.();
 }
 
+/** A tile in a window of its own. */
+function tileApart(shown: Shown) {
+  let size: (entries: Entries) => void = () => undefined;
+  class ResizeObserver {
+    observe = () => undefined;
+    disconnect = () => (size = () => undefined);
+    constructor(callback: (entries: Entries) => void) {
+      size = callback;
+    }
+  }
+  const element = { contains: () => false, ownerDocument: { defaultView: { ResizeObserver } } } as unknown as Element;
+  const close = viewing.watch(element, shown);
+  return { close, sized: (width: number, height: number) => size([{ target: element, contentRect: { width, height } }]) };
+}
+
 /** What was reported since the last time. */
 function reported(): string[] {
   return reports.splice(0);
@@ -149,5 +164,19 @@ test('a tile that moves to another place of the page is not hidden in between', 
   second.seen(true);
   expect(reported()).toEqual(['a 640×360', 'a 160×90']);
   second.close();
+  expect(reported()).toEqual(['a hidden']);
+});
+
+test('in a window of its own a tile is seen while the page is in the background', () => {
+  const { sized, seen } = tile(camera('a'));
+  sized(640, 360);
+  seen(true);
+  const small = tileApart(camera('a'));
+  small.sized(320, 180);
+  reported();
+  turn('hidden');
+  vi.advanceTimersByTime(10_000);
+  expect(reported().at(-1)).toBe('a 320×180');
+  small.close();
   expect(reported()).toEqual(['a hidden']);
 });
