@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AllowedOrigins, CallPolicy, Config, TlsConfig};
+use crate::config::{AllowedOrigins, CallPolicy, Config};
 use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
@@ -134,8 +134,17 @@ impl Node {
         let relay_addresses = fleet.workers.first().map(|worker| worker.relay.clone()).unwrap_or_default();
         let inboxes = fleet.workers.iter().map(|worker| worker.inbox.clone()).collect();
         let beside = relay.as_ref().filter(|relay| relay.is_beside_pages()).map(|_| Beside::new(inboxes));
-        let named = config.tls.as_ref().and_then(TlsConfig::first_name);
-        let relay = relay.map(|relay| p2p::OwnRelay { addresses: relay_addresses, sealed: relay.sealed_url(named), secret: relay.secret });
+        let named = match &config.tls {
+            Some(tls) => tls::name(tls).await,
+            None => None,
+        };
+        let relay = relay.map(|relay| {
+            let sealed = relay.sealed_url(named.as_deref());
+            if sealed.is_none() && config.tls.is_some() && relay.config.tls_port.is_some() {
+                tracing::warn!("clients are told no relay behind TLS: the certificate is for no name; set turn.host to one that it is for");
+            }
+            p2p::OwnRelay { addresses: relay_addresses, sealed, secret: relay.secret }
+        });
         let stun_addresses = fleet.workers.first().map(|worker| worker.candidates.clone()).unwrap_or_default();
         let rooms = Directory::new(Settlement {
             most: config.rooms.max,

@@ -184,6 +184,9 @@ pub struct WelcomeFeatures {
     /// Members may add to it.
     #[serde(default)]
     pub uploads: bool,
+    /// Relays for calls that find no direct way are in this server: such a call ends with it.
+    #[serde(default)]
+    pub relay: bool,
 }
 
 /// Limits that a client should know.

@@ -13,8 +13,9 @@ pub use crate::control::rooms::{RoomName, identity};
 pub use crate::wire::{LibraryGrant, Source};
 pub use token::{Claims, TokenError, TokenGrants, sign, verify};
 
-/// How long the token of an accepted call is good for. It is used within a second; more is for an end whose network fails just then.
-pub const CALL_TOKEN: Duration = Duration::from_secs(300);
+/// How long the token of an accepted call is good for: longer than a call, whose ends come again with it when the server was started anew. It opens
+/// nothing but this call's room, whose name was drawn.
+pub const CALL_TOKEN: Duration = Duration::from_secs(24 * 3_600);
 
 /// Whoever asks by HTTP for what is kept of a room.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -23,10 +23,10 @@ use super::screenshot::Wish;
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
-use crate::control::Refusal;
 use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
+use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
 use crate::record::{Beginning, Recording, Wanted};
 use crate::wire::{self, ByeReason, OkResult};
@@ -53,8 +53,8 @@ pub enum Letter {
         socket: SocketId,
         /// Where its answers and events go.
         outbox: Outbox,
-        /// Whether it has become one; dropped when the room has ended meanwhile.
-        entered: oneshot::Sender<bool>,
+        /// What it is called at relays if it has become one; dropped when the room has ended meanwhile.
+        entered: oneshot::Sender<Option<String>>,
     },
     /// From an HTTP handler, with the request's name.
     Ask {
@@ -84,6 +84,8 @@ pub(super) struct Actor {
     pub data: mpsc::Receiver<contract::Event>,
     pub around: Arc<Surroundings>,
     outboxes: HashMap<SocketId, Outbox>,
+    /// Drawn for this room: what its members are called at relays leads back to nobody.
+    relay_key: String,
     /// Of sessions by HTTP.
     places: HashMap<SocketId, Place>,
     /// Connections on each worker.
@@ -115,6 +117,7 @@ impl Actor {
             data,
             around,
             outboxes: HashMap::new(),
+            relay_key: draw::hex::<16>(),
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
@@ -155,15 +158,15 @@ impl Actor {
         }
     }
 
-    async fn enter(&mut self, command: Command, socket: SocketId, outbox: Outbox, entered: oneshot::Sender<bool>) -> Result<(), Over> {
+    async fn enter(&mut self, command: Command, socket: SocketId, outbox: Outbox, entered: oneshot::Sender<Option<String>>) -> Result<(), Over> {
         let name = if matches!(command, Command::Join { .. }) { "join" } else { "resume" };
         self.outboxes.insert(socket, outbox);
         let went = self.apply(command, name).await;
-        let is_member = self.room.has_socket(socket);
-        if !is_member {
+        let user = self.room.identity_at(socket).map(|identity| user_of(&self.relay_key, identity));
+        if user.is_none() {
             self.outboxes.remove(&socket);
         }
-        let _ = entered.send(is_member);
+        let _ = entered.send(user);
         went
     }
 
@@ -231,7 +234,7 @@ impl Actor {
             Effect::Unreached => self.around.unreached(&self.handle.name),
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
-            Effect::SentAway { secret } => self.around.relay_users.revoke(&user_of(&secret)),
+            Effect::SentAway { member } => self.around.relay_users.revoke(&user_of(&self.relay_key, &member)),
             Effect::Closed => return Err(Over),
         }
         Ok(())

@@ -332,10 +332,10 @@ pub enum Effect {
     Unreached,
     /// Count a message of a data channel that goes to nobody.
     DataRefused(ErrorCode),
-    /// A member is sent away: the session with this secret has no use for relays any more.
+    /// A member is sent away: none of its sessions has a use for relays any more.
     SentAway {
-        /// The secret.
-        secret: String,
+        /// Its identity.
+        member: MemberId,
     },
     /// The room is over.
     Closed,

@@ -191,6 +191,11 @@ impl Room {
             .unwrap_or(Time::NEVER)
     }
 
+    /// Who is at a socket.
+    pub fn identity_at(&self, socket: SocketId) -> Option<&MemberId> {
+        Some(&self.members.get(self.sockets.get(&socket)?)?.identity)
+    }
+
     /// Whether a socket is a member's.
     pub fn has_socket(&self, socket: SocketId) -> bool {
         self.sockets.contains_key(&socket)

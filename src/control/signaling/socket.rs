@@ -21,7 +21,7 @@ use super::writing::{LAST_WORDS, write};
 use crate::config::{DataConfig, LimitSettings};
 use crate::control::auth::{Access, unix_time};
 use crate::control::calls::{self, Lobbies, LobbyRequest};
-use crate::control::p2p::{IceServers, user_of};
+use crate::control::p2p::IceServers;
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{Command, Directory, MemberRequest, OwnedData, SocketId};
@@ -104,7 +104,7 @@ pub(super) struct Reader {
     pub(super) session: Session,
     pub(super) room: Option<Handle>,
     pub(super) lobby: Option<calls::directory::Handle>,
-    /// What the session is called at relays.
+    /// What its member is called at relays.
     user: String,
     pub(super) outbox: Outbox,
     pub(super) front: Arc<Front>,
@@ -220,16 +220,15 @@ impl Reader {
             _ => None,
         };
         for _ in 0..JOIN_TRIES {
-            let (room, user, command) = match (&admission, &request) {
+            let (room, command) = match (&admission, &request) {
                 (Some(admission), Request::Join { direct, .. }) => {
                     let room = self.front.rooms.open(&admission.room)?;
                     let draws = draw::join(room.id);
-                    let user = user_of(&draws.resume);
-                    (room, user, Command::Join { socket: self.id, id, admission: admission.clone(), draws, direct: direct.clone() })
+                    (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws, direct: direct.clone() })
                 }
                 (None, Request::Resume { resume, seq }) => {
                     let room = self.front.rooms.of_secret(resume).ok_or_else(no_session)?;
-                    (room, user_of(resume), Command::Resume { socket: self.id, id, secret: resume.clone(), seq: *seq })
+                    (room, Command::Resume { socket: self.id, id, secret: resume.clone(), seq: *seq })
                 }
                 _ => return Err(no_session()),
             };
@@ -238,7 +237,7 @@ impl Reader {
             if room.send(letter).await.is_ok()
                 && let Ok(entered) = outcome.await
             {
-                if entered {
+                if let Some(user) = entered {
                     self.session.entered();
                     self.room = Some(room);
                     self.user = user;
@@ -347,6 +346,7 @@ impl Reader {
                 recording: self.front.rooms.records(),
                 library: self.front.library.is_some(),
                 uploads: self.front.library.as_ref().is_some_and(|library| library.config().uploads.is_some()),
+                relay: self.front.ice.relays_itself(),
             },
         }
     }

@@ -20,6 +20,8 @@ export type ClientErrorCode =
   | 'announced_loopback'
   /** No way to the server's media was found: it announces only addresses of a private network, and the page came from elsewhere. */
   | 'announced_private'
+  /** No direct connection with the other end could be made, and the room's calls go no other way. */
+  | 'direct_unreached'
   /** No way to the server's media was found: its ports are probably blocked on the way. */
   | 'ports_blocked';
 

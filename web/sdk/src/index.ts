@@ -21,7 +21,7 @@ export type { LocalEvents, LocalState, Stage } from './local.ts';
 export type { MediaState } from './peer.ts';
 export type { Publication } from './publisher.ts';
 export type { Unreached } from './reach.ts';
-export type { JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
+export type { JoinRequest, SignalingOptions, Token, Welcome } from './signaling.ts';
 export type { MemberMedia, SlotMedia } from './slots.ts';
 export type { RoomState } from './state.ts';
 export type { ConnectionStats, InboundStats, MemberStats, OutboundStats, TransportStats } from './stats.ts';

@@ -14,8 +14,12 @@ export type SignalingState = LinkState;
 export interface JoinRequest {
   room: string;
   name: string;
-  token?: string | undefined;
+  /** Or where to ask for one: each time that the room is entered, since a call may outlast a token and its server. */
+  token?: Token | undefined;
 }
+
+/** A token, or what gives one. */
+export type Token = string | (() => string | undefined | Promise<string | undefined>);
 
 export interface SignalingOptions extends LinkOptions {
   /** Whether the member can be connected with another one directly. */
@@ -70,7 +74,8 @@ export class Signaling extends Link<Entered> {
         this.failWaiting(new AlthingError('session_lost', 'the session has expired'));
       }
     }
-    const { room, name, token } = this.#join as JoinRequest;
+    const { room, name, token: asked } = this.#join as JoinRequest;
+    const token = typeof asked === 'function' ? await asked() : asked;
     const join: Request = {
       type: 'join',
       room,

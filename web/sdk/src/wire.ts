@@ -303,7 +303,9 @@ export type WelcomeFeatures = {
     /** What is kept of rooms can be listed, played and downloaded, by whoever is granted that. */
     library: boolean,
     /** Members may add to it. */
-    uploads: boolean, };
+    uploads: boolean,
+    /** Relays for calls that find no direct way are in this server: such a call ends with it. */
+    relay: boolean, };
 
 /** Limits that a client should know. */
 export type Limits = {

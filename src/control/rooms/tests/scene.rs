@@ -34,7 +34,7 @@ pub struct Scene {
     pub replies: Vec<(SocketId, u32, Result<Option<OkResult>, Refusal>)>,
     pub direct: Vec<DirectState>,
     /// Secrets of sessions that were sent away.
-    pub sent_away: Vec<String>,
+    pub sent_away: Vec<MemberId>,
     /// How many connections have not come up in time.
     pub unreached: usize,
     pub data_refused: Vec<ErrorCode>,
@@ -144,7 +144,7 @@ impl Scene {
                 Effect::Direct(state) => self.direct.push(state),
                 Effect::Unreached => self.unreached += 1,
                 Effect::DataRefused(code) => self.data_refused.push(code),
-                Effect::SentAway { secret } => self.sent_away.push(secret),
+                Effect::SentAway { member } => self.sent_away.push(member),
                 Effect::Closed => self.closed = true,
             }
         }

@@ -1,5 +1,5 @@
 import { AlthingError, Call, LocalMedia } from '@althing/sdk';
-import type { CallStatus, DeviceProblem, LocalState, MediaState, RoomState, Route, Unreached } from '@althing/sdk';
+import type { CallStatus, DeviceProblem, LocalState, MediaState, RoomState, Route, Token, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import { readAddress, roomAddress, socketAddress } from './address.ts';
 import { preferences } from './preferences.ts';
@@ -25,7 +25,7 @@ export interface Notice {
 /** How a room is entered that belongs to a call of a person. */
 export interface Called {
   /** Opens the room. */
-  token: string | undefined;
+  token: Token | undefined;
   /** The name of the other end. */
   partner: string;
 }
@@ -56,6 +56,8 @@ class Session {
   mediaState = $state<MediaState>('new');
   /** Why no way to the server's media has been found, while that is so. */
   unreached = $state.raw<Unreached | undefined>(undefined);
+  /** It was this member's wish that the call goes through the server. */
+  movedToServer = $state(false);
   route = $state.raw<Route>({ via: 'none' });
   /** Why the last attempt to join failed, or why the call is over. */
   message = $state('');
@@ -97,6 +99,7 @@ class Session {
     this.call = call;
     this.message = '';
     this.partner = called?.partner;
+    this.movedToServer = false;
     this.#follow(call);
     try {
       await this.local.enter(call);
@@ -115,6 +118,12 @@ class Session {
 
   async leave(): Promise<void> {
     await this.call?.leave();
+  }
+
+  /** Has a direct call go through the server; whoever wished for it may take that back. */
+  async moveToServer(): Promise<void> {
+    await this.call?.setPolicy('sfu');
+    this.movedToServer = true;
   }
 
   async toggleMicrophone(): Promise<void> {
@@ -187,7 +196,7 @@ class Session {
       const name = (of: string) => [call.room?.me, ...(call.room?.members ?? [])].find((other) => other?.member === of)?.name ?? of;
       this.notify(m.screenshot_taken({ by: name(by), name: name(member) }));
     });
-    call.on('problem', (error) => saidElsewhere(error) || this.notify(m.error_other({ message: error.message }), true));
+    call.on('problem', (error) => saidElsewhere(error) || this.notify(error.code === 'direct_unreached' ? m.unreached_direct() : m.error_other({ message: error.message }), true));
     call.on('ended', (error) => this.#ended(call, error));
   }
 
