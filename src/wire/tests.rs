@@ -157,15 +157,7 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures {
-                development: false,
-                direct: true,
-                data: true,
-                recording: true,
-                library: true,
-                uploads: false,
-                relay: true,
-            },
+            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true, library: true, uploads: false, relay: true },
         },
         OkResult::Joined {
             room: "room".into(),
