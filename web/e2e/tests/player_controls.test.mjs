@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { CHAT, furnish, LENGTH } from '../lib/meeting.mjs';
-import { isWell, openReader, plays, report, seek } from '../lib/player.mjs';
+import { isWell, openReader, plays, report, seek, seen } from '../lib/player.mjs';
 import { scene } from '../lib/scene.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
@@ -50,6 +50,8 @@ test('speed, silence, volumes, layouts and keys do what they say', async () => {
     assert.deepEqual([await volume('3.webm'), await volume('2.webm')], [true, false]);
     await tab.press('m');
     assert.equal(await volume('2.webm'), true);
+    const before = (await report(tab)).position;
+    await until('it has gone on', async () => (await report(tab)).position > before + 1 && (await seen(tab)).files['3.webm'] > before);
 
     await tab.press('c');
     await until('the chat is there', () => tab.evaluate((lines) => document.querySelectorAll('[data-testid=player-chat-lines] li').length === lines, CHAT.length));
@@ -93,6 +95,32 @@ test('what browsers have recorded, and pictures, open in the same place', async 
     await tab.press('0');
     assert.equal(await scale(), 1);
     await isWell(tab);
+  } finally {
+    await tab.close();
+  }
+});
+
+test('a server that is away for a moment only makes the player wait', async () => {
+  const tab = await openReader();
+  try {
+    await tab.goto(`${stage.url}/library/hall/${crowd}`);
+    await tab.appears('[data-testid=player-pages]');
+    await tab.click('[data-testid=player-play]');
+    await until('it plays', async () => (await report(tab)).position > 1, 30_000);
+    await stage.server.kill();
+    try {
+      // Of the people on a later page nothing has been loaded.
+      for (let page = 0; page < 3; page++) await tab.click('[data-testid=player-pages] button:last-child');
+      await until('it waits', async () => (await report(tab)).phase === 'waiting');
+      await sleep(1_000);
+      assert.equal((await report(tab)).phase, 'waiting');
+    } finally {
+      await stage.server.again();
+    }
+    const before = (await report(tab)).position;
+    await until('it goes on', async () => (await report(tab)).position > before + 1, 30_000);
+    await until('with all pictures', async () => Object.values((await seen(tab)).files).filter((at) => at > before).length === 9, 30_000);
+    assert.equal(await tab.evaluate(() => document.querySelectorAll('[data-testid=tile-failed]').length), 0);
   } finally {
     await tab.close();
   }

@@ -1,7 +1,8 @@
 /** Listens to what is played where no waveform says who speaks. What is listened to sounds through here, so nothing is before the browser lets it sound. */
 export class Ears {
   #context: AudioContext | undefined;
-  readonly #heard = new Map<string, { source: MediaElementAudioSourceNode; analyser: AnalyserNode; values: Float32Array<ArrayBuffer> }>();
+  /** By element, since an element is connected once and for all. */
+  readonly #heard = new Map<HTMLMediaElement, { source: MediaElementAudioSourceNode; analyser: AnalyserNode; values: Float32Array<ArrayBuffer> }>();
 
   /** To be called after a click: before, browsers let nothing sound. */
   async open(): Promise<void> {
@@ -14,35 +15,35 @@ export class Ears {
   }
 
   /** How loud an element is (0 to 1); 0 is no speech. Not known while nothing can be listened to. */
-  level(name: string, element: HTMLMediaElement): number | undefined {
+  level(element: HTMLMediaElement): number | undefined {
     if (this.#context?.state !== 'running') return undefined;
-    const { analyser, values } = this.#heard.get(name) ?? this.#listen(this.#context, name, element);
+    const { analyser, values } = this.#heard.get(element) ?? this.#listen(this.#context, element);
     analyser.getFloatTimeDomainData(values);
     const level = Math.max(...values.map(Math.abs));
     return level < 0.02 ? 0 : Math.min(1, level);
   }
 
-  forget(name: string): void {
-    const ear = this.#heard.get(name);
+  forget(element: HTMLMediaElement): void {
+    const ear = this.#heard.get(element);
     ear?.source.disconnect();
     ear?.analyser.disconnect();
-    this.#heard.delete(name);
+    this.#heard.delete(element);
   }
 
   close(): void {
-    for (const name of [...this.#heard.keys()]) this.forget(name);
+    for (const element of [...this.#heard.keys()]) this.forget(element);
     void this.#context?.close();
     this.#context = undefined;
   }
 
-  #listen(context: AudioContext, name: string, element: HTMLMediaElement) {
+  #listen(context: AudioContext, element: HTMLMediaElement) {
     const source = context.createMediaElementSource(element);
     const analyser = context.createAnalyser();
     analyser.fftSize = 2048;
     source.connect(context.destination);
     source.connect(analyser);
     const ear = { source, analyser, values: new Float32Array(analyser.fftSize) };
-    this.#heard.set(name, ear);
+    this.#heard.set(element, ear);
     return ear;
   }
 }

@@ -1,5 +1,6 @@
 import { LibraryError } from '@althing/sdk';
-import type { Library } from '@althing/sdk';
+import type { Library, LibraryItem } from '@althing/sdk';
+import { untrack } from 'svelte';
 import { Clock, concession, Drift, median, steer } from './clock.ts';
 import { Ears } from './ears.ts';
 import { afterSilence, isPresent, levelsAt, silences, Speaker, trackAt, wanted, waveOf } from './timeline.ts';
@@ -25,6 +26,9 @@ const WAVES_AT_ONCE = 3;
 const WAVES_REFUSED = 3;
 /** One that the server has no time for is asked for again after this (ms). */
 const WAVE_AGAIN = 3000;
+/** A file that cannot be loaded is tried again so often, after this (ms), then twice that, and so on. */
+const RETRIES = 4;
+const RETRY_AFTER = 700;
 /** A waveform that says less often (s) how loud it is does not tell who speaks. */
 const FINE_ENOUGH = 1;
 
@@ -45,6 +49,7 @@ interface Entry {
   joining: boolean;
   /** Since when it has nothing to play (ms). */
   lacking: number | undefined;
+  retries: number;
   failed: boolean;
 }
 
@@ -88,14 +93,17 @@ export class Playback {
   /** How long a file takes to begin (s), as far as it was seen: it is told so much earlier. */
   #start = USUAL_START;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #refresh: (() => Promise<LibraryItem>) | undefined;
+  #urls = $state.raw<Record<string, string>>({});
 
   constructor(timeline: Timeline) {
     this.timeline = timeline;
     this.#look(0);
   }
 
-  /** Follows the clock until the returned function is called. */
-  start(library: Library): () => void {
+  /** Follows the clock until the returned function is called; `refresh` asks anew for what is played, with fresh links. */
+  start(library: Library, refresh: () => Promise<LibraryItem>): () => void {
+    this.#refresh = refresh;
     this.#timer = setInterval(() => this.#tick(), TICK);
     this.wavesAsked = this.#loadWaves(library);
     this.#tick();
@@ -187,9 +195,15 @@ export class Playback {
 
   /** An attachment for the element of a file. */
   attach(track: Track): (element: HTMLMediaElement) => () => void {
-    const found = this.#attachments.get(track.name) ?? ((element: HTMLMediaElement) => this.#add(track, element));
+    // Untracked: a volume that changes must not attach anything anew.
+    const found = this.#attachments.get(track.name) ?? ((element: HTMLMediaElement) => untrack(() => this.#add(track, element)));
     this.#attachments.set(track.name, found);
     return found;
+  }
+
+  /** Where a file is: links are made anew when they do not lead there any more. */
+  urlOf(track: Track): string {
+    return this.#urls[track.name] ?? track.url;
   }
 
   /** How far each file that plays is from the clock (s), for debugging and for tests. */
@@ -202,13 +216,11 @@ export class Playback {
   }
 
   #add(track: Track, element: HTMLMediaElement): () => void {
-    const entry: Entry = { track, element, drift: new Drift(), aimed: undefined, sought: 0, cost: 0.1, joining: false, lacking: undefined, failed: false };
+    const entry: Entry = { track, element, drift: new Drift(), aimed: undefined, sought: 0, cost: 0.1, joining: false, lacking: undefined, retries: 0, failed: false };
     this.#entries.set(track.name, entry);
-    const fails = () => {
-      entry.failed = true;
-      this.failed = new Set([...this.failed, track.name]);
-    };
+    const fails = () => void this.#again(entry);
     const arrives = () => {
+      entry.retries = 0;
       if (entry.sought) entry.cost = 0.7 * entry.cost + 0.3 * Math.min(1, (performance.now() - entry.sought) / 1000);
       entry.drift.reset();
     };
@@ -218,13 +230,35 @@ export class Playback {
     return () => {
       element.removeEventListener('error', fails);
       element.removeEventListener('seeked', arrives);
-      this.#ears.forget(track.name);
+      this.#ears.forget(element);
       if (this.#entries.get(track.name) === entry) this.#entries.delete(track.name);
       // Its connection is given up at once, not when the element is collected.
       element.pause();
       element.removeAttribute('src');
       element.load();
     };
+  }
+
+  /** Tries a file again, with a fresh link: networks fail for a moment, and links expire while a page stays open. What cannot be decoded stays so. */
+  async #again(entry: Entry): Promise<void> {
+    const { track, element } = entry;
+    const isThere = () => this.#entries.get(track.name) === entry;
+    const hopeless = element.error?.code === MediaError.MEDIA_ERR_DECODE;
+    while (!hopeless && this.#refresh && entry.retries < RETRIES) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER * 2 ** entry.retries));
+      entry.retries += 1;
+      if (!isThere()) return;
+      const item = await this.#refresh().catch(() => undefined);
+      if (!isThere()) return;
+      if (!item) continue;
+      const before = this.urlOf(track);
+      this.#urls = Object.fromEntries(item.files.map((file) => [file.name, file.url]));
+      entry.aimed = undefined;
+      if (this.urlOf(track) === before) element.load();
+      return;
+    }
+    entry.failed = true;
+    this.failed = new Set([...this.failed, track.name]);
   }
 
   #wait(): void {
@@ -383,7 +417,7 @@ export class Playback {
       const wave = this.waves.get(track.name);
       const entry = this.#entries.get(track.name);
       const fine = wave !== undefined && wave.step <= FINE_ENOUGH;
-      if (!fine && entry && this.wavesKnown && this.#phase === 'playing') levels.set(lane.key, this.#ears.level(track.name, entry.element) ?? known.get(lane.key) ?? 0);
+      if (!fine && entry && this.wavesKnown && this.#phase === 'playing') levels.set(lane.key, this.#ears.level(entry.element) ?? known.get(lane.key) ?? 0);
       else levels.set(lane.key, known.get(lane.key) ?? 0);
     }
     return levels;
