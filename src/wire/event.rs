@@ -6,7 +6,7 @@ use super::calls::{CallEnd, CallId, CallMedia, PersonInfo};
 use super::data::{DataEnd, DataPayload};
 use super::direct::{Policy, Signal, Way};
 use super::response::SlotPair;
-use super::values::{ChatMessage, MemberId, MemberInfo, RecordingInfo, Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
+use super::values::{ChatMessage, Knocker, MemberId, MemberInfo, Reaction, RecordingInfo, Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -121,6 +121,27 @@ pub enum Event {
     DataClosed {
         /// Why.
         reason: DataEnd,
+    },
+    /// A hand was raised or lowered. Everybody is told, whoever has done it.
+    Hand {
+        /// Whose.
+        member: MemberId,
+        /// Where it is in order, as in `MemberInfo`; none when it is lowered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        hand: Option<u32>,
+    },
+    /// Somebody shows something for a moment; they themselves are told, too.
+    Reaction {
+        /// Who.
+        member: MemberId,
+        /// What.
+        reaction: Reaction,
+    },
+    /// Who knocks at the locked room, in the order in which they came: all of it, told to moderators.
+    Knocking {
+        /// Who.
+        people: Vec<Knocker>,
     },
     /// The room was locked or unlocked.
     Locked {

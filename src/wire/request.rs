@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::calls::{CallId, CallMedia, RejectReason};
 use super::data::DataPayload;
 use super::direct::{DirectAbility, DirectState, Policy, Signal};
-use super::values::{MemberId, Priority, Source, TrackNumber, is_false};
+use super::values::{MemberId, Priority, Reaction, Source, TrackNumber, is_false};
 
 /// One message from a client.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -52,6 +52,15 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         direct: Option<DirectAbility>,
+        /// Where the room is locked, its moderators are asked: the join is refused all the same, and may be repeated every few seconds until one
+        /// of them has let the client in. Whoever does not for ten seconds has gone away.
+        #[serde(default, skip_serializing_if = "is_false")]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        knock: bool,
+        /// That the client encrypts its media end to end. All members of a room do, or none of them: the first one decides.
+        #[serde(default, skip_serializing_if = "is_false")]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        encrypted: bool,
     },
     /// Takes up a session whose socket was lost; media has gone on meanwhile.
     Resume {
@@ -232,6 +241,20 @@ pub enum Request {
         #[cfg_attr(test, ts(optional, type = "number"))]
         number: Option<u64>,
     },
+    /// Raises the own hand, or lowers one: moderators may lower anybody's.
+    Hand {
+        /// Whether it is raised.
+        raised: bool,
+        /// Whose; nobody named: the own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        member: Option<MemberId>,
+    },
+    /// Shows everybody something for a moment. It is not kept.
+    React {
+        /// What.
+        reaction: Reaction,
+    },
     /// Moderation: a member is removed from the room (or the lobby), its token's further use there refused for its life.
     Kick {
         /// Whom.
@@ -244,10 +267,24 @@ pub enum Request {
         /// Whether it is muted.
         muted: bool,
     },
+    /// Moderation: stops (or allows again) forwarding this source of everybody else who is there.
+    MuteAll {
+        /// Which source.
+        source: Source,
+        /// Whether it is muted.
+        muted: bool,
+    },
     /// Moderation: nobody new may join while locked.
     Lock {
         /// Whether the room is locked.
         locked: bool,
+    },
+    /// Moderation: lets somebody in who knocks at the locked room, or sends them away.
+    Admit {
+        /// Whom.
+        member: MemberId,
+        /// Whether they may come in.
+        admitted: bool,
     },
     /// Has the room recorded on the server. Everybody is told before anything is kept. Where media goes directly between two browsers, it goes
     /// through the server from now on.
@@ -278,7 +315,7 @@ pub enum Request {
 impl Request {
     /// To enter a room by way of the server.
     pub fn join(room: impl Into<String>, name: impl Into<String>, token: Option<String>) -> Self {
-        Self::Join { room: room.into(), name: name.into(), token, me: None, direct: None }
+        Self::Join { room: room.into(), name: name.into(), token, me: None, direct: None, knock: false, encrypted: false }
     }
 
     /// The `type` of the request.
@@ -310,9 +347,13 @@ impl Request {
             Request::Chat { .. } => "chat",
             Request::History { .. } => "history",
             Request::Data { .. } => "data",
+            Request::Hand { .. } => "hand",
+            Request::React { .. } => "react",
             Request::Kick { .. } => "kick",
             Request::MuteMember { .. } => "mute_member",
+            Request::MuteAll { .. } => "mute_all",
             Request::Lock { .. } => "lock",
+            Request::Admit { .. } => "admit",
             Request::Record { .. } => "record",
             Request::StopRecording {} => "stop_recording",
             Request::Screenshot { .. } => "screenshot",

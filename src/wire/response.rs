@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::calls::{CallId, PersonInfo};
 use super::direct::{IceServer, Policy, Way};
 use super::event::Event;
-use super::values::{ChatMessage, Grants, MemberId, MemberInfo, RecordingInfo, TrackInfo, TrackNumber};
+use super::values::{ChatMessage, Grants, Knocker, MemberId, MemberInfo, RecordingInfo, TrackInfo, TrackNumber, is_false};
 
 /// One message from the server.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -102,6 +102,14 @@ pub enum OkResult {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         recording: Option<Box<RecordingInfo>>,
+        /// Who knocks, for moderators.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        knocking: Vec<Knocker>,
+        /// Whether all members encrypt their media end to end.
+        #[serde(default, skip_serializing_if = "is_false")]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        encrypted: bool,
     },
     /// Of `enter`: the lobby as it is. Events are numbered from 1 after it; the first ones say what rings already.
     Entered {
@@ -178,15 +186,15 @@ pub struct WelcomeFeatures {
     /// Rooms may be recorded, by whoever is granted that.
     #[serde(default)]
     pub recording: bool,
+    /// Relays for calls that find no direct way are in this server: such a call ends with it.
+    #[serde(default)]
+    pub relay: bool,
     /// What is kept of rooms can be listed, played and downloaded, by whoever is granted that.
     #[serde(default)]
     pub library: bool,
     /// Members may add to it.
     #[serde(default)]
     pub uploads: bool,
-    /// Relays for calls that find no direct way are in this server: such a call ends with it.
-    #[serde(default)]
-    pub relay: bool,
 }
 
 /// Limits that a client should know.
@@ -280,6 +288,12 @@ pub enum ErrorCode {
     Full,
     /// The room is locked.
     Locked,
+    /// A moderator has not let in whoever knocked.
+    NotAdmitted,
+    /// The room's members encrypt their media end to end and this client does not, or the other way round.
+    EncryptionDiffers,
+    /// The server cannot do that where media is encrypted end to end: it has no key.
+    Encrypted,
     /// There is no such session any more: join again.
     ResumeUnknown,
     /// There is no such member, track or message.
@@ -349,6 +363,9 @@ impl ErrorCode {
             ErrorCode::InvalidName => "invalid_name",
             ErrorCode::Full => "full",
             ErrorCode::Locked => "locked",
+            ErrorCode::NotAdmitted => "not_admitted",
+            ErrorCode::EncryptionDiffers => "encryption_differs",
+            ErrorCode::Encrypted => "encrypted",
             ErrorCode::ResumeUnknown => "resume_unknown",
             ErrorCode::NotFound => "not_found",
             ErrorCode::LimitExceeded => "limit_exceeded",

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::*;
 
 fn member(name: &str) -> MemberInfo {
-    MemberInfo { member: MemberId(name.into()), name: name.to_uppercase(), moderator: false, away: false, tracks: vec![track()] }
+    MemberInfo { member: MemberId(name.into()), name: name.to_uppercase(), moderator: false, away: false, tracks: vec![track()], hand: None }
 }
 
 fn track() -> TrackInfo {
@@ -65,6 +65,8 @@ fn requests() -> Vec<Request> {
             token: None,
             me: Some(MemberId("guest-1".into())),
             direct: Some(DirectAbility { held: Some("s.1".into()) }),
+            knock: true,
+            encrypted: true,
         },
         Request::Resume { resume: "1.secret".into(), seq: 12 },
         Request::Leave {},
@@ -117,9 +119,14 @@ fn requests() -> Vec<Request> {
             number: Some(7),
         },
         Request::Data { topic: String::new(), to: vec![], payload: DataPayload::Base64("AAE=".into()), lossy: false, number: None },
+        Request::Hand { raised: true, member: None },
+        Request::Hand { raised: false, member: Some(MemberId("bob".into())) },
+        Request::React { reaction: Reaction::Applause },
         Request::Kick { member: MemberId("bob".into()) },
         Request::MuteMember { track: TrackNumber(7), muted: true },
+        Request::MuteAll { source: Source::Microphone, muted: true },
         Request::Lock { locked: true },
+        Request::Admit { member: MemberId("bob".into()), admitted: true },
         Request::Record { members: vec![MemberId("bob".into())], sources: vec![Source::Microphone] },
         Request::StopRecording {},
         Request::Screenshot { member: MemberId("bob".into()), source: Source::Camera },
@@ -129,6 +136,10 @@ fn requests() -> Vec<Request> {
 
 fn recording() -> RecordingInfo {
     RecordingInfo { recording: "r1".into(), by: MemberId("bob".into()), at: 1_700_000_000_000, members: vec![], sources: vec![Source::Camera] }
+}
+
+fn knocker() -> Knocker {
+    Knocker { member: MemberId("carol".into()), name: "CAROL".into() }
 }
 
 fn results() -> Vec<OkResult> {
@@ -157,7 +168,7 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true, library: true, uploads: false, relay: true },
+            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true, relay: true, library: true, uploads: false },
         },
         OkResult::Joined {
             room: "room".into(),
@@ -165,7 +176,7 @@ fn results() -> Vec<OkResult> {
             grants: grants.clone(),
             resume: "1.secret".into(),
             pairs: 4,
-            members: vec![member("bob")],
+            members: vec![MemberInfo { hand: Some(2), ..member("bob") }],
             speakers: vec![MemberId("bob".into())],
             chat: vec![chat(None)],
             locked: false,
@@ -175,6 +186,8 @@ fn results() -> Vec<OkResult> {
             way: Box::new(direct()),
             policy: Policy::Auto,
             recording: Some(Box::new(recording())),
+            knocking: vec![knocker()],
+            encrypted: true,
         },
         OkResult::Entered { lobby: "lobby".into(), me: person("alice", false), grants, people: vec![person("bob", true)] },
         OkResult::Calling { call: ring(), left_ms: 45_000 },
@@ -228,6 +241,10 @@ fn events() -> Vec<Event> {
         Event::Data { from: MemberId("bob".into()), topic: "cursor".into(), payload: DataPayload::Text("hi".into()) },
         Event::Data { from: MemberId("bob".into()), topic: String::new(), payload: DataPayload::Base64("AAE=".into()) },
         Event::DataClosed { reason: DataEnd::TooSlow },
+        Event::Hand { member: bob(), hand: Some(3) },
+        Event::Hand { member: bob(), hand: None },
+        Event::Reaction { member: bob(), reaction: Reaction::Heart },
+        Event::Knocking { people: vec![knocker()] },
         Event::Locked { locked: true },
         Event::Recording { recording: Some(recording()) },
         Event::Recording { recording: None },
@@ -305,7 +322,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 10);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 28);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 31);
 }
 
 #[test]

@@ -49,6 +49,8 @@ fn generate() -> String {
     add::<RecordingInfo>(&mut text, &config);
     add::<TrackInfo>(&mut text, &config);
     add::<MemberInfo>(&mut text, &config);
+    add::<Reaction>(&mut text, &config);
+    add::<Knocker>(&mut text, &config);
     add::<Priority>(&mut text, &config);
     add::<TrackQuality>(&mut text, &config);
     add::<QualityLevel>(&mut text, &config);

@@ -201,6 +201,41 @@ pub struct MemberInfo {
     pub away: bool,
     /// Its tracks.
     pub tracks: Vec<TrackInfo>,
+    /// Its hand is raised: whoever has the smaller number has raised it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub hand: Option<u32>,
+}
+
+/// What a member shows for a moment.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Reaction {
+    /// Thumbs up.
+    Agree,
+    /// Thumbs down.
+    Disagree,
+    /// Clapping hands.
+    Applause,
+    /// A heart.
+    Heart,
+    /// Laughter.
+    Laugh,
+    /// Astonishment.
+    Surprise,
+    /// A party.
+    Celebrate,
+}
+
+/// Somebody who waits at the door of a locked room.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Knocker {
+    /// The identity that it would have in the room.
+    pub member: MemberId,
+    /// The name to show.
+    pub name: String,
 }
 
 /// One line of chat.

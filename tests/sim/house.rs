@@ -6,7 +6,7 @@ use althing::base::{PeerId, RoomId, Time, TrackId, WorkerId};
 use althing::contract::{Event as Media, RoomCommand, SecurityPlan, SrtpProfile};
 use althing::control::Refusal;
 use althing::control::rooms::{
-    Admission, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Room, RoomName, Rules, SocketId,
+    Admission, Command, Effect, Ground, Introduction, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Room, RoomName, Rules, SocketId,
 };
 use althing::sdp::{Offer, OfferLimits};
 use althing::wire::{Event, Grants, LibraryGrant, OkResult, PublishLine, Source};
@@ -103,7 +103,7 @@ impl House {
             grants,
         };
         let draws = JoinDraws { resume: format!("{room}.{name}.{}", self.draw()) };
-        match self.ask(member, |socket, id| Command::Join { socket, id, admission, draws, direct: None }) {
+        match self.ask(member, |socket, id| Command::Join { socket, id, admission, draws, introduction: Introduction::default() }) {
             Ok(_) => Ok(member),
             Err(refusal) => {
                 self.members.pop();

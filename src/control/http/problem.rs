@@ -67,9 +67,14 @@ const fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Malformed | ErrorCode::UnknownMessage | ErrorCode::UnsupportedVersion | ErrorCode::SdpMalformed => StatusCode::BAD_REQUEST,
         ErrorCode::TokenMissing | ErrorCode::TokenInvalid | ErrorCode::TokenExpired => StatusCode::UNAUTHORIZED,
-        ErrorCode::TokenWrongRoom | ErrorCode::Kicked | ErrorCode::Forbidden | ErrorCode::Locked => StatusCode::FORBIDDEN,
+        ErrorCode::TokenWrongRoom | ErrorCode::Kicked | ErrorCode::Forbidden | ErrorCode::Locked | ErrorCode::NotAdmitted => StatusCode::FORBIDDEN,
         ErrorCode::InvalidRoomName | ErrorCode::InvalidName | ErrorCode::NotFound | ErrorCode::ResumeUnknown => StatusCode::NOT_FOUND,
-        ErrorCode::WrongState | ErrorCode::DirectOnly | ErrorCode::NotDirect | ErrorCode::Busy => StatusCode::CONFLICT,
+        ErrorCode::WrongState
+        | ErrorCode::DirectOnly
+        | ErrorCode::NotDirect
+        | ErrorCode::Busy
+        | ErrorCode::EncryptionDiffers
+        | ErrorCode::Encrypted => StatusCode::CONFLICT,
         ErrorCode::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::PublishConflict
         | ErrorCode::SdpFingerprint

@@ -12,7 +12,8 @@ use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
 use crate::sdp::Offer;
 use crate::wire::{
-    ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Signal, Source, Tile, TrackNumber,
+    ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Reaction, Signal, Source, Tile,
+    TrackNumber,
 };
 
 /// One signaling socket; never reused within a process.
@@ -32,8 +33,8 @@ pub enum Command {
         admission: Admission,
         /// Drawn for it.
         draws: JoinDraws,
-        /// That it can be connected directly.
-        direct: Option<DirectAbility>,
+        /// What its client says of itself.
+        introduction: Introduction,
     },
     /// Somebody takes up a session whose socket was lost.
     Resume {
@@ -113,6 +114,17 @@ pub struct Admission {
     pub name: String,
     /// What it may do.
     pub grants: Grants,
+}
+
+/// What a client says of itself when it joins.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Introduction {
+    /// It can be connected directly.
+    pub direct: Option<DirectAbility>,
+    /// It knocks where the room is locked.
+    pub knock: bool,
+    /// It encrypts its media end to end.
+    pub encrypted: bool,
 }
 
 /// Drawn for a join.
@@ -236,6 +248,18 @@ pub enum MemberRequest {
     },
     /// To send data.
     Data(OwnedData),
+    /// To raise a hand, or to lower one.
+    Hand {
+        /// Whether it is raised.
+        raised: bool,
+        /// Whose, if not the own.
+        member: Option<MemberId>,
+    },
+    /// To show something for a moment.
+    React {
+        /// What.
+        reaction: Reaction,
+    },
     /// To remove a member.
     Kick {
         /// Whom.
@@ -245,6 +269,13 @@ pub enum MemberRequest {
     MuteMember {
         /// Which track.
         track: TrackNumber,
+        /// Whether it is muted.
+        muted: bool,
+    },
+    /// To stop forwarding a source of everybody else.
+    MuteAll {
+        /// Which source.
+        source: Source,
         /// Whether it is muted.
         muted: bool,
     },
@@ -272,6 +303,13 @@ pub enum MemberRequest {
     Lock {
         /// Whether it is locked.
         locked: bool,
+    },
+    /// To let somebody in who knocks, or to send them away.
+    Admit {
+        /// Whom.
+        member: MemberId,
+        /// Whether they may come in.
+        admitted: bool,
     },
 }
 

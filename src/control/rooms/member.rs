@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::SocketId;
 use super::fallback::Forms;
+use super::gestures::Gestures;
 use super::journal::Journal;
 use super::message::Sending;
 use super::slots::{Group, Slots};
@@ -34,6 +35,8 @@ pub struct Member {
     pub allowance: Allowance,
     /// What it may still send of data by its socket.
     pub sending: Sending,
+    /// Its hand, where it is raised, and what it may still show.
+    pub gestures: Gestures,
     /// The number of the last event for it.
     pub seq: u64,
     pub connection: Option<Connection>,
@@ -116,6 +119,7 @@ impl Member {
             moderator: self.grants.moderate,
             away: self.socket().is_none() || self.http.as_ref().is_some_and(HttpSession::is_lost),
             tracks: self.tracks.iter().filter(|t| !t.fallback).map(Track::info).collect(),
+            hand: self.gestures.hand,
         }
     }
 

@@ -9,7 +9,9 @@ mod chat;
 mod choice;
 mod command;
 pub mod directory;
+mod door;
 mod fallback;
+mod gestures;
 mod journal;
 mod media;
 mod member;
@@ -29,7 +31,7 @@ mod whip;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Admission, Candidates, Command, Effect, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, OwnedData, SocketId};
+pub use command::{Admission, Candidates, Command, Effect, Introduction, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, OwnedData, SocketId};
 pub use directory::Directory;
 pub use names::{MAX_NAME, RoomName, display_name, identity};
 pub use recording::{RecordEffect, RecordOrder};

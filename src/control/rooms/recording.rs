@@ -109,6 +109,10 @@ impl Room {
         if self.recording.is_some() {
             return Err(Refusal::new(ErrorCode::WrongState, "the room is recorded already"));
         }
+        if self.encrypted {
+            let why = "the members encrypt end to end and the server has no key: record in a browser, which has it";
+            return Err(Refusal::new(ErrorCode::Encrypted, why));
+        }
         if members.len() > MOST_MEMBERS || sources.len() > Source::ALL.len() {
             return Err(Refusal::new(ErrorCode::LimitExceeded, "the request names too many members or sources"));
         }

@@ -7,7 +7,9 @@ use super::awaited::Awaited;
 use super::chat::ChatLog;
 use super::choice::Choice;
 use super::command::{Command, Effect, MOST_TRACKS, SocketId};
+use super::door::Door;
 use super::fallback::Fallbacks;
+use super::gestures::RoomGestures;
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
 use super::recording::RoomRecording;
@@ -92,6 +94,11 @@ pub struct Room {
     pub(super) awaited: Awaited,
     pub(super) recording: Option<RoomRecording>,
     pub(super) screenshots: Screenshots,
+    /// Who waits outside while it is locked.
+    pub(super) door: Door,
+    pub(super) gestures: RoomGestures,
+    /// Its members encrypt their media end to end: the first one has decided.
+    pub(super) encrypted: bool,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -125,6 +132,9 @@ impl Room {
             awaited: Awaited::default(),
             recording: None,
             screenshots: Screenshots::default(),
+            door: Door::default(),
+            gestures: RoomGestures::default(),
+            encrypted: false,
             effects: Vec::new(),
         }
     }
@@ -137,8 +147,8 @@ impl Room {
                 self.pass_on(worker, peer, &message, reliable);
                 return std::mem::take(&mut self.effects);
             }
-            Command::Join { socket, id, admission, draws, direct } => {
-                let outcome = self.join(socket, admission, draws, direct);
+            Command::Join { socket, id, admission, draws, introduction } => {
+                let outcome = self.join(socket, admission, draws, introduction, now);
                 self.reply(socket, id, outcome);
                 self.announce_join(socket);
             }
@@ -161,6 +171,7 @@ impl Room {
                 self.remove_lost(now);
                 self.give_up_awaited(now);
                 self.end_overdue(now);
+                self.forget_knocks(now);
             }
             Command::ShutDown => self.shut_down(),
         }
@@ -170,6 +181,7 @@ impl Room {
         self.settle_voices();
         self.settle_fallbacks(now);
         self.settle_recording();
+        self.settle_door(now);
         self.note_emptiness(now);
         std::mem::take(&mut self.effects)
     }
@@ -187,6 +199,7 @@ impl Room {
             .chain(self.fallbacks.deadline())
             .chain(self.ways.deadline())
             .chain(self.awaited.deadline())
+            .chain(self.door.deadline())
             .min()
             .unwrap_or(Time::NEVER)
     }

@@ -24,7 +24,7 @@ use crate::control::calls::{self, Lobbies, LobbyRequest};
 use crate::control::p2p::IceServers;
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
-use crate::control::rooms::{Command, Directory, MemberRequest, OwnedData, SocketId};
+use crate::control::rooms::{Command, Directory, Introduction, MemberRequest, OwnedData, SocketId};
 use crate::control::{Refusal, draw};
 use crate::record::library::Library;
 use crate::sdp::{Offer, OfferLimits};
@@ -221,10 +221,11 @@ impl Reader {
         };
         for _ in 0..JOIN_TRIES {
             let (room, command) = match (&admission, &request) {
-                (Some(admission), Request::Join { direct, .. }) => {
+                (Some(admission), Request::Join { direct, knock, encrypted, .. }) => {
                     let room = self.front.rooms.open(&admission.room)?;
                     let draws = draw::join(room.id);
-                    (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws, direct: direct.clone() })
+                    let introduction = Introduction { direct: direct.clone(), knock: *knock, encrypted: *encrypted };
+                    (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws, introduction })
                 }
                 (None, Request::Resume { resume, seq }) => {
                     let room = self.front.rooms.of_secret(resume).ok_or_else(no_session)?;
@@ -290,6 +291,8 @@ impl Reader {
                 };
                 MemberRequest::Data(OwnedData { topic, to, text, payload, lossy, number })
             }
+            Request::Hand { raised, member } => MemberRequest::Hand { raised, member },
+            Request::React { reaction } => MemberRequest::React { reaction },
             Request::Kick { member } => MemberRequest::Kick { member },
             Request::MuteMember { track, muted } => MemberRequest::MuteMember { track, muted },
             Request::Record { members, sources } => {
@@ -302,7 +305,9 @@ impl Reader {
                 self.front.rooms.may_take_pictures()?;
                 MemberRequest::Screenshot { member, source }
             }
+            Request::MuteAll { source, muted } => MemberRequest::MuteAll { source, muted },
             Request::Lock { locked } => MemberRequest::Lock { locked },
+            Request::Admit { member, admitted } => MemberRequest::Admit { member, admitted },
             // The session keeps these for itself.
             Request::Leave {}
             | Request::Enter { .. }
@@ -344,9 +349,9 @@ impl Reader {
                 direct: self.front.direct,
                 data: self.front.data.channels,
                 recording: self.front.rooms.records(),
+                relay: self.front.ice.relays_itself(),
                 library: self.front.library.is_some(),
                 uploads: self.front.library.as_ref().is_some_and(|library| library.config().uploads.is_some()),
-                relay: self.front.ice.relays_itself(),
             },
         }
     }

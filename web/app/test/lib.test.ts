@@ -17,13 +17,14 @@ test.each([
   ['http://a/', '', undefined],
   ['http://a/r/hall#token=', 'hall', undefined],
 ])('%s names room %j and token %j', (href, room, token) => {
-  expect(readAddress(href)).toEqual({ room, lobby: '', token, receive: undefined, data: false });
+  expect(readAddress(href)).toEqual({ room, lobby: '', token, secret: undefined, receive: undefined, data: false });
 });
 
 test('the own address finds its way back after a reload, the invitation has no token', () => {
-  const address = { token: 'a.b/c=', receive: undefined, data: true };
+  const address = { token: 'a.b/c=', secret: 'k_-2', receive: undefined, data: true };
   expect(readAddress(`https://a${roomAddress('hall', address)}`)).toEqual({ room: 'hall', lobby: '', ...address });
   expect(inviteLink('https://a', 'hall')).toBe('https://a/r/hall');
+  expect(inviteLink('https://a', 'hall', 'k_-2')).toBe('https://a/r/hall#key=k_-2');
 });
 
 test('a lobby is named by the address, which finds its way back after a reload; the link to it has no token', () => {
@@ -31,9 +32,9 @@ test('a lobby is named by the address, which finds its way back after a reload; 
     { token: 'a.b/c=', receive: undefined, data: false },
     { token: undefined, receive: ['vp8' as const], data: true },
   ]) {
-    expect(readAddress(`https://a${lobbyAddress('office', address)}`)).toEqual({ room: '', lobby: 'office', ...address });
+    expect(readAddress(`https://a${lobbyAddress('office', address)}`)).toEqual({ room: '', lobby: 'office', secret: undefined, ...address });
   }
-  expect(readAddress(lobbyLink('https://a', 'office'))).toEqual({ room: '', lobby: 'office', token: undefined, receive: undefined, data: false });
+  expect(readAddress(lobbyLink('https://a', 'office'))).toEqual({ room: '', lobby: 'office', token: undefined, secret: undefined, receive: undefined, data: false });
 });
 
 test('what has become of a call is said from the end at which it is read', () => {
@@ -59,7 +60,7 @@ test('why somebody cannot be called is said', () => {
 
 test('the codecs to receive are those of the address, and stay in it', () => {
   const address = readAddress('http://a/r/hall?receive=H264,vp8,theora#token=t');
-  expect(address).toEqual({ room: 'hall', lobby: '', token: 't', receive: ['vp8', 'h264'], data: false });
+  expect(address).toEqual({ room: 'hall', lobby: '', token: 't', secret: undefined, receive: ['vp8', 'h264'], data: false });
   expect(readAddress(`http://a${roomAddress('hall', address)}`)).toEqual(address);
 });
 

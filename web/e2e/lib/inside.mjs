@@ -2,20 +2,22 @@
 
 /**
  * Gives the page a camera that shows a colour, a microphone that sounds a tone, and a screen of another colour, all within
- * 640×360×15; counts the offers that leave it.
+ * 640×360×15; counts the offers that leave it, and notes how tiles are said to be shown and which devices are asked for.
  * @param {{ camera: string, screen: string, tone: number, prefer?: string, detailed?: boolean } | null} media none: the browser's own devices, limited in size;
  *   `prefer`: the codec to send; `detailed`: the camera's picture takes all bits that it is given
  */
 export function prepare(media) {
   const own = /** @type {any} */ (window);
-  own.seen = { offers: 0, errors: [] };
+  own.seen = { offers: 0, errors: [], views: [], asked: [] };
   addEventListener('securitypolicyviolation', (event) => own.seen.errors.push(`policy: ${event.violatedDirective} ${event.blockedURI}`));
   addEventListener('error', (event) => own.seen.errors.push(`error: ${event.message}`));
   addEventListener('unhandledrejection', (event) => own.seen.errors.push(`rejection: ${event.reason}`));
 
   const send = WebSocket.prototype.send;
   WebSocket.prototype.send = function (/** @type {string | Blob | BufferSource} */ data) {
-    if (typeof data === 'string' && JSON.parse(data).type === 'offer') own.seen.offers += 1;
+    const said = typeof data === 'string' ? JSON.parse(data) : undefined;
+    if (said?.type === 'offer') own.seen.offers += 1;
+    if (said?.type === 'view') own.seen.views.push(said.tiles);
     return send.call(this, data);
   };
 
@@ -89,6 +91,7 @@ export function prepare(media) {
   /** The kinds of devices that the page has and has not stopped. */
   own.held = () => given.filter((track) => track.readyState === 'live').map((track) => track.kind);
   devices.getUserMedia = async (constraints = {}) => {
+    own.seen.asked.push(constraints);
     if (!media) return original({ ...constraints, ...(constraints.video ? { video: limit } : {}) });
     const tracks = [];
     if (constraints.audio) tracks.push(sound(media.tone));

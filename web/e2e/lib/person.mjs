@@ -30,7 +30,7 @@ export class Person {
 
   /**
    * @param {Name} name
-   * @param {{ browser?: 'chromium' | 'firefox', ownDevices?: boolean, prefer?: string, width?: number, height?: number, locale?: string, flags?: string[], accept?: boolean }} [options]
+   * @param {{ browser?: 'chromium' | 'firefox', ownDevices?: boolean, prefer?: string, width?: number, height?: number, locale?: string, dark?: boolean, flags?: string[], accept?: boolean }} [options]
    *   `prefer`: the MIME type of the codec to send
    */
   static async open(name, { browser = 'chromium', ownDevices = false, prefer, ...options } = {}) {

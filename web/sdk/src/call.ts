@@ -2,6 +2,7 @@ import { DataWay, fromWire, toMessage, toWire } from './data.ts';
 import type { Data, DataOptions } from './data.ts';
 import type { DirectMessage } from './direct.ts';
 import { Emitter } from './emitter.ts';
+import type { Encryption } from './encryption.ts';
 import { AlthingError, isAlthingError } from './errors.ts';
 import { Peer } from './peer.ts';
 import { Relays } from './relays.ts';
@@ -25,7 +26,7 @@ import { Views } from './views.ts';
 import { Ways } from './ways.ts';
 import type { Route } from './ways.ts';
 import type { ViewSize } from './views.ts';
-import type { ChatMessage, Event, LeaveReason, MemberId, MemberInfo, OkResult, Policy, Priority, Source, TrackNumber, VideoCodec } from './wire.ts';
+import type { ChatMessage, Event, LeaveReason, MemberId, MemberInfo, OkResult, Policy, Priority, Reaction, Source, TrackNumber, VideoCodec } from './wire.ts';
 
 /** Where a call stands. */
 export type CallStatus = 'idle' | 'joining' | 'joined' | 'reconnecting' | 'ended';
@@ -39,8 +40,10 @@ export interface CallEvents {
   data: Data;
   memberJoined: MemberInfo;
   memberLeft: { member: MemberInfo; reason: LeaveReason };
-  /** The server takes a picture of what a member shows, for another one. */
-  screenshot: { by: MemberId; member: MemberId; source: Source };
+  /** Somebody has raised a hand, or it was lowered. */
+  hand: { member: MemberInfo; raised: boolean };
+  /** Somebody, oneself among them, shows something for a moment. */
+  reaction: { member: MemberInfo; reaction: Reaction };
   /** The call is over. */
   ended: AlthingError;
   /** Something was refused or failed; the call goes on. */
@@ -54,6 +57,8 @@ export interface CallOptions extends SignalingOptions {
   direct?: boolean;
   /** Whether data goes by data channels, where the server has them (it does, unless this says false); else it goes by the socket. */
   data?: boolean;
+  /** What encrypts the call end to end; it is closed with the call. All members have to, with the same secret. Pictures are VP8 then. */
+  encryption?: Encryption | undefined;
 }
 
 /** What a call has done so far: for tests, and for whoever looks for the reason of something. */
@@ -71,7 +76,8 @@ export interface Diagnostics {
 /** One member's presence in one room: signaling, media and what is known of the others. A call is joined once. */
 export class Call extends Emitter<CallEvents> {
   readonly #signaling: Signaling;
-  readonly #publisher = new Publisher();
+  readonly #publisher: Publisher;
+  readonly #encryption: Encryption | undefined;
   readonly #board: SlotBoard;
   readonly #sources = new Sources(
     (pair) => this.#board.tracks(pair)?.receiver,
@@ -100,17 +106,20 @@ export class Call extends Emitter<CallEvents> {
   /** The room as it is shown: with whoever is connected directly. */
   #shown: RoomState | undefined;
 
-  constructor({ receive, direct = true, data = true, ...options }: CallOptions) {
+  constructor({ receive, direct = true, data = true, encryption, ...options }: CallOptions) {
     super();
     this.#isDirect = direct;
-    this.#signaling = new Signaling({ ...options, direct });
-    this.#board = new SlotBoard(receive);
+    this.#encryption = encryption;
+    encryption?.on('change', () => this.#changed());
+    this.#publisher = new Publisher(encryption);
+    this.#signaling = new Signaling({ ...options, direct, encrypted: encryption !== undefined });
+    this.#board = new SlotBoard(encryption ? ['vp8'] : receive, encryption);
     const ask: Ask = (request) => this.#signaling.request(request);
     const relays = new Relays(ask);
     this.#data = new DataWay(ask);
     this.#data.on('data', (heard) => this.emit('data', heard));
     this.#peer = new Peer(ask, relays, this.#publisher, this.#board, () => (data && this.server?.features.data ? this.#data : undefined));
-    this.#ways = new Ways(ask, relays, this.#peer, this.#publisher, (member) => this.#served(member));
+    this.#ways = new Ways(ask, relays, this.#peer, this.#publisher, (member) => this.#served(member), encryption);
     this.#views = new Views(ask);
     this.#signaling.on('state', () => this.#changed());
     this.#signaling.on('joined', ({ joined, resumed }) => this.#enter(joined, resumed));
@@ -176,6 +185,11 @@ export class Call extends Emitter<CallEvents> {
   /** What is received, by member. */
   get media(): ReadonlyMap<MemberId, MemberMedia> {
     return this.#media;
+  }
+
+  /** Members of whom nothing can be read: they encrypt with another secret. */
+  get unreadable(): ReadonlySet<MemberId> {
+    return this.#encryption?.unreadable ?? NOBODY;
   }
 
   /** What is sent. */
@@ -311,6 +325,26 @@ export class Call extends Emitter<CallEvents> {
     return messages.length > 0;
   }
 
+  /** Raises the own hand, or lowers it; moderators may lower another's. */
+  async raiseHand(raised: boolean, member?: MemberId): Promise<void> {
+    await this.#signaling.request({ type: 'hand', raised, ...(member === undefined ? {} : { member }) });
+  }
+
+  /** Shows everybody something for a moment. */
+  async react(reaction: Reaction): Promise<void> {
+    await this.#signaling.request({ type: 'react', reaction });
+  }
+
+  /** Moderation: stops forwarding a source of everybody else who is there, or allows it again. */
+  muteAll(source: Source, muted: boolean): Promise<OkResult | undefined> {
+    return this.#signaling.request({ type: 'mute_all', source, muted });
+  }
+
+  /** Moderation: lets somebody in who knocks, or sends them away. */
+  admit(member: MemberId, admitted: boolean): Promise<OkResult | undefined> {
+    return this.#signaling.request({ type: 'admit', member, admitted });
+  }
+
   /** Moderation: removes a member. */
   kick(member: MemberId): Promise<OkResult | undefined> {
     return this.#signaling.request({ type: 'kick', member });
@@ -337,15 +371,6 @@ export class Call extends Emitter<CallEvents> {
   /** Ends the recording. */
   stopRecording(): Promise<OkResult | undefined> {
     return this.#signaling.request({ type: 'stop_recording' });
-  }
-
-  /**
-   * Has the server take a picture of what somebody shows, for whoever is granted to record: a PNG of the size that is sent, kept in the library. All are
-   * told before it is taken. Returns its identity there.
-   */
-  async screenshot(member: MemberId, source: 'camera' | 'screen' = 'camera'): Promise<string | undefined> {
-    const result = await this.#signaling.request({ type: 'screenshot', member, source });
-    return result?.of === 'screenshot' ? result.item : undefined;
   }
 
   /** How the room's media shall travel: anybody may wish for the server, moderators for any way. */
@@ -438,9 +463,15 @@ export class Call extends Emitter<CallEvents> {
     else if (event.type === 'chat') this.#tellChat(before, event.message);
     else if (event.type === 'data') this.#data.take(event.from, event.topic ?? '', event.payload);
     else if (event.type === 'data_closed') this.emit('problem', new AlthingError('data_closed', `the server has closed the data channels: ${event.reason}`, true));
-    else if (event.type === 'screenshot') this.emit('screenshot', { by: event.by, member: event.member, source: event.source });
     else if (event.type === 'member_joined') this.emit('memberJoined', event.member);
     else if (event.type === 'member_left') this.#tellLeft(before, event.member, event.reason);
+    else if (event.type === 'hand') this.#tellOf(before, event.member, (member) => this.emit('hand', { member, raised: event.hand !== undefined }));
+    else if (event.type === 'reaction') this.#tellOf(before, event.member, (member) => this.emit('reaction', { member, reaction: event.reaction }));
+  }
+
+  #tellOf({ me, members }: RoomState, who: MemberId, tell: (member: MemberInfo) => void): void {
+    const member = [me, ...members].find((other) => other.member === who);
+    if (member) tell(member);
   }
 
   #tellChat(before: RoomState, message: ChatMessage): void {
@@ -469,6 +500,7 @@ export class Call extends Emitter<CallEvents> {
     this.#speech.stop();
     this.#peer.close();
     this.#ways.close();
+    this.#encryption?.close();
     this.#views.close();
     this.#sources.reset();
     this.#media = new Map();
@@ -478,7 +510,10 @@ export class Call extends Emitter<CallEvents> {
 
   #set(room: RoomState): void {
     const placed = this.#room?.slots === room.slots;
-    if (this.#room?.members !== room.members) this.#views.follow(room.members);
+    if (this.#room?.members !== room.members) {
+      this.#views.follow(room.members);
+      this.#encryption?.follow(room.me.member, room.members.map(({ member }) => member));
+    }
     this.#room = room;
     if (placed) this.#changed();
     else this.#place();
@@ -546,6 +581,8 @@ export class Call extends Emitter<CallEvents> {
     this.emit('change', undefined);
   }
 }
+
+const NOBODY: ReadonlySet<MemberId> = new Set();
 
 function notGranted(source: Source): AlthingError {
   return new AlthingError('forbidden', `publishing ${source} is not granted`);

@@ -32,7 +32,19 @@ export interface DeviceList {
 }
 
 const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
-const PROCESSING = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+
+/** What the browser does with the sound of a microphone. */
+export interface Processing {
+  echoCancellation: boolean;
+  noiseSuppression: boolean;
+  autoGainControl: boolean;
+}
+
+/** All of it: what voices need. Music needs none. */
+export const PROCESSING: Processing = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+
+/** What a shared screen shows most of: text stays legible and loses frames, motion stays smooth and loses sharpness. */
+export type ScreenContent = 'text' | 'motion';
 
 /** Whether this page may ask for devices at all. */
 export function devicesAllowed(): boolean {
@@ -52,29 +64,34 @@ export async function openCamera(deviceId?: string): Promise<MediaStreamTrack> {
 }
 
 /** Opens a microphone: this one if given and present, else any. */
-export async function openMicrophone(deviceId?: string): Promise<MediaStreamTrack> {
-  return first(await capture({ audio: { ...PROCESSING, ...preferring(deviceId) } }));
+export async function openMicrophone(deviceId?: string, processing: Processing = PROCESSING): Promise<MediaStreamTrack> {
+  return first(await capture({ audio: { ...processing, ...preferring(deviceId) } }));
 }
 
 /** Opens any of both at once, so that the person is asked once. Rejects when either cannot be had. */
-export async function openBoth(ids: { camera?: string | undefined; microphone?: string | undefined }): Promise<{ camera: MediaStreamTrack; microphone: MediaStreamTrack }> {
-  const tracks = await capture({ video: { ...PICTURE, ...preferring(ids.camera) }, audio: { ...PROCESSING, ...preferring(ids.microphone) } });
+export async function openBoth(ids: { camera?: string | undefined; microphone?: string | undefined }, processing: Processing = PROCESSING): Promise<{ camera: MediaStreamTrack; microphone: MediaStreamTrack }> {
+  const tracks = await capture({ video: { ...PICTURE, ...preferring(ids.camera) }, audio: { ...processing, ...preferring(ids.microphone) } });
   return { camera: first(tracks.filter((track) => track.kind === 'video')), microphone: first(tracks.filter((track) => track.kind === 'audio')) };
 }
 
 /** Lets the person choose a screen, window or tab; its sound comes along where the browser offers it. */
-export async function openScreen(): Promise<{ video: MediaStreamTrack; audio: MediaStreamTrack | undefined }> {
+export async function openScreen(content: ScreenContent = 'text'): Promise<{ video: MediaStreamTrack; audio: MediaStreamTrack | undefined }> {
   if (!devicesAllowed() || !('getDisplayMedia' in navigator.mediaDevices)) throw insecure();
   try {
-    const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: true });
+    const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: content === 'text' ? 15 : 30, max: 30 } }, audio: true });
     const video = first(stream.getVideoTracks());
-    video.contentHint = 'detail';
+    video.contentHint = hintOf(content);
     return { video, audio: stream.getAudioTracks()[0] };
   } catch (error) {
     // For a screen, `NotAllowedError` is how the picker reports that nothing was chosen.
     const problem = classify(error);
     throw new DeviceError(problem === 'denied' ? 'dismissed' : problem, String(error));
   }
+}
+
+/** How browsers call it (mst-content-hint). */
+export function hintOf(content: ScreenContent): 'detail' | 'motion' {
+  return content === 'text' ? 'detail' : 'motion';
 }
 
 /** What an error of `getUserMedia` or `getDisplayMedia` means. */

@@ -1,4 +1,5 @@
 import { Emitter } from './emitter.ts';
+import type { Encryption } from './encryption.ts';
 import { ReceivedLines, SentLines } from './lines.ts';
 import type { Publication } from './publisher.ts';
 import { generationOf, originOf, ranked, rankedDescription } from './ranking.ts';
@@ -38,6 +39,8 @@ export interface DirectOptions {
   signal: (signal: Signal) => Promise<unknown>;
   /** Where STUN and TURN are now: their credentials expire, and a server that begins anew has others. */
   iceServers: () => Promise<RTCIceServer[]>;
+  /** What seals what is sent, where the call is encrypted end to end. */
+  encryption?: Encryption | undefined;
   /** Waits (ms). */
   times?: Partial<DirectTimes>;
 }
@@ -71,7 +74,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
   readonly #times: DirectTimes;
   readonly #connection: RTCPeerConnection;
   readonly #channel: RTCDataChannel;
-  readonly #sent = new SentLines();
+  readonly #sent: SentLines;
   readonly #received = new ReceivedLines();
   #status: DirectStatus = 'connecting';
   #making = false;
@@ -102,11 +105,14 @@ export class DirectPeer extends Emitter<DirectEvents> {
     this.#options = options;
     this.#times = { ...DEFAULT_TIMES, ...options.times };
     this.#mayOffer = !options.polite;
+    this.#sent = new SentLines(options.encryption);
     const connection = (this.#connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }));
     this.#channel = connection.createDataChannel('althing', { negotiated: true, id: 0 });
     this.#channel.onopen = () => this.#tellLines();
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     this.#channel.onclose = () => this.#lost();
+    // Told in the middle of a description, long before anything comes.
+    if (options.encryption) connection.ontrack = ({ receiver }) => options.encryption?.receive(receiver);
     connection.onnegotiationneeded = () => void this.#offer();
     connection.onicecandidate = ({ candidate }) => this.#tellCandidate(candidate);
     connection.onconnectionstatechange = () => this.#look();

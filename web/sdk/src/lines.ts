@@ -1,3 +1,5 @@
+import { preferring } from './codecs.ts';
+import type { Encryption } from './encryption.ts';
 import type { MemberMedia, SlotMedia } from './slots.ts';
 import type { Publication } from './publisher.ts';
 import type { PublishLine, Source, TrackInfo } from './wire.ts';
@@ -16,8 +18,13 @@ interface Line {
 export class SentLines {
   readonly #lines = new Map<Source, Line>();
   readonly #streams = new Map<string, MediaStream>();
+  readonly #encryption: Encryption | undefined;
   #revision = 0;
   #told = '';
+
+  constructor(encryption?: Encryption) {
+    this.#encryption = encryption;
+  }
 
   /** Brings the m-lines to what is published; true when what the other end should know of them has changed. */
   async attach(connection: RTCPeerConnection, publications: readonly Publication[]): Promise<boolean> {
@@ -63,7 +70,12 @@ export class SentLines {
   }
 
   #add(connection: RTCPeerConnection, { source, track }: Publication): RTCRtpTransceiver {
-    return connection.addTransceiver(track as MediaStreamTrack, { direction: 'sendonly', streams: [this.#stream(source)] });
+    const transceiver = connection.addTransceiver(track as MediaStreamTrack, { direction: 'sendonly', streams: [this.#stream(source)] });
+    if (this.#encryption) {
+      if (track?.kind === 'video') transceiver.setCodecPreferences(preferring('vp8', RTCRtpSender.getCapabilities('video')?.codecs ?? []));
+      this.#encryption.send(transceiver.sender, transceiver.receiver.track.kind);
+    }
+    return transceiver;
   }
 
   /** Sound and picture of one origin share a stream, so that the other end synchronises them. */

@@ -1,4 +1,5 @@
-import { DeviceError, openBoth, openCamera, openMicrophone, openScreen } from './devices.ts';
+import { DeviceError, hintOf, openBoth, openCamera, openMicrophone, openScreen, PROCESSING } from './devices.ts';
+import type { Processing, ScreenContent } from './devices.ts';
 import { Emitter } from './emitter.ts';
 import type { Publication } from './publisher.ts';
 import type { Source } from './wire.ts';
@@ -33,6 +34,8 @@ export class LocalMedia extends Emitter<LocalEvents> {
   #state: LocalState = { microphone: null, camera: null, screen: null, screenAudio: null, microphoneOn: false };
   #stage: Stage | undefined;
   #devices: { camera?: string; microphone?: string } = {};
+  #processing: Processing = PROCESSING;
+  #content: ScreenContent = 'text';
   /** What was published once stays published, muted when off: turning it on again costs no offer. */
   #published = new Set<Source>();
   #turns = new Map<Source, Promise<void>>();
@@ -56,7 +59,7 @@ export class LocalMedia extends Emitter<LocalEvents> {
 
   /** Turns camera and microphone on with one question to the person; each by itself when both together cannot be had. */
   async start(): Promise<void> {
-    const both = await openBoth(this.#devices).catch(() => undefined);
+    const both = await openBoth(this.#devices, this.#processing).catch(() => undefined);
     if (both) {
       this.#hold('camera', both.camera);
       this.#hold('microphone', both.microphone);
@@ -67,7 +70,7 @@ export class LocalMedia extends Emitter<LocalEvents> {
   /** Turns the microphone on or off. */
   setMicrophone(on: boolean): Promise<void> {
     return this.#inTurn('microphone', async () => {
-      if (on && !this.#state.microphone) await this.#open('microphone', () => openMicrophone(this.#devices.microphone));
+      if (on && !this.#state.microphone) await this.#open('microphone', () => openMicrophone(this.#devices.microphone, this.#processing));
       const track = this.#state.microphone;
       if (track) track.enabled = on;
       this.#become({ microphoneOn: on && track !== null });
@@ -94,6 +97,25 @@ export class LocalMedia extends Emitter<LocalEvents> {
     return this.#inTurn(kind, () => this.#exchange(kind, deviceId));
   }
 
+  /** What the browser does with the microphone's sound from now on. */
+  async setProcessing(processing: Processing): Promise<void> {
+    this.#processing = processing;
+    const deviceId = this.#state.microphone?.getSettings().deviceId;
+    // Browsers do not change it under a track that goes on.
+    if (this.#state.microphone) await this.#inTurn('microphone', () => this.#exchange('microphone', deviceId));
+  }
+
+  /** What a shared screen shows most of, at once if one is shared. */
+  async setScreenContent(content: ScreenContent): Promise<void> {
+    this.#content = content;
+    const { screen } = this.#state;
+    if (!screen) return;
+    screen.contentHint = hintOf(content);
+    await screen.applyConstraints({ frameRate: { ideal: content === 'text' ? 15 : 30, max: 30 } }).catch(() => undefined);
+    // What is sent follows what is published.
+    await this.#inTurn('screen', () => this.#show('screen'));
+  }
+
   /** Which device is to be used, before the first is opened. */
   preferDevice(kind: 'camera' | 'microphone', deviceId: string | undefined): void {
     if (deviceId) this.#devices[kind] = deviceId;
@@ -109,7 +131,7 @@ export class LocalMedia extends Emitter<LocalEvents> {
   async #share(on: boolean): Promise<void> {
     if (on === (this.#state.screen !== null)) return;
     if (on) {
-      const { video, audio } = await this.#try('screen', openScreen);
+      const { video, audio } = await this.#try('screen', () => openScreen(this.#content));
       video.onended = () => void this.setScreen(false);
       this.#become({ screen: video, screenAudio: audio ?? null });
     } else {
@@ -119,14 +141,14 @@ export class LocalMedia extends Emitter<LocalEvents> {
     await Promise.all([this.#show('screen'), this.#show('screen_audio')]);
   }
 
-  async #exchange(kind: 'camera' | 'microphone', deviceId: string): Promise<void> {
-    this.#devices[kind] = deviceId;
+  async #exchange(kind: 'camera' | 'microphone', deviceId: string | undefined): Promise<void> {
+    if (deviceId !== undefined) this.#devices[kind] = deviceId;
     if (!this.#state[kind]) return;
     const { enabled } = this.#state[kind];
     // Released first: some systems do not open two devices of a kind, or not the same one twice.
     this.#release(kind);
     try {
-      await this.#open(kind, () => (kind === 'camera' ? openCamera(deviceId) : openMicrophone(deviceId)));
+      await this.#open(kind, () => (kind === 'camera' ? openCamera(deviceId) : openMicrophone(deviceId, this.#processing)));
       if (this.#state[kind]) this.#state[kind].enabled = enabled;
     } finally {
       if (kind === 'microphone') this.#become({ microphoneOn: this.#state.microphone?.enabled ?? false });

@@ -1,4 +1,5 @@
 import { preferring, sendable } from './codecs.ts';
+import type { Encryption } from './encryption.ts';
 import { encodingsFor, oneEncoding, takesAbsoluteSizes } from './encodings.ts';
 import type { VideoSource } from './encodings.ts';
 import { isAlthingError } from './errors.ts';
@@ -45,10 +46,15 @@ interface Line {
 export class Publisher {
   readonly #lines = new Map<string, Line>();
   readonly #streams = new Map<string, MediaStream>();
+  readonly #encryption: Encryption | undefined;
   /** Which encodings others want, by track; the server may say so before it says that the track is ours. */
   readonly #demands = new Map<TrackNumber, readonly string[]>();
   /** The codecs in which others need a track once more, by its number. */
   readonly #fallbacks = new Map<TrackNumber, readonly VideoCodec[]>();
+
+  constructor(encryption?: Encryption) {
+    this.#encryption = encryption;
+  }
 
   /** What is published. */
   get publications(): Publication[] {
@@ -218,6 +224,7 @@ export class Publisher {
     const { source } = publication;
     if (source === 'camera' || source === 'screen') this.#addPicture(connection, line, source, publication);
     else line.transceiver = connection.addTransceiver(publication.track ?? 'audio', { direction: 'sendonly', streams: [this.#stream(source)] });
+    if (line.transceiver) this.#encryption?.send(line.transceiver.sender, line.transceiver.receiver.track.kind);
   }
 
   #addPicture(connection: RTCPeerConnection, line: Line, source: VideoSource, { track, codec, simulcast = true }: Publication): void {
@@ -231,7 +238,8 @@ export class Publisher {
       console.info(`althing: the ${source} is sent in one size: ${String(error)}`);
       line.transceiver = add(one);
     }
-    prefer(line, line.transceiver, codec);
+    // Of what is sealed the server knows key frames in this one only.
+    prefer(line, line.transceiver, this.#encryption ? 'vp8' : codec);
     line.control = new SenderControl(line.transceiver.sender, source);
   }
 

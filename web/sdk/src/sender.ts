@@ -13,8 +13,8 @@ export class SenderControl {
   #demand: readonly string[] | undefined;
   #rests = false;
   #size: Size | undefined;
-  /** Whether the browser has taken parameters once. */
-  #taken = false;
+  /** What the browser has taken of what is to be kept when not all can be had. */
+  #kept: RTCDegradationPreference | undefined;
   #due = false;
   #busy = false;
 
@@ -47,7 +47,7 @@ export class SenderControl {
         const parameters = this.#sender.getParameters();
         if (!this.#change(parameters)) continue;
         await this.#sender.setParameters(parameters);
-        this.#taken = true;
+        this.#kept = this.#toKeep();
       } catch (error) {
         console.info(`althing: the encodings of the ${this.#source} stay as they were: ${String(error)}`);
       }
@@ -73,11 +73,18 @@ export class SenderControl {
     return changed;
   }
 
-  /** Text must stay legible: a shared screen loses frames rather than lines. Asked for once, as not every browser tells whether it is so. */
+  /** Asked for once, as not every browser tells whether it is so. */
   #prefer(parameters: Parameters): boolean {
-    if (this.#source !== 'screen' || this.#taken) return false;
-    parameters.degradationPreference = 'maintain-resolution';
+    const kept = this.#toKeep();
+    if (kept === undefined || kept === this.#kept) return false;
+    parameters.degradationPreference = kept;
     return true;
+  }
+
+  /** Text must stay legible: a shared screen loses frames rather than lines, unless it shows what moves. */
+  #toKeep(): RTCDegradationPreference | undefined {
+    if (this.#source !== 'screen') return undefined;
+    return this.#sender.track?.contentHint === 'motion' ? 'balanced' : 'maintain-resolution';
   }
 }
 

@@ -16,6 +16,10 @@ export interface JoinRequest {
   name: string;
   /** Or where to ask for one: each time that the room is entered, since a call may outlast a token and its server. */
   token?: Token | undefined;
+  /** The identity to have where no token says it: whoever knocks keeps one. */
+  me?: MemberId | undefined;
+  /** Whether to ask the moderators of a locked room: the join is refused all the same, until one of them lets this member in. */
+  knock?: boolean;
 }
 
 /** A token, or what gives one. */
@@ -24,6 +28,8 @@ export type Token = string | (() => string | undefined | Promise<string | undefi
 export interface SignalingOptions extends LinkOptions {
   /** Whether the member can be connected with another one directly. */
   direct?: boolean;
+  /** Whether the media is encrypted end to end. */
+  encrypted?: boolean;
 }
 
 /** The room as it is: after joining, after each resumption, and after joining anew because a session had expired. */
@@ -35,6 +41,7 @@ export interface Entered {
 /** A session in a room: a lost socket is replaced and the session resumed; one that has expired is joined anew. */
 export class Signaling extends Link<Entered> {
   readonly #direct: boolean;
+  readonly #encrypted: boolean;
   #join: JoinRequest | undefined;
   #resume: string | undefined;
   #me: MemberId | undefined;
@@ -42,8 +49,9 @@ export class Signaling extends Link<Entered> {
   held: string | undefined;
   #resumptions = 0;
 
-  constructor({ direct = false, ...options }: SignalingOptions) {
+  constructor({ direct = false, encrypted = false, ...options }: SignalingOptions) {
     super(options);
+    this.#encrypted = encrypted;
     this.#direct = direct;
   }
 
@@ -74,14 +82,16 @@ export class Signaling extends Link<Entered> {
         this.failWaiting(new AlthingError('session_lost', 'the session has expired'));
       }
     }
-    const { room, name, token: asked } = this.#join as JoinRequest;
+    const { room, name, token: asked, me = this.#me, knock } = this.#join as JoinRequest;
     const token = typeof asked === 'function' ? await asked() : asked;
     const join: Request = {
       type: 'join',
       room,
       name,
       ...(token === undefined ? {} : { token }),
-      ...(this.#me === undefined ? {} : { me: this.#me }),
+      ...(me === undefined ? {} : { me }),
+      ...(knock ? { knock } : {}),
+      ...(this.#encrypted ? { encrypted: true } : {}),
       ...(this.#direct ? { direct: this.held === undefined ? {} : { held: this.held } } : {}),
     };
     return this.#take(await ask(join), false);

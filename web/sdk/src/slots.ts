@@ -1,4 +1,5 @@
 import { receivableVideo } from './codecs.ts';
+import type { Encryption } from './encryption.ts';
 import type { MemberId, PairMids, SlotPair, VideoCodec } from './wire.ts';
 
 /** What a slot pair receives. The tracks stay the same for the life of the connection; who is in them changes. */
@@ -54,20 +55,24 @@ export function mediaByMember(
 /** The receiving half of a connection: m-lines in pairs, which the server fills as it sees fit. */
 export class SlotBoard {
   readonly #receive: readonly VideoCodec[] | undefined;
+  readonly #encryption: Encryption | undefined;
   #created = 0;
   #pairs = new Map<number, PairTracks & { mids: PairMids }>();
 
   /** `receive`: the codecs of pictures to receive, if not all that the browser has. */
-  constructor(receive?: readonly VideoCodec[]) {
+  constructor(receive?: readonly VideoCodec[], encryption?: Encryption) {
     this.#receive = receive;
+    this.#encryption = encryption;
   }
 
   /** Adds transceivers until there are `wanted` pairs; true when that takes an offer. */
   grow(connection: RTCPeerConnection, wanted: number): boolean {
     const missing = wanted - this.#created;
     for (let i = 0; i < missing; i++) {
-      connection.addTransceiver('audio', { direction: 'recvonly' });
-      preferCodecs(connection.addTransceiver('video', { direction: 'recvonly' }), this.#receive);
+      const audio = connection.addTransceiver('audio', { direction: 'recvonly' });
+      const video = connection.addTransceiver('video', { direction: 'recvonly' });
+      preferCodecs(video, this.#receive);
+      for (const { receiver } of [audio, video]) this.#encryption?.receive(receiver);
     }
     this.#created = Math.max(this.#created, wanted);
     return missing > 0;

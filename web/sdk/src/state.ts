@@ -1,5 +1,5 @@
 import type { Joined } from './signaling.ts';
-import type { ChatMessage, Event, Grants, MemberId, MemberInfo, Policy, RecordingInfo, SlotPair, TrackInfo, TrackNumber, TrackQuality } from './wire.ts';
+import type { ChatMessage, Event, Grants, Knocker, MemberId, MemberInfo, Policy, RecordingInfo, SlotPair, TrackInfo, TrackNumber, TrackQuality } from './wire.ts';
 
 /** How many chat messages are kept in memory. */
 const CHAT_KEPT = 1000;
@@ -26,6 +26,10 @@ export interface RoomState {
   readonly policy: Policy;
   /** The recording that the server makes of the room, while it does. */
   readonly recording: RecordingInfo | undefined;
+  /** Who knocks at the locked room, as moderators know it. */
+  readonly knocking: readonly Knocker[];
+  /** Whether all members encrypt their media end to end. */
+  readonly encrypted: boolean;
 }
 
 /** The room as `join` or `resume` returned it; chat that is known already is kept, and quality until it is told again. */
@@ -44,6 +48,8 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     locked: joined.locked,
     policy: joined.policy,
     recording: joined.recording,
+    knocking: joined.knocking ?? [],
+    encrypted: joined.encrypted ?? false,
   };
 }
 
@@ -80,6 +86,10 @@ export function reduce(state: RoomState, event: Event): RoomState {
       return { ...state, speakers: event.members };
     case 'chat':
       return { ...state, chat: mergeChat(state.chat, [event.message]) };
+    case 'hand':
+      return change(state, event.member, (member) => withHand(member, event.hand));
+    case 'knocking':
+      return { ...state, knocking: event.people };
     case 'locked':
       return { ...state, locked: event.locked };
     case 'recording':
@@ -88,6 +98,7 @@ export function reduce(state: RoomState, event: Event): RoomState {
       return { ...state, me: silent(state.me), members: state.members.map(silent), slots: [], speakers: [], quality: new Map() };
     case 'policy':
       return { ...state, policy: event.policy };
+    case 'reaction':
     case 'way':
     case 'signal':
     case 'demand':
@@ -124,6 +135,10 @@ export function mergeChat(known: readonly ChatMessage[], more: readonly ChatMess
 
 function without(members: readonly MemberInfo[], gone: MemberId): MemberInfo[] {
   return members.filter((member) => member.member !== gone);
+}
+
+function withHand({ hand: _, ...member }: MemberInfo, hand: number | undefined): MemberInfo {
+  return hand === undefined ? member : { ...member, hand };
 }
 
 /** A member whose tracks are gone. */

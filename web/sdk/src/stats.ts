@@ -36,10 +36,17 @@ export interface OutboundStats {
   bytesSent: number;
   retransmittedPacketsSent: number;
   framesEncoded: number;
+  framesPerSecond: number;
   frameWidth: number;
   frameHeight: number;
   /** bit/s. */
   targetBitrate: number;
+  /** What keeps the browser from sending a better picture. */
+  limitation: string | undefined;
+  /** Seconds, as the receiver's reports say. */
+  roundTripTime: number | undefined;
+  /** Of the packets since the report before, as the receiver says. */
+  fractionLost: number | undefined;
 }
 
 /** The connection under it all. */
@@ -75,7 +82,7 @@ export function digest(report: Iterable<[string, unknown]>): ConnectionStats {
   const codecOf = (entry: Entry) => optionalText(entries.get(text(entry, 'codecId'))?.['mimeType']);
   for (const entry of entries.values()) {
     if (entry.type === 'inbound-rtp') stats.inbound.push(inbound(entry, codecOf(entry)));
-    else if (entry.type === 'outbound-rtp') stats.outbound.push(outbound(entry, codecOf(entry)));
+    else if (entry.type === 'outbound-rtp') stats.outbound.push(outbound(entry, codecOf(entry), entries.get(text(entry, 'remoteId'))));
     else if (entry.type === 'transport') stats.transport = transport(entry, entries.get(text(entry, 'selectedCandidatePairId')));
   }
   return stats;
@@ -140,7 +147,7 @@ function inbound(entry: Entry, codec: string | undefined): InboundStats {
   };
 }
 
-function outbound(entry: Entry, codec: string | undefined): OutboundStats {
+function outbound(entry: Entry, codec: string | undefined, remote: Entry | undefined): OutboundStats {
   return {
     mid: text(entry, 'mid'),
     kind: kind(entry),
@@ -151,9 +158,13 @@ function outbound(entry: Entry, codec: string | undefined): OutboundStats {
     bytesSent: number(entry, 'bytesSent'),
     retransmittedPacketsSent: number(entry, 'retransmittedPacketsSent'),
     framesEncoded: number(entry, 'framesEncoded'),
+    framesPerSecond: number(entry, 'framesPerSecond'),
     frameWidth: number(entry, 'frameWidth'),
     frameHeight: number(entry, 'frameHeight'),
     targetBitrate: number(entry, 'targetBitrate'),
+    limitation: optionalText(entry['qualityLimitationReason']),
+    roundTripTime: optionalNumber(remote?.['roundTripTime']),
+    fractionLost: optionalNumber(remote?.['fractionLost']),
   };
 }
 

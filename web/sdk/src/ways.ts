@@ -1,6 +1,7 @@
 import { DirectPeer } from './direct.ts';
 import type { DirectMessage, DirectStatus } from './direct.ts';
 import { Emitter } from './emitter.ts';
+import type { Encryption } from './encryption.ts';
 import type { Ask, Publisher } from './publisher.ts';
 import type { Peer } from './peer.ts';
 import type { Relays } from './relays.ts';
@@ -46,6 +47,7 @@ export class Ways extends Emitter<WaysEvents> {
   readonly #relays: Relays;
   readonly #peer: Peer;
   readonly #publisher: Publisher;
+  readonly #encryption: Encryption | undefined;
   /** What receives a member's sources by way of the server. */
   readonly #served: (member: MemberId) => ReadonlyMap<Source, RTCRtpReceiver>;
   #way: Way = { via: 'nobody' };
@@ -63,8 +65,9 @@ export class Ways extends Emitter<WaysEvents> {
   #otherSwitched = false;
   #breaking: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(ask: Ask, relays: Relays, peer: Peer, publisher: Publisher, served: (member: MemberId) => ReadonlyMap<Source, RTCRtpReceiver>) {
+  constructor(ask: Ask, relays: Relays, peer: Peer, publisher: Publisher, served: (member: MemberId) => ReadonlyMap<Source, RTCRtpReceiver>, encryption?: Encryption) {
     super();
+    this.#encryption = encryption;
     this.#ask = ask;
     this.#relays = relays;
     this.#peer = peer;
@@ -217,7 +220,7 @@ export class Ways extends Emitter<WaysEvents> {
     this.#otherSwitched = false;
     this.made += 1;
     const signal = (what: Signal) => this.#ask({ type: 'signal', session, signal: what });
-    const direct = (this.#direct = new DirectPeer({ polite, signal, iceServers: () => this.#relays.servers() }));
+    const direct = (this.#direct = new DirectPeer({ polite, signal, encryption: this.#encryption, iceServers: () => this.#relays.servers() }));
     direct.on('status', () => this.#changed(direct));
     direct.on('media', () => this.#changed(direct));
     direct.on('message', (message) => this.#hear(direct, message));

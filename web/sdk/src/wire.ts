@@ -24,7 +24,12 @@ export type Request = { "type": "hello",
     /** The identity that the client had before its session was lost. Without keys it is given back; with keys the token says it. */
     me?: MemberId,
     /** That the client can be connected with another one directly. Without it the room's media goes through the server. */
-    direct?: DirectAbility, }
+    direct?: DirectAbility,
+    /** Where the room is locked, its moderators are asked: the join is refused all the same, and may be repeated every few seconds until one
+     * of them has let the client in. Whoever does not for ten seconds has gone away. */
+    knock?: boolean,
+    /** That the client encrypts its media end to end. All members of a room do, or none of them: the first one decides. */
+    encrypted?: boolean, }
   | { "type": "resume",
     /** The secret that `join` returned. */
     resume: string,
@@ -136,6 +141,14 @@ export type Request = { "type": "hello",
     lossy?: boolean,
     /** A number of the sender's that rises with each message: one that does not was said before, and is sent to nobody. */
     number?: number, }
+  | { "type": "hand",
+    /** Whether it is raised. */
+    raised: boolean,
+    /** Whose; nobody named: the own. */
+    member?: MemberId, }
+  | { "type": "react",
+    /** What. */
+    reaction: Reaction, }
   | { "type": "kick",
     /** Whom. */
     member: MemberId, }
@@ -144,20 +157,25 @@ export type Request = { "type": "hello",
     track: TrackNumber,
     /** Whether it is muted. */
     muted: boolean, }
+  | { "type": "mute_all",
+    /** Which source. */
+    source: Source,
+    /** Whether it is muted. */
+    muted: boolean, }
   | { "type": "lock",
     /** Whether the room is locked. */
     locked: boolean, }
+  | { "type": "admit",
+    /** Whom. */
+    member: MemberId,
+    /** Whether they may come in. */
+    admitted: boolean, }
   | { "type": "record",
     /** Who is recorded; nobody named: everybody. */
     members?: Array<MemberId>,
     /** What of them is recorded; nothing named: everything. */
     sources?: Array<Source>, }
   | { "type": "stop_recording", }
-  | { "type": "screenshot",
-    /** Whose. */
-    member: MemberId,
-    /** The camera, or the screen. */
-    source: Source, }
   | { "type": "ping", };
 
 /** How one track of video is shown. */
@@ -248,7 +266,11 @@ export type OkResult = { "of": "welcome",
     /** How the room's media shall travel. */
     policy: Policy,
     /** The recording that goes on, if the room is recorded. */
-    recording?: RecordingInfo, }
+    recording?: RecordingInfo,
+    /** Who knocks, for moderators. */
+    knocking?: Array<Knocker>,
+    /** Whether all members encrypt their media end to end. */
+    encrypted?: boolean, }
   | { "of": "entered",
     /** The lobby's name. */
     lobby: string,
@@ -283,9 +305,6 @@ export type OkResult = { "of": "welcome",
     number: number,
     /** When the server took it: milliseconds since the Unix epoch. */
     at: number, }
-  | { "of": "screenshot",
-    /** The picture's identity in the library. */
-    item: string, }
   | { "of": "history",
     /** The messages. */
     messages: Array<ChatMessage>, };
@@ -300,12 +319,12 @@ export type WelcomeFeatures = {
     data: boolean,
     /** Rooms may be recorded, by whoever is granted that. */
     recording: boolean,
+    /** Relays for calls that find no direct way are in this server: such a call ends with it. */
+    relay: boolean,
     /** What is kept of rooms can be listed, played and downloaded, by whoever is granted that. */
     library: boolean,
     /** Members may add to it. */
-    uploads: boolean,
-    /** Relays for calls that find no direct way are in this server: such a call ends with it. */
-    relay: boolean, };
+    uploads: boolean, };
 
 /** Limits that a client should know. */
 export type Limits = {
@@ -347,7 +366,7 @@ export type SlotPair = {
     video?: TrackNumber, };
 
 /** Why a request was refused. */
-export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "recording_unavailable" | "screenshot_unavailable" | "internal";
+export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "not_admitted" | "encryption_differs" | "encrypted" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "recording_unavailable" | "internal";
 
 /** Something that happened. */
 export type Event = { "type": "member_joined",
@@ -419,19 +438,25 @@ export type Event = { "type": "member_joined",
   | { "type": "data_closed",
     /** Why. */
     reason: DataEnd, }
+  | { "type": "hand",
+    /** Whose. */
+    member: MemberId,
+    /** Where it is in order, as in `MemberInfo`; none when it is lowered. */
+    hand?: number, }
+  | { "type": "reaction",
+    /** Who. */
+    member: MemberId,
+    /** What. */
+    reaction: Reaction, }
+  | { "type": "knocking",
+    /** Who. */
+    people: Array<Knocker>, }
   | { "type": "locked",
     /** Whether it is locked. */
     locked: boolean, }
   | { "type": "recording",
     /** The recording; none when it is over. */
     recording?: RecordingInfo, }
-  | { "type": "screenshot",
-    /** Who has asked for it. */
-    by: MemberId,
-    /** Whose. */
-    member: MemberId,
-    /** The camera, or the screen. */
-    source: Source, }
   | { "type": "media",
     /** Whether it is up. */
     connected: boolean, }
@@ -638,7 +663,19 @@ export type MemberInfo = {
     /** Whether its socket is lost at the moment (its media may go on). */
     away: boolean,
     /** Its tracks. */
-    tracks: Array<TrackInfo>, };
+    tracks: Array<TrackInfo>,
+    /** Its hand is raised: whoever has the smaller number has raised it before. */
+    hand?: number, };
+
+/** What a member shows for a moment. */
+export type Reaction = "agree" | "disagree" | "applause" | "heart" | "laugh" | "surprise" | "celebrate";
+
+/** Somebody who waits at the door of a locked room. */
+export type Knocker = {
+    /** The identity that it would have in the room. */
+    member: MemberId,
+    /** The name to show. */
+    name: string, };
 
 /** How much a picture matters beside the others, when not all can be had. Shared screens come first in any case. */
 export type Priority = "low" | "normal" | "high";

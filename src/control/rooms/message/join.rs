@@ -2,30 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::Time;
 use crate::control::Refusal;
-use crate::control::rooms::command::{Admission, JoinDraws, SocketId};
+use crate::control::rooms::command::{Admission, Introduction, JoinDraws, SocketId};
+use crate::control::rooms::gestures::Gestures;
 use crate::control::rooms::journal::Journal;
 use crate::control::rooms::member::{Member, Presence, Seat, is_unlimited};
 use crate::control::rooms::message::Sending;
 use crate::control::rooms::room::{Outcome, Room};
 use crate::control::rooms::slots::Slots;
 use crate::control::rooms::way::Allowance;
-use crate::wire::{ByeReason, DirectAbility, ErrorCode, Event, LeaveReason, MemberId, OkResult};
+use crate::wire::{ByeReason, DirectAbility, ErrorCode, Event, Knocker, LeaveReason, MemberId, OkResult};
+
+/// Why one who does not encrypt cannot come in.
+const ENCRYPTED: &str = "the members of this room encrypt end to end: join with the whole link, which has their key";
 
 impl Room {
     pub(in crate::control::rooms) fn join(
-        &mut self, socket: SocketId, admission: Admission, draws: JoinDraws, direct: Option<DirectAbility>,
+        &mut self, socket: SocketId, admission: Admission, draws: JoinDraws, introduction: Introduction, now: Time,
     ) -> Outcome {
-        let seat = self.take_in(socket, admission, draws, direct)?;
-        Ok(self.joined(seat))
+        let knocker = introduction.knock.then(|| Knocker { member: admission.identity.clone(), name: admission.name.clone() });
+        match (self.take_in(socket, admission, draws, introduction), knocker) {
+            (Ok(seat), _) => Ok(self.joined(seat)),
+            (Err(refusal), Some(knocker)) if refusal.code == ErrorCode::Locked => Err(self.knock(knocker, now)),
+            (Err(refusal), _) => Err(refusal),
+        }
     }
 
     /// Gives a newcomer a seat; whoever had its identity goes.
-    pub(super) fn take_in(
-        &mut self, socket: SocketId, admission: Admission, draws: JoinDraws, direct: Option<DirectAbility>,
-    ) -> Result<Seat, Refusal> {
+    pub(super) fn take_in(&mut self, socket: SocketId, admission: Admission, draws: JoinDraws, introduction: Introduction) -> Result<Seat, Refusal> {
+        let Introduction { direct, encrypted, .. } = introduction;
         let before = self.identities.get(&admission.identity).copied();
-        self.may_join(&admission.identity, before, direct.is_some() && is_unlimited(&admission.grants))?;
+        self.may_join(&admission.identity, before, direct.is_some() && is_unlimited(&admission.grants), encrypted)?;
+        if self.members.len() == usize::from(before.is_some()) {
+            self.encrypted = encrypted;
+        }
         if let Some(before) = before {
             self.bye(before, ByeReason::Replaced);
             self.remove(before, LeaveReason::Replaced);
@@ -42,6 +53,7 @@ impl Room {
             direct: direct.map(bounded),
             allowance: Allowance::default(),
             sending: Sending::default(),
+            gestures: Gestures::default(),
             seq: 0,
             connection: None,
             tracks: Vec::new(),
@@ -66,7 +78,7 @@ impl Room {
         self.tell(|s| s != seat, Event::MemberJoined { member });
     }
 
-    pub(super) fn may_join(&self, identity: &MemberId, before: Option<Seat>, is_direct: bool) -> Result<(), Refusal> {
+    pub(super) fn may_join(&self, identity: &MemberId, before: Option<Seat>, is_direct: bool, encrypted: bool) -> Result<(), Refusal> {
         if self.kicked.contains(identity) {
             return Err(Refusal::new(ErrorCode::Kicked, "a moderator has removed you from this room"));
         }
@@ -74,6 +86,10 @@ impl Room {
         if !self.direct_room_takes(is_direct, others) {
             let why = "the room's calls go directly between two browsers: this client cannot, or both are there already";
             return Err(Refusal::new(ErrorCode::DirectOnly, why));
+        }
+        if others > 0 && encrypted != self.encrypted {
+            let why = if encrypted { "the members of this room do not encrypt end to end: join without" } else { ENCRYPTED };
+            return Err(Refusal::new(ErrorCode::EncryptionDiffers, why));
         }
         if before.is_some() {
             return Ok(());
@@ -106,6 +122,8 @@ impl Room {
             way: Box::new(self.way_of(seat)),
             policy: self.ways.policy(),
             recording: self.recording.as_ref().map(|recording| Box::new(recording.info.clone())),
+            knocking: if member.grants.moderate { self.door.people() } else { Vec::new() },
+            encrypted: self.encrypted,
         })
     }
 }

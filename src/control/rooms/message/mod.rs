@@ -3,6 +3,7 @@
 mod chat;
 mod data;
 mod direct;
+mod gestures;
 mod join;
 mod leave;
 mod moderate;
@@ -43,12 +44,16 @@ impl Room {
             MemberRequest::Chat { text, key, echo, at } => self.say(seat, text, key, echo, at),
             MemberRequest::History { before, limit } => self.history(seat, before, limit),
             MemberRequest::Data(data) => self.send_data(seat, data, now),
+            MemberRequest::Hand { raised, member } => self.set_hand(seat, raised, member, now),
+            MemberRequest::React { reaction } => self.react(seat, reaction, now),
             MemberRequest::Kick { member } => self.kick(seat, &member),
             MemberRequest::MuteMember { track, muted } => self.mute_member(seat, track, muted),
             MemberRequest::Record { recording, at, members, sources } => self.record(seat, recording, at, members, sources),
             MemberRequest::StopRecording => self.stop_recording(seat),
             MemberRequest::Screenshot { member, source } => return self.screenshot((seat, socket, id), &member, source),
+            MemberRequest::MuteAll { source, muted } => self.mute_all(seat, source, muted),
             MemberRequest::Lock { locked } => self.lock(seat, locked),
+            MemberRequest::Admit { member, admitted } => self.admit(seat, &member, admitted),
         };
         self.reply(socket, id, outcome);
     }

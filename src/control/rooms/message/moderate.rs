@@ -1,4 +1,4 @@
-//! `kick`, `mute_member`, `lock`.
+//! `kick`, `mute_member`, `mute_all`, `lock`.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use crate::base::TrackId;
 use crate::contract::RoomCommand;
 use crate::control::Refusal;
 use crate::control::rooms::Effect;
-use crate::control::rooms::member::Seat;
+use crate::control::rooms::member::{Seat, number};
 use crate::control::rooms::room::{Outcome, Room};
-use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, TrackNumber};
+use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, Source, TrackNumber};
 
 /// Identities and muted sources that a room remembers: far more than a room has members.
 const REMEMBERED: usize = 10_000;
@@ -63,6 +63,18 @@ impl Room {
         Ok(None)
     }
 
+    /// Mutes a source of everybody else who is there; whoever comes later is not meant.
+    pub(in crate::control::rooms) fn mute_all(&mut self, seat: Seat, source: Source, muted: bool) -> Outcome {
+        self.may_moderate(seat)?;
+        let others = self.members.iter().filter(|(other, _)| **other != seat);
+        let tracks: Vec<TrackNumber> =
+            others.flat_map(|(_, m)| m.tracks.iter().filter(|t| t.source == source && !t.fallback)).map(|t| number(t.id)).collect();
+        for track in tracks {
+            self.mute_member(seat, track, muted)?;
+        }
+        Ok(None)
+    }
+
     fn mute_fallback(&mut self, fallback: TrackId, muted: bool) {
         let Some(owner) = self.tracks.get(&fallback).and_then(|owner| self.members.get_mut(owner)) else { return };
         owner.tracks.iter_mut().filter(|t| t.id == fallback).for_each(|t| t.muted_by_moderator = muted);
@@ -77,11 +89,12 @@ impl Room {
             self.locked = locked;
             self.insiders = if locked { self.identities.keys().cloned().collect() } else { BTreeSet::new() };
             self.tell(|_| true, Event::Locked { locked });
+            self.open_door();
         }
         Ok(None)
     }
 
-    pub(super) fn may_moderate(&self, seat: Seat) -> Result<(), Refusal> {
+    pub(in crate::control::rooms) fn may_moderate(&self, seat: Seat) -> Result<(), Refusal> {
         match self.members.get(&seat) {
             Some(member) if member.grants.moderate => Ok(()),
             _ => Err(Refusal::forbidden("your token does not allow to moderate")),

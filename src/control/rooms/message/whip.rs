@@ -7,7 +7,7 @@ use super::publish::Desired;
 use crate::base::Time;
 use crate::contract::MediaKind;
 use crate::control::Refusal;
-use crate::control::rooms::command::SocketId;
+use crate::control::rooms::command::{Introduction, SocketId};
 use crate::control::rooms::room::{Outcome, Room};
 use crate::control::rooms::whip::{Attach, HttpSession, Purpose};
 use crate::sdp::{Offer, OneWay};
@@ -25,7 +25,7 @@ impl Room {
     fn try_attach(&mut self, attach: Attach, now: Time) -> Outcome {
         let Attach { socket, admission, purpose, offer, joining, offering } = attach;
         let offer = offer.one_way(if purpose == Purpose::Publish { OneWay::Sent } else { OneWay::Received }).with_candidates_everywhere();
-        self.may_join(&admission.identity, self.identities.get(&admission.identity).copied(), false)?;
+        self.may_join(&admission.identity, self.identities.get(&admission.identity).copied(), false, false)?;
         let lines = if purpose == Purpose::Publish { publish_lines(&offer)? } else { Vec::new() };
         let desired = Desired::list(&admission.grants, &lines)?;
         let (peer, first_track) = (offering.peer, offering.tracks);
@@ -39,7 +39,7 @@ impl Room {
                 "the offer receives nothing: add recvonly m-lines, one audio and one video a member",
             ));
         }
-        let seat = self.take_in(socket, admission, joining, None)?;
+        let seat = self.take_in(socket, admission, joining, Introduction::default())?;
         if let Some(member) = self.members.get_mut(&seat) {
             member.http = Some(HttpSession::new(purpose, now));
         }

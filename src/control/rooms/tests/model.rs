@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::scene::{Client, RESUME, Scene};
+use super::scene::{Client, RESUME, Scene, id};
 use crate::base::{RoomId, WorkerId};
 use crate::contract::{Event as Media, MediaKind, RoomCommand};
 use crate::control::rooms::{Command, MemberRequest};
@@ -26,6 +26,7 @@ enum Act {
     Fail,
     Unwant(usize, usize),
     Chat(usize),
+    Hand(usize, bool),
     Pass(u64),
 }
 
@@ -40,7 +41,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (who.clone(), who.clone()).prop_map(|(a, b)| Act::Unwant(a, b)),
         2 => who.clone().prop_map(Act::Reload),
         1 => Just(Act::Fail),
-        2 => who.prop_map(Act::Chat),
+        2 => who.clone().prop_map(Act::Chat),
+        2 => (who, any::<bool>()).prop_map(|(w, raised)| Act::Hand(w, raised)),
         1 => (1..90u64).prop_map(Act::Pass),
     ]
 }
@@ -59,6 +61,7 @@ struct Truth {
     cut: bool,
     publishes: BTreeSet<Source>,
     unwanted: BTreeSet<(usize, Source)>,
+    hand: bool,
 }
 
 /// What a client has put together.
@@ -68,6 +71,7 @@ struct View {
     away: BTreeSet<MemberId>,
     shown: BTreeMap<u32, (MemberId, bool)>,
     chat: u64,
+    hands: BTreeSet<MemberId>,
     seq: u64,
 }
 
@@ -87,8 +91,9 @@ fn name(who: usize) -> String {
 
 impl View {
     fn joined(&mut self, joined: OkResult) {
-        let OkResult::Joined { members, chat, seq, slots, .. } = joined else { panic!("not joined") };
+        let OkResult::Joined { me, members, chat, seq, slots, .. } = joined else { panic!("not joined") };
         self.away = members.iter().filter(|m| m.away).map(|m| m.member.clone()).collect();
+        self.hands = members.iter().chain([&me]).filter(|m| m.hand.is_some()).map(|m| m.member.clone()).collect();
         self.members = members.into_iter().map(|m| (m.member, m.tracks.iter().map(|t| (t.track, t.source)).collect())).collect();
         self.shown = slots.into_iter().map(|s| (s.pair, (s.member, s.screen))).collect();
         self.chat = chat.last().map_or(0, |m| m.number);
@@ -105,6 +110,7 @@ impl View {
             }
             Event::MemberLeft { member, .. } => {
                 self.away.remove(&member);
+                self.hands.remove(&member);
                 assert!(self.members.remove(&member).is_some(), "nobody goes twice");
             }
             Event::MemberAway { member, away } => {
@@ -124,6 +130,9 @@ impl View {
             Event::Restart {} => {
                 self.members.values_mut().for_each(BTreeMap::clear);
                 self.shown.clear();
+            }
+            Event::Hand { member, hand } => {
+                assert!(if hand.is_some() { self.hands.insert(member) } else { self.hands.remove(&member) });
             }
             Event::Need { .. } => panic!("five members fit into the first pairs"),
             other => panic!("unexpected: {other:?}"),
@@ -188,6 +197,11 @@ impl World {
                 let what = MemberRequest::Chat { text: "x".into(), key: None, echo: true, at: 0 };
                 self.scene.request(&self.clients[&who].0, what).expect("said");
                 self.model.said += 1;
+            }
+            Act::Hand(who, raised) if self.here(who) => {
+                let what = MemberRequest::Hand { raised, member: None };
+                self.scene.request(&self.clients[&who].0, what).expect("raised or lowered");
+                self.model.members.get_mut(&who).expect("a member").hand = raised;
             }
             Act::Pass(seconds) => {
                 let span = Duration::from_secs(seconds);
@@ -307,6 +321,8 @@ impl World {
             assert_eq!(view.shown.values().cloned().collect::<BTreeSet<_>>(), groups);
             assert_eq!(view.shown.len(), groups.len(), "nobody is shown twice");
             assert_eq!(view.chat, self.model.said);
+            let hands = self.model.members.iter().filter(|(_, m)| m.hand).map(|(who, _)| id(&name(*who)));
+            assert_eq!(view.hands, hands.collect());
         }
         assert_eq!(self.pointed.len(), halves, "the worker forwards what is wanted, to those away too");
     }

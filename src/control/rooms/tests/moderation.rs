@@ -88,6 +88,25 @@ fn what_a_moderator_muted_stays_muted_when_it_is_published_again() {
 }
 
 #[test]
+fn everybody_else_is_muted_at_once_and_may_speak_again() {
+    let mut scene = Scene::new();
+    let mut moderator = scene.moderator("mod");
+    scene.connect(&mut moderator);
+    let [bob, carol] = ["bob", "carol"].map(|name| scene.join_with_media(name));
+    scene.forget();
+    for muted in [true, false] {
+        assert_eq!(scene.request(&moderator, MemberRequest::MuteAll { source: Source::Microphone, muted }), Ok(None));
+        let is_meant = |e: &Event| matches!(e, Event::Track { member, track } if *member != id("mod") && track.source == Source::Microphone && track.muted_by_moderator == muted);
+        for client in [&moderator, &bob, &carol] {
+            let told = scene.told(client);
+            assert!(told.len() == 2 && told.iter().all(is_meant), "{told:?}");
+        }
+        let commands = std::mem::take(&mut scene.commands);
+        assert!(commands.len() == 2 && commands.iter().all(|c| matches!(c, RoomCommand::Mute { muted: m, .. } if *m == muted)), "{commands:?}");
+    }
+}
+
+#[test]
 fn nobody_moderates_without_the_grant() {
     let mut scene = Scene::new();
     scene.join("alice");
@@ -96,7 +115,9 @@ fn nobody_moderates_without_the_grant() {
     let requests = [
         MemberRequest::Kick { member: id("alice") },
         MemberRequest::MuteMember { track: TrackNumber(1), muted: true },
+        MemberRequest::MuteAll { source: Source::Microphone, muted: true },
         MemberRequest::Lock { locked: true },
+        MemberRequest::Admit { member: id("alice"), admitted: true },
     ];
     for request in requests {
         assert_eq!(scene.request(&bob, request), Err(ErrorCode::Forbidden));

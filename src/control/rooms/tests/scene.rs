@@ -8,6 +8,8 @@ use super::workers::Workers;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{DataLimits, MediaKind, RoomCommand};
 use crate::control::Refusal;
+pub use crate::control::rooms::Introduction;
+use crate::control::rooms::RecordEffect;
 use crate::control::rooms::{
     Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
 };
@@ -176,6 +178,11 @@ impl Scene {
     }
 
     pub fn try_join_as(&mut self, name: &str, change: impl FnOnce(&mut Grants), direct: Option<DirectAbility>) -> Result<Client, ErrorCode> {
+        self.try_join_with(name, change, Introduction { direct, ..Introduction::default() })
+    }
+
+    /// Joins with what the client says of itself.
+    pub fn try_join_with(&mut self, name: &str, change: impl FnOnce(&mut Grants), introduction: Introduction) -> Result<Client, ErrorCode> {
         let socket = SocketId(self.draw());
         let mut grants = Grants {
             publish: Source::ALL.to_vec(),
@@ -190,7 +197,7 @@ impl Scene {
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let certificate = self.draw() as u8;
-        match self.answer(socket, |id| Command::Join { socket, id, admission, draws, direct })? {
+        match self.answer(socket, |id| Command::Join { socket, id, admission, draws, introduction })? {
             Some(OkResult::Joined { resume, pairs, .. }) => Ok(Client {
                 name: name.to_owned(),
                 socket,

@@ -6,6 +6,8 @@ export interface Address {
   /** The lobby to be called in; empty if the page is to meet in a room. */
   lobby: string;
   token: string | undefined;
+  /** The secret of a call that is encrypted end to end: in the fragment, which no server is told. */
+  secret: string | undefined;
   /** The codecs of pictures to receive, if not all: for a device that decodes some of them badly. */
   receive: VideoCodec[] | undefined;
   /** Whether to have data channels: the page sends no data, but whoever tries the SDK in its console may. */
@@ -20,20 +22,21 @@ export function isRoomName(name: string): boolean {
   return ROOM.test(name);
 }
 
-/** Room, lobby and token: `/r/<room>` or `?room=`, `?lobby=`, `#token=` or `?token=`; `?receive=vp8,h264`, `?data`. */
+/** Room, lobby, token and secret: `/r/<room>` or `?room=`, `?lobby=`, `#token=` or `?token=`, `#key=`; `?receive=vp8,h264`, `?data`. */
 export function readAddress(href: string): Address {
   const url = new URL(href);
   const path = /^\/r\/([^/]+)\/?$/.exec(url.pathname)?.[1];
   const room = (path === undefined ? undefined : decode(path)) ?? url.searchParams.get('room') ?? '';
-  const token = new URLSearchParams(url.hash.slice(1)).get('token') ?? url.searchParams.get('token') ?? undefined;
+  const fragment = new URLSearchParams(url.hash.slice(1));
+  const token = fragment.get('token') ?? url.searchParams.get('token') ?? undefined;
   const named = url.searchParams.get('receive')?.toLowerCase().split(',') ?? [];
   const receive = CODECS.filter((codec) => named.includes(codec));
   const lobby = url.searchParams.get('lobby') ?? '';
-  return { room, lobby, token: token || undefined, receive: receive.length > 0 ? receive : undefined, data: url.searchParams.has('data') };
+  return { room, lobby, token: token || undefined, secret: fragment.get('key') || undefined, receive: receive.length > 0 ? receive : undefined, data: url.searchParams.has('data') };
 }
 
 /** The page's own address inside a room: with the token, so that a reload finds it. It stays in the fragment, which no server logs. */
-export function roomAddress(room: string, address: Pick<Address, 'token' | 'receive' | 'data'>): string {
+export function roomAddress(room: string, address: Pick<Address, 'token' | 'secret' | 'receive' | 'data'>): string {
   const query = wishes(address).join('&');
   return `/r/${encodeURIComponent(room)}${query ? `?${query}` : ''}${fragment(address)}`;
 }
@@ -47,8 +50,9 @@ function wishes({ receive, data }: Pick<Address, 'receive' | 'data'>): string[] 
   return [...(receive ? [`receive=${receive.join(',')}`] : []), ...(data ? ['data'] : [])];
 }
 
-function fragment({ token }: Pick<Address, 'token'>): string {
-  return token ? `#token=${encodeURIComponent(token)}` : '';
+function fragment({ token, secret }: Partial<Pick<Address, 'token' | 'secret'>>): string {
+  const parts = [...(secret ? [`key=${encodeURIComponent(secret)}`] : []), ...(token ? [`token=${encodeURIComponent(token)}`] : [])];
+  return parts.length > 0 ? `#${parts.join('&')}` : '';
 }
 
 /** What to send to whom one wants to be called by. */
@@ -56,9 +60,9 @@ export function lobbyLink(origin: string, lobby: string): string {
   return `${origin}/?lobby=${encodeURIComponent(lobby)}`;
 }
 
-/** What to send to others: without the token, which is one person's. */
-export function inviteLink(origin: string, room: string): string {
-  return `${origin}/r/${encodeURIComponent(room)}`;
+/** What to send to others: without the token, which is one person's, and with the secret, which is everybody's. */
+export function inviteLink(origin: string, room: string, secret?: string): string {
+  return `${origin}/r/${encodeURIComponent(room)}${fragment({ secret })}`;
 }
 
 /** The server's socket, at the place that the page comes from. */

@@ -1,5 +1,7 @@
 import type { Call, MemberId, MemberInfo, MemberMedia, RoomState, Source, TrackInfo, TrackQuality } from '@althing/sdk';
 
+import { handsOf } from './gestures.ts';
+
 /** One picture on the stage: somebody, or somebody's screen. */
 export interface TileView {
   /** Stable, so that a tile stays where it is when others come and go. */
@@ -17,6 +19,8 @@ export interface TileView {
   mutedByModerator: boolean;
   speaking: boolean;
   away: boolean;
+  /** Which of the raised hands theirs is, from 1; none while it is down. */
+  hand: number | undefined;
 }
 
 /** What the room's tiles show: others in the order in which they came, then oneself. */
@@ -24,8 +28,9 @@ export function tilesOf(call: Call, own: { camera: MediaStreamTrack | null; scre
   const room = call.room;
   if (!room) return [];
   const speaking = new Set(room.speakers);
-  const others = room.members.flatMap((member) => tilesOfMember(member, call.media.get(member.member), room.quality, speaking.has(member.member)));
-  const me = { ...common(room.me, speaking.has(room.me.member)), quality: undefined, mine: true, muted: !own.microphoneOn };
+  const places = new Map(handsOf([room.me, ...room.members]).map(({ member }, index) => [member, index + 1]));
+  const others = room.members.flatMap((member) => tilesOfMember(member, call.media.get(member.member), room.quality, speaking.has(member.member), places.get(member.member)));
+  const me = { ...common(room.me, speaking.has(room.me.member), places.get(room.me.member)), quality: undefined, mine: true, muted: !own.microphoneOn };
   const mine: TileView[] = [{ ...me, key: 'me', kind: 'camera', video: own.camera ?? undefined }];
   if (own.screen) mine.push({ ...me, key: 'me/screen', kind: 'screen', video: own.screen });
   return [...others, ...mine];
@@ -51,14 +56,14 @@ export function hue(identity: string): number {
   return Math.round((hash * 137.508) % 360);
 }
 
-function tilesOfMember(member: MemberInfo, media: MemberMedia | undefined, quality: RoomState['quality'], speaking: boolean): TileView[] {
-  const base = { ...common(member, speaking), mine: false };
+function tilesOfMember(member: MemberInfo, media: MemberMedia | undefined, quality: RoomState['quality'], speaking: boolean, hand: number | undefined): TileView[] {
+  const base = { ...common(member, speaking, hand), mine: false };
   const tiles: TileView[] = [{ ...base, ...shown(member, 'camera', media, quality), key: member.member, kind: 'camera' }];
   if (trackOf(member, 'screen')) tiles.push({ ...base, ...shown(member, 'screen', media, quality), key: `${member.member}/screen`, kind: 'screen' });
   return tiles;
 }
 
-function common(member: MemberInfo, speaking: boolean) {
+function common(member: MemberInfo, speaking: boolean, hand: number | undefined) {
   const microphone = trackOf(member, 'microphone');
   return {
     member: member.member,
@@ -67,6 +72,7 @@ function common(member: MemberInfo, speaking: boolean) {
     mutedByModerator: microphone?.muted_by_moderator ?? false,
     speaking,
     away: member.away,
+    hand,
   };
 }
 

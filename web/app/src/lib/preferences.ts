@@ -6,6 +6,11 @@ export interface Preferences {
   cameraOn?: boolean;
   microphoneOn?: boolean;
   locale?: string;
+  /** Where sound goes. */
+  speaker?: string;
+  processing?: { echoCancellation: boolean; noiseSuppression: boolean; autoGainControl: boolean };
+  screenContent?: 'text' | 'motion';
+  layout?: string;
 }
 
 const KEY = 'althing';

@@ -1,12 +1,18 @@
-import { AlthingError, Call, LocalMedia } from '@althing/sdk';
-import type { CallStatus, DeviceProblem, LocalState, MediaState, RoomState, Route, Token, Unreached } from '@althing/sdk';
+import { AlthingError, Call, Encryption, isAlthingError, LocalMedia, PROCESSING } from '@althing/sdk';
+import type { CallOptions, CallStatus, DeviceProblem, LocalState, MediaState, Processing, RoomState, Route, ScreenContent, Token, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
-import { readAddress, roomAddress, socketAddress } from './address.ts';
+import { inviteLink, readAddress, roomAddress, socketAddress } from './address.ts';
+import { files } from './files.svelte.ts';
+import { gestures } from './gestures.svelte.ts';
 import { preferences } from './preferences.ts';
+import { quality } from './quality.svelte.ts';
+import { stage } from './stage.svelte.ts';
 import { tilesOf } from './people.ts';
 import type { TileView } from './people.ts';
+import { rememberRoom } from './rooms.ts';
 import { Viewing } from './viewing.ts';
-import { endReason, joinProblem } from './wording.ts';
+import { witness } from './witness.svelte.ts';
+import { endReason, joinProblem, recordsLocally } from './wording.ts';
 
 declare global {
   interface Window {
@@ -30,12 +36,17 @@ export interface Called {
   partner: string;
 }
 
+/** What is shown beside the stage. */
+export type Panel = 'chat' | 'people' | 'statistics';
+
 /** A call that was going on when a page was reloaded. */
 export interface Interrupted {
   room: string;
   name: string;
 }
 
+/** Whoever waits at the door knocks so often (ms): less is not let in sooner by much. */
+const KNOCK_EVERY = 2000;
 /** A call that was going on when the page was reloaded is taken up again within this time (ms). */
 const RELOAD_WITHIN = 30_000;
 const RELOAD_KEY = 'althing.call';
@@ -52,6 +63,12 @@ class Session {
   tiles = $state.raw<TileView[]>([]);
   /** The name of the other end of a call that was made by calling; none in a room that people meet in. */
   partner = $state<string | undefined>(undefined);
+  /** What opened the room; none where the server asks for none. */
+  get token(): string | undefined {
+    const given = typeof this.#token === 'function' ? this.#token() : this.#token;
+    return typeof given === 'string' ? given : undefined;
+  }
+  #token: Token | undefined;
   status = $state<CallStatus>('idle');
   mediaState = $state<MediaState>('new');
   /** Why no way to the server's media has been found, while that is so. */
@@ -59,16 +76,30 @@ class Session {
   /** It was this member's wish that the call goes through the server. */
   movedToServer = $state(false);
   route = $state.raw<Route>({ via: 'none' });
+  /** Whether the page waits at the door of a locked room. */
+  knocking = $state(false);
+  /** Whether the last attempt to join failed because the room is locked. */
+  lockedOut = $state(false);
+  /** The secret with which rooms are entered that are encrypted end to end. */
+  secret = $state(this.address.secret !== undefined && Encryption.isSecret(this.address.secret) ? this.address.secret : undefined);
+  /** Members of whom nothing can be read. */
+  unreadable = $state.raw<ReadonlySet<string>>(new Set());
   /** Why the last attempt to join failed, or why the call is over. */
   message = $state('');
-  panel = $state<'chat' | 'people' | undefined>(undefined);
+  panel = $state<Panel | undefined>(undefined);
   unread = $state(0);
   notices = $state<Notice[]>([]);
   soundBlocked = $state(false);
   development = $state(false);
   /** Times that everyone was asked to play, so that blocked sound is tried again. */
   playAttempt = $state(0);
+  /** The device that sounds; the system's, if nothing is chosen. */
+  speaker = $state(preferences.read().speaker ?? '');
+  processing = $state.raw<Processing>({ ...PROCESSING, ...preferences.read().processing });
+  screenContent = $state<ScreenContent>(preferences.read().screenContent ?? 'text');
   #noticeCount = 0;
+  /** Who knocks, as far as it was told. */
+  #known = new Set<string>();
   /** Read when the page loads: the lobby is also there for a moment while a page goes away. */
   #interrupted = readInterrupted();
 
@@ -76,6 +107,8 @@ class Session {
     const remembered = preferences.read();
     this.local.preferDevice('camera', remembered.camera);
     this.local.preferDevice('microphone', remembered.microphone);
+    void this.local.setProcessing(this.processing);
+    void this.local.setScreenContent(this.screenContent);
     this.local.on('change', (state) => this.#devicesChanged(state));
     this.local.on('problem', ({ source, error }) => {
       if (source === 'camera' || source === 'microphone') {
@@ -92,28 +125,80 @@ class Session {
     return this.room !== undefined;
   }
 
+  /** Whether the call is encrypted end to end. */
+  get encrypted(): boolean {
+    return this.room?.encrypted ?? false;
+  }
+
   /** Enters a room; `called` when it is that of a call that was made by calling. */
   async join(room: string, name: string, called?: Called): Promise<void> {
-    const call = new Call({ url: socketAddress(location), receive: this.address.receive, data: this.address.data });
+    this.lockedOut = false;
+    const refusal = await this.#enter(room, name, called);
+    this.message = refusal ? wordsOf(refusal) : '';
+    this.lockedOut = isAlthingError(refusal, 'locked');
+  }
+
+  /** Asks the moderators of a locked room until one of them has answered, or `stopKnocking`. */
+  async knock(room: string, name: string): Promise<void> {
+    this.knocking = true;
+    this.message = '';
+    // Whoever knocks again is known by it, where no token says who it is.
+    const me = `guest-${[...crypto.getRandomValues(new Uint8Array(6))].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+    while (this.knocking) {
+      const refusal = await this.#enter(room, name, undefined, me);
+      if (!isAlthingError(refusal, 'locked')) {
+        if (this.knocking && refusal) this.message = wordsOf(refusal);
+        this.lockedOut = false;
+        break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, KNOCK_EVERY));
+    }
+    this.knocking = false;
+  }
+
+  stopKnocking(): void {
+    this.knocking = false;
+    // One that is let in just now has left again.
+    void this.call?.leave();
+  }
+
+  /** Whether rooms that are entered now are encrypted end to end. */
+  encrypt(on: boolean): void {
+    this.secret = on ? (this.secret ?? Encryption.draw()) : undefined;
+  }
+
+  /** Enters a room; what stands against it. */
+  async #enter(room: string, name: string, called?: Called, knockAs?: string): Promise<unknown> {
+    const call = new Call({ url: socketAddress(location), receive: this.address.receive, data: this.address.data, ...this.#encryption(called) });
     window.althing = call;
     this.call = call;
-    this.message = '';
     this.partner = called?.partner;
     this.movedToServer = false;
+    this.#token = called ? called.token : this.address.token;
     this.#follow(call);
     try {
       await this.local.enter(call);
-      const { grants } = await call.join({ room, name, token: called ? called.token : this.address.token });
+      const { grants } = await call.join({ room, name, token: this.#token, ...(knockAs === undefined ? {} : { me: knockAs, knock: true }) });
       // What may not be published is not held either: its light would say that others see it.
       if (!grants.publish.includes('camera')) await this.local.setCamera(false).catch(() => undefined);
       if (!grants.publish.includes('microphone')) await this.local.setMicrophone(false).catch(() => undefined);
       preferences.write({ name });
       this.development = call.server?.features.development ?? false;
-      if (!called) history.replaceState(null, '', roomAddress(room, this.address));
+      if (!called) {
+        rememberRoom(room, this.address.token);
+        history.replaceState(null, '', roomAddress(room, { ...this.address, secret: this.secret }));
+      }
+      return undefined;
     } catch (error) {
       this.local.exit();
-      this.message = error instanceof AlthingError ? joinProblem(error) : String(error);
+      return error;
     }
+  }
+
+  /** What encrypts a call that is entered now; one that was made by calling has no secret. */
+  #encryption(called: Called | undefined): Pick<CallOptions, 'encryption'> {
+    if (this.secret === undefined || called) return {};
+    return { encryption: new Encryption(this.secret, new Worker(new URL('./e2ee.worker.ts', import.meta.url), { type: 'module', name: 'encryption' })) };
   }
 
   async leave(): Promise<void> {
@@ -152,8 +237,45 @@ class Session {
     await this.#with(kind, () => this.local.useDevice(kind, deviceId));
   }
 
+  useSpeaker(deviceId: string): void {
+    this.speaker = deviceId;
+    preferences.write({ speaker: deviceId });
+  }
+
+  async process(change: Partial<Processing>): Promise<void> {
+    this.processing = { ...this.processing, ...change };
+    preferences.write({ processing: this.processing });
+    await this.local.setProcessing(this.processing).catch((error: unknown) => this.#problem(error));
+  }
+
+  async shareAs(content: ScreenContent): Promise<void> {
+    this.screenContent = content;
+    preferences.write({ screenContent: content });
+    await this.local.setScreenContent(content).catch((error: unknown) => this.#problem(error));
+  }
+
+  /** What to send to whom one wants to meet. */
+  inviteLink(): string {
+    return inviteLink(location.origin, this.room?.room ?? '', this.secret);
+  }
+
+  async copyInvite(): Promise<void> {
+    const link = this.inviteLink();
+    try {
+      await navigator.clipboard.writeText(link);
+      this.notify(m.link_copied());
+    } catch {
+      this.notify(m.link_not_copied({ link }), true);
+    }
+  }
+
+  /** Says that something was refused. */
+  refused(error: unknown): void {
+    this.notify(m.error_other({ message: error instanceof Error ? error.message : String(error) }), true);
+  }
+
   /** Opens a side panel, or closes it when it is open. */
-  show(panel: 'chat' | 'people' | undefined): void {
+  show(panel: Panel | undefined): void {
     this.panel = this.panel === panel ? undefined : panel;
     if (this.panel === 'chat') this.unread = 0;
   }
@@ -178,6 +300,13 @@ class Session {
   }
 
   #follow(call: Call): void {
+    stage.follow(call);
+    gestures.follow(call);
+    files.follow(call);
+    files.onoffer = () => {
+      if (this.panel !== 'chat') this.unread += 1;
+    };
+    quality.follow(call);
     call.on('change', () => {
       if (call === this.call) this.#refresh(call);
     });
@@ -198,6 +327,10 @@ class Session {
     });
     call.on('problem', (error) => saidElsewhere(error) || this.notify(error.code === 'direct_unreached' ? m.unreached_direct() : m.error_other({ message: error.message }), true));
     call.on('ended', (error) => this.#ended(call, error));
+    witness.follow(call, (member, what) => {
+      const name = call.room?.members.find((other) => other.member === member)?.name;
+      if (name !== undefined) this.notify(recordsLocally(what, name), true);
+    });
   }
 
   #refresh(call: Call): void {
@@ -206,7 +339,14 @@ class Session {
     this.mediaState = call.mediaState;
     this.unreached = call.unreached;
     this.route = call.route;
+    this.unreadable = call.unreadable;
+    this.#tellKnocking(call.room?.knocking ?? []);
     this.tiles = tilesOf(call, this.devices);
+  }
+
+  #tellKnocking(people: RoomState['knocking']): void {
+    for (const { member, name } of people) if (!this.#known.has(member)) this.notify(m.knocks_event({ name: name || member }));
+    this.#known = new Set(people.map(({ member }) => member));
   }
 
   #ended(call: Call, error: AlthingError): void {
@@ -247,6 +387,10 @@ class Session {
     }
     this.call?.leaveNow();
   }
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof AlthingError ? joinProblem(error) : String(error);
 }
 
 function readInterrupted(): Interrupted | undefined {

@@ -1,5 +1,7 @@
 import type { AlthingError, DeviceProblem, Over, TrackQuality, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
+import type { What } from './witness.svelte.ts';
+import type { Judgement } from './figures.ts';
 
 /** Why a room could not be entered, and what to do about it. */
 export function joinProblem(error: AlthingError): string {
@@ -20,6 +22,10 @@ export function joinProblem(error: AlthingError): string {
       return m.error_full();
     case 'locked':
       return m.error_locked();
+    case 'not_admitted':
+      return m.error_not_admitted();
+    case 'encryption_differs':
+      return m.error_encryption();
     case 'invalid_room_name':
       return m.error_room_name();
     case 'invalid_name':
@@ -27,6 +33,11 @@ export function joinProblem(error: AlthingError): string {
     default:
       return m.error_other({ message: error.message });
   }
+}
+
+/** That somebody records in their own browser. */
+export function recordsLocally(what: What, name: string): string {
+  return { audio: m.records_audio_event, call: m.records_call_event, screen: m.records_screen_event }[what]({ name });
 }
 
 /** Why a call is over. */
@@ -91,6 +102,14 @@ export function qualityHint({ level, limit }: TrackQuality, name: string): strin
     case undefined:
       return undefined;
   }
+}
+
+/** How good a connection is, and why it is not better. */
+export function connectionText({ bars, reason }: Judgement): string {
+  const grades = [m.connection_gone, m.connection_bad, m.connection_weak, m.connection_fair, m.connection_good] as const;
+  const reasons = { away: undefined, loss: m.because_loss, delay: m.because_delay, frozen: m.because_frozen, bandwidth: m.because_bandwidth, publisher: m.because_publisher };
+  const why = reason && reasons[reason];
+  return why ? m.connection_because({ grade: grades[bars](), reason: why() }) : grades[bars]();
 }
 
 /** What is wrong with a device, and what to do about it. */

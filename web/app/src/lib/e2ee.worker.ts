@@ -1,0 +1,1 @@
+import '@althing/sdk/e2ee-worker';
