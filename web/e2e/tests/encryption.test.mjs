@@ -33,6 +33,15 @@ for (const [title, stage, via] of ways) {
     }
     await ada.tab.press('s');
     await ben.sees('Ada', { screen: true });
+    await ada.says('nobody else reads this');
+    await until('Ben reads it', async () => String(await ben.chat()) === 'Ada: nobody else reads this');
+    assert.deepEqual(await ada.chat(), ['Ada: nobody else reads this']);
+    await until('the server is told it', async () => (await ada.tab.evaluate(() => /** @type {any} */ (window).seen.written)).length === 1);
+    assert.match(String(await ada.tab.evaluate(() => /** @type {any} */ (window).seen.written)), /^althing-sealed:1:[\w+/=]+$/, 'the server cannot read it');
+    await ben.tab.reload();
+    await ben.tab.appears('[data-testid=call]');
+    await until('after a reload Ben reads it still', async () => String(await ben.chat()) === 'Ada: nobody else reads this');
+    await ben.sees('Ada');
     assert.match(await ada.tab.evaluate(() => location.hash), /key=AAECAwQFBgcICQoLDA0ODw/, 'a reload finds the key');
     for (const person of [ada, ben]) {
       await person.isWell();
