@@ -1,6 +1,6 @@
 //! A node: the only place that knows every room. What is started in which order, what is wired to what, and how it ends.
 //!
-//! Start: addresses → certificate → workers → metrics → recorder → rooms → dispatch of workers' events → listeners. Whoever is told to listen
+//! Start: addresses → certificate → workers → metrics → library → recorder → rooms → dispatch of workers' events → listeners. Whoever is told to listen
 //! listens before the node says that it is ready.
 //!
 //! | channel | from → to | where its capacity is argued |
@@ -21,14 +21,16 @@ mod relay;
 mod workers;
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AllowedOrigins, CallPolicy, Config, TlsConfig};
+use crate::config::{AllowedOrigins, CallPolicy, Config};
 use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
@@ -40,6 +42,8 @@ use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, events};
+use crate::record::jobs::Jobs;
+use crate::record::library::Library;
 use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
 use crate::wire::Policy;
@@ -58,6 +62,7 @@ pub struct Node {
     rooms: Directory,
     lobbies: Lobbies,
     recorder: Option<Recorder>,
+    library: Option<Library>,
     public: Public,
     ready: watch::Sender<bool>,
     closing: watch::Sender<bool>,
@@ -123,13 +128,23 @@ impl Node {
         let taps = fleet.workers.iter_mut().filter_map(|worker| worker.tap.take()).collect();
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
-        let recorder = start_recorder(&config, taps, epoch, &metrics)?;
+        let library = open_library(&config, &metrics)?;
+        let recorder = start_recorder(&config, taps, epoch, library.clone(), &metrics)?;
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
         let relay_addresses = fleet.workers.first().map(|worker| worker.relay.clone()).unwrap_or_default();
         let inboxes = fleet.workers.iter().map(|worker| worker.inbox.clone()).collect();
         let beside = relay.as_ref().filter(|relay| relay.is_beside_pages()).map(|_| Beside::new(inboxes));
-        let named = config.tls.as_ref().and_then(TlsConfig::first_name);
-        let relay = relay.map(|relay| p2p::OwnRelay { addresses: relay_addresses, sealed: relay.sealed_url(named), secret: relay.secret });
+        let named = match &config.tls {
+            Some(tls) => tls::name(tls).await,
+            None => None,
+        };
+        let relay = relay.map(|relay| {
+            let sealed = relay.sealed_url(named.as_deref());
+            if sealed.is_none() && config.tls.is_some() && relay.config.tls_port.is_some() {
+                tracing::warn!("clients are told no relay behind TLS: the certificate is for no name; set turn.host to one that it is for");
+            }
+            p2p::OwnRelay { addresses: relay_addresses, sealed, secret: relay.secret }
+        });
         let stun_addresses = fleet.workers.first().map(|worker| worker.candidates.clone()).unwrap_or_default();
         let rooms = Directory::new(Settlement {
             most: config.rooms.max,
@@ -140,6 +155,7 @@ impl Node {
             metrics: metrics.control.clone(),
             relay_users: users,
             recorder: recorder.clone(),
+            library: library.clone(),
         });
         let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
         tokio::spawn(dispatch::run(event_receiver, rooms.clone(), mapped));
@@ -150,6 +166,7 @@ impl Node {
         let front = Arc::new(Front {
             direct: config.rooms.policy != CallPolicy::Sfu,
             data: config.data,
+            library: library.clone(),
             ice: IceServers::new(&config.ice, &stun_addresses, relay),
             rooms: rooms.clone(),
             lobbies: lobbies.clone(),
@@ -159,6 +176,9 @@ impl Node {
             resume: config.rooms.resume,
             closing: closing_seen.clone(),
         });
+        if let Some(library) = library.clone() {
+            tokio::spawn(library.run(closing_seen.clone()));
+        }
         if let Some(watch) = watch {
             let (rooms, front) = (rooms.clone(), front.clone());
             let tell = move |candidates: Vec<Vec<SocketAddr>>| {
@@ -182,7 +202,7 @@ impl Node {
         }
         ready.send_replace(true);
         listeners::announce(&config, at, &addresses.announced, development);
-        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, recorder, public, ready, closing })
+        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, recorder, library, public, ready, closing })
     }
 
     /// Makes the dispatch of a room fail on its home worker, on purpose: for the tests of what comes after it.
@@ -211,16 +231,33 @@ impl Node {
         if timeout(FAREWELL, silence).await.is_err() {
             tracing::warn!(sockets = self.public.open_sockets(), "some sockets did not close in time");
         }
+        if let Some(library) = &self.library {
+            library.close();
+        }
     }
 }
 
-fn start_recorder(config: &Config, taps: Vec<WorkerTap>, epoch: Instant, metrics: &Metrics) -> Result<Option<Recorder>, StartError> {
+fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, StartError> {
+    let Some(library) = &config.library else { return Ok(None) };
+    let refused = |error| no_folder(&library.folder, &error);
+    let opened = Library::open(library, metrics.library.clone()).map_err(refused)?;
+    opened.make_with(Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?);
+    Ok(Some(opened))
+}
+
+fn start_recorder(
+    config: &Config, taps: Vec<WorkerTap>, epoch: Instant, library: Option<Library>, metrics: &Metrics,
+) -> Result<Option<Recorder>, StartError> {
     let Some(recording) = &config.recording else { return Ok(None) };
-    let started = Recorder::start(recording, taps, epoch, metrics.record.clone()).map_err(|error| StartError {
-        what: format!("recordings cannot go to {}: {error}", recording.folder.display()),
-        advice: "choose a directory that this process may write to with `--set recording.folder=DIRECTORY`, and that no other node uses".into(),
-    })?;
+    let started = Recorder::start(recording, taps, epoch, library, metrics.record.clone()).map_err(|error| no_folder(&recording.folder, &error))?;
     Ok(Some(started))
+}
+
+fn no_folder(folder: &Path, error: &io::Error) -> StartError {
+    StartError {
+        what: format!("recordings cannot go to {}: {error}", folder.display()),
+        advice: "choose a directory that this process may write to with `--set recording.folder=DIRECTORY`, and that no other node uses".into(),
+    }
 }
 
 fn rules(config: &Config) -> Rules {

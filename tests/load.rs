@@ -98,6 +98,7 @@ async fn a_node_with_keys_is_counted_right_in_several_rooms() {
             data: None,
             moderate: false,
             record: false,
+            library: None,
         };
         sign("main", &secret(), &Claims { sub: place.name.clone(), name: None, exp: 4_000_000_000, nbf: None, grants }).expect("signed")
     };

@@ -289,6 +289,7 @@ impl Load {
                 data: None,
                 moderate: false,
                 record: false,
+                library: None,
             };
             Claims { sub: place.name.clone(), name: None, exp, nbf: None, grants }
         };

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::config::Config;
-use crate::control::auth::{Claims, RoomName, Source, TokenGrants, identity, sign, unix_time};
+use crate::control::auth::{Claims, LibraryGrant, RoomName, Source, TokenGrants, identity, sign, unix_time};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -40,6 +40,9 @@ pub struct Create {
     /// May have the room recorded
     #[arg(long)]
     record: bool,
+    /// What may be done with what is kept of the room: none, view or manage; without it manage with --record, else none
+    #[arg(long, value_parser = library_grant, value_name = "GRANT")]
+    library: Option<LibraryGrant>,
     /// How long it is valid: a number with s, m, h or d
     #[arg(long, default_value = "6h", value_parser = seconds, value_name = "TIME")]
     ttl: u64,
@@ -73,9 +76,19 @@ fn token(create: &Create, config: &Config) -> Result<String, String> {
         data: Some(!create.no_data),
         moderate: create.moderate,
         record: create.record,
+        library: create.library,
     };
     let exp = unix_time().as_secs().saturating_add(create.ttl);
     sign(key.0, key.1, &Claims { sub: create.identity.clone(), name: create.name.clone(), exp, nbf: None, grants })
+}
+
+fn library_grant(text: &str) -> Result<LibraryGrant, String> {
+    match text {
+        "none" => Ok(LibraryGrant::None),
+        "view" => Ok(LibraryGrant::View),
+        "manage" => Ok(LibraryGrant::Manage),
+        _ => Err("write none, view or manage".into()),
+    }
 }
 
 fn sources(names: &[String]) -> Result<Vec<Source>, String> {

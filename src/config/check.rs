@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::data::DataConfig;
+use super::jobs::JobsConfig;
+use super::library::LibraryConfig;
 use super::recording::RecordingConfig;
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 use super::stun::StunServer;
@@ -38,6 +40,10 @@ pub struct Config {
     pub data: DataConfig,
     /// Recording, if there is any.
     pub recording: Option<RecordingConfig>,
+    /// What is made of recordings afterwards.
+    pub jobs: JobsConfig,
+    /// The library, if there is anything to keep.
+    pub library: Option<LibraryConfig>,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.
@@ -65,6 +71,8 @@ impl Default for Config {
             calls: calls(&settings),
             data: DataConfig { channels: settings.data.channels, limits: DataLimits::default() },
             recording: None,
+            jobs: JobsConfig::default(),
+            library: None,
             limits: settings.limits,
             log: settings.log,
         }
@@ -278,9 +286,11 @@ impl Settings {
         let turn = self.turn.check(media_ports(&self.media), self.http.listen.port())?;
         let tls = tls::check(&self.tls, self.http.listen)?;
         let data = self.data.check(&self.limits)?;
-        let recording = self.recording.check()?;
+        let (recording, jobs) = (self.recording.check()?, self.jobs.check()?);
+        let library = self.library.check(&self.recording)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
-        Ok(Config { http, tls, admin: self.admin.listen, media, ice, turn, auth, rooms, calls, data, recording, limits: self.limits, log: self.log })
+        let (admin, limits, log) = (self.admin.listen, self.limits, self.log);
+        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, recording, library, jobs, limits, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {

@@ -5,6 +5,8 @@
 
 mod check;
 mod data;
+mod jobs;
+mod library;
 mod load;
 mod recording;
 mod schema;
@@ -14,6 +16,8 @@ mod turn;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use data::{DataConfig, DataSettings};
+pub use jobs::{JobSettings, JobsConfig};
+pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
 pub use load::{LoadError, Overrides, load};
 pub use recording::{RecordingConfig, RecordingSettings};
 pub use schema::{

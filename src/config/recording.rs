@@ -83,7 +83,7 @@ impl RecordingSettings {
     }
 
     /// The directory that is set, or one in the user's home (the XDG base directory specification).
-    fn directory(&self) -> Result<PathBuf, InvalidSetting> {
+    pub(super) fn directory(&self) -> Result<PathBuf, InvalidSetting> {
         if !self.folder.as_os_str().is_empty() {
             return Ok(self.folder.clone());
         }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
+use super::jobs::JobSettings;
+use super::library::LibrarySettings;
 use super::recording::RecordingSettings;
 use super::turn::TurnSettings;
 
@@ -36,6 +38,10 @@ pub struct Settings {
     pub data: DataSettings,
     /// Recording.
     pub recording: RecordingSettings,
+    /// What is made of recordings afterwards.
+    pub jobs: JobSettings,
+    /// What is kept, and who may add to it.
+    pub library: LibrarySettings,
     /// What a client may send.
     pub limits: LimitSettings,
     /// The log.

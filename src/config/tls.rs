@@ -27,16 +27,6 @@ pub struct TlsConfig {
     pub look_every: Duration,
 }
 
-impl TlsConfig {
-    /// The first name that an authority is asked for.
-    pub fn first_name(&self) -> Option<&str> {
-        match &self.source {
-            CertificateSource::Acme(acme) => acme.domains.first().map(String::as_str),
-            CertificateSource::Files { .. } | CertificateSource::Development { .. } => None,
-        }
-    }
-}
-
 /// Where the certificate comes from.
 #[derive(Clone, PartialEq, Debug)]
 pub enum CertificateSource {

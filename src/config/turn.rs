@@ -22,7 +22,7 @@ pub struct TurnSettings {
     pub port: u16,
     /// TCP port at which clients are heard behind TLS, where this server has a certificate; 0 for none.
     pub tls_port: u16,
-    /// Name of this server in `turns:` URLs, for which its certificate is; empty for the first one of `tls.domains`.
+    /// Name of this server in `turns:` URLs, for which its certificate is; empty for the first one of `tls.domains` (ACME) or of the certificate (files).
     pub host: String,
     /// First UDP port of allocations.
     pub first_port: u16,
@@ -49,10 +49,10 @@ impl Default for TurnSettings {
             host: String::new(),
             first_port: 49_152,
             last_port: 65_535,
-            user_allocations: 12,
+            user_allocations: 40,
             allocations: 4_096,
             allocation_kbps: 0,
-            gather_micros: 500,
+            gather_micros: 1000,
             allow_peers: Vec::new(),
         }
     }

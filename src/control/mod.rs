@@ -3,6 +3,7 @@
 //! The way of a message: `http` (listener) → `signaling` (socket → message → session) → the room's actor → the pure
 //! [`rooms::Room`] → effects: answers and events into members' outboxes, commands into a worker's inbox. Workers'
 //! events come back through [`dispatch`]. WHIP and WHEP (`whip`) come in by HTTP and end at the same rooms.
+//! What is kept of rooms is served by `recordings`.
 //! Whoever wants to be called waits in a lobby ([`calls`]), which works the same way; an accepted call is held in a room.
 
 pub mod admin;
@@ -12,6 +13,7 @@ pub mod dispatch;
 pub mod draw;
 pub mod http;
 pub mod p2p;
+pub mod recordings;
 pub mod refusal;
 pub mod rooms;
 pub mod signaling;

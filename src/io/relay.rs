@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::event::epoll;
 
@@ -64,6 +64,7 @@ pub struct RelaySockets {
 /// The sockets of allocations, by slot.
 struct Ports {
     sockets: Vec<Option<OwnedFd>>,
+    bound: Vec<Option<SocketAddr>>,
     /// Slots opened since the senders were told.
     opened: Vec<usize>,
     addresses: Vec<IpAddr>,
@@ -91,6 +92,7 @@ impl RelaySockets {
         }
         let hands = Ports {
             sockets: Vec::new(),
+            bound: Vec::new(),
             opened: Vec::new(),
             addresses: setup.addresses,
             ports: setup.ports,
@@ -245,14 +247,20 @@ impl Hands for Ports {
         epoll::add(&self.wakes, &socket, epoll::EventData::new_u64(ALLOCATIONS | slot as u64), epoll::EventFlags::IN).ok()?;
         if self.sockets.len() <= slot {
             self.sockets.resize_with(slot + 1, || None);
+            self.bound.resize(slot + 1, None);
         }
         self.sockets[slot] = Some(socket);
+        self.bound[slot] = Some(bound);
+        self.users.set_bound(bound, true);
         self.opened.push(slot);
         Some(bound)
     }
 
     fn close(&mut self, slot: usize) {
         if let Some(place) = self.sockets.get_mut(slot) {
+            if let Some(bound) = self.bound[slot].take() {
+                self.users.set_bound(bound, false);
+            }
             *place = None;
         }
     }
@@ -270,5 +278,13 @@ impl Hands for Ports {
 
     fn is_revoked(&self, user: &str) -> bool {
         self.users.is_revoked(user)
+    }
+
+    fn is_relayed(&self, bound: SocketAddr) -> bool {
+        self.users.is_bound(bound)
+    }
+
+    fn wall(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 }

@@ -52,7 +52,7 @@ impl ControlMetrics {
         }
         let direct = register.counters(
             "althing_direct_connections_total",
-            "Direct connections that an end has said to be up, by the less direct of its two candidates and by protocol.",
+            "Direct connections that both ends have had, each once, by the less direct of their candidates and by protocol.",
             &["pair", "protocol"],
         )?;
         for pair in ["host", "reflexive", "relay"] {
@@ -74,7 +74,7 @@ impl ControlMetrics {
             calls,
             direct,
             direct_failed: register
-                .counter("althing_direct_connections_failed_total", "Direct connections that an end could not have, or has lost.")?,
+                .counter("althing_direct_connections_failed_total", "Direct connections that could not be had or were lost, each once.")?,
             fallbacks: ["wanted", "sent"].map(|state| gauges.with_label_values(&[state])),
             sockets: register.gauge("althing_signaling_sockets", "Signaling sockets open now.")?,
             sockets_refused: register.counters("althing_signaling_sockets_refused_total", "Signaling sockets refused.", &["reason"])?,

@@ -2,6 +2,8 @@
 
 mod certificate;
 mod control;
+mod jobs;
+mod library;
 mod record;
 mod register;
 mod workers;
@@ -13,6 +15,8 @@ use crate::base::WorkerId;
 
 pub use certificate::ReadExpiry;
 pub use control::ControlMetrics;
+pub use jobs::JobMetrics;
+pub use library::LibraryMetrics;
 pub use record::RecordMetrics;
 pub use workers::ReadReport;
 
@@ -24,6 +28,10 @@ pub struct Metrics {
     pub control: ControlMetrics,
     /// What recording counts.
     pub record: RecordMetrics,
+    /// What jobs count.
+    pub jobs: JobMetrics,
+    /// What the library counts.
+    pub library: LibraryMetrics,
 }
 
 impl Metrics {
@@ -37,7 +45,9 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let control = ControlMetrics::register(&registry)?;
         let record = RecordMetrics::register(&registry)?;
-        Ok(Self { registry, control, record })
+        let jobs = JobMetrics::register(&registry)?;
+        let library = LibraryMetrics::register(&registry)?;
+        Ok(Self { registry, control, record, library, jobs })
     }
 
     /// Shows when the certificate of the public listener expires, too.

@@ -33,7 +33,7 @@ impl RecordMetrics {
         let register = Register(registry);
         let lost =
             register.counters("althing_recording_pieces_lost_total", "Pieces of recordings that were lost, by what refused them.", &["reason"])?;
-        for reason in ["queue", "jobs", "disk", "files"] {
+        for reason in ["queue", "jobs", "disk", "files", "chat"] {
             lost.with_label_values(&[reason]);
         }
         Ok(Self {

@@ -16,9 +16,9 @@ use crate::config::{CertificateSource, Config, TurnConfig};
 use crate::control::admin::doctor::addresses::{Seen, of_detours, of_seen};
 use crate::control::admin::doctor::ask::{self, Credentials, IceUrl};
 use crate::control::admin::doctor::certificate::{Certificate, of_certificate};
-use crate::control::admin::doctor::machine::{of_buffers, of_clock, of_directory, of_files, of_page};
+use crate::control::admin::doctor::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page};
 use crate::control::admin::doctor::ports::{Found, Running, Service, of_ports};
-use crate::control::admin::doctor::relays::{Outcome, of_relay};
+use crate::control::admin::doctor::relays::{Outcome, of_relay, of_sealed};
 use crate::control::admin::doctor::{Finding, Report};
 use crate::control::p2p::IceServers;
 use crate::io::udp;
@@ -91,6 +91,8 @@ pub async fn examine(config: &Config, questions: &Questions) -> Report {
 
     let shown_as = page.as_ref().map(|page| (page.scheme.as_str(), page.host.as_str()));
     findings.push(of_certificate(&certificate(config, shown_as, &own).await, shown_as, unix_seconds(SystemTime::now())));
+    findings.extend(sealed_relay(config, &own).await);
+    findings.extend(of_families(config.http.listen, &addresses.announced, &places));
     findings.extend(page_findings(page.as_ref(), &places, &own).await);
     findings.extend(machine(config, addresses.bound.len()));
     findings.extend(relays(config).await);
@@ -267,6 +269,9 @@ fn machine(config: &Config, addresses: usize) -> Vec<Finding> {
     } else if let Some(CertificateSource::Acme(acme)) = config.tls.as_ref().map(|tls| &tls.source) {
         findings.push(of_directory(&acme.cache, "tls.cache", &written(&acme.cache)));
     }
+    if let Some(recording) = &config.recording {
+        findings.push(of_directory(&recording.folder, "recording.folder", &written(&recording.folder)));
+    }
     findings
 }
 
@@ -276,6 +281,19 @@ fn written(directory: &Path) -> io::Result<()> {
     let probe = there.join(format!(".althing-doctor-{}", std::process::id()));
     std::fs::write(&probe, b"")?;
     std::fs::remove_file(&probe)
+}
+
+/// Whether clients find the own relay behind TLS, and take it.
+async fn sealed_relay(config: &Config, own: &[IpAddr]) -> Option<Finding> {
+    let turn = config.turn.as_ref().filter(|turn| turn.tls_port.is_some())?;
+    let tls = config.tls.as_ref()?;
+    // One that is not there yet will be for the names that are asked for; one that cannot be used is told of already.
+    let shown = tls::look(tls, own).await.ok().flatten()?;
+    let name = match &turn.host {
+        Some(name) => Some(name.clone()),
+        None => tls::name(tls).await,
+    };
+    of_sealed(name.as_deref().map(|name| (name, shown.is_for(name))))
 }
 
 async fn relays(config: &Config) -> Vec<Finding> {

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::StartError;
 use super::addresses::Addresses;
@@ -39,10 +38,8 @@ impl OwnRelay {
         Self { config, secret: draw::bytes(), nonce_key: draw::bytes(), tls, users }
     }
 
-    /// What a worker's part of it is made of; `clock`: the process's time zero, and a seed.
-    pub fn setup(&self, addresses: &Addresses, port: u16, media: &MediaConfig, clock: (Instant, u64)) -> RelaySetup {
-        let (epoch, seed) = clock;
-        let since_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// What a worker's part of it is made of.
+    pub fn setup(&self, addresses: &Addresses, port: u16, media: &MediaConfig, seed: u64) -> RelaySetup {
         RelaySetup {
             fronts: addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
             tls: self.own_tls().cloned(),
@@ -57,7 +54,6 @@ impl OwnRelay {
                 most: self.config.allocations.div_ceil(usize::from(media.workers)),
                 bytes_per_second: self.config.bytes_per_second,
                 strangers: STRANGERS.div_ceil(u32::from(media.workers)),
-                wall_at_zero: since_unix.saturating_sub(epoch.elapsed()),
                 seed,
             },
         }

@@ -94,7 +94,7 @@ pub fn start(
             shared_port: config.single_port,
             tcp: config.takes_tcp(),
             prefixes: prefixes.clone(),
-            relay: relay.map(|relay| relay.setup(addresses, relay_port, config, (epoch, seed()))),
+            relay: relay.map(|relay| relay.setup(addresses, relay_port, config, seed())),
             questions,
         };
         let Started { port, relay: relayed, sockets } = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;

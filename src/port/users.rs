@@ -1,9 +1,10 @@
-//! What the workers' relays know together: how many allocations each user has, and who has been sent away.
+//! What the workers' relays know together: how many allocations each user has, who has been sent away, and where allocations are bound.
 //!
-//! Looked at when an allocation is made, refreshed or swept, never for data.
+//! Users are looked at when an allocation is made, refreshed or swept, never for data; ports, without a lock, for data between two allocations.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub struct RelayUsers {
     lifetime: Duration,
     any_revoked: AtomicBool,
     table: Mutex<Table>,
+    /// A bit for each port, of IPv4 and of IPv6: an allocation is bound there.
+    ports: [Box<[AtomicU64]>; 2],
 }
 
 #[derive(Default)]
@@ -29,7 +32,7 @@ struct Table {
 impl RelayUsers {
     /// With so many allocations for each, and credentials that last so long.
     pub fn new(most: usize, lifetime: Duration) -> Self {
-        Self { most, lifetime, any_revoked: AtomicBool::new(false), table: Mutex::default() }
+        Self { most, lifetime, any_revoked: AtomicBool::new(false), table: Mutex::default(), ports: [no_ports(), no_ports()] }
     }
 
     /// One more allocation for a user; false when it has as many as it may.
@@ -76,10 +79,37 @@ impl RelayUsers {
         self.any_revoked.load(Ordering::Acquire) && self.table().revoked.get(user).is_some_and(|until| *until > Instant::now())
     }
 
+    /// An allocation is bound there from now on, or no longer.
+    pub fn set_bound(&self, at: SocketAddr, bound: bool) {
+        if let Some((ports, bit)) = self.port(at) {
+            if bound {
+                ports.fetch_or(bit, Ordering::Release)
+            } else {
+                ports.fetch_and(!bit, Ordering::Release)
+            };
+        }
+    }
+
+    /// Whether an allocation is bound there.
+    pub fn is_bound(&self, at: SocketAddr) -> bool {
+        self.port(at).is_some_and(|(ports, bit)| ports.load(Ordering::Acquire) & bit != 0)
+    }
+
+    fn port(&self, at: SocketAddr) -> Option<(&AtomicU64, u64)> {
+        let [four, six] = &self.ports;
+        let ports = if at.is_ipv6() { six } else { four };
+        Some((ports.get(usize::from(at.port() / 64))?, 1 << (at.port() % 64)))
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         // Each change is one step: what a panic has left is consistent.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A bit for each of 65,536.
+fn no_ports() -> Box<[AtomicU64]> {
+    (0..1_024).map(|_| AtomicU64::new(0)).collect()
 }
 
 #[cfg(test)]
@@ -112,5 +142,16 @@ mod tests {
             users.revoke(&n.to_string());
         }
         assert_eq!(users.table().revoked.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn a_port_is_bound_until_it_is_let_go_and_of_one_family() {
+        let users = RelayUsers::new(1, Duration::ZERO);
+        let [four, next, six] = ["192.0.2.1:50001", "192.0.2.1:50002", "[::1]:50001"].map(|text| text.parse().expect("an address"));
+        users.set_bound(four, true);
+        users.set_bound(next, true);
+        assert!(users.is_bound(four) && users.is_bound(next) && !users.is_bound(six));
+        users.set_bound(four, false);
+        assert!(!users.is_bound(four) && users.is_bound(next));
     }
 }

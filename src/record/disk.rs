@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::{Duration, Instant};
 
 use super::file::{Begin, Container, Cue, End, Piece};
+use super::library::{ChatLine, Library, Said};
 use super::manifest::{FileEntry, FileState, Manifest, Person, State, codec_name};
 use super::repair;
 use super::take::FileId;
@@ -32,6 +33,7 @@ const MOST_PEOPLE: usize = 4_096;
 enum Job {
     Open(Box<Manifest>),
     Meet(String, Person),
+    Say(String, ChatLine),
     Begin(FileId, Box<FileEntry>, String, Vec<u8>),
     Append(FileId, Piece),
     Finish(FileId, End),
@@ -58,7 +60,7 @@ pub struct DiskState {
     /// Recordings whose manifest is not final yet.
     open: AtomicUsize,
     /// Held for as long as the threads run: two nodes in one folder would repair each other's files.
-    _lock: File,
+    _lock: Option<File>,
     next: AtomicU64,
     metrics: RecordMetrics,
 }
@@ -68,9 +70,10 @@ impl Disk {
     ///
     /// # Errors
     /// When the folder cannot be made or written to, or the system gives no more threads.
-    pub fn start(config: &RecordingConfig, metrics: RecordMetrics) -> io::Result<Self> {
+    pub fn start(config: &RecordingConfig, library: Option<Library>, metrics: RecordMetrics) -> io::Result<Self> {
         make_folder(&config.folder)?;
-        let lock = lock(&config.folder)?;
+        // A library in the same folder has the lock already.
+        let lock = if library.is_none() { Some(lock(&config.folder)?) } else { None };
         let (jobs, mail) = sync_channel(MOST_JOBS);
         let state = Arc::new(DiskState {
             waiting: AtomicUsize::new(0),
@@ -86,7 +89,7 @@ impl Disk {
         let folder = File::open(&config.folder)?;
         let lasting = state.clone();
         std::thread::Builder::new().name("record-sync".into()).spawn(move || lasting.keep_lasting(&folder))?;
-        let writer = Writer::new(config, state.clone());
+        let writer = Writer::new(config, library, state.clone());
         std::thread::Builder::new().name("record-disk".into()).spawn(move || writer.run(&mail))?;
         Ok(Self { jobs, state })
     }
@@ -114,6 +117,13 @@ impl Disk {
     /// A member is recorded.
     pub fn meet(&self, recording: &str, person: Person) {
         self.send(Job::Meet(recording.to_owned(), person));
+    }
+
+    /// Something is said in a room that is recorded.
+    pub fn say(&self, recording: &str, line: ChatLine) {
+        if !self.send(Job::Say(recording.to_owned(), line)) {
+            self.state.metrics.lost("jobs");
+        }
     }
 
     /// A file of a recording begins; none while the disk refuses.
@@ -218,6 +228,7 @@ struct Writer {
     minimum_free: u64,
     quota: u64,
     used: u64,
+    library: Option<Library>,
     state: Arc<DiskState>,
     recordings: BTreeMap<String, OnDisk>,
     files: BTreeMap<FileId, OpenFile>,
@@ -232,6 +243,7 @@ struct OnDisk {
     made: bool,
     /// What the manifest on the disk does not say yet.
     unsaid: bool,
+    said: Said,
     /// When it was closed.
     closed: Option<u64>,
     open: usize,
@@ -253,12 +265,13 @@ struct OpenFile {
 }
 
 impl Writer {
-    fn new(config: &RecordingConfig, state: Arc<DiskState>) -> Self {
+    fn new(config: &RecordingConfig, library: Option<Library>, state: Arc<DiskState>) -> Self {
         Self {
             folder: config.folder.clone(),
             minimum_free: config.minimum_free,
             quota: config.quota,
             used: 0,
+            library,
             state,
             recordings: BTreeMap::new(),
             files: BTreeMap::new(),
@@ -267,7 +280,8 @@ impl Writer {
     }
 
     fn run(mut self, mail: &Receiver<Job>) {
-        repair::all(&self.folder, &self.state.metrics);
+        let library = &self.library;
+        repair::all(&self.folder, &self.state.metrics, |manifest| library.iter().for_each(|library| library.put(manifest)));
         self.used = used(&self.folder);
         self.look();
         loop {
@@ -297,6 +311,12 @@ impl Writer {
                     known.unsaid = true;
                 }
             }
+            Job::Say(recording, line) => {
+                if let Err(error) = self.keep_said(&recording, &line) {
+                    self.state.stall(&error);
+                    self.state.metrics.lost("disk");
+                }
+            }
             Job::Begin(id, entry, recording, header) => self.begin(id, *entry, recording, header),
             Job::Append(id, piece) => {
                 self.state.waiting.fetch_sub(piece.bytes.len(), Ordering::Relaxed);
@@ -323,8 +343,21 @@ impl Writer {
     fn open(&mut self, manifest: Manifest) {
         let id = manifest.id.clone();
         let folder = self.folder.join(&id);
-        self.recordings.insert(id.clone(), OnDisk { manifest, folder, made: false, unsaid: true, closed: None, open: 0 });
+        self.recordings.insert(id.clone(), OnDisk { manifest, folder, made: false, unsaid: true, said: Said::default(), closed: None, open: 0 });
         self.say(&id);
+    }
+
+    fn keep_said(&mut self, recording: &str, line: &ChatLine) -> io::Result<()> {
+        let Some(known) = self.recordings.get_mut(recording) else { return Ok(()) };
+        if self.state.stalled.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        match known.said.append(&known.folder, line)? {
+            Some(bytes) => self.used += bytes,
+            None => self.state.metrics.lost("chat"),
+        }
+        self.state.dirty.store(true, Ordering::Release);
+        Ok(())
     }
 
     fn begin(&mut self, id: FileId, mut entry: FileEntry, recording: String, header: Vec<u8>) {
@@ -388,7 +421,10 @@ impl Writer {
         }
         if known.unsaid {
             match known.write() {
-                Ok(()) => known.unsaid = false,
+                Ok(()) => {
+                    known.unsaid = false;
+                    self.library.iter().for_each(|library| library.put(&known.manifest));
+                }
                 Err(error) => return self.state.stall(&error),
             }
             self.state.dirty.store(true, Ordering::Release);
@@ -471,7 +507,7 @@ impl OpenFile {
     }
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -481,7 +517,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     create_dir_private(folder)
 }
 
-fn lock(folder: &Path) -> io::Result<File> {
+pub(super) fn lock(folder: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join(".lock"))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
@@ -490,11 +526,11 @@ fn lock(folder: &Path) -> io::Result<File> {
 }
 
 /// What was said in a call is for whoever runs the node, and for no other user of the machine.
-fn create_dir_private(folder: &Path) -> io::Result<()> {
+pub(super) fn create_dir_private(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().mode(0o700).create(folder)
 }
 
-fn free(folder: &Path) -> io::Result<u64> {
+pub(super) fn free(folder: &Path) -> io::Result<u64> {
     let space = rustix::fs::statvfs(folder)?;
     Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
@@ -509,21 +545,11 @@ fn used(folder: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::manifest::SCHEMA;
+    use crate::record::manifest::tests::recording;
 
     fn manifest() -> Manifest {
-        let by = Person { member: "ada".into(), name: "Ada".into() };
-        Manifest {
-            schema: SCHEMA,
-            id: "r1".into(),
-            room: "r".into(),
-            by,
-            state: State::Recording,
-            began: 1,
-            ended: None,
-            members: vec![],
-            files: vec![],
-        }
+        let (members, files) = (Vec::new(), Vec::new());
+        Manifest { state: State::Recording, ended: None, members, files, ..recording("r1", "r", 1, 0) }
     }
 
     /// What a disk that is too slow cannot take is refused at once, and the files that there are come to their ends.
@@ -539,7 +565,7 @@ mod tests {
             key_every: Duration::from_secs(1),
         };
         let metrics = RecordMetrics::register(&prometheus_registry()).expect("metrics");
-        let disk = Disk::start(&config, metrics).expect("it starts");
+        let disk = Disk::start(&config, None, metrics).expect("it starts");
         assert!(disk.open(manifest()));
         let begin = Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![1, 2, 3] };
         let file = disk.begin("r1", ("ada", false), 0, begin).expect("it begins");

@@ -14,7 +14,7 @@ pub const SCHEMA: u32 = 1;
 /// The name of the file.
 pub const NAME: &str = "manifest.json";
 
-/// A recording.
+/// A recording, or something that a member has added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of this form.
@@ -23,7 +23,13 @@ pub struct Manifest {
     pub id: String,
     /// The room's name.
     pub room: String,
-    /// Who began it.
+    /// What it is.
+    #[serde(default)]
+    pub kind: Kind,
+    /// What it is called, once somebody has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Who began it, or has added it.
     pub by: Person,
     /// How far it is.
     pub state: State,
@@ -36,6 +42,39 @@ pub struct Manifest {
     pub members: Vec<Person>,
     /// Its files, in the order of their beginnings.
     pub files: Vec<FileEntry>,
+    /// What a member has added, instead of files of the recorder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<UploadEntry>,
+}
+
+/// What something is that is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A recording of this server.
+    #[default]
+    Recording,
+    /// A picture of a moment.
+    Screenshot,
+    /// Sound that a member's browser has recorded.
+    Audio,
+    /// Pictures that a member's browser has recorded.
+    Video,
+}
+
+/// What a member has added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadEntry {
+    /// Its name in the folder, chosen here.
+    pub name: String,
+    /// The name that the member's browser gave it.
+    pub called: String,
+    /// Its media type, one of those that are taken.
+    pub media_type: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// How long it is, in microseconds, as the member's browser says; 0 when it does not.
+    pub length: i64,
 }
 
 /// A member of the room, as it was known then.
@@ -118,6 +157,12 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Bytes of its files, as far as they are complete.
+    pub fn bytes(&self) -> u64 {
+        let upload = self.upload.as_ref().map_or(0, |upload| upload.bytes);
+        self.files.iter().fold(upload, |bytes, file| bytes.saturating_add(file.bytes))
+    }
+
     /// Writes it into a folder: the old one is there until the new one is whole.
     ///
     /// # Errors
@@ -140,5 +185,51 @@ pub const fn codec_name(codec: TapCodec) -> &'static str {
         TapCodec::Vp9 => "vp9",
         TapCodec::H264 => "h264",
         TapCodec::Av1 => "av1",
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A finished recording of a second, with one file.
+    pub fn recording(id: &str, room: &str, began: u64, bytes: u64) -> Manifest {
+        let by = Person { member: "ada".into(), name: "Ada".into() };
+        let file = FileEntry {
+            name: "0001.webm".into(),
+            member: by.member.clone(),
+            screen: false,
+            container: Container::Webm,
+            video: None,
+            audio: Some("opus".into()),
+            size: None,
+            at: 0,
+            length: 1_000_000,
+            bytes,
+            lost: 0,
+            state: FileState::Complete,
+        };
+        Manifest {
+            schema: SCHEMA,
+            id: id.into(),
+            room: room.into(),
+            kind: Kind::Recording,
+            title: None,
+            by: by.clone(),
+            state: State::Finished,
+            began,
+            ended: Some(began + 1_000),
+            members: vec![by],
+            files: vec![file],
+            upload: None,
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_was_written_before_there_was_a_library_is_one_of_a_recording() {
+        let mut written = serde_json::to_value(recording("r1", "hall", 1, 2)).expect("JSON");
+        written.as_object_mut().expect("an object").remove("kind");
+        let manifest: Manifest = serde_json::from_value(written).expect("a manifest");
+        assert_eq!((manifest.kind, manifest.title.clone(), manifest.bytes()), (Kind::Recording, None, 2));
     }
 }

@@ -9,7 +9,11 @@
 mod disk;
 pub mod file;
 pub mod frame;
+pub mod glimpse;
+pub mod hls;
+pub mod jobs;
 pub mod leg;
+pub mod library;
 pub mod manifest;
 pub mod reorder;
 pub mod repair;
@@ -24,14 +28,18 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::oneshot;
+
 use crate::base::{RoomId, TapId, Time, TrackId, WorkerId};
 use crate::config::RecordingConfig;
 use crate::metrics::RecordMetrics;
 use crate::port::{Bell, TapReader, WorkerHandle};
 
 use disk::Disk;
-use manifest::{Manifest, Person, SCHEMA, State};
-use thread::{About, Attach, MOST_MAIL, Mail, RecordThread};
+use glimpse::KeyFrame;
+use library::{ChatLine, Library};
+use manifest::{Kind, Manifest, Person, SCHEMA, State};
+use thread::{About, Attach, Look, MOST_MAIL, Mail, RecordThread};
 
 /// A stopped recording's takes have so long to come to their ends before its manifest is closed without them.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -104,12 +112,14 @@ pub struct Recording {
 }
 
 impl Recorder {
-    /// Starts the threads: one for each worker, and those of the disk.
+    /// Starts the threads: one for each worker, and those of the disk. The library, where there is one, is told what becomes of recordings.
     ///
     /// # Errors
     /// When the folder cannot be made or written to, or the system gives no more threads.
-    pub fn start(config: &RecordingConfig, workers: Vec<WorkerTap>, epoch: Instant, metrics: RecordMetrics) -> io::Result<Self> {
-        let disk = Disk::start(config, metrics.clone())?;
+    pub fn start(
+        config: &RecordingConfig, workers: Vec<WorkerTap>, epoch: Instant, library: Option<Library>, metrics: RecordMetrics,
+    ) -> io::Result<Self> {
+        let disk = Disk::start(config, library, metrics.clone())?;
         let mut threads = Vec::new();
         for (number, WorkerTap { inbox, ring, bell }) in workers.into_iter().enumerate() {
             let (sender, mail) = sync_channel(MOST_MAIL);
@@ -124,6 +134,7 @@ impl Recorder {
                 key_every: config.key_every,
                 takes: BTreeMap::new(),
                 taps: BTreeMap::new(),
+                glimpses: BTreeMap::new(),
             };
             std::thread::Builder::new().name(format!("record-{number}")).spawn(move || thread.run())?;
         }
@@ -143,6 +154,16 @@ impl Recorder {
             return Err(Refused::TooMany);
         }
         Ok(())
+    }
+
+    /// A key frame of a track, for a picture of it: its worker is to tag its packets like this from now on, until the second value is there or is
+    /// known not to come (after [`glimpse::PATIENCE`]). With `recorded`, the tap of a recording of it, nothing new is tagged. None when the
+    /// recorder is overloaded.
+    pub fn glimpse(&self, worker: WorkerId, room: RoomId, track: TrackId, recorded: Option<TapId>) -> Option<(TapId, oneshot::Receiver<KeyFrame>)> {
+        let tap = recorded.unwrap_or_else(|| TapId(self.0.taps.fetch_add(1, Ordering::Relaxed) + 1));
+        let (answer, seen) = oneshot::channel();
+        self.0.send(worker, Mail::Glimpse(Box::new(Look { tap, room, track, answer })))?;
+        Some((tap, seen))
     }
 
     /// Waits until every recording that was ended is whole on the disk, for as long as that may take.
@@ -170,12 +191,15 @@ impl Recorder {
             schema: SCHEMA,
             id: recording.about.id.clone(),
             room: beginning.room,
+            kind: Kind::Recording,
+            title: None,
             by: beginning.by,
             state: State::Recording,
             began: unix_millis(),
             ended: None,
             members: Vec::new(),
             files: Vec::new(),
+            upload: None,
         };
         if !self.0.disk.open(manifest) {
             return Err(Refused::Disk);
@@ -199,6 +223,18 @@ impl Recording {
         self.inner.send(worker, Mail::Attach(Box::new(attach)))?;
         self.taps.insert(track, (worker, tap));
         Some(tap)
+    }
+
+    /// What a track's packets are tagged with, if it is recorded.
+    pub fn tap_of(&self, track: TrackId) -> Option<TapId> {
+        self.taps.get(&track).map(|(_, tap)| *tap)
+    }
+
+    /// Something is said in the room.
+    pub fn say(&self, person: Person, text: String) {
+        let at = (Time::ZERO + self.inner.epoch.elapsed()).as_micros().saturating_sub(self.about.began.as_micros());
+        let line = ChatLine { at: i64::try_from(at).unwrap_or(i64::MAX), member: person.member, name: person.name, text };
+        self.inner.disk.say(&self.about.id, line);
     }
 
     /// A track is recorded no longer.

@@ -25,8 +25,9 @@ pub struct Whole {
     pub length: i64,
 }
 
-/// Repairs whatever in a folder of recordings was not ended. What cannot be repaired is named in the log and left as it is.
-pub fn all(folder: &Path, metrics: &RecordMetrics) {
+/// Repairs whatever in a folder of recordings was not ended, and tells what it says then. What cannot be repaired is named in the log and
+/// left as it is.
+pub fn all(folder: &Path, metrics: &RecordMetrics, mut tell: impl FnMut(&Manifest)) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let Ok(manifest) = Manifest::read(&path) else { continue };
@@ -34,6 +35,7 @@ pub fn all(folder: &Path, metrics: &RecordMetrics) {
             match recording(&path, manifest) {
                 Ok(files) => {
                     metrics.repaired.inc_by(files);
+                    Manifest::read(&path).iter().for_each(&mut tell);
                     tracing::warn!(recording = %entry.file_name().display(), files, "a recording was interrupted, and has been repaired");
                 }
                 Err(error) => tracing::error!(recording = %entry.file_name().display(), %error, "a recording was interrupted and cannot be repaired"),

@@ -7,9 +7,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::sync::oneshot;
 
 use super::disk::Disk;
 use super::file::{Begin, End, Piece};
+use super::glimpse::{Glimpse, KeyFrame};
 use super::take::{FileId, Shelf, Take};
 use crate::base::{RoomId, TapId, Time, TrackId};
 use crate::contract::{Command, RoomCommand, Tapped};
@@ -22,6 +24,8 @@ const ADVANCE_EVERY: Duration = Duration::from_millis(100);
 /// Files of one recording. Twelve hours of a hundred members with their screens are six hundred; whoever publishes anew all the time would make
 /// files, and a manifest that is written with each of them, without end.
 const MOST_FILES: usize = 2_048;
+/// Pictures that are taken at a time, of all rooms.
+const MOST_GLIMPSES: usize = 64;
 /// Things that may wait for the thread.
 pub const MOST_MAIL: usize = 4_096;
 
@@ -31,6 +35,8 @@ pub enum Mail {
     Attach(Box<Attach>),
     /// A track is recorded no longer.
     Detach(TapId),
+    /// A key frame of a track is wanted for a picture; the track is tapped for that, or is recorded anyway.
+    Glimpse(Box<Look>),
     /// All that it has of a recording is ended; whoever holds the sender waits for that.
     End(Arc<About>, SyncSender<()>),
 }
@@ -64,6 +70,18 @@ pub struct Attach {
     pub audio: bool,
 }
 
+/// A track of which a key frame is wanted.
+pub struct Look {
+    /// What its packets are tagged with.
+    pub tap: TapId,
+    /// The room that it is in.
+    pub room: RoomId,
+    /// The track.
+    pub track: TrackId,
+    /// Where the key frame goes.
+    pub answer: oneshot::Sender<KeyFrame>,
+}
+
 /// Which files a track belongs into.
 type Key = (String, String, bool);
 
@@ -78,6 +96,7 @@ pub struct RecordThread {
     pub(super) key_every: Duration,
     pub(super) takes: BTreeMap<Key, (Arc<About>, Take)>,
     pub(super) taps: BTreeMap<TapId, (Key, RoomId, TrackId)>,
+    pub(super) glimpses: BTreeMap<TapId, Glimpse>,
 }
 
 /// The shelf of one take.
@@ -136,6 +155,7 @@ impl RecordThread {
             match self.mail.try_recv() {
                 Ok(Mail::Attach(attach)) => self.attach(*attach),
                 Ok(Mail::Detach(tap)) => self.detach(tap),
+                Ok(Mail::Glimpse(look)) => self.glimpse(*look),
                 Ok(Mail::End(about, ended)) => {
                     self.empty_ring();
                     let keys: Vec<Key> = self.takes.keys().filter(|key| key.0 == about.id).cloned().collect();
@@ -156,6 +176,20 @@ impl RecordThread {
             self.takes.entry(key.clone()).or_insert_with(|| (attach.recording.clone(), Take::new(attach.recording.began, self.key_every)));
         take.attach(now, attach.tap, attach.audio);
         self.taps.insert(attach.tap, (key, attach.room, attach.track));
+    }
+
+    /// Whoever asks for one too many is told that none has come.
+    fn glimpse(&mut self, look: Look) {
+        let Look { tap, room, track, answer } = look;
+        if self.glimpses.len() < MOST_GLIMPSES {
+            self.glimpses.insert(tap, Glimpse::new(self.now(), room, track, answer));
+            self.ask_key_frame(room, track);
+        }
+    }
+
+    fn ask_key_frame(&self, room: RoomId, track: TrackId) {
+        // A worker that takes no commands is asked again in a second.
+        let _ = self.worker.send(Command { room, what: RoomCommand::TapKeyFrame { track } });
     }
 
     fn detach(&mut self, tap: TapId) {
@@ -185,9 +219,12 @@ impl RecordThread {
 
     fn empty_ring(&mut self) {
         let now = self.now();
-        let (taps, takes) = (&self.taps, &mut self.takes);
+        let (taps, takes, glimpses) = (&self.taps, &mut self.takes, &mut self.glimpses);
         let mut take = |frame: &[u8]| {
             let tapped = Tapped::read(frame)?;
+            if let Some(glimpse) = glimpses.get_mut(&tapped.tap()) {
+                glimpse.take(now, tapped);
+            }
             let (key, ..) = taps.get(&tapped.tap())?;
             takes.get_mut(key)?.1.take(now, tapped);
             Some(())
@@ -203,15 +240,14 @@ impl RecordThread {
             take.advance(now, &mut Place { disk: &self.disk, about, member: &key.1, screen: key.2 });
             take.wishes(now, |tap| wishes.push(tap));
         }
-        for tap in wishes {
-            let Some((_, room, track)) = self.taps.get(&tap) else { continue };
-            // A worker that takes no commands is asked again in a second.
-            let _ = self.worker.send(Command { room: *room, what: RoomCommand::TapKeyFrame { track: *track } });
-        }
+        let mut wanted: Vec<_> = wishes.iter().filter_map(|tap| self.taps.get(tap)).map(|(_, room, track)| (*room, *track)).collect();
+        wanted.extend(self.glimpses.values_mut().filter_map(|glimpse| glimpse.wishes(now).then_some((glimpse.room, glimpse.track))));
+        wanted.into_iter().for_each(|(room, track)| self.ask_key_frame(room, track));
+        self.glimpses.retain(|_, glimpse| !glimpse.is_over(now));
     }
 
     fn sleep(&self) {
-        if !self.takes.is_empty() {
+        if !self.takes.is_empty() || !self.glimpses.is_empty() {
             return std::thread::sleep(EVERY);
         }
         self.bell.fall_asleep();
@@ -238,7 +274,7 @@ mod tests {
         let (key_every, minimum_free) = (Duration::from_secs(1), 0);
         let config = RecordingConfig { folder: folder.clone(), recordings: 1, minimum_free, quota: 0, queue_bytes: 1_000, key_every };
         let metrics = Metrics::new(Vec::new()).expect("metrics");
-        let disk = Disk::start(&config, metrics.record.clone()).expect("it starts");
+        let disk = Disk::start(&config, None, metrics.record.clone()).expect("it starts");
         let about = About { id: "r1".into(), began: Time::ZERO, files: AtomicUsize::new(MOST_FILES - 1) };
         let begin = || Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![] };
         let mut place = Place { disk: &disk, about: &about, member: "ada", screen: false };

@@ -20,6 +20,15 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// The first host's name that it is for, and no pattern.
+    fn first_name(&self) -> Option<String> {
+        let (_, _, names) = identity::details(&self.certificate).ok()?;
+        names.into_iter().find_map(|name| match name {
+            identity::Name::Dns(name) if !name.starts_with('*') => Some(name),
+            _ => None,
+        })
+    }
+
     /// Whether it is for this host: a name or an address (RFC 9525).
     pub fn is_for(&self, host: &str) -> bool {
         let (Ok(certificate), Ok(name)) = (ParsedCertificate::try_from(&self.certificate), ServerName::try_from(host)) else { return false };
@@ -41,6 +50,16 @@ pub async fn look(config: &TlsConfig, addresses: &[IpAddr]) -> Result<Option<Sho
             let pem = kept.map_err(|error| TlsError::unreadable(&acme.cache, &error, "tls.cache"))?;
             Ok(pem.as_deref().and_then(from_pem))
         }
+    }
+}
+
+/// The name by which clients can find what shows the certificate: the first that an authority is asked for, or that the certificate in the files is
+/// for. A self-made one is for this machine's addresses.
+pub async fn name(config: &TlsConfig) -> Option<String> {
+    match &config.source {
+        CertificateSource::Acme(acme) => acme.domains.first().cloned(),
+        CertificateSource::Files { .. } => look(config, &[]).await.ok().flatten().and_then(|shown| shown.first_name()),
+        CertificateSource::Development { .. } => None,
     }
 }
 

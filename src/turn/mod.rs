@@ -59,8 +59,6 @@ pub struct RelayConfig {
     pub bytes_per_second: Option<u64>,
     /// Answers a second to those whom nobody knows, for a source prefix.
     pub strangers: u32,
-    /// The time of day when the clock began, since the Unix epoch.
-    pub wall_at_zero: Duration,
     /// Seed of its hashing.
     pub seed: u64,
 }
@@ -89,6 +87,10 @@ pub trait Hands {
     fn release(&mut self, user: &str);
     /// Whether a user has been sent away.
     fn is_revoked(&self, user: &str) -> bool;
+    /// Whether an allocation is bound there, of whichever worker.
+    fn is_relayed(&self, bound: SocketAddr) -> bool;
+    /// The time of day, since the Unix epoch: it may be set while the node runs, and whoever issues credentials goes by it.
+    fn wall(&self) -> Duration;
 }
 
 /// The relay of one worker.
@@ -106,7 +108,6 @@ pub struct Relay {
     strangers: PrefixRate,
     most: usize,
     bytes_per_second: Option<u64>,
-    wall_at_zero: Duration,
     swept: Time,
     serial: u64,
     /// What is to be sent to clients; paths have the number of the socket at which the client was heard.
@@ -133,7 +134,6 @@ impl Relay {
             strangers: PrefixRate::new(seed, config.strangers),
             most: config.most,
             bytes_per_second: config.bytes_per_second,
-            wall_at_zero: config.wall_at_zero,
             swept: Time::ZERO,
             serial: 0,
             to_clients: arena(),
@@ -155,10 +155,10 @@ impl Relay {
     /// Takes in what a client has sent.
     pub fn handle_client(&mut self, now: Time, path: Path, datagram: &[u8], hands: &mut impl Hands) {
         if frame::is_channel_data(datagram) {
-            return self.take_channel_data(now, &path, datagram);
+            return self.take_channel_data(now, &path, datagram, hands);
         }
         match StunView::of(datagram) {
-            Some(view) if view.kind == SEND_INDICATION => self.take_send(now, &path, &view),
+            Some(view) if view.kind == SEND_INDICATION => self.take_send(now, &path, &view, hands),
             Some(view) if view.kind & CLASS == 0 => self.serve(now, path, datagram, view, hands),
             Some(view) if view.kind & CLASS == INDICATION => {}
             _ => self.counters.add(Counter::TurnMalformed),
@@ -212,26 +212,26 @@ impl Relay {
         self.free.append(&mut self.leaving);
     }
 
-    fn take_channel_data(&mut self, now: Time, path: &Path, datagram: &[u8]) {
+    fn take_channel_data(&mut self, now: Time, path: &Path, datagram: &[u8], hands: &impl Hands) {
         let found = frame::channel_data(datagram).and_then(|(number, data)| Some((*self.clients.get(path)?, number, data)));
         let Some((slot, number, data)) = found else { return self.counters.add(Counter::TurnDropNoAllocation) };
         let Some(allocation) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
         match allocation.peer_of(now, number) {
-            Some(peer) => self.send_to_peer(now, slot, peer, data),
+            Some(peer) => self.send_to_peer(now, slot, peer, data, hands),
             None => self.counters.add(Counter::TurnDropNoPermission),
         }
     }
 
-    fn take_send(&mut self, now: Time, path: &Path, view: &StunView<'_>) {
+    fn take_send(&mut self, now: Time, path: &Path, view: &StunView<'_>, hands: &impl Hands) {
         let Some(slot) = self.clients.get(path).copied() else { return self.counters.add(Counter::TurnDropNoAllocation) };
         let Some((peer, data)) = frame::send_indication(view) else { return self.counters.add(Counter::TurnMalformed) };
         let Some(peer) = self.reach.admit(peer) else { return self.counters.add(Counter::TurnDropForbidden) };
         let permitted = self.slots.get(slot).and_then(Option::as_ref).is_some_and(|allocation| allocation.permits(now, peer.ip()));
-        if permitted { self.send_to_peer(now, slot, peer, data) } else { self.counters.add(Counter::TurnDropNoPermission) }
+        if permitted { self.send_to_peer(now, slot, peer, data, hands) } else { self.counters.add(Counter::TurnDropNoPermission) }
     }
 
     /// Sends to a peer that may be sent to; one that is another allocation here is handed the data at once.
-    fn send_to_peer(&mut self, now: Time, slot: usize, peer: SocketAddr, data: &[u8]) {
+    fn send_to_peer(&mut self, now: Time, slot: usize, peer: SocketAddr, data: &[u8], hands: &impl Hands) {
         let Some(allocation) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
         if allocation.bound.is_ipv6() != peer.is_ipv6() {
             return self.counters.add(Counter::TurnDropForbidden);
@@ -241,9 +241,13 @@ impl Relay {
         }
         let relayed = allocation.relayed;
         let remote = self.reach.inward(peer);
+        let inside = self.bound.get(&remote).copied();
+        if inside.is_none() && self.reach.is_for_relays(remote) && !hands.is_relayed(remote) {
+            return self.counters.add(Counter::TurnDropForbidden);
+        }
         self.counters.add(Counter::TurnToPeers);
         self.counters.add_many(Counter::TurnBytesToPeers, data.len() as u64);
-        if let Some(other) = self.bound.get(&remote).copied() {
+        if let Some(other) = inside {
             self.take_from_peer(now, other, relayed, data);
         } else if !self.to_peers.push(Path { local: slot as u32, remote }, data) {
             self.counters.add(Counter::TurnDropFull);

@@ -23,9 +23,20 @@ impl Reach {
     /// The peer in its canonical form; none when nothing may be sent there.
     pub fn admit(&self, peer: SocketAddr) -> Option<SocketAddr> {
         let peer = SocketAddr::new(canonical(peer.ip()), peer.port());
-        let is_own = self.own.iter().any(|(announced, bound)| [announced, bound].contains(&&peer.ip()));
-        let admitted = if is_own { self.ports.iter().any(|ports| ports.contains(&peer.port())) } else { !self.denied.denies(peer.ip()) };
+        let admitted =
+            if self.is_own(peer.ip()) { self.ports.iter().any(|ports| ports.contains(&peer.port())) } else { !self.denied.denies(peer.ip()) };
         (admitted && peer.port() != 0).then_some(peer)
+    }
+
+    /// Whether an address is one of this node's that only allocations may have: what is sent there is for one of them, or for nobody. Another program
+    /// may have got a port of that range.
+    pub fn is_for_relays(&self, at: SocketAddr) -> bool {
+        let [media, _] = &self.ports;
+        self.is_own(at.ip()) && !media.contains(&at.port())
+    }
+
+    fn is_own(&self, ip: IpAddr) -> bool {
+        self.own.iter().any(|(announced, bound)| [announced, bound].contains(&&ip))
     }
 
     /// Where an announced address of this node is bound: what is for it does not leave the machine, whatever NAT is before it.
@@ -64,6 +75,14 @@ mod tests {
         }
         for text in ["8.8.4.4:8080", "8.8.4.4:40002", "10.0.0.5:9090", "10.0.0.6:40000", "9.9.9.9:0", "[64:ff9b::808:404]:40000", "127.0.0.1:40000"] {
             assert_eq!(reach.admit(at(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_the_own_addresses_all_but_media_is_for_relays() {
+        let reach = reach();
+        for (text, is) in [("8.8.4.4:40000", false), ("8.8.4.4:50000", true), ("10.0.0.5:50000", true), ("9.9.9.9:50000", false)] {
+            assert_eq!(reach.is_for_relays(at(text)), is, "{text}");
         }
     }
 

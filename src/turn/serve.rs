@@ -46,7 +46,7 @@ impl Relay {
         if request.method() == METHOD_BINDING {
             return self.tell_mapped(now, path, &request);
         }
-        let user = match self.authenticate(now, &path, &request) {
+        let user = match self.authenticate(now, hands.wall(), &path, &request) {
             Ok(user) => user,
             Err(refusal) => return self.challenge(now, path, &request, refusal),
         };
@@ -99,13 +99,12 @@ impl Relay {
         self.answer(path, answer.get(..len).unwrap_or_default());
     }
 
-    fn authenticate(&self, now: Time, path: &Path, request: &Request<'_>) -> Result<User, Refusal> {
+    fn authenticate(&self, now: Time, wall: Duration, path: &Path, request: &Request<'_>) -> Result<User, Refusal> {
         let shown = request.shown()?.ok_or(Refusal::UNAUTHORIZED)?;
         if !self.nonces.is_good(now, path.remote, shown.nonce) {
             return Err(Refusal::STALE_NONCE);
         }
         let (_, until) = credentials::parse(shown.username).ok_or(Refusal::UNAUTHORIZED)?;
-        let wall = self.wall_at_zero.saturating_add(now.since(Time::ZERO));
         // Whoever has an allocation may go on with it (a call must not end in the middle of it); new ones need credentials that are good.
         let known = self.of(path).filter(|allocation| allocation.username == shown.username);
         if until <= wall && known.is_none() {

@@ -83,6 +83,37 @@ fn two_of_one_relay_reach_each_other_without_a_socket() {
 }
 
 #[test]
+fn at_an_own_address_only_allocations_are_reached_and_no_program_that_has_a_port_of_theirs() {
+    let (mut net, mut ada) = (Net::new(), Client::new("192.0.2.1:5000", "ada"));
+    net.allocate(&mut ada).expect("an allocation");
+    // By the address that clients know, and by that which is bound.
+    for (peer, inward) in [("8.8.4.4:50077", "10.0.0.5:50077"), ("10.0.0.5:50078", "10.0.0.5:50078")] {
+        net.permit(&mut ada, peer).expect("permitted");
+        net.bind(&mut ada, 0x4000 + at(peer).port() % 100, peer).expect("bound");
+        let data = [send_indication(peer, b"hello"), channel_data(0x4000 + at(peer).port() % 100, b"hello")];
+        data.iter().for_each(|message| assert_eq!(net.send(&ada, message), (vec![], vec![]), "{peer}"));
+        net.ports.elsewhere.push(at(inward));
+        let to_peer = Path { local: 0, remote: at(inward) };
+        data.iter().for_each(|message| assert_eq!(net.send(&ada, message), (vec![], vec![(to_peer, b"hello".to_vec())]), "another worker's"));
+    }
+    assert_eq!(net.count(Counter::TurnDropForbidden), 4);
+    // The media ports are the node's own all the time.
+    net.permit(&mut ada, "8.8.4.4:40001").expect("permitted");
+    assert_eq!(net.send(&ada, &send_indication("8.8.4.4:40001", b"hello")).1.len(), 1);
+}
+
+#[test]
+fn credentials_are_held_against_the_time_of_day_as_it_is_set() {
+    let (mut net, mut ada) = (Net::new(), Client::new("192.0.2.1:5000", "ada"));
+    net.set_back = Duration::from_secs(100_000_000);
+    assert!(net.allocate(&mut ada).is_ok());
+    let mut ben = Client::new("192.0.2.2:5000", "ben");
+    net.set_back = Duration::ZERO;
+    net.now = net.now + Duration::from_secs(100_000_000);
+    assert_eq!(net.allocate(&mut ben), Err(401));
+}
+
+#[test]
 fn a_request_that_is_repeated_is_answered_again_and_another_one_refused() {
     let (mut net, mut ada) = (Net::new(), Client::new("192.0.2.1:5000", "ada"));
     let relayed = net.allocate(&mut ada).expect("an allocation");

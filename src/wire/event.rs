@@ -6,7 +6,7 @@ use super::calls::{CallEnd, CallId, CallMedia, PersonInfo};
 use super::data::{DataEnd, DataPayload};
 use super::direct::{Policy, Signal, Way};
 use super::response::SlotPair;
-use super::values::{ChatMessage, Knocker, MemberId, MemberInfo, Reaction, RecordingInfo, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
+use super::values::{ChatMessage, Knocker, MemberId, MemberInfo, Reaction, RecordingInfo, Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -154,6 +154,15 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         recording: Option<RecordingInfo>,
+    },
+    /// A picture of what somebody shows is taken by the server. It is told before it is.
+    Screenshot {
+        /// Who has asked for it.
+        by: MemberId,
+        /// Whose.
+        member: MemberId,
+        /// The camera, or the screen.
+        source: Source,
     },
     /// The client's own media connection is up or down.
     Media {

@@ -25,8 +25,8 @@ pub use event::{ByeReason, Event, LeaveReason};
 pub use request::{ClientMessage, PublishLine, Request, Tile};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
 pub use values::{
-    ChatMessage, Grants, Knocker, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, Reaction, RecordingInfo, Source, TrackInfo,
-    TrackNumber, TrackQuality, VideoCodec,
+    ChatMessage, Grants, Knocker, LibraryGrant, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, Reaction, RecordingInfo, Source,
+    TrackInfo, TrackNumber, TrackQuality, VideoCodec,
 };
 
 /// The version of the protocol, carried by `hello` and by `Sec-WebSocket-Protocol`.
@@ -34,7 +34,7 @@ pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
 /// The `type` of every request, in the order of [`Request`]'s variants.
-pub const REQUEST_TYPES: [&str; 36] = [
+pub const REQUEST_TYPES: [&str; 37] = [
     "hello",
     "join",
     "resume",
@@ -70,5 +70,6 @@ pub const REQUEST_TYPES: [&str; 36] = [
     "admit",
     "record",
     "stop_recording",
+    "screenshot",
     "ping",
 ];

@@ -300,6 +300,14 @@ pub enum Request {
     },
     /// Ends the recording.
     StopRecording {},
+    /// Has the server take a picture of what somebody shows: it is kept beside the recordings. Everybody is told before it is taken; the answer
+    /// comes when it is there.
+    Screenshot {
+        /// Whose.
+        member: MemberId,
+        /// The camera, or the screen.
+        source: Source,
+    },
     /// Asks for nothing but an answer.
     Ping {},
 }
@@ -348,6 +356,7 @@ impl Request {
             Request::Admit { .. } => "admit",
             Request::Record { .. } => "record",
             Request::StopRecording {} => "stop_recording",
+            Request::Screenshot { .. } => "screenshot",
             Request::Ping {} => "ping",
         }
     }

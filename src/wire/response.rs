@@ -161,6 +161,11 @@ pub enum OkResult {
         #[cfg_attr(test, ts(type = "number"))]
         at: u64,
     },
+    /// Of `screenshot`.
+    Screenshot {
+        /// The picture's identity in the library.
+        item: String,
+    },
     /// Of `history`, oldest first.
     History {
         /// The messages.
@@ -181,6 +186,15 @@ pub struct WelcomeFeatures {
     /// Rooms may be recorded, by whoever is granted that.
     #[serde(default)]
     pub recording: bool,
+    /// Relays for calls that find no direct way are in this server: such a call ends with it.
+    #[serde(default)]
+    pub relay: bool,
+    /// What is kept of rooms can be listed, played and downloaded, by whoever is granted that.
+    #[serde(default)]
+    pub library: bool,
+    /// Members may add to it.
+    #[serde(default)]
+    pub uploads: bool,
 }
 
 /// Limits that a client should know.
@@ -310,6 +324,8 @@ pub enum ErrorCode {
     Busy,
     /// Nothing is recorded here at present: it is switched off, the disk is full, or as many rooms as may be are recorded.
     RecordingUnavailable,
+    /// No picture can be taken: there is nothing here that decodes one, nowhere to keep it, or none has come.
+    ScreenshotUnavailable,
     /// The server has failed; nothing the client can do but try again.
     Internal,
 }
@@ -319,7 +335,13 @@ impl ErrorCode {
     pub const fn retryable(self) -> bool {
         matches!(
             self,
-            ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Locked | ErrorCode::Busy | ErrorCode::RecordingUnavailable | ErrorCode::Internal
+            ErrorCode::RateLimited
+                | ErrorCode::Full
+                | ErrorCode::Locked
+                | ErrorCode::Busy
+                | ErrorCode::RecordingUnavailable
+                | ErrorCode::ScreenshotUnavailable
+                | ErrorCode::Internal
         )
     }
 
@@ -359,6 +381,7 @@ impl ErrorCode {
             ErrorCode::NotDirect => "not_direct",
             ErrorCode::Busy => "busy",
             ErrorCode::RecordingUnavailable => "recording_unavailable",
+            ErrorCode::ScreenshotUnavailable => "screenshot_unavailable",
             ErrorCode::Internal => "internal",
         }
     }

@@ -129,6 +129,7 @@ fn requests() -> Vec<Request> {
         Request::Admit { member: MemberId("bob".into()), admitted: true },
         Request::Record { members: vec![MemberId("bob".into())], sources: vec![Source::Microphone] },
         Request::StopRecording {},
+        Request::Screenshot { member: MemberId("bob".into()), source: Source::Camera },
         Request::Ping {},
     ]
 }
@@ -151,7 +152,15 @@ fn results() -> Vec<OkResult> {
         name_bytes: 128,
         data_bytes: 16_384,
     };
-    let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: true };
+    let grants = Grants {
+        publish: Source::ALL.to_vec(),
+        subscribe: true,
+        chat: true,
+        data: true,
+        moderate: false,
+        record: true,
+        library: LibraryGrant::Manage,
+    };
     vec![
         OkResult::Welcome {
             version: 1,
@@ -159,7 +168,7 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true },
+            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true, relay: true, library: true, uploads: false },
         },
         OkResult::Joined {
             room: "room".into(),
@@ -200,6 +209,7 @@ fn results() -> Vec<OkResult> {
         },
         OkResult::Said { number: 3, at: 1_700_000_000_000 },
         OkResult::History { messages: vec![chat(Some("k1"))] },
+        OkResult::Screenshot { item: "5f0c".into() },
     ]
 }
 
@@ -238,6 +248,7 @@ fn events() -> Vec<Event> {
         Event::Locked { locked: true },
         Event::Recording { recording: Some(recording()) },
         Event::Recording { recording: None },
+        Event::Screenshot { by: MemberId("ada".into()), member: MemberId("bob".into()), source: Source::Screen },
         Event::Media { connected: true },
         Event::Restart {},
         Event::Person { person: person("bob", true) },
@@ -306,11 +317,12 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
         OkResult::Welcome { .. } | OkResult::Joined { .. } | OkResult::Answer { .. } => (),
         OkResult::Entered { .. } | OkResult::Calling { .. } => (),
         OkResult::Published { .. } | OkResult::IceServers { .. } | OkResult::Said { .. } | OkResult::History { .. } => (),
+        OkResult::Screenshot { .. } => (),
     };
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
-    assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 9);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 30);
+    assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 10);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 31);
 }
 
 #[test]

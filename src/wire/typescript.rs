@@ -45,6 +45,7 @@ fn generate() -> String {
     add::<TrackNumber>(&mut text, &config);
     add::<Source>(&mut text, &config);
     add::<Grants>(&mut text, &config);
+    add::<LibraryGrant>(&mut text, &config);
     add::<RecordingInfo>(&mut text, &config);
     add::<TrackInfo>(&mut text, &config);
     add::<MemberInfo>(&mut text, &config);

@@ -59,6 +59,23 @@ pub struct Grants {
     /// Whether it may have the room recorded.
     #[serde(default)]
     pub record: bool,
+    /// What it may do with what is kept of the room.
+    #[serde(default)]
+    pub library: LibraryGrant,
+}
+
+/// What somebody may do with what is kept of a room: recordings, screenshots and uploads.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum LibraryGrant {
+    /// Nothing.
+    #[default]
+    None,
+    /// To see, to play and to download it.
+    View,
+    /// To rename it, to delete it, to share it and to add to it as well.
+    Manage,
 }
 
 /// A recording that goes on.

@@ -123,6 +123,10 @@ fn revoked(report: &mut Report, scene: &Scene, moderator: &mut User) {
     turns[1].permit(relayed[0]).expect("permitted");
     turns[0].send_by(0x4000, b"before").expect("sent");
     assert!(turns[1].next_data(Duration::from_secs(2)).is_some(), "it works");
+    // It has come again meanwhile: what its earlier session was given is taken back as well.
+    let again = scene.join_again("room", &victim.member);
+    assert_eq!(again.member, victim.member);
+    assert_eq!(allocate(&again.credentials), Ok(()));
     scene.kick(moderator, &victim.member);
     let since = Instant::now();
     let mut last = [Duration::ZERO; 2];
@@ -134,7 +138,9 @@ fn revoked(report: &mut Report, scene: &Scene, moderator: &mut User) {
     turns[0].send_by(0x4000, b"after").expect("sent");
     let delivered = turns[1].next_data(Duration::from_millis(300)).is_some();
     report.exactly("kicked_delivered", f64::from(u8::from(delivered)), "datagrams", 0.0);
-    report.exactly("kicked_asks_again", code_of(allocate(&victim.credentials)), "(403)", 403.0);
+    for (row, credentials) in [("kicked_asks_again", &again.credentials), ("kicked_asks_with_earlier_credentials", &victim.credentials)] {
+        report.exactly(row, code_of(allocate(credentials)), "(403)", 403.0);
+    }
 }
 
 /// Credentials that were good: none begins with them, and what was made with them goes on.

@@ -11,7 +11,7 @@ use rtc_turn::proto::reqtrans::RequestedTransport;
 use crate::exchange::Exchange;
 use crate::forms;
 use crate::report::of_class;
-use crate::scene::{Credentials, Scene, has_ipv6};
+use crate::scene::{Credentials, FIRST_PORT, LAST_PORT, Scene, has_ipv6};
 use crate::turn::{Peer, Turn};
 
 const ALLOWED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 5);
@@ -125,6 +125,7 @@ fn t1_to_t4_nothing_internal_is_reached_through_the_relay_however_it_is_spelled(
     let sent = sum(|done| done.sent);
     let dropped = scene.settled("althing_turn_drops_total", "forbidden_peer", |value| value >= sent);
     report.exactly("send_refused_as_forbidden", sent - dropped, "not counted", 0.0);
+    report.exactly("program_in_the_relays_range", beside_allocations(&user.credentials), "datagrams that arrived", 0.0);
     report.exactly("requested_transport_tcp", transports(&user.credentials), "other than 442", 0.0);
     report.exactly("panics", scene.panics(), "panics", 0.0);
     exchange.end(&mut report);
@@ -136,6 +137,22 @@ fn control(scene: &Scene, credentials: &Credentials) -> Vec<SocketAddr> {
     let ports = [scene.node().http.port(), scene.node().admin.port(), credentials.relay(false).port(), 22, 53];
     let ips = [IpAddr::V4(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
     ips.iter().flat_map(|ip| ports.map(|port| SocketAddr::new(*ip, port))).collect()
+}
+
+/// Another program of this machine that has got a port of the relay's range.
+fn beside_allocations(credentials: &Credentials) -> f64 {
+    let program = (FIRST_PORT..=LAST_PORT).rev().find_map(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok()).expect("a port");
+    program.set_nonblocking(true).expect("set");
+    let at = program.local_addr().expect("bound");
+    let mut turn = Turn::udp([127, 0, 0, 20], credentials);
+    turn.allocate(false).expect("an allocation");
+    turn.permit(at).expect("it may be an allocation's");
+    turn.bind(0x4000, at).expect("it may be an allocation's");
+    turn.send_to(at, b"hello").expect("sent");
+    turn.send_by(0x4000, b"hello").expect("sent");
+    std::thread::sleep(SETTLE);
+    let mut buffer = [0; 2_048];
+    std::iter::from_fn(|| program.recv_from(&mut buffer).ok()).count() as f64
 }
 
 /// Allocations for TCP (RFC 6062), with everything else that a client may ask for.

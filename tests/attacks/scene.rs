@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use althing::config::{Config, TurnConfig};
 use althing::node::Node;
-use althing::wire::{IceServer, OkResult, Request};
+use althing::wire::{IceServer, MemberId, OkResult, Request};
 use tokio::runtime::Runtime;
 
 use crate::client::{self, Client};
@@ -87,8 +87,22 @@ impl Scene {
     }
 
     pub fn join_at(&self, node: &Node, room: &str) -> User {
+        self.enter(node, Request::join(room, "somebody", None))
+    }
+
+    /// The same member comes once more, as a page that is loaded anew.
+    pub fn join_again(&self, room: &str, member: &str) -> User {
+        let mut request = Request::join(room, "somebody", None);
+        if let Request::Join { me, .. } = &mut request {
+            *me = Some(MemberId(member.to_owned()));
+        }
+        self.enter(self.node(), request)
+    }
+
+    fn enter(&self, node: &Node, request: Request) -> User {
         self.runtime.block_on(async {
-            let (mut socket, joined) = Client::join(node, room).await;
+            let mut socket = Client::greet(node).await;
+            let joined = socket.enter(request).await.expect("joined");
             let credentials = match socket.ask(Request::IceServers {}).await {
                 Ok(Some(OkResult::IceServers { servers, .. })) => Credentials::of(&servers),
                 other => panic!("no servers: {other:?}"),
@@ -99,7 +113,7 @@ impl Scene {
 
     /// Has one member send another one away.
     pub fn kick(&self, moderator: &mut User, member: &str) {
-        let request = Request::Kick { member: althing::wire::MemberId(member.to_owned()) };
+        let request = Request::Kick { member: MemberId(member.to_owned()) };
         self.runtime.block_on(moderator.socket.ask(request)).expect("sent away");
     }
 

@@ -92,6 +92,10 @@ async function inside(lab) {
       ...(await meet(lab, 'nat.ipv6.relay', only('sixwalled-sixwalled', 'sixwalled-six', 'six-cone'), () => 'relayed', { ...OWN_RELAY, ...BOTH_FAMILIES }, DUAL)),
       ...(await meet(lab, 'nat.ipv6.server', only('six-six', 'six-cone'), () => 'server', { ...BOTH_FAMILIES, ALTHING_ROOMS__POLICY: 'sfu' }, DUAL)),
       ...(await mapped(lab)),
+      ...(await survives(lab, 'nat.outlives.direct', 'cone-cone', OWN_RELAY, 'goes on')),
+      ...(await survives(lab, 'nat.outlives.coturn', 'symmetric-symmetric', { ALTHING_ICE__URLS: coturn, ALTHING_ICE__SECRET: secret }, 'goes on')),
+      // What the server relays ends with it, and begins anew with the next one.
+      ...(await survives(lab, 'nat.outlives.own_relay', 'symmetric-symmetric', OWN_RELAY, 'ends')),
     ];
     if (options.prove) writeRows(options.out, rows);
     return rows.every(({ pass }) => pass) ? 0 : 1;
@@ -165,6 +169,59 @@ async function mapped(lab) {
     ];
   } finally {
     await stun.stop();
+  }
+}
+
+/** Seconds that a call has to go on for without its server, which then comes back. */
+const ALONE = 60;
+
+/**
+ * The server is killed in the middle of a call and comes back a minute later: what goes past it goes on, and both are at it again with the same
+ * connection; what it has relayed stands still until then.
+ * @param {NatLab} lab @param {string} prefix @param {string} name @param {Record<string, string>} settings @param {'goes on' | 'ends'} expected
+ */
+async function survives(lab, prefix, name, settings, expected) {
+  const [pair] = only(name);
+  if (!pair || !isAsked(prefix, pair)) return [];
+  const server = await startServer({ ALTHING_MEDIA__BIND: SERVER, ALTHING_ROOMS__POLICY: 'auto', ALTHING_LOG__LEVEL: 'warn', ...settings }, SERVER);
+  pair.forEach((kind, index) => lab.become(index === 0 ? 1 : 2, kind));
+  const people = await Promise.all(/** @type {const} */ (['Ada', 'Ben']).map((who, index) => openPerson(lab, server.url, who, index + 1)));
+  const [ada, ben] = people;
+  /** The seconds, of so many, in which new frames have come at both ends. @param {number} seconds */
+  const watched = async (seconds) => {
+    let [before, good] = [await frames(ada, ben), 0];
+    for (let second = 0; second < seconds; second += 1) {
+      await sleep(1000);
+      const now = await frames(ada, ben);
+      good += now.every((count, index) => count > before[index]) ? 1 : 0;
+      before = now;
+    }
+    return good;
+  };
+  try {
+    for (const person of people) await person.join(server.url, 'outlives');
+    for (const person of people) await person.travels('direct');
+    await ada.sees('Ben');
+    await ben.sees('Ada');
+    await server.kill();
+    const alone = await watched(ALONE);
+    const stills = expected === 'ends' ? ALONE - alone : alone;
+    await server.again();
+    const status = (/** @type {Person} */ person) => person.tab.evaluate(() => /** @type {any} */ (window).althing.status);
+    await until('both are at the server again', async () => (await Promise.all(people.map(status))).every((is) => is === 'joined'), 60_000);
+    if (expected === 'ends') {
+      await ada.sees('Ben');
+      await ben.sees('Ada');
+    }
+    const after = await watched(10);
+    const made = await Promise.all(people.map((person) => person.diagnostics().then((/** @type {any} */ said) => said.direct)));
+    const pass = expected === 'ends' ? stills >= ALONE - 10 && after >= 9 : alone >= ALONE - 1 && after >= 9 && made.every((count) => count === 1);
+    console.log(`${pass ? 'ok  ' : 'FAIL'} ${`${prefix}.${name}`.padEnd(34)} ${alone} of ${ALONE} s with frames without the server, ${after} of 10 s with it again; direct connections made: ${made}`);
+    const [unit, reach] = expected === 'ends' ? [`s without frames, of ${ALONE} without the server`, `>= ${ALONE - 10}, and media again with it`] : [`s with frames, of ${ALONE} without the server`, `>= ${ALONE - 1}, and the same connection afterwards`];
+    return [row(COMMAND, `${prefix}.${name}`, stills, unit, reach, pass)];
+  } finally {
+    for (const person of people) await person.close();
+    await server.stop();
   }
 }
 

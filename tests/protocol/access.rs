@@ -72,6 +72,8 @@ async fn every_grant_is_asked_for() {
     };
     let record = Request::Record { members: vec![], sources: vec![] };
     assert_eq!(client.ask(record).await, Err(ErrorCode::RecordingUnavailable), "it is switched off here");
+    let picture = Request::Screenshot { member: MemberId("alice".into()), source: Source::Camera };
+    assert_eq!(client.ask(picture).await, Err(ErrorCode::ScreenshotUnavailable), "and so are pictures");
     for request in [
         offer(Source::Microphone),
         offer(Source::ScreenAudio),

@@ -122,6 +122,7 @@ fn in_room() -> Vec<Request> {
         Request::Lock { locked: true },
         Request::Record { members: vec![], sources: vec![] },
         Request::StopRecording {},
+        Request::Screenshot { member: MemberId("bob".into()), source: Source::Camera },
     ]
 }
 

@@ -9,7 +9,7 @@ use althing::control::rooms::{
     Admission, Command, Effect, Ground, Introduction, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Room, RoomName, Rules, SocketId,
 };
 use althing::sdp::{Offer, OfferLimits};
-use althing::wire::{Event, Grants, OkResult, PublishLine, Source};
+use althing::wire::{Event, Grants, LibraryGrant, OkResult, PublishLine, Source};
 
 use crate::client::{Client, OPUS};
 use crate::member::{Codecs, Member};
@@ -87,8 +87,15 @@ impl House {
         let socket = SocketId(self.draw());
         let member = self.members.len();
         self.members.push(Member::new(name, room, socket, usize::MAX));
-        let grants =
-            Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: name.starts_with("mod"), record: false };
+        let grants = Grants {
+            publish: Source::ALL.to_vec(),
+            subscribe: true,
+            chat: true,
+            data: true,
+            moderate: name.starts_with("mod"),
+            record: false,
+            library: LibraryGrant::None,
+        };
         let admission = Admission {
             room: RoomName::new(&format!("room{room}")).expect("a name"),
             identity: self.members[member].id(),

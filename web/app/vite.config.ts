@@ -14,5 +14,5 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: false,
   },
-  server: { proxy: { '/ws': { target: SERVER, ws: true, changeOrigin: true } } },
+  server: { proxy: { '/ws': { target: SERVER, ws: true, changeOrigin: true }, '/api': { target: SERVER, changeOrigin: true } } },
 });

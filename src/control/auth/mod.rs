@@ -10,11 +10,27 @@ use crate::control::{Refusal, draw};
 use crate::wire::{ErrorCode, Grants, MemberId};
 
 pub use crate::control::rooms::{RoomName, identity};
-pub use crate::wire::Source;
+pub use crate::wire::{LibraryGrant, Source};
 pub use token::{Claims, TokenError, TokenGrants, sign, verify};
 
-/// How long the token of an accepted call is good for. It is used within a second; more is for an end whose network fails just then.
-pub const CALL_TOKEN: Duration = Duration::from_secs(300);
+/// How long the token of an accepted call is good for: longer than a call, whose ends come again with it when the server was started anew. It opens
+/// nothing but this call's room, whose name was drawn.
+pub const CALL_TOKEN: Duration = Duration::from_secs(24 * 3_600);
+
+/// Whoever asks by HTTP for what is kept of a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Visitor {
+    /// The room.
+    pub room: RoomName,
+    /// The token's `sub`.
+    pub member: MemberId,
+    /// The name that the token says.
+    pub name: Option<String>,
+    /// What it may do with what is kept.
+    pub library: LibraryGrant,
+    /// Whether it may have the room recorded.
+    pub record: bool,
+}
 
 /// Decides who may join.
 #[derive(Clone, Debug)]
@@ -43,7 +59,8 @@ impl Access {
         if self.development() {
             let before = me.and_then(|me| identity(&me.0));
             let identity = before.unwrap_or_else(|| MemberId(format!("guest-{}", draw::hex::<6>())));
-            let grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: true, record: true };
+            let publish = Source::ALL.to_vec();
+            let grants = Grants { publish, subscribe: true, chat: true, data: true, moderate: true, record: true, library: LibraryGrant::Manage };
             return Ok(Admission { room, identity, name, grants });
         }
         let (identity, claims) = verify(&self.keys, token, &room)?;
@@ -51,8 +68,9 @@ impl Access {
             Some(name) => display_name(name, self.name_bytes)?,
             None => name,
         };
+        let library = claims.grants.library();
         let TokenGrants { publish, subscribe, chat, data, moderate, record, .. } = claims.grants;
-        let grants = Grants { publish, subscribe, chat, data: data.unwrap_or(chat), moderate, record };
+        let grants = Grants { publish, subscribe, chat, data: data.unwrap_or(chat), moderate, record, library };
         Ok(Admission { room, identity, name, grants })
     }
 
@@ -93,17 +111,50 @@ impl Access {
         Ok(one_way(room, identity, name, Vec::new(), true))
     }
 
+    /// Admits to what is kept of a room and to what concerns the room as a whole, without joining it.
+    ///
+    /// # Errors
+    /// A bad name, or a token that is missing or not for this room.
+    pub fn admit_visitor(&self, room: &str, token: Option<&str>) -> Result<Visitor, Refusal> {
+        let room = RoomName::new(room)?;
+        if self.development() {
+            let member = MemberId("guest".into());
+            return Ok(Visitor { room, member, name: None, library: LibraryGrant::Manage, record: true });
+        }
+        let (member, claims) = verify(&self.keys, token, &room)?;
+        let name = claims.name.as_deref().map(|name| display_name(name, self.name_bytes)).transpose()?;
+        Ok(Visitor { room, member, name, library: claims.grants.library(), record: claims.grants.record })
+    }
+
+    /// A name that a visitor has chosen, where its token says none.
+    ///
+    /// # Errors
+    /// A bad name.
+    pub fn shown_name(&self, name: &str) -> Result<String, Refusal> {
+        display_name(name, self.name_bytes)
+    }
+
     /// The token with which an end of an accepted call joins its room; none where nobody needs one. It is good for [`CALL_TOKEN`].
     pub fn admit_to_call(&self, admission: &Admission) -> Option<String> {
         let (kid, secret) = self.keys.first()?;
         let Admission { room, identity, name, grants } = admission;
-        let Grants { publish, subscribe, chat, data, moderate, record } = grants.clone();
+        let Grants { publish, subscribe, chat, data, moderate, record, library } = grants.clone();
         let claims = Claims {
             sub: identity.0.clone(),
             name: Some(name.clone()),
             exp: unix_time().saturating_add(CALL_TOKEN).as_secs(),
             nbf: None,
-            grants: TokenGrants { room: room.as_str().to_owned(), join: true, publish, subscribe, chat, data: Some(data), moderate, record },
+            grants: TokenGrants {
+                room: room.as_str().to_owned(),
+                join: true,
+                publish,
+                subscribe,
+                chat,
+                data: Some(data),
+                moderate,
+                record,
+                library: Some(library),
+            },
         };
         match sign(kid, secret, &claims) {
             Ok(token) => Some(token),
@@ -130,7 +181,8 @@ pub fn member_of_path(text: &str) -> Result<MemberId, Refusal> {
 
 /// What a publisher or a player by HTTP is called and allowed: nothing but that.
 fn one_way(room: RoomName, identity: MemberId, name: String, publish: Vec<Source>, subscribe: bool) -> Admission {
-    Admission { room, identity, name, grants: Grants { publish, subscribe, chat: false, data: false, moderate: false, record: false } }
+    let grants = Grants { publish, subscribe, chat: false, data: false, moderate: false, record: false, library: LibraryGrant::None };
+    Admission { room, identity, name, grants }
 }
 
 /// Since the Unix epoch, by the wall clock: for tokens and for the time of a chat message.

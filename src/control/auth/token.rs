@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{AuthKeys, Secret};
 use crate::control::Refusal;
 use crate::control::rooms::{RoomName, identity};
-use crate::wire::{ErrorCode, MemberId, Source};
+use crate::wire::{ErrorCode, LibraryGrant, MemberId, Source};
 
 /// Seconds that the clocks of the token's maker and of this server may differ.
 const LEEWAY: u64 = 10;
@@ -55,6 +55,16 @@ pub struct TokenGrants {
     /// Whether it may have the room recorded.
     #[serde(default)]
     pub record: bool,
+    /// What it may do with what is kept of the room. Where nothing is said, whoever may record may manage it, and nobody else sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<LibraryGrant>,
+}
+
+impl TokenGrants {
+    /// What it may do with what is kept of the room.
+    pub fn library(&self) -> LibraryGrant {
+        self.library.unwrap_or(if self.record { LibraryGrant::Manage } else { LibraryGrant::None })
+    }
 }
 
 /// Why a token opens nothing.

@@ -8,7 +8,7 @@ use super::person::{Call, End};
 use crate::base::Time;
 use crate::control::Refusal;
 use crate::control::rooms::{Admission, SocketId};
-use crate::wire::{ByeReason, CallEnd, CallId, CallMedia, ErrorCode, Event, Grants, MemberId, OkResult, RejectReason};
+use crate::wire::{ByeReason, CallEnd, CallId, CallMedia, ErrorCode, Event, Grants, LibraryGrant, MemberId, OkResult, RejectReason};
 
 /// What calls are counted by.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -187,7 +187,7 @@ impl Lobby {
         let (Some(socket), Some(person)) = (mine.socket, self.people.get(member)) else { return };
         let name = self.people.get(&other.member).map(|other| other.name.clone()).unwrap_or_default();
         // Of two who call each other neither is the other's moderator.
-        let grants = Grants { moderate: false, record: false, ..person.grants.clone() };
+        let grants = Grants { moderate: false, record: false, library: LibraryGrant::None, ..person.grants.clone() };
         let admission = Admission { room: call.room.clone(), identity: member.clone(), name: person.name.clone(), grants };
         let (with, media) = (other.member.clone(), call.media);
         let Some(seq) = self.number(socket) else { return };

@@ -2,9 +2,11 @@
 
 mod admin;
 mod beside;
+pub(in crate::control) mod cors;
 mod handshakes;
 pub(in crate::control) mod origin;
 mod page;
+pub(in crate::control) mod problem;
 mod redirect;
 mod serve;
 mod upgrade;
@@ -21,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::config::AllowedOrigins;
 use crate::control::signaling::Front;
-use crate::control::whip;
+use crate::control::{recordings, whip};
 
 pub use admin::admin_router;
 pub use beside::Beside;
@@ -55,6 +57,7 @@ pub fn public_router(public: Public) -> Router {
     let ready = public.ready.clone();
     Router::new()
         .merge(whip::routes(public.clone()))
+        .merge(recordings::routes(public.clone()))
         .route("/ws", any(upgrade::upgrade).with_state(public))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || readiness(ready.clone())))

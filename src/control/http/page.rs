@@ -36,11 +36,18 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
 #[allow_missing = true]
 struct Files;
 
-/// The routes of the page: `/`, `/r/<room>` (the same page, which reads the room from its address), and its files.
+/// The routes of the page: `/`, `/r/<room>` and `/library` with all below (the same page, which reads from its address what to show), and its files.
 pub fn page_routes() -> Router {
     let index = get(|request: Request| async move { serve(Files::get, "index.html", request.headers()) });
     let file = get(|request: Request| async move { serve(Files::get, request.uri().path().trim_start_matches('/'), request.headers()) });
-    Router::new().route("/", index.clone()).route("/r/{*room}", index).route("/assets/{*name}", file.clone()).route("/icon.svg", file)
+    Router::new()
+        .route("/", index.clone())
+        .route("/r/{*room}", index.clone())
+        .route("/library", index.clone())
+        .route("/library/", index.clone())
+        .route("/library/{*place}", index)
+        .route("/assets/{*name}", file.clone())
+        .route("/icon.svg", file)
 }
 
 /// The answer to a request for a file: the smallest form that the client takes, or word that it has it already.
@@ -276,18 +283,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rooms_have_the_same_page() {
+    async fn rooms_and_the_library_have_the_same_page() {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, page_routes()).await });
         let mut answers = Vec::new();
-        for path in ["/", "/r/hall", "/r/hall/", "/assets/none.js"] {
+        for path in ["/", "/r/hall", "/r/hall/", "/library", "/library/", "/library/hall/1?expires=1", "/assets/none.js"] {
             answers.push(status_and_body(address, path).await);
         }
         server.abort();
-        assert_eq!(answers[0], answers[1]);
-        assert_eq!(answers[0], answers[2]);
-        assert!(!answers[3].0.contains(" 200 "), "a file that is not there: {}", answers[3].0);
+        let (none, pages) = answers.split_last().unwrap();
+        assert!(pages.iter().all(|page| *page == answers[0]), "{pages:?}");
+        assert!(!none.0.contains(" 200 "), "a file that is not there: {}", none.0);
     }
 
     /// One request by hand: the status line and the body.

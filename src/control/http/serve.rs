@@ -8,13 +8,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::response::Response;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -237,8 +238,11 @@ async fn idle(mut under_way: watch::Receiver<usize>, patience: Duration) {
         if under_way.wait_for(|requests| *requests == 0).await.is_err() {
             return std::future::pending().await;
         }
-        if timeout(patience, under_way.wait_for(|requests| *requests > 0)).await.is_err() {
-            return;
+        // Another request, or a piece of the answer to the last one that the other end has made room for.
+        match timeout(patience, under_way.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return std::future::pending().await,
+            Err(_) => return,
         }
     }
 }
@@ -254,10 +258,36 @@ fn routes(
         let (router, request_under_way) = (router.clone(), Request::begin(&under_way));
         async move {
             let response = router.oneshot(request).await;
-            drop(request_under_way);
-            response
+            response.map(|response| response.map(|body| Body::new(Moving { body, under_way: request_under_way.end() })))
         }
     })
+}
+
+/// The body of an answer: as long as the other end takes pieces of it, the connection does not idle.
+struct Moving {
+    body: Body,
+    under_way: Arc<watch::Sender<usize>>,
+}
+
+impl HttpBody for Moving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(Some(Ok(_)))) {
+            self.under_way.send_modify(|_| ());
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A request that is counted as long as this lives.
@@ -267,6 +297,11 @@ impl Request {
     fn begin(under_way: &Arc<watch::Sender<usize>>) -> Self {
         under_way.send_modify(|requests| *requests += 1);
         Self(Arc::clone(under_way))
+    }
+
+    /// It is answered, as far as that is not its answer's body.
+    fn end(self) -> Arc<watch::Sender<usize>> {
+        Arc::clone(&self.0)
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::base::address::one_of_each_family;
 use crate::config::{IceConfig, Secret};
-use crate::wire::IceServer;
+use crate::wire::{IceServer, MemberId};
 
 /// The ICE servers that clients are told.
 pub struct IceServers {
@@ -53,6 +53,11 @@ impl IceServers {
         }
     }
 
+    /// Whether all relays that clients are told of are this server's own.
+    pub fn relays_itself(&self) -> bool {
+        self.own_relay.is_some() && (self.secret.is_none() || !self.urls.iter().any(|url| url.starts_with("turn")))
+    }
+
     /// How long credentials are good for.
     pub fn lifetime(&self) -> Duration {
         self.lifetime
@@ -90,10 +95,11 @@ impl IceServers {
     }
 }
 
-/// What a session is called at relays: always the same, and nothing that leads back to its secret.
-pub fn user_of(secret: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
-    hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+/// What a member is called at relays: in all of its sessions the same, so that what is bounded for a user is bounded for all of them, and a kick
+/// takes back the credentials of each. It leads back to nobody without `key`, which is drawn for the room.
+pub fn user_of(key: &str, member: &MemberId) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), member.0.as_bytes());
+    tag.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn stun_urls(own: &[SocketAddr]) -> Vec<String> {
@@ -174,9 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_always_called_the_same_and_its_secret_is_not_in_it() {
-        assert_eq!(user_of("1.secret"), user_of("1.secret"));
-        assert_ne!(user_of("1.secret"), user_of("1.secres"));
-        assert_eq!(user_of("1.secret").len(), 16);
+    fn a_member_is_always_called_the_same_and_differently_in_each_room() {
+        let [ada, ben] = ["ada", "ben"].map(|name| MemberId(name.into()));
+        assert_eq!(user_of("key", &ada), user_of("key", &ada));
+        assert_ne!(user_of("key", &ada), user_of("key", &ben));
+        assert_ne!(user_of("key", &ada), user_of("another", &ada));
+        assert_eq!(user_of("key", &ada).len(), 16);
     }
 }

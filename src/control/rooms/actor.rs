@@ -16,15 +16,17 @@ use tokio::time::{sleep, sleep_until};
 use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
 use super::journal::MemberJournal;
+use super::picture;
 use super::recording::RecordEffect;
 use super::room::Room;
+use super::screenshot::Wish;
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
-use crate::control::Refusal;
 use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
+use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
 use crate::record::{Beginning, Recording, Wanted};
 use crate::wire::{self, ByeReason, OkResult};
@@ -51,12 +53,12 @@ pub enum Letter {
         socket: SocketId,
         /// Where its answers and events go.
         outbox: Outbox,
-        /// Whether it has become one; dropped when the room has ended meanwhile.
-        entered: oneshot::Sender<bool>,
+        /// What it is called at relays if it has become one; dropped when the room has ended meanwhile.
+        entered: oneshot::Sender<Option<String>>,
     },
     /// From an HTTP handler, with the request's name.
     Ask {
-        /// `Attach` or `Detach`.
+        /// `Attach`, `Detach` or `Order`.
         command: Command,
         /// The request's name.
         name: &'static str,
@@ -82,6 +84,8 @@ pub(super) struct Actor {
     pub data: mpsc::Receiver<contract::Event>,
     pub around: Arc<Surroundings>,
     outboxes: HashMap<SocketId, Outbox>,
+    /// Drawn for this room: what its members are called at relays leads back to nobody.
+    relay_key: String,
     /// Of sessions by HTTP.
     places: HashMap<SocketId, Place>,
     /// Connections on each worker.
@@ -113,6 +117,7 @@ impl Actor {
             data,
             around,
             outboxes: HashMap::new(),
+            relay_key: draw::hex::<16>(),
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
@@ -153,15 +158,15 @@ impl Actor {
         }
     }
 
-    async fn enter(&mut self, command: Command, socket: SocketId, outbox: Outbox, entered: oneshot::Sender<bool>) -> Result<(), Over> {
+    async fn enter(&mut self, command: Command, socket: SocketId, outbox: Outbox, entered: oneshot::Sender<Option<String>>) -> Result<(), Over> {
         let name = if matches!(command, Command::Join { .. }) { "join" } else { "resume" };
         self.outboxes.insert(socket, outbox);
         let went = self.apply(command, name).await;
-        let is_member = self.room.has_socket(socket);
-        if !is_member {
+        let user = self.room.identity_at(socket).map(|identity| user_of(&self.relay_key, identity));
+        if user.is_none() {
             self.outboxes.remove(&socket);
         }
-        let _ = entered.send(is_member);
+        let _ = entered.send(user);
         went
     }
 
@@ -173,6 +178,10 @@ impl Actor {
             for effect in effects.drain(..) {
                 if let Effect::Record(what) = effect {
                     unrecorded |= !self.record(what).await?;
+                    continue;
+                }
+                if let Effect::Screenshot(wish) = effect {
+                    self.take_picture(*wish).await?;
                     continue;
                 }
                 self.carry_out(effect, name, &mut slow).await?;
@@ -220,12 +229,12 @@ impl Actor {
                 }
             }
             Effect::Worker(worker, command) => self.command(worker, command).await?,
-            Effect::Record(_) => {}
+            Effect::Record(_) | Effect::Screenshot(_) => {}
             Effect::Direct(state) => self.around.metrics.direct(labels(state)),
             Effect::Unreached => self.around.unreached(&self.handle.name),
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
-            Effect::SentAway { secret } => self.around.relay_users.revoke(&user_of(&secret)),
+            Effect::SentAway { member } => self.around.relay_users.revoke(&user_of(&self.relay_key, &member)),
             Effect::Closed => return Err(Over),
         }
         Ok(())
@@ -259,9 +268,39 @@ impl Actor {
                     recording.detach(track);
                 }
             }
+            RecordEffect::Chat { member, text } => {
+                if let Some(recording) = &self.recording {
+                    recording.say(Person { member: member.0.0, name: member.1 }, text);
+                }
+            }
             RecordEffect::End => self.recording = None,
         }
         Ok(true)
+    }
+
+    /// Has a picture taken; the room hears of it later.
+    async fn take_picture(&mut self, wish: Wish) -> Result<(), Over> {
+        let Wish { number, track, worker, recorded, .. } = wish;
+        let recorded = recorded.then(|| self.recording.as_ref()?.tap_of(track));
+        let begun = match (&self.around.recorder, &self.around.library, recorded) {
+            // It is to be recorded, and is not: the recorder is overloaded.
+            (_, _, Some(None)) => None,
+            (Some(recorder), Some(library), tap) => {
+                recorder.glimpse(worker, self.handle.id, track, tap.flatten()).map(|(tap, seen)| (tap, seen, library.clone()))
+            }
+            _ => None,
+        };
+        let handle = self.handle.clone();
+        let Some((tap, seen, library)) = begun else {
+            let result = Err(picture::unavailable("the recorder has too much to do: try again later"));
+            tokio::spawn(async move { handle.send(Letter::Command(Command::ScreenshotOver { number, result }, "screenshot")).await });
+            return Ok(());
+        };
+        if recorded.is_none() {
+            self.command(worker, RoomCommand::Tap { track, tap: Some(tap) }).await?;
+        }
+        tokio::spawn(picture::take(handle, library, wish, seen));
+        Ok(())
     }
 
     fn push(&self, socket: SocketId, text: String, slow: &mut Vec<SocketId>) {

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::names::RoomName;
-use super::recording::RecordEffect;
+use super::recording::{RecordEffect, RecordOrder};
+use super::screenshot::Wish;
 use super::whip::Attach;
 use crate::base::{PeerId, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
@@ -64,6 +65,15 @@ pub enum Command {
         /// The session's secret.
         secret: String,
     },
+    /// Somebody admitted has the room recorded, or no longer, by HTTP.
+    Order {
+        /// Where the answer goes.
+        socket: SocketId,
+        /// Who, and the name to show.
+        by: (MemberId, String),
+        /// What.
+        order: RecordOrder,
+    },
     /// A socket is gone; `bye` when it could not take what it was sent and still has to be told.
     SocketLost {
         /// Which.
@@ -75,6 +85,18 @@ pub enum Command {
     Media(contract::Event),
     /// The recording that was to begin could not.
     RecordingFailed,
+    /// The key frame of a picture has come, or none will.
+    ScreenshotSeen {
+        /// Which picture.
+        number: u64,
+    },
+    /// A picture is kept, or it is known why not.
+    ScreenshotOver {
+        /// Which picture.
+        number: u64,
+        /// Its identity in the library.
+        result: Result<String, Refusal>,
+    },
     /// A deadline has come.
     Timeout,
     /// The node ends.
@@ -270,6 +292,13 @@ pub enum MemberRequest {
     },
     /// To end the recording.
     StopRecording,
+    /// To have a picture taken.
+    Screenshot {
+        /// Whose.
+        member: MemberId,
+        /// The camera, or the screen.
+        source: Source,
+    },
     /// To lock the room.
     Lock {
         /// Whether it is locked.
@@ -333,16 +362,18 @@ pub enum Effect {
     Worker(WorkerId, RoomCommand),
     /// Have something recorded, or no longer.
     Record(RecordEffect),
+    /// Take a picture.
+    Screenshot(Box<Wish>),
     /// Count how a direct connection stands.
     Direct(DirectState),
     /// A member's connection has not come up in time: say why that may be.
     Unreached,
     /// Count a message of a data channel that goes to nobody.
     DataRefused(ErrorCode),
-    /// A member is sent away: the session with this secret has no use for relays any more.
+    /// A member is sent away: none of its sessions has a use for relays any more.
     SentAway {
-        /// The secret.
-        secret: String,
+        /// Its identity.
+        member: MemberId,
     },
     /// The room is over.
     Closed,

@@ -23,6 +23,8 @@ use crate::control::Refusal;
 use crate::control::draw::{self, Numbers};
 use crate::metrics::ControlMetrics;
 use crate::port::{RelayUsers, WorkerHandle};
+use crate::record::jobs::{Jobs, Unmade};
+use crate::record::library::Library;
 use crate::record::{Recorder, Refused};
 use crate::wire::ErrorCode;
 
@@ -75,6 +77,8 @@ pub struct Surroundings {
     unreached: Unreached,
     /// What records rooms, if anything does.
     pub recorder: Option<Recorder>,
+    /// Where what is made of rooms is kept, if anywhere.
+    pub library: Option<Library>,
 }
 
 /// What a directory needs.
@@ -95,12 +99,14 @@ pub struct Settlement {
     pub relay_users: Arc<RelayUsers>,
     /// What records rooms, if anything does.
     pub recorder: Option<Recorder>,
+    /// Where what is made of rooms is kept, if anywhere.
+    pub library: Option<Library>,
 }
 
 impl Directory {
     /// A directory without rooms.
     pub fn new(settlement: Settlement) -> Self {
-        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder } = settlement;
+        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library } = settlement;
         Self(Arc::new(Surroundings {
             by_name: DashMap::new(),
             by_id: DashMap::new(),
@@ -115,6 +121,7 @@ impl Directory {
             epoch,
             relay_users,
             recorder,
+            library,
             numbers: Numbers::default(),
             metrics,
             unreached: Unreached::new(),
@@ -152,10 +159,14 @@ impl Directory {
         self.0.by_id.get(&id).map(|room| room.clone())
     }
 
+    /// The room of this name, if there is one at present.
+    pub fn named(&self, name: &RoomName) -> Option<Handle> {
+        self.0.by_name.get(name).map(|room| room.clone())
+    }
+
     /// What happened to the media of a room's members, and why; none when there is no such room.
     pub async fn journals(&self, name: &str) -> Option<Vec<MemberJournal>> {
-        let name = RoomName::new(name).ok()?;
-        let room = self.0.by_name.get(&name).map(|room| room.clone())?;
+        let room = self.named(&RoomName::new(name).ok()?)?;
         let (asked, answer) = oneshot::channel();
         room.send(Letter::Journals(asked)).await.ok()?;
         answer.await.ok()
@@ -201,6 +212,21 @@ impl Directory {
             None => "recording is switched off on this server",
         };
         Err(Refusal::new(ErrorCode::RecordingUnavailable, why))
+    }
+
+    /// Whether the server can take pictures of what members show.
+    ///
+    /// # Errors
+    /// `ScreenshotUnavailable`, with the reason.
+    pub fn may_take_pictures(&self) -> Result<(), Refusal> {
+        let jobs = self.0.library.as_ref().map(Library::jobs);
+        let why = match (&self.0.recorder, jobs) {
+            (None, _) => "recording is switched off on this server, and with it pictures",
+            (_, None) => "nothing is kept on this server (library.enabled)",
+            (_, Some(jobs)) if !jobs.is_some_and(Jobs::may_work) => Unmade::NoProgram.detail(),
+            _ => return Ok(()),
+        };
+        Err(Refusal::new(ErrorCode::ScreenshotUnavailable, why))
     }
 
     /// Identities for all that lives in rooms.

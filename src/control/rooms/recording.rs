@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::command::Effect;
+use super::command::{Effect, SocketId};
 use super::member::{Member, Seat, Track};
 use super::room::{Outcome, Room};
 use crate::base::{TrackId, WorkerId};
@@ -50,14 +50,62 @@ pub enum RecordEffect {
         /// Which.
         track: TrackId,
     },
+    /// Somebody has said something while the room is recorded.
+    Chat {
+        /// Who, and the name that is shown.
+        member: (MemberId, String),
+        /// What.
+        text: String,
+    },
     /// The recording ends.
+    End,
+}
+
+impl RoomRecording {
+    /// Whether a track is recorded.
+    pub(super) fn takes(&self, track: TrackId) -> bool {
+        self.taken.contains_key(&track)
+    }
+}
+
+/// What a program wants of a room's recording.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RecordOrder {
+    /// It begins.
+    Begin {
+        /// Its identity, drawn.
+        recording: String,
+        /// The time: milliseconds since the Unix epoch.
+        at: u64,
+        /// Who is recorded; empty for everybody.
+        members: Vec<MemberId>,
+        /// What of them is recorded; empty for everything.
+        sources: Vec<Source>,
+    },
+    /// It ends.
     End,
 }
 
 impl Room {
     /// Begins to record the room. `at` is the time: milliseconds since the Unix epoch.
-    pub(super) fn record(&mut self, seat: Seat, recording: String, at: u64, members: Vec<MemberId>, mut sources: Vec<Source>) -> Outcome {
+    pub(super) fn record(&mut self, seat: Seat, recording: String, at: u64, members: Vec<MemberId>, sources: Vec<Source>) -> Outcome {
         let by = self.may_record(seat)?;
+        self.begin_recording(by, recording, at, (members, sources))
+    }
+
+    /// Carries out what a program wants, for somebody whose token allows it.
+    pub(super) fn order_recording(&mut self, socket: SocketId, by: (MemberId, String), order: RecordOrder) {
+        let outcome = match order {
+            RecordOrder::Begin { .. } if self.members.is_empty() => Err(Refusal::new(ErrorCode::WrongState, "nobody is in the room")),
+            RecordOrder::Begin { recording, at, members, sources } => self.begin_recording(by, recording, at, (members, sources)),
+            RecordOrder::End => self.stop(),
+        };
+        self.reply(socket, 0, outcome);
+    }
+
+    fn begin_recording(
+        &mut self, by: (MemberId, String), recording: String, at: u64, (members, mut sources): (Vec<MemberId>, Vec<Source>),
+    ) -> Outcome {
         if self.recording.is_some() {
             return Err(Refusal::new(ErrorCode::WrongState, "the room is recorded already"));
         }
@@ -84,11 +132,23 @@ impl Room {
 
     pub(super) fn stop_recording(&mut self, seat: Seat) -> Outcome {
         self.may_record(seat)?;
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Outcome {
         if self.recording.is_none() {
             return Err(Refusal::new(ErrorCode::WrongState, "the room is not recorded"));
         }
         self.end_recording();
         Ok(None)
+    }
+
+    /// Keeps what somebody says beside the recording, if that is of them.
+    pub(super) fn record_chat(&mut self, member: &MemberId, name: &str, text: &str) {
+        if self.recording.as_ref().is_some_and(|recording| recording.chosen.is_empty() || recording.chosen.contains(member)) {
+            let member = (member.clone(), name.to_owned());
+            self.effects.push(Effect::Record(RecordEffect::Chat { member, text: text.to_owned() }));
+        }
     }
 
     /// The recording is over, or could not begin.
@@ -122,6 +182,7 @@ impl Room {
             if let Some(recording) = &mut self.recording {
                 recording.taken.insert(track, worker);
             }
+            self.screenshot_yields(track);
             self.effects.push(Effect::Record(RecordEffect::Attach { track, worker, member, source }));
         }
     }

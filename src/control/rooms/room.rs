@@ -13,6 +13,7 @@ use super::gestures::RoomGestures;
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
 use super::recording::RoomRecording;
+use super::screenshot::Screenshots;
 use super::slots::Shown;
 use super::spread::Listeners;
 use super::way::Ways;
@@ -92,6 +93,7 @@ pub struct Room {
     pub(super) ways: Ways,
     pub(super) awaited: Awaited,
     pub(super) recording: Option<RoomRecording>,
+    pub(super) screenshots: Screenshots,
     /// Who waits outside while it is locked.
     pub(super) door: Door,
     pub(super) gestures: RoomGestures,
@@ -129,6 +131,7 @@ impl Room {
             fallbacks: Fallbacks::default(),
             awaited: Awaited::default(),
             recording: None,
+            screenshots: Screenshots::default(),
             door: Door::default(),
             gestures: RoomGestures::default(),
             encrypted: false,
@@ -153,6 +156,7 @@ impl Room {
             Command::Request { socket, id, what } => self.request(socket, id, what, now),
             Command::Attach(attach) => self.attach(*attach, now),
             Command::Detach { socket, secret } => self.detach(socket, &secret),
+            Command::Order { socket, by, order } => self.order_recording(socket, by, order),
             Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
             Command::Media(event) => {
                 self.follow_connection(&event, now);
@@ -161,6 +165,8 @@ impl Room {
                 self.end_unconnected();
             }
             Command::RecordingFailed => self.end_recording(),
+            Command::ScreenshotSeen { number } => self.screenshot_seen(number),
+            Command::ScreenshotOver { number, result } => self.screenshot_over(number, result),
             Command::Timeout => {
                 self.remove_lost(now);
                 self.give_up_awaited(now);
@@ -196,6 +202,11 @@ impl Room {
             .chain(self.door.deadline())
             .min()
             .unwrap_or(Time::NEVER)
+    }
+
+    /// Who is at a socket.
+    pub fn identity_at(&self, socket: SocketId) -> Option<&MemberId> {
+        Some(&self.members.get(self.sockets.get(&socket)?)?.identity)
     }
 
     /// Whether a socket is a member's.

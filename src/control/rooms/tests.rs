@@ -15,6 +15,7 @@ mod moderation;
 mod publishing;
 mod recording;
 mod scene;
+mod screenshot;
 mod slots;
 mod spread;
 mod whip;

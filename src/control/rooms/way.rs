@@ -19,6 +19,10 @@ pub(super) struct Ways {
     at: At,
     /// Direct connections named so far.
     named: u64,
+    /// Whose wish it was that the call goes through the server.
+    moved_by: Option<Seat>,
+    /// What the ends have said of the direct connection, for counting.
+    said: Said,
     /// These two could not be connected.
     failed: Option<[Seat; 2]>,
     /// When two who remain on the server are connected directly again.
@@ -29,6 +33,15 @@ pub(super) struct Ways {
 
 /// Between two direct connections that somebody asks for.
 const APART: Duration = Duration::from_secs(2);
+
+/// What the ends have said of a direct connection.
+#[derive(Debug, Default)]
+struct Said {
+    session: String,
+    up: Option<(Seat, DirectState)>,
+    counted: bool,
+    failed: bool,
+}
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 enum At {
@@ -67,6 +80,33 @@ impl Ways {
         }
     }
 
+    /// What is to be counted now that an end has said this: a connection once, when both ends have it, as the end sees it that is less direct; one that
+    /// cannot be had, once. Ends repeat themselves, and change from one pair of candidates to another.
+    pub fn count(&mut self, seat: Seat, session: &str, state: DirectState) -> Option<DirectState> {
+        if self.said.session != session {
+            self.said = Said { session: session.to_owned(), ..Said::default() };
+        }
+        let said = &mut self.said;
+        match state {
+            DirectState::Failed {} => (!std::mem::replace(&mut said.failed, true)).then_some(state),
+            DirectState::Up { .. } => match said.up {
+                Some((other, before)) if other != seat => {
+                    let less_direct = if rank(state) > rank(before) { state } else { before };
+                    (!std::mem::replace(&mut said.counted, true)).then_some(less_direct)
+                }
+                _ => {
+                    said.up = Some((seat, state));
+                    None
+                }
+            },
+        }
+    }
+
+    /// Whether it was this member's wish that the call goes through the server.
+    pub fn is_moved_by(&self, seat: Seat) -> bool {
+        self.moved_by == Some(seat)
+    }
+
     /// A direct connection of these ends cannot be had.
     pub fn fail(&mut self, seat: Seat, session: &str, now: Time) {
         let ends = match &self.at {
@@ -81,7 +121,8 @@ impl Ways {
     }
 
     /// Somebody wishes for another policy. What has failed is tried again.
-    pub fn set_policy(&mut self, policy: Policy, now: Time) {
+    pub fn set_policy(&mut self, policy: Policy, by: Seat, now: Time) {
+        self.moved_by = (policy == Policy::Sfu).then_some(by);
         self.policy = policy;
         self.not_before = Some(now + APART);
         self.failed = None;
@@ -208,6 +249,11 @@ impl Room {
         };
         At::Direct { session, ends }
     }
+}
+
+/// How little direct a connection is.
+fn rank(state: DirectState) -> usize {
+    labels(state).map_or(0, |[pair, _]| 1 + ["host", "reflexive", "relay"].iter().position(|known| *known == pair).unwrap_or_default())
 }
 
 /// The less direct of a pair's two candidates, and what carries it: for counting.

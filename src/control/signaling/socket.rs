@@ -21,11 +21,12 @@ use super::writing::{LAST_WORDS, write};
 use crate::config::{DataConfig, LimitSettings};
 use crate::control::auth::{Access, unix_time};
 use crate::control::calls::{self, Lobbies, LobbyRequest};
-use crate::control::p2p::{IceServers, user_of};
+use crate::control::p2p::IceServers;
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{Command, Directory, Introduction, MemberRequest, OwnedData, SocketId};
 use crate::control::{Refusal, draw};
+use crate::record::library::Library;
 use crate::sdp::{Offer, OfferLimits};
 use crate::wire::{DataPayload, ErrorCode, Limits, OkResult, Request, VERSION, WelcomeFeatures};
 
@@ -52,6 +53,8 @@ pub struct Front {
     pub direct: bool,
     /// What members are held to that send data.
     pub data: DataConfig,
+    /// What is kept of rooms, if anything is.
+    pub library: Option<Library>,
     /// Between pings.
     pub heartbeat: Duration,
     /// How long a lost session may be resumed.
@@ -101,7 +104,7 @@ pub(super) struct Reader {
     pub(super) session: Session,
     pub(super) room: Option<Handle>,
     pub(super) lobby: Option<calls::directory::Handle>,
-    /// What the session is called at relays.
+    /// What its member is called at relays.
     user: String,
     pub(super) outbox: Outbox,
     pub(super) front: Arc<Front>,
@@ -217,17 +220,16 @@ impl Reader {
             _ => None,
         };
         for _ in 0..JOIN_TRIES {
-            let (room, user, command) = match (&admission, &request) {
+            let (room, command) = match (&admission, &request) {
                 (Some(admission), Request::Join { direct, knock, encrypted, .. }) => {
                     let room = self.front.rooms.open(&admission.room)?;
                     let draws = draw::join(room.id);
-                    let user = user_of(&draws.resume);
                     let introduction = Introduction { direct: direct.clone(), knock: *knock, encrypted: *encrypted };
-                    (room, user, Command::Join { socket: self.id, id, admission: admission.clone(), draws, introduction })
+                    (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws, introduction })
                 }
                 (None, Request::Resume { resume, seq }) => {
                     let room = self.front.rooms.of_secret(resume).ok_or_else(no_session)?;
-                    (room, user_of(resume), Command::Resume { socket: self.id, id, secret: resume.clone(), seq: *seq })
+                    (room, Command::Resume { socket: self.id, id, secret: resume.clone(), seq: *seq })
                 }
                 _ => return Err(no_session()),
             };
@@ -236,7 +238,7 @@ impl Reader {
             if room.send(letter).await.is_ok()
                 && let Ok(entered) = outcome.await
             {
-                if entered {
+                if let Some(user) = entered {
                     self.session.entered();
                     self.room = Some(room);
                     self.user = user;
@@ -299,6 +301,10 @@ impl Reader {
                 MemberRequest::Record { recording: draw::hex::<12>(), at, members, sources }
             }
             Request::StopRecording {} => MemberRequest::StopRecording,
+            Request::Screenshot { member, source } => {
+                self.front.rooms.may_take_pictures()?;
+                MemberRequest::Screenshot { member, source }
+            }
             Request::MuteAll { source, muted } => MemberRequest::MuteAll { source, muted },
             Request::Lock { locked } => MemberRequest::Lock { locked },
             Request::Admit { member, admitted } => MemberRequest::Admit { member, admitted },
@@ -343,6 +349,9 @@ impl Reader {
                 direct: self.front.direct,
                 data: self.front.data.channels,
                 recording: self.front.rooms.records(),
+                relay: self.front.ice.relays_itself(),
+                library: self.front.library.is_some(),
+                uploads: self.front.library.as_ref().is_some_and(|library| library.config().uploads.is_some()),
             },
         }
     }

@@ -11,9 +11,7 @@
 //!
 //! [`Room::apply`]: crate::control::rooms::Room::apply
 
-mod cors;
 mod place;
-mod problem;
 mod rate;
 
 use std::net::SocketAddr;
@@ -23,7 +21,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures_util::StreamExt;
@@ -32,19 +30,27 @@ use tokio::time::timeout;
 
 use crate::control::auth::member_of_path;
 use crate::control::http::Public;
+use crate::control::http::cors::{Allowed, Cors};
+use crate::control::http::problem::{Problem, bearer};
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::{Admission, Attach, Command, Purpose};
 use crate::control::{Refusal, draw};
 use crate::sdp::{Offer, OfferLimits};
 use crate::wire::{ErrorCode, OkResult};
-use cors::Cors;
-use problem::Problem;
 use rate::Rate;
 
 pub use place::{Place, Places};
 
+/// What can be posted (RFC 9725 section 4.2).
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 /// The media type of offers and answers (RFC 8866 section 8.1).
 const SDP: &str = "application/sdp";
+/// What pages of other origins may ask for and see.
+const ALLOWED: Allowed = Allowed {
+    methods: "DELETE, OPTIONS, PATCH, POST",
+    headers: "Authorization, Content-Type, If-Match",
+    exposed: "Location, Link, ETag, Retry-After",
+};
 /// A body that is not there by then is not waited for.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How often a room that has just ended is opened anew for one offer.
@@ -100,7 +106,7 @@ impl Endpoints {
         let cors = Cors::of(&request, &self.public);
         let answer = match *request.method() {
             _ if !cors.is_allowed() => Err(Problem::strange_origin()),
-            Method::OPTIONS => Ok(cors.preflight()),
+            Method::OPTIONS => Ok(preflight(&cors)),
             Method::POST => self.begin(protocol, from, &room, &member, request).await,
             _ => Err(Problem::method("OPTIONS, POST", "this is where a session begins: POST an offer")),
         };
@@ -112,7 +118,7 @@ impl Endpoints {
         let cors = Cors::of(&request, &self.public);
         let answer = match *request.method() {
             _ if !cors.is_allowed() => Err(Problem::strange_origin()),
-            Method::OPTIONS => Ok(cors.preflight()),
+            Method::OPTIONS => Ok(preflight(&cors)),
             Method::DELETE => self.end(protocol, room, session).await,
             Method::PATCH => Err(Problem::method(
                 "DELETE, OPTIONS",
@@ -130,7 +136,7 @@ impl Endpoints {
             }
             problem.into_response()
         });
-        cors.around(response)
+        cors.around(&ALLOWED, response)
     }
 
     async fn begin(&self, protocol: Protocol, from: SocketAddr, room: &str, member: &str, request: Request) -> Result<Response, Problem> {
@@ -144,7 +150,8 @@ impl Endpoints {
         let headers = request.headers();
         let (admission, purpose) = self.admit(protocol, room, member, bearer(headers))?;
         if !is_sdp(headers) {
-            return Err(Problem::media_type());
+            let why = "the body has to be an offer, with Content-Type: application/sdp";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::Malformed, why).with(ACCEPT_POST, SDP));
         }
         let place = self.place()?;
         let offer = self.offer(request.into_body()).await?;
@@ -184,7 +191,7 @@ impl Endpoints {
         let limits = OfferLimits { max_mlines: limits.mlines as usize, max_bytes: limits.offer_bytes as usize };
         let text = match timeout(BODY_WITHIN, read(body, limits.max_bytes.saturating_mul(2))).await {
             Ok(text) => text?,
-            Err(_) => return Err(Problem::slow_body()),
+            Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Malformed, "the offer did not come in time")),
         };
         if text.len() > limits.max_bytes {
             return Err(too_large(limits.max_bytes).into());
@@ -241,10 +248,11 @@ impl Endpoints {
     }
 }
 
-/// The token of `Authorization: Bearer` (RFC 6750 section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// The answer to `OPTIONS`: what can be posted here (RFC 9725 section 4.2).
+fn preflight(cors: &Cors) -> Response {
+    let mut response = cors.preflight(&ALLOWED);
+    response.headers_mut().insert(ACCEPT_POST, HeaderValue::from_static(SDP));
+    response
 }
 
 /// Whether the body is said to be a session description; parameters are let go.
@@ -257,7 +265,7 @@ async fn read(body: Body, most: usize) -> Result<Vec<u8>, Problem> {
     let mut text = Vec::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Problem::broken_body())?;
+        let chunk = chunk.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, "the offer did not come whole"))?;
         if text.len().saturating_add(chunk.len()) > most {
             return Err(too_large(most / 2).into());
         }

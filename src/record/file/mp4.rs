@@ -334,8 +334,15 @@ fn index(cues: &[Cue], len: u64, length: i64, room: usize) -> Option<Vec<u8>> {
 /// # Errors
 /// Those of reading.
 pub fn scan(len: u64, read: impl Fn(u64, usize) -> io::Result<Vec<u8>>) -> io::Result<Whole> {
-    let mut whole = Whole::default();
-    let (mut at, mut fragment) = (0_u64, None);
+    go_on(Whole::default(), len, read)
+}
+
+/// What is whole of a file by now, of which so much was known to be.
+///
+/// # Errors
+/// Those of reading.
+pub fn go_on(mut whole: Whole, len: u64, read: impl Fn(u64, usize) -> io::Result<Vec<u8>>) -> io::Result<Whole> {
+    let (mut at, mut fragment) = (whole.len, None);
     while let Some((kind, content, size)) = header(&read(at, 16)?) {
         let end = at.saturating_add(size);
         if end > len || size < content as u64 {

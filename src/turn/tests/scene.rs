@@ -51,6 +51,10 @@ pub struct Ports {
     pub next: u16,
     pub users: BTreeMap<String, usize>,
     pub revoked: Vec<String>,
+    /// Allocations of other workers.
+    pub elsewhere: Vec<SocketAddr>,
+    /// Since the Unix epoch.
+    pub wall: Duration,
 }
 
 impl Hands for Ports {
@@ -89,12 +93,22 @@ impl Hands for Ports {
     fn is_revoked(&self, user: &str) -> bool {
         self.revoked.iter().any(|revoked| revoked == user)
     }
+
+    fn is_relayed(&self, bound: SocketAddr) -> bool {
+        self.open.values().chain(&self.elsewhere).any(|open| *open == bound)
+    }
+
+    fn wall(&self) -> Duration {
+        self.wall
+    }
 }
 
 pub struct Net {
     pub relay: Relay,
     pub ports: Ports,
     pub now: Time,
+    /// By how much the time of day was set back since the beginning.
+    pub set_back: Duration,
 }
 
 /// What came out at last: to whom, and what.
@@ -114,14 +128,14 @@ impl Net {
             most: 64,
             bytes_per_second: None,
             strangers: STRANGERS,
-            wall_at_zero: Duration::from_secs(WALL),
             seed: 1,
         };
         change(&mut config);
-        Self { relay: Relay::new(config), ports: Ports::default(), now: Time::from_millis(5_000) }
+        Self { relay: Relay::new(config), ports: Ports::default(), now: Time::from_millis(5_000), set_back: Duration::ZERO }
     }
 
     pub fn send(&mut self, client: &Client, bytes: &[u8]) -> (Sent, Sent) {
+        self.ports.wall = (Duration::from_secs(WALL) + self.now.since(Time::ZERO)).saturating_sub(self.set_back);
         self.relay.handle_client(self.now, client.path, bytes, &mut self.ports);
         self.drain()
     }

@@ -24,4 +24,5 @@ test.skipIf(index === '')('the first load has at most 120 kB, compressed', () =>
   const bytes = files.reduce((sum, [, text]) => sum + gzipSync(text, { level: 9 }).length, 0);
   expect(bytes).toBeLessThanOrEqual(120_000);
   expect(bytes, 'it is a page').toBeGreaterThan(20_000);
+  for (const [, text] of files) expect(text, 'nothing of the library').not.toContain('/api/v1/library');
 });

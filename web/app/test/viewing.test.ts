@@ -138,6 +138,22 @@ test('a picture in a window of its own is seen wherever the page is', () => {
   expect(reported()).toEqual(['a hidden']);
 });
 
+test('pictures go on in the background while they are recorded, and stop when they are not', () => {
+  const { sized, seen } = tile(camera('a'));
+  sized(640, 360);
+  seen(true);
+  const done = viewing.stayAwake();
+  turn('hidden');
+  vi.advanceTimersByTime(60_000);
+  expect(reports).not.toContain('a hidden');
+  done();
+  vi.advanceTimersByTime(5000);
+  expect(reports.at(-1)).toBe('a hidden');
+  const again = viewing.stayAwake();
+  expect(reports.at(-1)).toBe('a 640×360');
+  again();
+});
+
 test('a tile that moves to another place of the page is not hidden in between', () => {
   const first = tile(camera('a'));
   first.sized(640, 360);

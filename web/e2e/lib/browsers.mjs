@@ -1,7 +1,10 @@
 // Real browsers, each a process and a profile of its own, behind one small face.
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
+import { until } from './wait.mjs';
 
 const CHROMIUM = process.env['E2E_CHROMIUM'] ?? '/usr/bin/chromium';
 const FIREFOX = process.env['E2E_FIREFOX'] ?? '/usr/bin/firefox-esr';
@@ -44,9 +47,12 @@ const FIREFOX_PREFERENCES = {
  * @property {<A, R>(inside: (argument: A) => R | Promise<R>, argument?: A) => Promise<R>} evaluate
  * @property {(selector: string) => Promise<void>} click
  * @property {(selector: string, text: string) => Promise<void>} fill
- * @property {(key: string) => Promise<void>} press
+ * @property {(key: string) => Promise<void>} press one key, or with others held, as `Control+z`
+ * @property {(path: { x: number, y: number }[]) => Promise<void>} drag presses at the first place of the window, lifts at the last one
+ * @property {(act: () => Promise<unknown>) => Promise<{ name: string, path: string }>} downloads does something, and waits for the file that the browser keeps of it
  * @property {(selector: string, ms?: number) => Promise<void>} appears
  * @property {() => Promise<void>} reload
+ * @property {() => Promise<void>} crash ends the page as a crash does; it is empty then (Chromium only)
  * @property {(width: number, height: number) => Promise<void>} resize
  * @property {(path: string) => Promise<void>} screenshot
  * @property {() => Promise<void>} close
@@ -67,13 +73,17 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
     viewport: { width, height },
     locale,
     colorScheme: dark ? 'dark' : 'light',
-    permissions: ['camera', 'microphone'],
+    permissions: ['camera', 'microphone', 'clipboard-read', 'clipboard-write'],
   });
-  const page = await context.newPage();
-  await page.addInitScript(prepare, argument);
   /** @type {string[]} */
   const said = [];
-  page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
+  const open = async () => {
+    const fresh = await context.newPage();
+    await fresh.addInitScript(prepare, argument);
+    fresh.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
+    return fresh;
+  };
+  let page = await open();
   return {
     browser: `chromium ${browser.version()}`,
     console: said,
@@ -82,8 +92,20 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
     click: (selector) => page.click(selector),
     fill: (selector, text) => page.fill(selector, text),
     press: (key) => page.keyboard.press(key),
+    drag: (path) => drag(page.mouse, path),
+    downloads: async (act) => {
+      const [file] = await Promise.all([page.waitForEvent('download', { timeout: 30_000 }), act()]);
+      return { name: file.suggestedFilename(), path: await file.path() };
+    },
     appears: async (selector, ms = 15_000) => void (await page.waitForSelector(selector, { timeout: ms })),
     reload: async () => void (await page.reload()),
+    crash: async () => {
+      const gone = page.waitForEvent('crash');
+      page.goto('chrome://crash').catch(() => undefined);
+      await gone;
+      await page.close();
+      page = await open();
+    },
     resize: (width, height) => page.setViewportSize({ width, height }),
     screenshot: async (path) => void (await page.screenshot({ path })),
     close: () => browser.close(),
@@ -97,13 +119,14 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
  * @returns {Promise<Tab>}
  */
 export async function openFirefox({ prepare, argument, width = 800, height = 600, preferences = {}, accept = false }) {
+  const folder = mkdtempSync(join(tmpdir(), 'althing-downloads-'));
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: FIREFOX,
     headless: true,
     acceptInsecureCerts: accept,
     protocolTimeout: 60_000,
-    extraPrefsFirefox: { ...FIREFOX_PREFERENCES, ...preferences },
+    extraPrefsFirefox: { ...FIREFOX_PREFERENCES, 'browser.download.folderList': 2, 'browser.download.dir': folder, ...preferences },
   });
   const page = await browser.newPage();
   await page.setViewport({ width, height });
@@ -118,13 +141,46 @@ export async function openFirefox({ prepare, argument, width = 800, height = 600
     evaluate: (inside, value) => page.evaluate(/** @type {any} */ (inside), value),
     click: (selector) => page.locator(selector).click(),
     fill: (selector, text) => page.locator(selector).fill(text),
-    press: (key) => page.keyboard.press(/** @type {any} */ (key)),
+    press: async (key) => {
+      const keys = /** @type {any[]} */ (key.split('+'));
+      for (const held of keys.slice(0, -1)) await page.keyboard.down(held);
+      await page.keyboard.press(keys.at(-1));
+      for (const held of keys.slice(0, -1)) await page.keyboard.up(held);
+    },
+    drag: (path) => drag(page.mouse, path),
+    downloads: async (act) => {
+      const before = new Set(readdirSync(folder));
+      await act();
+      // It has the name of the file, empty, and one beside it that grows, until it is whole.
+      const name = await until('a file is downloaded', () => {
+        const [found, ...others] = readdirSync(folder).filter((each) => !before.has(each));
+        return found && others.length === 0 && !found.endsWith('.part') && statSync(join(folder, found)).size > 0 ? found : undefined;
+      }, 30_000);
+      return { name, path: join(folder, name) };
+    },
     appears: async (selector, ms = 15_000) => void (await page.waitForSelector(selector, { timeout: ms })),
     reload: async () => void (await page.reload()),
+    crash: () => Promise.reject(new Error('Firefox is not crashed')),
     resize: async (width, height) => void (await page.setViewport({ width, height })),
     screenshot: async (path) => void (await page.screenshot({ path: /** @type {`${string}.png`} */ (path) })),
-    close: () => browser.close(),
+    close: async () => {
+      await browser.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
+}
+
+/**
+ * @param {{ move(x: number, y: number): Promise<void>, down(): Promise<void>, up(): Promise<void> }} mouse
+ * @param {{ x: number, y: number }[]} path
+ */
+async function drag(mouse, path) {
+  const [first, ...others] = path;
+  if (!first) return;
+  await mouse.move(first.x, first.y);
+  await mouse.down();
+  for (const { x, y } of others) await mouse.move(x, y);
+  await mouse.up();
 }
 
 /** @param {string} path */

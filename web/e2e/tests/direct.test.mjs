@@ -53,6 +53,24 @@ for (const browser of browsers) {
   });
 }
 
+test('a member moves the call to the server, and takes that back', async () => {
+  const [ada, ben] = [await stage.person('Ada'), await stage.person('Ben')];
+  for (const person of [ada, ben]) await person.join(stage.url, 'wish');
+  await allMeet([ada, ben]);
+  for (const person of [ada, ben]) await person.travels('direct');
+  await ben.tab.press('p');
+  await ben.tab.click('[data-testid=to-server]');
+  for (const person of [ada, ben]) await person.travels('server');
+  await allMeet([ada, ben]);
+  await ben.tab.click('[data-testid=to-auto]');
+  for (const person of [ada, ben]) await person.travels('direct');
+  await allMeet([ada, ben]);
+  for (const person of [ada, ben]) {
+    await person.isWell();
+    await stage.dismiss(person);
+  }
+});
+
 test('a third member moves the call to the server, and when two remain it returns: pictures and sound go on meanwhile', async () => {
   const [ada, ben, cleo] = [await stage.person('Ada'), await stage.person('Ben'), await stage.person('Cleo')];
   for (const person of [ada, ben]) await person.join(stage.url, 'promotion');

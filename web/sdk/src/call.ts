@@ -137,12 +137,20 @@ export class Call extends Emitter<CallEvents> {
     this.#peer.on('stale', () => void this.#signaling.beginAnew());
     this.#ways.on('change', () => this.#place());
     this.#ways.on('message', (message) => this.#overhear(message));
+    this.#ways.on('failed', () => this.#directFailed());
     this.#peer.on('problem', (error) => this.emit('problem', error));
   }
 
   /** Where the call stands. */
   get status(): CallStatus {
     return ({ idle: 'idle', connecting: 'joining', open: 'joined', reconnecting: 'reconnecting', closed: 'ended' } as const)[this.#signaling.state];
+  }
+
+  /** Elsewhere the call goes on by way of the server; where it may not, whoever waits has to know why. */
+  #directFailed(): void {
+    if (this.#room?.policy !== 'p2p') return;
+    const why = 'no direct connection with the other end could be made, and calls of this room go no other way: a relay (TURN) may be missing or blocked; it is tried again';
+    this.emit('problem', new AlthingError('direct_unreached', why, true));
   }
 
   /** The media connection, which lives on while the socket is away. */

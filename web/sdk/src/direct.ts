@@ -37,6 +37,8 @@ export interface DirectOptions {
   polite: boolean;
   /** Says something to the other end by way of the server. */
   signal: (signal: Signal) => Promise<unknown>;
+  /** Where STUN and TURN are now: their credentials expire, and a server that begins anew has others. */
+  iceServers: () => Promise<RTCIceServer[]>;
   /** What seals what is sent, where the call is encrypted end to end. */
   encryption?: Encryption | undefined;
   /** Waits (ms). */
@@ -120,15 +122,10 @@ export class DirectPeer extends Emitter<DirectEvents> {
   }
 
   /** Begins, once it is known where STUN and TURN are: with what is published, so that one offer has it all. */
-  begin(iceServers: Promise<RTCIceServer[]>, publications: readonly Publication[]): Promise<void> {
+  begin(publications: readonly Publication[]): Promise<void> {
     return this.#inTurn(async () => {
-      const servers = await iceServers;
-      if (this.#status === 'closed') return;
-      try {
-        this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers: servers });
-      } catch (error) {
-        console.warn(`althing: the STUN and TURN servers are not used: ${String(error)}`);
-      }
+      await this.#learnServers();
+      if (this.status === 'closed') return;
       await this.#sent.attach(this.#connection, publications);
       this.#mayGather = true;
       if (this.#needed) await this.#offer();
@@ -246,7 +243,17 @@ export class DirectPeer extends Emitter<DirectEvents> {
   #restart(): void {
     if (this.#restarting) return;
     this.#restarting = true;
-    this.#connection.restartIce();
+    void this.#learnServers().then(() => this.status !== 'closed' && this.#connection.restartIce());
+  }
+
+  async #learnServers(): Promise<void> {
+    const iceServers = await this.#options.iceServers();
+    if (this.#status === 'closed') return;
+    try {
+      this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
+    } catch (error) {
+      console.warn(`althing: the STUN and TURN servers are not used: ${String(error)}`);
+    }
   }
 
   /** Both ends know each other's newest candidates: the pairs of a restart, whoever began it, have a while to come up. */

@@ -20,8 +20,14 @@ export type ClientErrorCode =
   | 'announced_loopback'
   /** No way to the server's media was found: it announces only addresses of a private network, and the page came from elsewhere. */
   | 'announced_private'
+  /** No direct connection with the other end could be made, and the room's calls go no other way. */
+  | 'direct_unreached'
   /** No way to the server's media was found: its ports are probably blocked on the way. */
-  | 'ports_blocked';
+  | 'ports_blocked'
+  /** The server will not have a file, for the reason that the message gives. */
+  | 'upload_refused'
+  /** A file could not be uploaded: the server was not to be reached for long enough, or has lost what it had. */
+  | 'upload_failed';
 
 /** A request that was refused or could not be made. */
 export class AlthingError extends Error {

@@ -35,7 +35,8 @@ export interface Talk {
   /** What this end has called or accepted with. */
   readonly media: CallMedia;
   readonly room: string;
-  readonly token: string | undefined;
+  /** Another one where its end was away for long. */
+  token: string | undefined;
 }
 
 /** A call that is over, but for those that this end has ended. */
@@ -242,7 +243,11 @@ export class Lobby extends Emitter<LobbyEvents> {
   }
 
   #connect({ call, with: member, name, media, room, token }: Extract<Event, { type: 'accepted' }>): void {
-    if (this.#talk?.call === call) return;
+    if (this.#talk?.call === call) {
+      // Its end was away: the token of before may have expired.
+      this.#talk.token = token;
+      return;
+    }
     const ring = this.#ring;
     // It was taken back at the moment at which it was accepted; or it is one of a page that was closed.
     if (ring?.call !== call) return this.#forget({ type: 'hang_up', call });

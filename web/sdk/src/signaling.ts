@@ -14,12 +14,16 @@ export type SignalingState = LinkState;
 export interface JoinRequest {
   room: string;
   name: string;
-  token?: string | undefined;
+  /** Or where to ask for one: each time that the room is entered, since a call may outlast a token and its server. */
+  token?: Token | undefined;
   /** The identity to have where no token says it: whoever knocks keeps one. */
   me?: MemberId | undefined;
   /** Whether to ask the moderators of a locked room: the join is refused all the same, until one of them lets this member in. */
   knock?: boolean;
 }
+
+/** A token, or what gives one. */
+export type Token = string | (() => string | undefined | Promise<string | undefined>);
 
 export interface SignalingOptions extends LinkOptions {
   /** Whether the member can be connected with another one directly. */
@@ -78,7 +82,8 @@ export class Signaling extends Link<Entered> {
         this.failWaiting(new AlthingError('session_lost', 'the session has expired'));
       }
     }
-    const { room, name, token, me = this.#me, knock } = this.#join as JoinRequest;
+    const { room, name, token: asked, me = this.#me, knock } = this.#join as JoinRequest;
+    const token = typeof asked === 'function' ? await asked() : asked;
     const join: Request = {
       type: 'join',
       room,

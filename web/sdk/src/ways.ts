@@ -22,6 +22,8 @@ export interface WaysEvents {
   /** What is received, how it travels, or how that stands has changed. */
   change: void;
   message: DirectMessage;
+  /** A direct connection could not be had. */
+  failed: void;
 }
 
 /** How often it is looked whether the new way carries everything (ms). */
@@ -218,13 +220,13 @@ export class Ways extends Emitter<WaysEvents> {
     this.#otherSwitched = false;
     this.made += 1;
     const signal = (what: Signal) => this.#ask({ type: 'signal', session, signal: what });
-    const direct = (this.#direct = new DirectPeer({ polite, signal, encryption: this.#encryption }));
+    const direct = (this.#direct = new DirectPeer({ polite, signal, encryption: this.#encryption, iceServers: () => this.#relays.servers() }));
     direct.on('status', () => this.#changed(direct));
     direct.on('media', () => this.#changed(direct));
     direct.on('message', (message) => this.#hear(direct, message));
     direct.on('up', (state) => this.#up(direct, state));
     direct.on('failed', () => this.#failed(direct, session));
-    void direct.begin(this.#relays.servers(), this.#publisher.publications);
+    void direct.begin(this.#publisher.publications);
     if (this.#peer.isResting) return this.#show({ via: 'direct' });
     // The server carries what it can until the new connection is up, whatever was shown before.
     this.#show({ via: 'server' });
@@ -247,6 +249,7 @@ export class Ways extends Emitter<WaysEvents> {
 
   #failed(direct: DirectPeer, session: string): void {
     if (direct !== this.#direct) return;
+    this.emit('failed', undefined);
     // The server then decides how to go on. Where it does not know the connection any more, nothing follows.
     this.#ask({ type: 'direct', session, state: { is: 'failed' } }).catch(() => undefined);
     if (this.#way.via !== 'direct') this.#drop();

@@ -318,7 +318,13 @@ export type WelcomeFeatures = {
     /** An offer may have an m-line of data channels. */
     data: boolean,
     /** Rooms may be recorded, by whoever is granted that. */
-    recording: boolean, };
+    recording: boolean,
+    /** Relays for calls that find no direct way are in this server: such a call ends with it. */
+    relay: boolean,
+    /** What is kept of rooms can be listed, played and downloaded, by whoever is granted that. */
+    library: boolean,
+    /** Members may add to it. */
+    uploads: boolean, };
 
 /** Limits that a client should know. */
 export type Limits = {
@@ -613,7 +619,12 @@ export type Grants = {
     /** Whether it may kick, mute others and lock the room. */
     moderate: boolean,
     /** Whether it may have the room recorded. */
-    record: boolean, };
+    record: boolean,
+    /** What it may do with what is kept of the room. */
+    library: LibraryGrant, };
+
+/** What somebody may do with what is kept of a room: recordings, screenshots and uploads. */
+export type LibraryGrant = "none" | "view" | "manage";
 
 /** A recording that goes on. */
 export type RecordingInfo = {

@@ -78,6 +78,15 @@ test('a call rings at the other end until it is accepted, and then says where it
   expect(lobby.talk).toBeUndefined();
 });
 
+test('whoever is let into a call anew has the new token', async () => {
+  await lobby.call('ben', 'video');
+  say(accepted());
+  await expect.poll(() => told.length).toBe(1);
+  say({ ...accepted(), token: 'd.e.f' } as Event);
+  await expect.poll(() => lobby.talk?.token).toBe('d.e.f');
+  expect(told.length).toBe(1);
+});
+
 test('a call that comes in is accepted with what this end wants to publish', async () => {
   say(ringing());
   await expect.poll(() => told.length).toBe(1);

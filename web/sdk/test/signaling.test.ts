@@ -143,6 +143,18 @@ test('a session that has expired is joined anew, and what waited for it fails', 
   expect(server.types().slice(-3)).toEqual(['hello', 'resume', 'join']);
 });
 
+test('a token is asked for each time that the room is entered: it may have expired meanwhile', async () => {
+  const signaling = start();
+  let number = 0;
+  await signaling.join({ ...join, token: () => Promise.resolve(`token ${(number += 1)}`) });
+  server.reply = (request) => (request.type === 'resume' ? { error: 'resume_unknown' } : answerOf(request));
+  server.cut();
+  await reaches(signaling, 'reconnecting');
+  await reaches(signaling, 'open');
+  const tokens = server.heard.flatMap((request) => (request.type === 'join' ? [request.token] : []));
+  expect(tokens).toEqual(['token 1', 'token 2']);
+});
+
 test('coming back survives a server that refuses connections for a while', async () => {
   const signaling = start();
   await signaling.join(join);

@@ -1,6 +1,7 @@
 //! The machine: what its kernel gives, its clock, its disk.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::Finding;
@@ -52,7 +53,7 @@ pub fn of_directory(path: &Path, setting: &str, written: &io::Result<()>) -> Fin
 /// How far this machine's clock is ahead of the one of `host`, in seconds.
 pub fn of_clock(ahead: i64, host: &str) -> Finding {
     if ahead.abs() <= MOST_SECONDS_OFF {
-        return Finding::ok("clock", format!("The clock agrees with that of {host}."));
+        return Finding::ok("clock", format!("The clock agrees with that of {host} (which says something where that is another machine than this)."));
     }
     let direction = if ahead > 0 { "ahead of" } else { "behind" };
     Finding::problem(
@@ -60,6 +61,20 @@ pub fn of_clock(ahead: i64, host: &str) -> Finding {
         format!("The clock is {} seconds {direction} that of {host}: tokens and relays' credentials that are good are refused.", ahead.abs()),
         "set it, and keep it right (`sudo timedatectl set-ntp true`, chrony)",
     )
+}
+
+/// The pages' listener, where clients that have one family only do not reach it: `names` are the addresses that the page's name leads to.
+pub fn of_families(listen: SocketAddr, announced: &[IpAddr], names: &[IpAddr]) -> Option<Finding> {
+    // A listener on [::] is reached by both.
+    let four_only = listen.is_ipv4() && !listen.ip().is_loopback();
+    let six = |places: &[IpAddr]| !places.is_empty() && places.iter().all(IpAddr::is_ipv6);
+    (four_only && (six(announced) || six(names))).then(|| {
+        Finding::problem(
+            "http_family",
+            format!("Pages and signaling listen on {listen}, by IPv4 alone, and clients come by IPv6."),
+            format!("set http.listen to \"[::]:{}\", which takes both", listen.port()),
+        )
+    })
 }
 
 /// A page that could not be had.

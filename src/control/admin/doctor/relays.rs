@@ -19,6 +19,23 @@ pub enum Outcome {
     Unreachable(String),
 }
 
+/// The own relay behind TLS: the name that clients are told, and whether the certificate that is shown is for it.
+pub fn of_sealed(name: Option<(&str, bool)>) -> Option<Finding> {
+    match name {
+        Some((_, true)) => None,
+        Some((name, false)) => Some(Finding::problem(
+            "relay_other_name",
+            format!("The certificate is not for {name}, by which clients find the relay behind TLS: they refuse it."),
+            "set turn.host to a name that the certificate is for, or get one for both",
+        )),
+        None => Some(Finding::warning(
+            "relay_unnamed",
+            "Clients are told no relay behind TLS: the certificate is for no name.",
+            "set turn.host to a name that the certificate is for, or get one for a name",
+        )),
+    }
+}
+
 /// What came of asking the server of this URL.
 pub fn of_relay(url: &str, outcome: &Outcome) -> Finding {
     let help = if url.starts_with("turn") { "calls that need a relay do not come up" } else { "clients do not learn how they are seen from outside" };

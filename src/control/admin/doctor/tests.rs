@@ -5,9 +5,9 @@ use std::path::Path;
 use super::addresses::{Seen, of_announced, of_detours, of_seen};
 use super::ask::IceUrl;
 use super::certificate::{Certificate, of_certificate};
-use super::machine::{of_buffers, of_clock, of_directory, of_files, of_page};
+use super::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page};
 use super::ports::{Found, Running, Service, of_ports};
-use super::relays::{Outcome, of_relay};
+use super::relays::{Outcome, of_relay, of_sealed};
 use super::*;
 use crate::tls::TlsError;
 
@@ -147,6 +147,24 @@ fn a_certificate_is_looked_at_for_name_and_time() {
     assert_eq!((shown(14, true).verdict, shown(13, true).verdict), (Verdict::Ok, Verdict::Warning));
     assert_eq!((shown(90, false).verdict, shown(90, false).code), (Verdict::Problem, "certificate_other_name"));
     assert_eq!(of_certificate(&Certificate::Pending, None, 0).verdict, Verdict::Ok);
+}
+
+#[test]
+fn pages_by_one_family_alone_are_told_of_where_clients_come_by_the_other() {
+    let (four, six) = (vec!["192.0.2.7".parse().unwrap()], vec!["2001:db8::7".parse().unwrap()]);
+    let listen = |text: &str| text.parse::<SocketAddr>().unwrap();
+    assert_eq!(of_families(listen("0.0.0.0:8080"), &six, &[]).map(|finding| finding.code), Some("http_family"));
+    assert_eq!(of_families(listen("0.0.0.0:8080"), &four, &six).map(|finding| finding.code), Some("http_family"));
+    assert_eq!(of_families(listen("0.0.0.0:8080"), &[four.clone(), six.clone()].concat(), &four), None);
+    assert_eq!(of_families(listen("[::]:8080"), &six, &six), None);
+    assert_eq!(of_families(listen("127.0.0.1:8080"), &six, &[]), None, "behind a proxy");
+}
+
+#[test]
+fn the_relay_behind_tls_is_found_by_a_name_that_its_certificate_is_for() {
+    assert_eq!(of_sealed(Some(("turn.example.org", true))), None);
+    assert_eq!(of_sealed(Some(("turn.example.org", false))).map(|finding| finding.verdict), Some(Verdict::Problem));
+    assert_eq!(of_sealed(None).map(|finding| finding.verdict), Some(Verdict::Warning));
 }
 
 #[test]

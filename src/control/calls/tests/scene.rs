@@ -8,7 +8,9 @@ use crate::control::Refusal;
 use crate::control::calls::command::Admit;
 use crate::control::calls::{CallDraws, Command, Effect, Lobby, LobbyRequest, Outcome, Rules};
 use crate::control::rooms::{Admission, RoomName, SocketId};
-use crate::wire::{ByeReason, CallEnd, CallId, CallMedia, ErrorCode, Event, Grants, MemberId, OkResult, PersonInfo, RejectReason, Source};
+use crate::wire::{
+    ByeReason, CallEnd, CallId, CallMedia, ErrorCode, Event, Grants, LibraryGrant, MemberId, OkResult, PersonInfo, RejectReason, Source,
+};
 
 pub const RING: Duration = Duration::from_secs(45);
 pub const GRACE: Duration = Duration::from_secs(8);
@@ -104,6 +106,7 @@ impl Scene {
             data: true,
             moderate: name == "mod",
             record: false,
+            library: LibraryGrant::None,
         };
         let room = RoomName::new("lobby").expect("a name");
         let admission = Admission { room, identity: MemberId(name.into()), name: name.to_uppercase(), grants };

@@ -20,6 +20,7 @@ impl Room {
             return Ok(Some(OkResult::Said { number, at }));
         }
         let (member, name) = (member.identity.clone(), member.name.clone());
+        self.record_chat(&member, &name, &text);
         let message = self.chat.add(ChatMessage { number: 0, member, name, at, text, key });
         let number = message.number;
         let readers: BTreeSet<Seat> = self.members.iter().filter(|(_, m)| m.grants.chat).map(|(seat, _)| *seat).collect();

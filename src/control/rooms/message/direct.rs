@@ -40,7 +40,7 @@ impl Room {
         if let Some(member) = self.members.get_mut(&seat) {
             member.journal.note(now, What::Direct { state });
         }
-        self.effects.push(Effect::Direct(state));
+        self.effects.extend(self.ways.count(seat, session, state).map(Effect::Direct));
         if state == (DirectState::Failed {}) {
             self.ways.fail(seat, session, now);
         }
@@ -58,7 +58,8 @@ impl Room {
     }
 
     pub(in crate::control::rooms) fn set_policy(&mut self, seat: Seat, policy: Policy, now: Time) -> Outcome {
-        if policy != Policy::Sfu {
+        // Whoever has moved the call to the server may take that back: in a call of two nobody moderates.
+        if policy != Policy::Sfu && !(policy == self.rules.policy && self.ways.is_moved_by(seat)) {
             self.may_moderate(seat)?;
         }
         if policy != Policy::Sfu && self.rules.policy == Policy::Sfu {
@@ -69,7 +70,7 @@ impl Room {
             return Err(Refusal::new(ErrorCode::DirectOnly, "only two browsers can be connected directly: more are here, or others than browsers"));
         }
         if policy != self.ways.policy() {
-            self.ways.set_policy(policy, now);
+            self.ways.set_policy(policy, seat, now);
             self.tell(|_| true, Event::Policy { policy });
         }
         Ok(None)

@@ -50,6 +50,7 @@ impl Room {
             MemberRequest::MuteMember { track, muted } => self.mute_member(seat, track, muted),
             MemberRequest::Record { recording, at, members, sources } => self.record(seat, recording, at, members, sources),
             MemberRequest::StopRecording => self.stop_recording(seat),
+            MemberRequest::Screenshot { member, source } => return self.screenshot((seat, socket, id), &member, source),
             MemberRequest::MuteAll { source, muted } => self.mute_all(seat, source, muted),
             MemberRequest::Lock { locked } => self.lock(seat, locked),
             MemberRequest::Admit { member, admitted } => self.admit(seat, &member, admitted),

@@ -24,10 +24,7 @@ impl Room {
             return Err(Refusal::new(ErrorCode::LimitExceeded, "too many members were removed from this room: lock it instead"));
         }
         self.kicked.insert(member.clone());
-        if let Some(member) = self.members.get(&whom) {
-            let secret = member.resume.clone();
-            self.effects.push(Effect::SentAway { secret });
-        }
+        self.effects.push(Effect::SentAway { member: member.clone() });
         self.bye(whom, ByeReason::Kicked);
         self.remove(whom, LeaveReason::Kicked);
         Ok(None)

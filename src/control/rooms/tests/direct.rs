@@ -178,9 +178,18 @@ fn a_connection_that_cannot_be_had_moves_the_call_to_the_server_until_others_mee
     let bob = scene.join_direct("bob", None);
     assert_eq!(ways(&mut scene, &bob), direct("s.2", "alice", false));
     assert_eq!(scene.direct, [DirectState::Failed {}]);
-    let up = DirectState::Up { local: CandidateType::Host, remote: CandidateType::Relay, protocol: DirectProtocol::Udp };
-    assert_eq!(scene.request(&bob, MemberRequest::Direct { session: "s.2".into(), state: up }), Ok(None));
-    assert_eq!(scene.direct.last(), Some(&up), "what is up is counted");
+    let up = |local, remote| DirectState::Up { local, remote, protocol: DirectProtocol::Udp };
+    let (bobs, alices) = (up(CandidateType::Host, CandidateType::Srflx), up(CandidateType::Relay, CandidateType::Host));
+    let say = |state| MemberRequest::Direct { session: "s.2".into(), state };
+    for state in [bobs, bobs, up(CandidateType::Host, CandidateType::Host), bobs] {
+        assert_eq!(scene.request(&bob, say(state)), Ok(None));
+    }
+    assert_eq!(scene.direct.len(), 1, "one end alone has no connection");
+    for state in [alices, alices, bobs] {
+        assert_eq!(scene.request(&alice, say(state)), Ok(None));
+    }
+    scene.request(&bob, say(alices)).expect("noted");
+    assert_eq!(scene.direct[1..], [alices], "a connection is counted once, as the end sees it that is less direct");
 }
 
 #[test]
@@ -220,6 +229,11 @@ fn anybody_may_wish_for_the_server_and_moderators_for_any_way() {
     assert_eq!(policy(&mut scene, &bob, Policy::Sfu), Ok(()));
     assert!(scene.told(&alice).contains(&Event::Policy { policy: Policy::Sfu }));
     assert_eq!(ways(&mut scene, &bob), server());
+    assert_eq!(policy(&mut scene, &alice, Policy::Auto), Err(ErrorCode::Forbidden), "it was not her wish");
+    assert_eq!(policy(&mut scene, &bob, Policy::P2p), Err(ErrorCode::Forbidden), "that is more than to take it back");
+    assert_eq!(policy(&mut scene, &bob, Policy::Auto), Ok(()), "whoever has wished for it may take it back");
+    assert_eq!(policy(&mut scene, &bob, Policy::Auto), Err(ErrorCode::Forbidden));
+    assert_eq!(policy(&mut scene, &alice, Policy::Sfu), Ok(()));
     scene.leave(&bob);
     scene.leave(&alice);
     let moderator = scene.try_join_as("mod", |g| g.moderate = true, Some(DirectAbility::default())).expect("admitted");

@@ -18,7 +18,7 @@ fn taken(scene: &mut Scene) -> Vec<(bool, TrackId, Option<Source>)> {
     let effects = std::mem::take(&mut scene.recorded).into_iter().filter_map(|(effect, _)| match effect {
         RecordEffect::Attach { track, source, .. } => Some((true, track, Some(source))),
         RecordEffect::Detach { track } => Some((false, track, None)),
-        RecordEffect::Begin { .. } | RecordEffect::End => None,
+        RecordEffect::Begin { .. } | RecordEffect::Chat { .. } | RecordEffect::End => None,
     });
     effects.collect()
 }

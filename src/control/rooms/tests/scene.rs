@@ -13,8 +13,11 @@ use crate::control::rooms::RecordEffect;
 use crate::control::rooms::{
     Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
 };
+use crate::control::rooms::{RecordEffect, Wish};
 use crate::sdp::{Offer, OfferLimits};
-use crate::wire::{ByeReason, ErrorCode, Event, Grants, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber, VideoCodec};
+use crate::wire::{
+    ByeReason, ErrorCode, Event, Grants, LibraryGrant, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber, VideoCodec,
+};
 use crate::wire::{DirectAbility, DirectState, Policy};
 
 pub const RESUME: Duration = Duration::from_secs(60);
@@ -30,10 +33,10 @@ pub struct Scene {
     pub closed: bool,
     pub events: BTreeMap<SocketId, Vec<(u64, Event)>>,
     pub byes: BTreeMap<SocketId, ByeReason>,
-    replies: Vec<(SocketId, u32, Result<Option<OkResult>, Refusal>)>,
+    pub replies: Vec<(SocketId, u32, Result<Option<OkResult>, Refusal>)>,
     pub direct: Vec<DirectState>,
     /// Secrets of sessions that were sent away.
-    pub sent_away: Vec<String>,
+    pub sent_away: Vec<MemberId>,
     /// How many connections have not come up in time.
     pub unreached: usize,
     pub data_refused: Vec<ErrorCode>,
@@ -41,6 +44,8 @@ pub struct Scene {
     pub data_by_http: bool,
     /// What was to be recorded, and how many had been told by then that the room is.
     pub recorded: Vec<(RecordEffect, usize)>,
+    /// Pictures that were to be taken, and how many had been told by then.
+    pub wishes: Vec<(Wish, usize)>,
     drawn: u64,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
@@ -109,6 +114,7 @@ impl Scene {
             data_refused: Vec::new(),
             data_by_http: false,
             recorded: Vec::new(),
+            wishes: Vec::new(),
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
         }
@@ -133,10 +139,14 @@ impl Scene {
                     let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Recording { recording: Some(_) }));
                     self.recorded.push((what, self.events.values().filter(told).count()));
                 }
+                Effect::Screenshot(wish) => {
+                    let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Screenshot { .. }));
+                    self.wishes.push((*wish, self.events.values().filter(told).count()));
+                }
                 Effect::Direct(state) => self.direct.push(state),
                 Effect::Unreached => self.unreached += 1,
                 Effect::DataRefused(code) => self.data_refused.push(code),
-                Effect::SentAway { secret } => self.sent_away.push(secret),
+                Effect::SentAway { member } => self.sent_away.push(member),
                 Effect::Closed => self.closed = true,
             }
         }
@@ -174,7 +184,15 @@ impl Scene {
     /// Joins with what the client says of itself.
     pub fn try_join_with(&mut self, name: &str, change: impl FnOnce(&mut Grants), introduction: Introduction) -> Result<Client, ErrorCode> {
         let socket = SocketId(self.draw());
-        let mut grants = Grants { publish: Source::ALL.to_vec(), subscribe: true, chat: true, data: true, moderate: false, record: false };
+        let mut grants = Grants {
+            publish: Source::ALL.to_vec(),
+            subscribe: true,
+            chat: true,
+            data: true,
+            moderate: false,
+            record: false,
+            library: LibraryGrant::None,
+        };
         change(&mut grants);
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
@@ -278,6 +296,7 @@ impl Scene {
             data: false,
             moderate: false,
             record: false,
+            library: LibraryGrant::None,
         };
         let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
         let joining = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use rtc_sctp::{
     AssociationHandle, DatagramEvent, Endpoint, EndpointConfig, Event, Payload, PayloadProtocolIdentifier, ReliabilityType, ServerConfig,
-    StreamEvent, TransportConfig,
+    StreamEvent, TimerConfig, TransportConfig,
 };
 use rtc_shared::TransportProtocol;
 
@@ -15,6 +15,8 @@ use super::gate::{MOST_STREAMS, PROBES, RECEIVE_BUFFER};
 
 /// The library wants an address for each association; ours has one, wherever its packets really come from.
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5_000);
+/// Times that a chunk is sent again because nothing was said of it, before the peer is taken for gone: 48 s of our clock.
+const TRIES: usize = 8;
 /// Times that the library is asked for packets in one turn: it gives all it has at once.
 const ROUNDS: usize = 4;
 
@@ -55,7 +57,8 @@ impl Association {
             .with_max_receive_buffer_size((RECEIVE_BUFFER + PROBES) as u32)
             .with_max_message_size(message_bytes)
             .with_max_num_inbound_streams(MOST_STREAMS)
-            .with_max_num_outbound_streams(MOST_STREAMS);
+            .with_max_num_outbound_streams(MOST_STREAMS)
+            .with_timer_config(TimerConfig { max_t3_rtx_retrans: TRIES, ..TimerConfig::default() });
         let config = Some(Arc::new(ServerConfig::new(transport)));
         let mut endpoint = Endpoint::new(PEER, TransportProtocol::UDP, Arc::new(EndpointConfig::new()), config);
         match endpoint.handle(now, PEER, None, Bytes::from(init)) {

@@ -14,8 +14,7 @@ use crate::contract::Counter;
 /// Bytes of messages that are not complete, or not their turn: the receive window that is announced. Two of the longest messages;
 /// more lets a peer hold more of our memory, less slows long ways.
 pub(super) const RECEIVE_BUFFER: usize = 128 * 1_024;
-/// Bytes beyond it that are taken all the same and not announced: whoever is told that there is no room asks with a chunk from time to
-/// time, and one that was not taken would be repeated only after ever longer waits.
+/// Bytes beyond it that are taken all the same and not announced: whoever is told that there is no room asks with one chunk after the other.
 pub(super) const PROBES: usize = 64 * 1_024;
 /// Streams each way, so their numbers are below this. A browser opens every other one: half as many channels.
 pub const MOST_STREAMS: u16 = 64;
@@ -48,6 +47,8 @@ pub(super) enum Verdict {
     Feed,
     /// It is of no use, and does no harm.
     Skip,
+    /// It is the next one, and there is no room for it until something has been read.
+    Wait,
     /// It is dropped, and the reason counted.
     Drop(Counter),
     /// It and the rest of its packet are dropped.
@@ -146,6 +147,8 @@ impl Gate {
             if self.held >= 2 * MOST_HELD || self.held_bytes + bytes > 2 * RECEIVE_BUFFER {
                 return Some(Verdict::End);
             }
+        } else if fills && (self.held >= MOST_HELD || self.held_bytes + bytes > RECEIVE_BUFFER + PROBES) {
+            return Some(Verdict::Wait);
         } else if place >= MOST_AHEAD || self.held >= MOST_HELD || self.held_bytes + bytes > RECEIVE_BUFFER + PROBES || self.is_ahead(place, bytes) {
             return Some(Verdict::Drop(Counter::DataDropWindow));
         }

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rtc_sctp::PayloadProtocolIdentifier;
+use rtc_sctp::{PayloadProtocolIdentifier, ReliabilityType};
 
 use crate::base::{Bucket, Time};
 use crate::contract::{Counter, Counters, DataEnd, DataPlan};
@@ -32,6 +32,9 @@ pub use gate::MOST_STREAMS;
 
 /// Bytes that may wait on the channel of lossy messages: more is old when it arrives.
 const LOSSY_QUEUE: usize = 64 * 1_024;
+/// How much faster than ours the library's clock runs. It waits a second for an acknowledgement at least (RFC 9260 section 16), whatever the
+/// round trip; browsers' own wait 0.2 s or less, and a way that loses a tenth carries no 40 KB/s with a second.
+const PACE: u32 = 5;
 /// Packets that wait to be sent. A whole queue of messages in packets of a kilobyte.
 const MOST_OUTGOING: usize = 1_024;
 /// Bytes of an association of the library's with nothing in it; it does not say, this was measured.
@@ -62,6 +65,9 @@ pub struct SctpTransport {
     /// What the last INIT said (its tag, its first TSN), and what it was answered, until the association is there.
     init: Option<([u32; 2], Option<Bytes>)>,
     channels: Vec<Channel>,
+    /// The next chunk, as a packet, where there was no room for it. Its sender repeats it after ever longer waits and sends nothing else, so
+    /// that it would not notice for long that there is room again.
+    waiting: Option<Vec<u8>>,
     /// Ports and tag of the peer's packets.
     head: [u8; 8],
     /// Bytes that were queued on channels that have closed since; the library may hold them still.
@@ -89,6 +95,7 @@ impl SctpTransport {
             gate: Gate::new(),
             init: None,
             channels: Vec::new(),
+            waiting: None,
             head: [0; 8],
             orphaned: 0,
             messages: Bucket::new(at_once(limits.messages_per_second)),
@@ -110,7 +117,7 @@ impl SctpTransport {
     /// Memory held, in bytes, as far as it is known.
     pub fn memory(&self) -> usize {
         let association = self.association.as_ref().map_or(0, |_| ASSOCIATION + self.queued() + self.gate.memory());
-        size_of::<Self>() + association + self.outgoing.iter().map(Bytes::len).sum::<usize>()
+        size_of::<Self>() + association + self.waiting.as_ref().map_or(0, Vec::len) + self.outgoing.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// Takes an SCTP packet of the peer's. `room` messages may be handed up at most; as many fewer remain.
@@ -130,6 +137,7 @@ impl SctpTransport {
                     self.check(kept, counters);
                 }
                 Verdict::Skip => {}
+                Verdict::Wait => self.waiting = Some(chunk::alone(packet, &chunk)),
                 Verdict::Drop(reason) => counters.add(reason),
                 Verdict::Stop(reason) => return counters.add(reason),
                 Verdict::End => self.end(now, DataEnd::Misuse, counters),
@@ -176,16 +184,12 @@ impl SctpTransport {
         }
         self.take_in(now, room, counters);
         self.read_on(now, room, counters);
-        self.tell_window(now, counters);
+        self.tell_window(now, room, counters);
     }
 
     /// When [`Self::handle_timeout`] has something to do. Reading that waits for `room` has no moment.
     pub fn poll_timeout(&mut self, now: Time) -> Option<Time> {
-        let library = self
-            .association
-            .as_ref()
-            .and_then(Association::deadline)
-            .map(|at| Time::from_micros(u64::try_from(at.saturating_duration_since(self.epoch).as_micros()).unwrap_or(u64::MAX)));
+        let library = self.association.as_ref().and_then(Association::deadline).map(|at| self.time(at));
         let limits = self.plan.limits;
         let unread = self.channels.iter().any(|channel| channel.unread);
         let shut = unread && !self.may_read(now);
@@ -330,9 +334,13 @@ impl SctpTransport {
     }
 
     /// Tells a peer that has been kept waiting that there is room again.
-    fn tell_window(&mut self, now: Time, counters: &mut Counters) {
+    fn tell_window(&mut self, now: Time, room: &mut u32, counters: &mut Counters) {
         let (instant, head) = (self.instant(now), self.head);
-        let Some((tsn, association)) = self.gate.owes_window().zip(self.association.as_mut()) else { return };
+        let Some(tsn) = self.gate.owes_window() else { return };
+        if let Some(packet) = self.waiting.take() {
+            self.handle_packet(now, &packet, room, counters);
+        }
+        let Some(association) = &mut self.association else { return };
         let kept = guarded(|| association.feed(instant, chunk::known_again(head, tsn)));
         self.check(kept, counters);
     }
@@ -375,7 +383,12 @@ impl SctpTransport {
 
     fn open(&mut self, channel: Channel) {
         if let Some(association) = &mut self.association {
-            association.configure(channel.stream, channel.ordered, channel.reliability, channel.limit);
+            let limit = match channel.reliability {
+                // Milliseconds of the library's clock.
+                ReliabilityType::Timed => channel.limit.saturating_mul(PACE),
+                _ => channel.limit,
+            };
+            association.configure(channel.stream, channel.ordered, channel.reliability, limit);
         }
         self.channels.push(channel);
         if !std::mem::replace(&mut self.told_open, true) {
@@ -443,6 +456,7 @@ impl SctpTransport {
         self.association = None;
         self.channels.clear();
         self.init = None;
+        self.waiting = None;
         self.gate = Gate::new();
         self.orphaned = 0;
         self.tell_end(why);
@@ -454,8 +468,15 @@ impl SctpTransport {
         }
     }
 
+    /// What the library's clock shows.
     fn instant(&self, now: Time) -> Instant {
-        self.epoch.checked_add(Duration::from_micros(now.as_micros())).unwrap_or(self.epoch)
+        self.epoch.checked_add(Duration::from_micros(now.as_micros()).saturating_mul(PACE)).unwrap_or(self.epoch)
+    }
+
+    /// When its clock shows that.
+    fn time(&self, at: Instant) -> Time {
+        let shown = at.saturating_duration_since(self.epoch).as_micros().div_ceil(u128::from(PACE));
+        Time::from_micros(u64::try_from(shown).unwrap_or(u64::MAX))
     }
 }
 

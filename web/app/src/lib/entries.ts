@@ -1,4 +1,6 @@
 import { m } from '../paraglide/messages.js';
+import { capture } from './capture.svelte.ts';
+import { mayHaveKept } from './capture/hint.ts';
 import { showDialog } from './dialogs.svelte.ts';
 import { gestures } from './gestures.svelte.ts';
 import type { MenuEntry } from './menu.ts';
@@ -31,6 +33,8 @@ export function callEntries(): MenuEntry[] {
     ...(document.fullscreenEnabled ? [{ testid: 'full-screen', icon: stage.full ? ('full-exit' as const) : ('full' as const), label: m.full_screen(), shortcut: 'F', checked: stage.full, act: () => stage.toggleFull().catch(() => undefined) }] : []),
     ...(session.partner === undefined ? [{ testid: 'invite-open', icon: 'code' as const, label: m.invite(), apart: true, act: () => showDialog('invite') }] : []),
     { testid: 'statistics-open', icon: 'chart', label: m.statistics(), shortcut: 'I', checked: session.panel === 'statistics', act: () => session.show('statistics') },
+    { testid: 'screenshot-stage', icon: 'screenshot', label: m.screenshot_of_call(), apart: true, act: () => capture.screenshot() },
+    ...recording(),
     { testid: 'settings-open', icon: 'devices', label: m.settings(), act: () => showDialog('settings') },
     { testid: 'shortcuts-open', icon: 'keyboard', label: m.shortcuts(), shortcut: '?', act: () => showDialog('shortcuts') },
   ];
@@ -43,6 +47,7 @@ export function tileEntries(tile: TileView): MenuEntry[] {
     { testid: 'tile-pin', icon: pinned ? 'unpin' : 'pin', label: pinned ? m.unpin() : m.pin(), checked: pinned, act: () => stage.pin(tile) },
     ...(document.fullscreenEnabled ? [{ testid: 'tile-full', icon: 'full' as const, label: m.full_screen(), act: () => stage.fill(tile).catch(() => undefined) }] : []),
     ...(document.pictureInPictureEnabled && tile.video && !tile.mine ? [{ testid: 'tile-float', icon: 'float' as const, label: m.picture_in_picture(), act: () => stage.float(tile).catch(() => undefined) }] : []),
+    { testid: 'screenshot-tile', icon: 'screenshot', label: m.screenshot(), disabled: !tile.video, act: () => capture.screenshot(tile) },
     ...moderation(tile),
   ];
 }
@@ -64,4 +69,19 @@ function moderation(tile: TileView): MenuEntry[] {
   if (member.hand !== undefined) entries.push({ testid: 'tile-lower', icon: 'hand', label: m.lower_hand_of({ name }), act: () => call.raiseHand(false, member.member).catch(refused) });
   entries.push({ testid: 'tile-kick', icon: 'remove', label: m.kick_member({ name }), act: () => confirm(m.kick_confirm({ name })) && call.kick(member.member).catch(refused) });
   return entries.map((entry, place) => ({ ...entry, apart: place === 0 }));
+}
+
+/** Recordings in this browser. */
+function recording(): MenuEntry[] {
+  const { recorder } = capture;
+  const canShare = 'getDisplayMedia' in (navigator.mediaDevices ?? {});
+  const kept: MenuEntry[] = mayHaveKept() ? [{ testid: 'open-shelf', icon: 'shelf', label: m.recordings_here(), act: () => capture.openShelf() }] : [];
+  if (recorder) return [{ testid: 'end-recording', icon: 'stop', label: m.end_recording(), apart: true, act: () => recorder.stop() }, ...kept];
+  const screen: MenuEntry[] = canShare ? [{ testid: 'record-screen', icon: 'record-screen', label: m.record_screen_here(), act: () => capture.record('screen') }] : [];
+  return [
+    { testid: 'record-audio', icon: 'sound', label: m.record_audio_here(), apart: true, act: () => capture.record('audio') },
+    { testid: 'record-call', icon: 'record', label: m.record_call_here(), act: () => capture.record('call') },
+    ...screen,
+    ...kept,
+  ];
 }

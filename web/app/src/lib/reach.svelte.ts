@@ -111,7 +111,7 @@ class Reach {
     await this.#devices;
     // Hung up meanwhile.
     if (this.talk !== talk) return this.#rest();
-    await session.join(talk.room, lobby.me?.name ?? '', { token: talk.token, partner: talk.name });
+    await session.join(talk.room, lobby.me?.name ?? '', { token: () => talk.token, partner: talk.name });
     const call = session.call;
     if (!session.inCall || !call) {
       const message = session.message;

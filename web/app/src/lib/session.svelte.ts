@@ -1,5 +1,5 @@
 import { AlthingError, Call, Encryption, isAlthingError, LocalMedia, PROCESSING } from '@althing/sdk';
-import type { CallOptions, CallStatus, DeviceProblem, LocalState, MediaState, Processing, RoomState, Route, ScreenContent, Unreached } from '@althing/sdk';
+import type { CallOptions, CallStatus, DeviceProblem, LocalState, MediaState, Processing, RoomState, Route, ScreenContent, Token, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import { inviteLink, readAddress, roomAddress, socketAddress } from './address.ts';
 import { files } from './files.svelte.ts';
@@ -9,8 +9,10 @@ import { quality } from './quality.svelte.ts';
 import { stage } from './stage.svelte.ts';
 import { tilesOf } from './people.ts';
 import type { TileView } from './people.ts';
+import { rememberRoom } from './rooms.ts';
 import { Viewing } from './viewing.ts';
-import { endReason, joinProblem } from './wording.ts';
+import { witness } from './witness.svelte.ts';
+import { endReason, joinProblem, recordsLocally } from './wording.ts';
 
 declare global {
   interface Window {
@@ -29,7 +31,7 @@ export interface Notice {
 /** How a room is entered that belongs to a call of a person. */
 export interface Called {
   /** Opens the room. */
-  token: string | undefined;
+  token: Token | undefined;
   /** The name of the other end. */
   partner: string;
 }
@@ -61,10 +63,18 @@ class Session {
   tiles = $state.raw<TileView[]>([]);
   /** The name of the other end of a call that was made by calling; none in a room that people meet in. */
   partner = $state<string | undefined>(undefined);
+  /** What opened the room; none where the server asks for none. */
+  get token(): string | undefined {
+    const given = typeof this.#token === 'function' ? this.#token() : this.#token;
+    return typeof given === 'string' ? given : undefined;
+  }
+  #token: Token | undefined;
   status = $state<CallStatus>('idle');
   mediaState = $state<MediaState>('new');
   /** Why no way to the server's media has been found, while that is so. */
   unreached = $state.raw<Unreached | undefined>(undefined);
+  /** It was this member's wish that the call goes through the server. */
+  movedToServer = $state(false);
   route = $state.raw<Route>({ via: 'none' });
   /** Whether the page waits at the door of a locked room. */
   knocking = $state(false);
@@ -163,16 +173,21 @@ class Session {
     window.althing = call;
     this.call = call;
     this.partner = called?.partner;
+    this.movedToServer = false;
+    this.#token = called ? called.token : this.address.token;
     this.#follow(call);
     try {
       await this.local.enter(call);
-      const { grants } = await call.join({ room, name, token: called ? called.token : this.address.token, ...(knockAs === undefined ? {} : { me: knockAs, knock: true }) });
+      const { grants } = await call.join({ room, name, token: this.#token, ...(knockAs === undefined ? {} : { me: knockAs, knock: true }) });
       // What may not be published is not held either: its light would say that others see it.
       if (!grants.publish.includes('camera')) await this.local.setCamera(false).catch(() => undefined);
       if (!grants.publish.includes('microphone')) await this.local.setMicrophone(false).catch(() => undefined);
       preferences.write({ name });
       this.development = call.server?.features.development ?? false;
-      if (!called) history.replaceState(null, '', roomAddress(room, { ...this.address, secret: this.secret }));
+      if (!called) {
+        rememberRoom(room, this.address.token);
+        history.replaceState(null, '', roomAddress(room, { ...this.address, secret: this.secret }));
+      }
       return undefined;
     } catch (error) {
       this.local.exit();
@@ -188,6 +203,12 @@ class Session {
 
   async leave(): Promise<void> {
     await this.call?.leave();
+  }
+
+  /** Has a direct call go through the server; whoever wished for it may take that back. */
+  async moveToServer(): Promise<void> {
+    await this.call?.setPolicy('sfu');
+    this.movedToServer = true;
   }
 
   async toggleMicrophone(): Promise<void> {
@@ -300,8 +321,12 @@ class Session {
     });
     // That nothing was found of the server is said for as long as it is so, above the call.
     const saidElsewhere = (error: AlthingError) => error.code === 'forbidden' || error.code === call.unreached?.code;
-    call.on('problem', (error) => saidElsewhere(error) || this.notify(m.error_other({ message: error.message }), true));
+    call.on('problem', (error) => saidElsewhere(error) || this.notify(error.code === 'direct_unreached' ? m.unreached_direct() : m.error_other({ message: error.message }), true));
     call.on('ended', (error) => this.#ended(call, error));
+    witness.follow(call, (member, what) => {
+      const name = call.room?.members.find((other) => other.member === member)?.name;
+      if (name !== undefined) this.notify(recordsLocally(what, name), true);
+    });
   }
 
   #refresh(call: Call): void {

@@ -25,6 +25,8 @@ export class Viewing {
   readonly #tiles = new Map<Element, Tile>();
   #observers: { sizes: ResizeObserver; sight: IntersectionObserver } | undefined;
   #asleep = false;
+  /** Why pictures are wanted though nobody looks. */
+  #awake = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(report: Call['view']) {
@@ -62,6 +64,16 @@ export class Viewing {
     };
   }
 
+  /** Pictures go on in the background, too, until the returned function is called. */
+  stayAwake(): () => void {
+    this.#awake += 1;
+    this.#look();
+    return () => {
+      this.#awake -= 1;
+      this.#look();
+    };
+  }
+
   #observe() {
     const sizes = new ResizeObserver((entries) => {
       for (const { target, contentRect } of entries) this.#change(target, { size: { width: contentRect.width, height: contentRect.height } });
@@ -79,7 +91,7 @@ export class Viewing {
 
   #look(): void {
     clearTimeout(this.#timer);
-    if (document.visibilityState === 'hidden') this.#timer = setTimeout(() => this.#sleep(true), ASLEEP_AFTER);
+    if (document.visibilityState === 'hidden' && this.#awake === 0) this.#timer = setTimeout(() => this.#sleep(true), ASLEEP_AFTER);
     else this.#sleep(false);
   }
 

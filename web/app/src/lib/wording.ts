@@ -1,5 +1,6 @@
 import type { AlthingError, DeviceProblem, Over, TrackQuality, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
+import type { What } from './witness.svelte.ts';
 import type { Judgement } from './figures.ts';
 
 /** Why a room could not be entered, and what to do about it. */
@@ -32,6 +33,11 @@ export function joinProblem(error: AlthingError): string {
     default:
       return m.error_other({ message: error.message });
   }
+}
+
+/** That somebody records in their own browser. */
+export function recordsLocally(what: What, name: string): string {
+  return { audio: m.records_audio_event, call: m.records_call_event, screen: m.records_screen_event }[what]({ name });
 }
 
 /** Why a call is over. */

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -23,36 +23,29 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: code.name(), detail: detail.into(), header: None, counted: false }
+    /// A problem with the code of a signaling error.
+    pub fn new(status: StatusCode, code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::named(status, code.name(), detail)
+    }
+
+    /// A problem that signaling does not know.
+    pub fn named(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, detail: detail.into(), header: None, counted: false }
+    }
+
+    /// With a header.
+    pub fn with(self, name: HeaderName, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..self }
     }
 
     /// A method that this URL does not have.
     pub fn method(allowed: &'static str, why: &'static str) -> Self {
-        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::UnknownMessage, why);
-        Self { header: Some((header::ALLOW, allowed)), ..problem }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::UnknownMessage, why).with(header::ALLOW, allowed)
     }
 
     /// A page that may not use this server.
     pub fn strange_origin() -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, "pages of this origin may not use this server (http.origins)")
-    }
-
-    /// A body that is no offer.
-    pub fn media_type() -> Self {
-        let problem =
-            Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::Malformed, "the body has to be an offer, with Content-Type: application/sdp");
-        Self { header: Some((HeaderName::from_static("accept-post"), super::SDP)), ..problem }
-    }
-
-    /// A body that did not come in time.
-    pub fn slow_body() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Malformed, "the offer did not come in time")
-    }
-
-    /// A body that ended early.
-    pub fn broken_body() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, "the offer did not come whole")
     }
 }
 
@@ -61,7 +54,9 @@ impl From<Refusal> for Problem {
         let header = match code {
             ErrorCode::TokenMissing | ErrorCode::TokenInvalid | ErrorCode::TokenExpired => Some((header::WWW_AUTHENTICATE, "Bearer")),
             ErrorCode::RateLimited => Some((header::RETRY_AFTER, "1")),
-            ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::Internal => Some((header::RETRY_AFTER, "5")),
+            ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => {
+                Some((header::RETRY_AFTER, "5"))
+            }
             _ => None,
         };
         Self { header, ..Self::new(status(code), code, message) }
@@ -89,19 +84,30 @@ const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::SdpNoCodec
         | ErrorCode::SdpChanged => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::Internal => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
+
+/// The code of the problem that an answer is, for whoever counts answers.
+#[derive(Clone, Copy, Debug)]
+pub struct ProblemCode(pub &'static str);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or_default();
         let body = json!({ "type": "about:blank", "title": title, "status": self.status.as_u16(), "code": self.code, "detail": self.detail });
         let mut response = (self.status, body.to_string()).into_response();
+        response.extensions_mut().insert(ProblemCode(self.code));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }
+}
+
+/// The token of `Authorization: Bearer` (RFC 6750 section 2.1).
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -1,11 +1,21 @@
 //! Browsers elsewhere: what a page of another origin may ask for and see (the Fetch standard's CORS protocol).
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::control::http::Public;
-use crate::control::http::origin::permits;
+use super::Public;
+use super::origin::permits;
+
+/// What some URLs let pages ask for and see.
+pub struct Allowed {
+    /// Methods.
+    pub methods: &'static str,
+    /// Headers of requests, beside those that every page may send.
+    pub headers: &'static str,
+    /// Headers of answers, beside those that every page sees.
+    pub exposed: &'static str,
+}
 
 /// The origin of the page that asks, if it is a page.
 pub struct Cors {
@@ -14,6 +24,7 @@ pub struct Cors {
 }
 
 impl Cors {
+    /// Of a request.
     pub fn of(request: &Request, public: &Public) -> Self {
         let headers = request.headers();
         Self { origin: headers.get(header::ORIGIN).cloned(), allowed: permits(public, request.uri(), headers) }
@@ -25,23 +36,22 @@ impl Cors {
     }
 
     /// The answer to `OPTIONS`, with or without a page behind it.
-    pub fn preflight(&self) -> Response {
+    pub fn preflight(&self, allowed: &Allowed) -> Response {
         let headers = [
-            (HeaderName::from_static("accept-post"), super::SDP),
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "DELETE, OPTIONS, PATCH, POST"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match"),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, allowed.methods),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, allowed.headers),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
         ];
         (StatusCode::NO_CONTENT, headers).into_response()
     }
 
     /// Lets the page see a response of ours.
-    pub fn around(&self, mut response: Response) -> Response {
+    pub fn around(&self, allowed: &Allowed, mut response: Response) -> Response {
         let headers = response.headers_mut();
         headers.append(header::VARY, HeaderValue::from_static("origin"));
         if let Some(origin) = self.origin.clone().filter(|_| self.allowed) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Location, Link, ETag, Retry-After"));
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(allowed.exposed));
         }
         response
     }

@@ -1,0 +1,189 @@
+//! What is made of what is kept: thumbnails and waveforms (as they are, or made now), playlists of fragments, mixdowns.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use super::answer::mixdowns;
+use super::link::Links;
+use super::{Endpoints, bytes, json_of, malformed, query};
+use crate::control::http::problem::Problem;
+use crate::record::hls::playlist;
+use crate::record::jobs::mixdown::Film;
+use crate::record::jobs::{JobState, Jobs, Unmade, thumbnail_of, waveform_of};
+use crate::record::library::{Item, LibraryError, Purpose};
+use crate::record::manifest::{Kind, State as Recorded};
+use crate::wire::LibraryGrant;
+
+/// The routes.
+pub fn routes() -> Router<Arc<Endpoints>> {
+    Router::new()
+        .route("/api/v1/library/{id}/thumbnail", get(thumbnail))
+        .route("/api/v1/library/{id}/files/{name}/waveform", get(waveform))
+        .route("/api/v1/library/{id}/files/{name}/index.m3u8", get(index))
+        .route("/api/v1/library/{id}/mixdown", post(mix_down).get(look).delete(take_back))
+}
+
+async fn thumbnail(
+    State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, method: Method, headers: HeaderMap,
+) -> Result<Response, Problem> {
+    at.link(Purpose::Thumbnail, &id, "", &uri)?;
+    let item = at.library.work(move |library| library.read(&id)).await?;
+    let clip = item.to_be_seen().ok_or(Unmade::Nothing)?;
+    let place = thumbnail_of(&item.folder);
+    at.jobs()?.thumbnail(clip, &place).await?;
+    bytes::serve(&place, "image/jpeg", &method, &headers).await
+}
+
+async fn waveform(
+    State(at): State<Arc<Endpoints>>, Path((id, name)): Path<(String, String)>, uri: Uri, method: Method, headers: HeaderMap,
+) -> Result<Response, Problem> {
+    at.link(Purpose::Waveform, &id, &name, &uri)?;
+    let item = at.library.work(move |library| library.read(&id)).await?;
+    let clip = item.to_be_heard(&name).ok_or(Unmade::Nothing)?;
+    let place = waveform_of(&clip.path);
+    at.jobs()?.waveform(clip, &place).await?;
+    bytes::serve(&place, "application/json", &method, &headers).await
+}
+
+/// A playlist of a file of fragments, by the link to that file: whoever may have it may stream it.
+async fn index(State(at): State<Arc<Endpoints>>, Path((id, name)): Path<(String, String)>, uri: Uri) -> Result<Response, Problem> {
+    let link = at.link(Purpose::File, &id, &name, &uri)?;
+    let (of, asked) = (id.clone(), name.clone());
+    let endpoints = at.clone();
+    let list = at.library.work(move |library| {
+        let (path, goes_on) = library.read(&of)?.fragments(&asked).ok_or(LibraryError::Unknown)?;
+        let whole = endpoints.fragments.of(&path)?;
+        let url = Links::new(library.signer(), Some(link.expires)).to(Purpose::File, &of, &asked);
+        Ok(playlist(&whole, &url, !goes_on))
+    });
+    let mut answer = Response::new(Body::from(list.await?));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
+    Ok(answer)
+}
+
+#[derive(Deserialize)]
+struct Wish {
+    /// `mp4`, or `webm`.
+    film: String,
+}
+
+impl Wish {
+    fn film(&self) -> Result<Film, Problem> {
+        Film::named(&self.film).ok_or_else(|| malformed("`film` is mp4 or webm"))
+    }
+}
+
+async fn mix_down(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
+    let film = json_of::<Wish>(body).await?.film()?;
+    let item = at.library.work(move |library| library.read(&id)).await?;
+    if item.manifest.state == Recorded::Recording {
+        return Err(LibraryError::GoesOn.into());
+    }
+    if item.manifest.kind != Kind::Recording {
+        return Err(Unmade::Nothing.into());
+    }
+    let jobs = at.jobs()?;
+    if !jobs.may_work() {
+        return Err(Unmade::NoProgram.into());
+    }
+    if jobs.mixdown(&item.folder, film).is_none_or(|(state, _)| matches!(state, JobState::Failed(_))) {
+        jobs.mix_down(&item.folder, film)?;
+    }
+    Ok((StatusCode::ACCEPTED, at.mixdowns(&item)).into_response())
+}
+
+async fn look(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    at.admit(&id, &uri, &headers, LibraryGrant::View)?;
+    let item = at.library.work(move |library| library.read(&id)).await?;
+    Ok(at.mixdowns(&item).into_response())
+}
+
+/// One that is being made is taken back; one that there is is deleted.
+async fn take_back(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
+    let film = query::<Wish>(&uri)?.film()?;
+    let item = at.library.work(move |library| library.read(&id)).await?;
+    if !at.jobs()?.cancel_mixdown(&item.folder, film) {
+        let gone = item.folder.join(film.file_name());
+        at.library.work(move |_| Ok(std::fs::remove_file(gone)?)).await?;
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+impl Endpoints {
+    fn jobs(&self) -> Result<&Jobs, Unmade> {
+        self.library.jobs().ok_or(Unmade::NoProgram)
+    }
+
+    fn mixdowns(&self, item: &Item) -> Json<Vec<MixdownAnswer>> {
+        Json(mixdowns(item, &Links::new(self.library.signer(), None), self.library.jobs()))
+    }
+}
+
+/// A mixdown that there is, or that is being made, or that could not be made lately.
+#[derive(Serialize)]
+pub struct MixdownAnswer {
+    film: &'static str,
+    /// `waiting`, `running`, `done` or `failed`.
+    state: &'static str,
+    /// How many are before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ahead: Option<usize>,
+    /// How much of it is done, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<f32>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    download: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+}
+
+impl MixdownAnswer {
+    /// Of an item's folder; `url` leads to it once it is there.
+    pub fn new(folder: &FilePath, film: Film, jobs: &Jobs, url: impl FnOnce() -> String) -> Option<Self> {
+        let (state, ahead) = jobs.mixdown(folder, film)?;
+        let film_name = film.name();
+        let mut answer =
+            Self { film: film_name, state: "done", ahead: None, progress: None, code: None, detail: None, url: None, download: None, bytes: None };
+        match state {
+            JobState::Waiting => (answer.state, answer.ahead) = ("waiting", Some(ahead)),
+            JobState::Running(part) => (answer.state, answer.progress) = ("running", Some(part)),
+            JobState::Failed(why) => (answer.state, answer.code, answer.detail) = ("failed", Some(why.code()), Some(why.detail())),
+            JobState::Done => {
+                let url = url();
+                answer.bytes = folder.join(film.file_name()).metadata().ok().map(|data| data.len());
+                (answer.download, answer.url) = (Some(format!("{url}&download=1")), Some(url));
+            }
+        }
+        Some(answer)
+    }
+}
+
+impl From<Unmade> for Problem {
+    fn from(why: Unmade) -> Self {
+        let status = match why {
+            Unmade::NoProgram | Unmade::NoEncoder | Unmade::Nothing | Unmade::Gone => StatusCode::NOT_FOUND,
+            Unmade::Busy | Unmade::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+            Unmade::Full => StatusCode::INSUFFICIENT_STORAGE,
+            Unmade::TooLong | Unmade::Failed(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let problem = Self::named(status, why.code(), why.detail());
+        if status == StatusCode::SERVICE_UNAVAILABLE { problem.with(header::RETRY_AFTER, "5") } else { problem }
+    }
+}
