@@ -88,8 +88,12 @@ async fn get(node: &Node, path: &str) -> Response {
     reqwest::get(format!("http://{}{path}", node.http)).await.expect("an answer")
 }
 
+async fn json_of(answer: Response) -> Value {
+    serde_json::from_slice(&answer.bytes().await.expect("bytes")).expect("JSON")
+}
+
 async fn item(node: &Node, id: &str) -> Value {
-    get(node, &format!("/api/v1/library/{id}")).await.json().await.expect("JSON")
+    json_of(get(node, &format!("/api/v1/library/{id}")).await).await
 }
 
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -117,7 +121,7 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
     let thumbnail = get(&node, text(&told, "thumbnail")).await;
     assert_eq!((thumbnail.status(), &thumbnail.headers()[CONTENT_TYPE]), (StatusCode::OK, &"image/jpeg".parse().expect("a type")));
     assert!(thumbnail.bytes().await.expect("bytes").starts_with(&[0xff, 0xd8, 0xff]));
-    let waveform: Value = get(&node, text(&told["files"][0], "waveform")).await.json().await.expect("JSON");
+    let waveform = json_of(get(&node, text(&told["files"][0], "waveform")).await).await;
     assert!((150..=210).contains(&waveform["peaks"].as_array().expect("peaks").len()), "{waveform}");
     let altered = text(&told, "thumbnail").replace("signature=", "signature=A");
     assert_eq!(get(&node, &altered).await.status(), StatusCode::FORBIDDEN);
@@ -127,7 +131,7 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
     let begun = client.post(&url).body(r#"{"film":"mp4"}"#).send().await.expect("an answer");
     assert_eq!(begun.status(), StatusCode::ACCEPTED);
     let film = until("it is made", async || {
-        let list: Value = client.get(&url).send().await.expect("an answer").json().await.expect("JSON");
+        let list = json_of(client.get(&url).send().await.expect("an answer")).await;
         assert_ne!(list[0]["state"], "failed", "{list}");
         (list[0]["state"] == "done").then(|| list[0].clone())
     });
@@ -162,7 +166,7 @@ async fn without_ffmpeg_whoever_asks_is_told() {
     let mixdown = reqwest::Client::new().post(format!("http://{}/api/v1/library/r1/mixdown", node.http)).body(r#"{"film":"mp4"}"#);
     let refused = mixdown.send().await.expect("an answer");
     assert_eq!(refused.status(), StatusCode::NOT_FOUND);
-    assert_eq!(refused.json::<Value>().await.expect("JSON")["code"], "no_ffmpeg");
+    assert_eq!(json_of(refused).await["code"], "no_ffmpeg");
     node.shut_down().await;
 }
 

@@ -45,6 +45,8 @@ export interface CallEvents {
   hand: { member: MemberInfo; raised: boolean };
   /** Somebody, oneself among them, shows something for a moment. */
   reaction: { member: MemberInfo; reaction: Reaction };
+  /** The server takes a picture of what a member shows, for another one. */
+  screenshot: { by: MemberId; member: MemberId; source: Source };
   /** The call is over. */
   ended: AlthingError;
   /** Something was refused or failed; the call goes on. */
@@ -382,6 +384,15 @@ export class Call extends Emitter<CallEvents> {
     return this.#signaling.request({ type: 'stop_recording' });
   }
 
+  /**
+   * Has the server take a picture of what somebody shows, for whoever is granted to record: a PNG of the size that is sent, kept in the library. All are
+   * told before it is taken. Returns its identity there.
+   */
+  async screenshot(member: MemberId, source: 'camera' | 'screen' = 'camera'): Promise<string | undefined> {
+    const result = await this.#signaling.request({ type: 'screenshot', member, source });
+    return result?.of === 'screenshot' ? result.item : undefined;
+  }
+
   /** How the room's media shall travel: anybody may wish for the server, moderators for any way. */
   setPolicy(policy: Policy): Promise<OkResult | undefined> {
     return this.#signaling.request({ type: 'policy', policy });
@@ -473,6 +484,7 @@ export class Call extends Emitter<CallEvents> {
     else if (event.type === 'chat') this.#tellChat(before, event.message);
     else if (event.type === 'data') this.#data.take(event.from, event.topic ?? '', event.payload);
     else if (event.type === 'data_closed') this.emit('problem', new AlthingError('data_closed', `the server has closed the data channels: ${event.reason}`, true));
+    else if (event.type === 'screenshot') this.emit('screenshot', { by: event.by, member: event.member, source: event.source });
     else if (event.type === 'member_joined') this.emit('memberJoined', event.member);
     else if (event.type === 'member_left') this.#tellLeft(before, event.member, event.reason);
     else if (event.type === 'hand') this.#tellOf(before, event.member, (member) => this.emit('hand', { member, raised: event.hand !== undefined }));

@@ -53,6 +53,16 @@ export class Viewing {
     };
   }
 
+  /** Pictures go on in the background, too, until the returned function is called. */
+  stayAwake(): () => void {
+    this.#awake += 1;
+    this.#look();
+    return () => {
+      this.#awake -= 1;
+      this.#look();
+    };
+  }
+
   /** Observers of the page are silent while it is in the background: such a window has its own. */
   #watchApart(view: Window & typeof globalThis, tile: Tile): () => void {
     const sizes = new view.ResizeObserver(([entry]) => entry && this.#change(tile.element, { size: { width: entry.contentRect.width, height: entry.contentRect.height } }));
@@ -61,16 +71,6 @@ export class Viewing {
       sizes.disconnect();
       this.#tiles.delete(tile.element);
       this.#tell(tile);
-    };
-  }
-
-  /** Pictures go on in the background, too, until the returned function is called. */
-  stayAwake(): () => void {
-    this.#awake += 1;
-    this.#look();
-    return () => {
-      this.#awake -= 1;
-      this.#look();
     };
   }
 
