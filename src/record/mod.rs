@@ -9,8 +9,10 @@
 mod disk;
 pub mod file;
 pub mod frame;
+mod health;
 pub mod leg;
 pub mod manifest;
+mod open_file;
 pub mod reorder;
 pub mod repair;
 pub mod take;

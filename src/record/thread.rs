@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::disk::Disk;
 use super::file::{Begin, End, Piece};
-use super::take::{FileId, Shelf, Take};
+use super::take::{Fate, FileId, Shelf, Take};
 use crate::base::{RoomId, TapId, Time, TrackId};
 use crate::contract::{Command, RoomCommand, Tapped};
 use crate::port::{Bell, TapReader, WorkerHandle};
@@ -98,7 +98,7 @@ impl Shelf for Place<'_> {
         self.disk.begin(&self.about.id, (self.member, self.screen), at, begin)
     }
 
-    fn append(&mut self, file: FileId, piece: Piece) -> bool {
+    fn append(&mut self, file: FileId, piece: Piece) -> Fate {
         self.disk.append(file, piece)
     }
 
@@ -197,6 +197,7 @@ impl RecordThread {
     }
 
     fn advance(&mut self) {
+        self.disk.watch();
         let now = self.now();
         let mut wishes = Vec::new();
         for (key, (about, take)) in &mut self.takes {
