@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -88,6 +89,8 @@ impl Mounted {
         // As a test's program and as a proof's it is told so.
         let mut process = Command::new(program);
         process.args(["--exact", "serve_a_disk", "--ignored"]).env(PLACE, &place).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A signal to the whole group is not for it: what it has mounted waits for it when it is gone, and for ever.
+        process.process_group(0);
         let process = process.spawn().map_err(|error| error.to_string())?;
         let begun = Instant::now();
         let control = loop {
