@@ -115,12 +115,15 @@ scoreboard:
 
 prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-recording prove-relay prove-data
 
-# What a recording costs, whether its time is the wall's, and what a server that is killed (KILLS=100 times) or a full disk leaves.
+# What a recording costs, whether its time is the wall's, and what a power cut (CUTS=50), a disk with faults, a server that is killed
+# (KILLS=100 times) or a full disk leaves.
 prove-recording: web
 	@scripts/need.sh build browsers
 	$(call say,building the server and the takes)
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
 	@cargo bench --quiet --locked --bench prove_recording
+	$(call say,fifty power cuts and disks with faults (as root, about ten minutes))
+	@cargo bench --quiet --locked --bench prove_disk
 	$(call say,a hundred kills (about fifteen minutes))
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/recording.mjs
 	$(call say,the library: plays from anywhere, and strangers)

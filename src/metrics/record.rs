@@ -15,11 +15,12 @@ pub struct RecordMetrics {
     pub bytes: IntCounter,
     /// Files repaired after the node had ended in the middle of them.
     pub repaired: IntCounter,
-    /// 1 while the disk refuses or has too little room left.
+    /// 1 while the disk refuses, has too little room left, or is late.
     pub stalled: IntGauge,
     /// Bytes that are free where recordings go.
     pub free: IntGauge,
     lost: IntCounterVec,
+    errors: IntCounterVec,
     syncs: IntCounter,
     sync_micros: IntCounter,
 }
@@ -33,6 +34,10 @@ impl RecordMetrics {
         let register = Register(registry);
         let lost =
             register.counters("althing_recording_pieces_lost_total", "Pieces of recordings that were lost, by what refused them.", &["reason"])?;
+        let errors = register.counters("althing_recording_disk_errors_total", "Calls that the disk has refused, by what was wanted.", &["wanted"])?;
+        for wanted in ["write", "sync"] {
+            errors.with_label_values(&[wanted]);
+        }
         for reason in ["queue", "jobs", "disk", "files", "chat"] {
             lost.with_label_values(&[reason]);
         }
@@ -41,9 +46,10 @@ impl RecordMetrics {
             bytes: register.counter("althing_recording_bytes_total", "Bytes of recordings written.")?,
             repaired: register
                 .counter("althing_recording_files_repaired_total", "Files completed at a start, because the node had ended in the middle of them.")?,
-            stalled: register.gauge("althing_recording_stalled", "1 while recordings cannot be written: the disk is full, or refuses.")?,
+            stalled: register.gauge("althing_recording_stalled", "1 while recordings cannot be written: the disk is full, refuses, or is late.")?,
             free: register.gauge("althing_recording_free_bytes", "Bytes that are free where recordings go.")?,
             lost,
+            errors,
             syncs: register.counter("althing_recording_syncs_total", "Times that all that was recorded was made to last.")?,
             sync_micros: register.counter("althing_recording_sync_micros_total", "Microseconds that this took.")?,
         })
@@ -52,6 +58,11 @@ impl RecordMetrics {
     /// A piece of a recording was lost.
     pub fn lost(&self, reason: &'static str) {
         self.lost.with_label_values(&[reason]).inc();
+    }
+
+    /// The disk has refused something.
+    pub fn disk_error(&self, wanted: &'static str) {
+        self.errors.with_label_values(&[wanted]).inc();
     }
 
     /// All that was recorded was made to last, which took so long.

@@ -3,26 +3,28 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, create_dir_all};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::file::{Begin, Container, Cue, End, Piece};
+use super::file::{Begin, End, Piece};
+use super::health::{Hand, Health};
 use super::library::{ChatLine, Library, Said};
 use super::manifest::{FileEntry, FileState, Manifest, Person, State, codec_name};
+use super::open_file::OpenFile;
 use super::repair;
-use super::take::FileId;
+use super::take::{Fate, FileId};
 use crate::config::RecordingConfig;
 use crate::metrics::RecordMetrics;
 
-/// Everything is made to last so often, with one call for all files: what a power cut loses at most.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// A disk that refuses is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
+/// What a disk that has refused is tried with before anything is recorded again.
+const PROBE: usize = 64 << 10;
 /// Things that may wait for the disk, beside the bytes of pieces that the setting bounds.
 const MOST_JOBS: usize = 16_384;
 
@@ -52,16 +54,11 @@ pub struct DiskState {
     /// Bytes of pieces that wait.
     waiting: AtomicUsize,
     most_waiting: usize,
-    /// It refuses, or has too little room left.
-    stalled: AtomicBool,
-    /// Something was written that would not outlast a power cut.
-    dirty: AtomicBool,
-    closed: AtomicBool,
     /// Recordings whose manifest is not final yet.
     open: AtomicUsize,
     /// Held for as long as the threads run: two nodes in one folder would repair each other's files.
     _lock: Option<File>,
-    next: AtomicU64,
+    health: Health,
     metrics: RecordMetrics,
 }
 
@@ -78,17 +75,13 @@ impl Disk {
         let state = Arc::new(DiskState {
             waiting: AtomicUsize::new(0),
             most_waiting: config.queue_bytes,
-            stalled: AtomicBool::new(false),
-            dirty: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             _lock: lock,
-            next: AtomicU64::new(1),
+            health: Health::new(File::open(&config.folder)?, metrics.clone()),
             metrics,
         });
-        let folder = File::open(&config.folder)?;
         let lasting = state.clone();
-        std::thread::Builder::new().name("record-sync".into()).spawn(move || lasting.keep_lasting(&folder))?;
+        std::thread::Builder::new().name("record-sync".into()).spawn(move || lasting.health.keep_lasting())?;
         let writer = Writer::new(config, library, state.clone());
         std::thread::Builder::new().name("record-disk".into()).spawn(move || writer.run(&mail))?;
         Ok(Self { jobs, state })
@@ -96,7 +89,12 @@ impl Disk {
 
     /// Whether it refuses at present.
     pub fn is_stalled(&self) -> bool {
-        self.state.stalled.load(Ordering::Relaxed)
+        self.state.health.refuses()
+    }
+
+    /// Raises the alarm when the disk keeps its threads waiting.
+    pub fn watch(&self) {
+        self.state.health.watch();
     }
 
     /// Whether every recording has come to its end.
@@ -131,7 +129,7 @@ impl Disk {
         if self.is_stalled() {
             return None;
         }
-        let id = FileId(self.state.next.fetch_add(1, Ordering::Relaxed));
+        let id = self.state.health.next_file();
         let entry = FileEntry {
             name: String::new(),
             member: member.to_owned(),
@@ -154,10 +152,16 @@ impl Disk {
         self.state.metrics.lost("files");
     }
 
-    /// A piece of a file; false when the disk refuses, or too much waits for it.
-    pub fn append(&self, file: FileId, piece: Piece) -> bool {
+    /// A piece of a file; lost when the disk refuses, or too much waits for it.
+    pub fn append(&self, file: FileId, piece: Piece) -> Fate {
+        if file < self.state.health.ended_before() {
+            return Fate::Ended;
+        }
         let bytes = piece.bytes.len();
         let fits = self.state.waiting.load(Ordering::Relaxed) + bytes <= self.state.most_waiting;
+        if !fits {
+            self.state.health.crowd(true);
+        }
         let sent = fits && !self.is_stalled() && {
             self.state.waiting.fetch_add(bytes, Ordering::Relaxed);
             let sent = self.send(Job::Append(file, piece));
@@ -166,10 +170,11 @@ impl Disk {
             }
             sent
         };
-        if !sent {
-            self.state.metrics.lost("queue");
+        if sent {
+            return Fate::Taken;
         }
-        sent
+        self.state.metrics.lost("queue");
+        Fate::Lost
     }
 
     /// A file ends.
@@ -190,35 +195,6 @@ impl Disk {
                 false
             }
         }
-    }
-}
-
-impl DiskState {
-    fn keep_lasting(&self, folder: &File) {
-        while !self.closed.load(Ordering::Relaxed) {
-            std::thread::sleep(SYNC_EVERY);
-            if self.dirty.swap(false, Ordering::AcqRel) {
-                let begun = Instant::now();
-                if let Err(error) = rustix::fs::syncfs(folder) {
-                    self.stall(&io::Error::from(error));
-                }
-                self.metrics.synced(begun.elapsed());
-            }
-        }
-    }
-
-    fn stall(&self, error: &io::Error) {
-        if !self.stalled.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, "recordings cannot be written: they go on when the disk takes them again");
-        }
-        self.metrics.stalled.set(1);
-    }
-
-    fn go_on(&self) {
-        if self.stalled.swap(false, Ordering::Relaxed) {
-            tracing::info!("recordings are written again");
-        }
-        self.metrics.stalled.set(0);
     }
 }
 
@@ -249,21 +225,6 @@ struct OnDisk {
     open: usize,
 }
 
-struct OpenFile {
-    recording: String,
-    /// The place of its entry in the manifest.
-    entry: usize,
-    container: Container,
-    path: PathBuf,
-    /// Its first bytes, which every file can be completed with.
-    header: Vec<u8>,
-    file: Option<File>,
-    len: u64,
-    cues: Vec<Cue>,
-    /// It has ended, and is not complete yet.
-    end: Option<End>,
-}
-
 impl Writer {
     fn new(config: &RecordingConfig, library: Option<Library>, state: Arc<DiskState>) -> Self {
         Self {
@@ -280,22 +241,22 @@ impl Writer {
     }
 
     fn run(mut self, mail: &Receiver<Job>) {
-        let library = &self.library;
-        repair::all(&self.folder, &self.state.metrics, |manifest| library.iter().for_each(|library| library.put(manifest)));
+        let (state, library) = (self.state.clone(), &self.library);
+        repair::all(&self.folder, &state.metrics, |manifest| library.iter().for_each(|library| library.put(manifest)));
         self.used = used(&self.folder);
         self.look();
         loop {
             match mail.recv_timeout(RETRY) {
-                Ok(job) => self.take(job),
+                Ok(job) => state.health.during(Hand::Write, || self.take(job)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.looked_at.elapsed() >= RETRY {
-                self.look();
+                state.health.during(Hand::Write, || self.look());
             }
         }
         self.look();
-        self.state.closed.store(true, Ordering::Relaxed);
+        state.health.close();
     }
 
     fn take(&mut self, job: Job) {
@@ -313,23 +274,26 @@ impl Writer {
             }
             Job::Say(recording, line) => {
                 if let Err(error) = self.keep_said(&recording, &line) {
-                    self.state.stall(&error);
+                    self.refused(&error);
                     self.state.metrics.lost("disk");
                 }
             }
             Job::Begin(id, entry, recording, header) => self.begin(id, *entry, recording, header),
             Job::Append(id, piece) => {
-                self.state.waiting.fetch_sub(piece.bytes.len(), Ordering::Relaxed);
+                let waits = self.state.waiting.fetch_sub(piece.bytes.len(), Ordering::Relaxed) - piece.bytes.len();
+                if waits < self.state.most_waiting / 2 {
+                    self.state.health.crowd(false);
+                }
                 if let Err(error) = self.append(id, &piece) {
-                    self.state.stall(&error);
+                    self.refused(&error);
                     self.state.metrics.lost("disk");
                 }
             }
             Job::Finish(id, end) => {
-                if let Some(file) = self.files.get_mut(&id) {
+                if let Some(file) = self.files.get_mut(&id).filter(|file| file.end.is_none()) {
                     file.end = Some(end);
+                    self.complete(id);
                 }
-                self.complete(id);
             }
             Job::Close { recording, at } => {
                 if let Some(known) = self.recordings.get_mut(&recording) {
@@ -349,14 +313,14 @@ impl Writer {
 
     fn keep_said(&mut self, recording: &str, line: &ChatLine) -> io::Result<()> {
         let Some(known) = self.recordings.get_mut(recording) else { return Ok(()) };
-        if self.state.stalled.load(Ordering::Relaxed) {
+        if self.state.health.refuses() {
             return Err(io::ErrorKind::StorageFull.into());
         }
         match known.said.append(&known.folder, line)? {
             Some(bytes) => self.used += bytes,
             None => self.state.metrics.lost("chat"),
         }
-        self.state.dirty.store(true, Ordering::Release);
+        self.state.health.written();
         Ok(())
     }
 
@@ -369,44 +333,42 @@ impl Writer {
         known.manifest.files.push(entry);
         known.open += 1;
         known.unsaid = true;
-        let file = OpenFile { recording: recording.clone(), entry: place, container, path, header, file: None, len: 0, cues: Vec::new(), end: None };
-        self.files.insert(id, file);
+        self.files.insert(id, OpenFile::new(recording.clone(), place, container, path, header));
         self.say(&recording);
     }
 
     /// Appends a piece, whole or not at all.
     fn append(&mut self, id: FileId, piece: &Piece) -> io::Result<()> {
-        if self.state.stalled.load(Ordering::Relaxed) {
+        let health = &self.state.health;
+        if health.refuses() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let Some(file) = self.files.get_mut(&id) else { return Ok(()) };
+        let Some(file) = self.files.get_mut(&id).filter(|_| id >= health.ended_before()) else { return Ok(()) };
         let before = file.len;
-        file.made()?;
-        let position = file.len;
-        let written = file.write(&piece.bytes);
-        self.state.dirty.store(true, Ordering::Release);
-        if written.is_ok() {
-            file.cues.push(Cue { position, at: piece.at, key: piece.key });
-        }
+        let written = file.append(piece, health.done(), || health.written());
         let more = file.len - before;
         self.used += more;
         self.state.metrics.bytes.inc_by(more);
         written
     }
 
+    fn refused(&self, error: &io::Error) {
+        self.state.metrics.disk_error("write");
+        self.state.health.refuse(error);
+    }
+
     /// Puts index and length into a file that has ended; tried again later when the disk refuses.
     fn complete(&mut self, id: FileId) {
         let Some(file) = self.files.get_mut(&id) else { return };
-        let Some(end) = file.end else { return };
-        let state = match file.complete(end) {
+        let state = match file.complete(self.state.health.done()) {
             Ok(state) => state,
-            Err(error) => return self.state.stall(&error),
+            Err(error) => return self.refused(&error),
         };
-        self.state.dirty.store(true, Ordering::Release);
         let Some(file) = self.files.remove(&id) else { return };
+        let Some(end) = file.end else { return };
         let Some(known) = self.recordings.get_mut(&file.recording) else { return };
         if let Some(entry) = known.manifest.files.get_mut(file.entry) {
-            (entry.length, entry.bytes, entry.lost, entry.state) = (end.length, file.len, end.lost, state);
+            (entry.length, entry.bytes, entry.lost, entry.state) = (end.length, file.bytes, end.lost, state);
         }
         known.open = known.open.saturating_sub(1);
         known.unsaid = true;
@@ -425,9 +387,9 @@ impl Writer {
                     known.unsaid = false;
                     self.library.iter().for_each(|library| library.put(&known.manifest));
                 }
-                Err(error) => return self.state.stall(&error),
+                Err(error) => return self.refused(&error),
             }
-            self.state.dirty.store(true, Ordering::Release);
+            self.state.health.written();
         }
         if known.manifest.state != State::Recording {
             self.recordings.remove(recording);
@@ -440,21 +402,46 @@ impl Writer {
         self.looked_at = Instant::now();
         let free = free(&self.folder).unwrap_or(u64::MAX);
         self.state.metrics.free.set(i64::try_from(free).unwrap_or(i64::MAX));
-        if free < self.minimum_free {
-            return self.state.stall(&io::Error::new(io::ErrorKind::StorageFull, "the disk has less than recording.minimum_free_mib left"));
+        if let Err(error) = self.has_room(free).and_then(|()| self.recovered()) {
+            return self.state.health.refuse(&error);
         }
-        if self.quota > 0 && self.used >= self.quota {
-            self.used = used(&self.folder);
-            if self.used >= self.quota {
-                return self.state.stall(&io::Error::new(io::ErrorKind::QuotaExceeded, "recordings take as much as recording.quota_mib allows"));
-            }
-        }
-        self.state.go_on();
+        self.state.health.go_on();
         let ended: Vec<FileId> = self.files.iter().filter(|(_, file)| file.end.is_some()).map(|(id, _)| *id).collect();
         ended.into_iter().for_each(|id| self.complete(id));
         let unsaid: Vec<String> =
             self.recordings.iter().filter(|(_, known)| known.unsaid || known.closed.is_some()).map(|(id, _)| id.clone()).collect();
         unsaid.iter().for_each(|id| self.say(id));
+    }
+
+    fn has_room(&mut self, free: u64) -> io::Result<()> {
+        if free < self.minimum_free {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk has less than recording.minimum_free_mib left"));
+        }
+        if self.quota > 0 && self.used >= self.quota {
+            self.used = used(&self.folder);
+            if self.used >= self.quota {
+                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "recordings take as much as recording.quota_mib allows"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a disk that has refused something: looks what is left, and whether it takes something again.
+    fn recovered(&mut self) -> io::Result<()> {
+        let state = self.state.clone();
+        if !state.health.refuses() {
+            return Ok(());
+        }
+        if state.health.has_failed() {
+            let mut open = Vec::new();
+            for (id, file) in self.files.range_mut(..state.health.ended_before()) {
+                file.cut_short(state.health.done());
+                open.push(*id);
+            }
+            open.into_iter().for_each(|id| self.complete(id));
+            state.health.mended()?;
+        }
+        probe(&self.folder)
     }
 }
 
@@ -470,41 +457,12 @@ impl OnDisk {
     }
 }
 
-impl OpenFile {
-    /// Makes the file with its first bytes, if that is not done.
-    fn made(&mut self) -> io::Result<()> {
-        if self.file.is_none() {
-            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
-            file.write_all_at(&self.header, 0)?;
-            (self.file, self.len) = (Some(file), self.header.len() as u64);
-        }
-        Ok(())
-    }
-
-    /// Appends bytes; what was written of them when the disk refuses is taken back.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        if let Err(error) = file.write_all_at(bytes, self.len) {
-            // Where this is refused too, the next piece is written over it.
-            let _ = file.set_len(self.len);
-            return Err(error);
-        }
-        self.len += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn complete(&mut self, end: End) -> io::Result<FileState> {
-        if self.cues.is_empty() {
-            return Ok(FileState::Broken);
-        }
-        let completion = self.container.complete(&self.header, &self.cues, self.len, end.length);
-        self.write(&completion.tail)?;
-        let Some(file) = &self.file else { return Ok(FileState::Broken) };
-        for (at, bytes) in &completion.patches {
-            file.write_all_at(bytes, *at)?;
-        }
-        Ok(FileState::Complete)
-    }
+/// Writes something, makes it last, and takes it away.
+fn probe(folder: &Path) -> io::Result<()> {
+    let path = folder.join(".probe");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let done = file.write_all(&[0; PROBE]).and_then(|()| file.sync_all());
+    std::fs::remove_file(path).and(done)
 }
 
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
@@ -545,6 +503,7 @@ fn used(folder: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::file::Container;
     use crate::record::manifest::tests::recording;
 
     fn manifest() -> Manifest {
@@ -569,9 +528,9 @@ mod tests {
         assert!(disk.open(manifest()));
         let begin = Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![1, 2, 3] };
         let file = disk.begin("r1", ("ada", false), 0, begin).expect("it begins");
-        let piece = |bytes| Piece { bytes: vec![0; bytes], at: 0, key: true };
-        assert!(!disk.append(file, piece(1_001)), "more than may wait");
-        assert!(disk.append(file, piece(600)));
+        let piece = |bytes| Piece { bytes: vec![0; bytes], at: 0, until: 1, key: true };
+        assert_eq!(disk.append(file, piece(1_001)), Fate::Lost, "more than may wait");
+        assert_eq!(disk.append(file, piece(600)), Fate::Taken);
         disk.finish(file, End { length: 1, lost: 1 });
         disk.close("r1", 2);
         let begun = Instant::now();

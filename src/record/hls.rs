@@ -111,7 +111,7 @@ mod tests {
     use crate::record::file::Cue;
 
     fn whole(fragments: u64, keys: &[u64]) -> Whole {
-        let cue = |n: u64| Cue { position: 1_000 + n * 100, at: n as i64 * 500_000, key: keys.contains(&n) };
+        let cue = |n: u64| Cue { position: 1_000 + n * 100, at: n as i64 * 500_000, until: (n + 1) as i64 * 500_000, key: keys.contains(&n) };
         let cues = (0..fragments).map(cue).collect();
         Whole { head: 1_000, cues, len: 1_000 + fragments * 100, length: fragments as i64 * 500_000 }
     }

@@ -34,12 +34,23 @@ const LONGEST: i64 = 4 * 3_600 * 1_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileId(pub u64);
 
+/// What becomes of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is taken.
+    Taken,
+    /// It is lost, because the disk is slow or full; what comes after it may be taken again.
+    Lost,
+    /// Its file has been ended by the disk, which has lost something of it: another one begins.
+    Ended,
+}
+
 /// Where files go. It never keeps anybody waiting.
 pub trait Shelf {
     /// A file begins; none when there is no room for another.
     fn begin(&mut self, begin: Begin) -> Option<FileId>;
-    /// A piece of it; false when it is lost, because the disk is slow or full.
-    fn append(&mut self, file: FileId, piece: Piece) -> bool;
+    /// A piece of it.
+    fn append(&mut self, file: FileId, piece: Piece) -> Fate;
     /// It ends.
     fn finish(&mut self, file: FileId, end: End);
 }
@@ -90,6 +101,8 @@ struct Open {
     awaits_key: bool,
     /// A piece was lost, and its track has not been told.
     broken: bool,
+    /// The disk has ended it.
+    gone: bool,
     /// Pieces of it that were lost, and what its tracks had lost when it began.
     lost: u64,
     lost_before: u64,
@@ -140,6 +153,9 @@ impl Take {
 
     /// Calls `wish` for each track of which a key frame is needed.
     pub fn wishes(&mut self, now: Time, mut wish: impl FnMut(TapId)) {
+        if now < self.not_before {
+            return;
+        }
         for lane in &mut self.lanes {
             if lane.leg.wishes_key_frame(now) {
                 wish(lane.tap);
@@ -153,10 +169,14 @@ impl Take {
             lane.leg.drain(now);
             lane.fetch();
         }
-        if self.file.is_some() || self.may_begin(now) {
+        if now < self.not_before {
+            self.leave_out();
+        } else if self.file.is_some() || self.may_begin(now) {
             let until = self.horizon(now);
             while let Some(frame) = self.next_until(until) {
-                self.write(now, frame, shelf);
+                if !self.write(now, frame, shelf) {
+                    break;
+                }
             }
             self.fill(now, micros(now) - HOLD, shelf);
         }
@@ -177,6 +197,15 @@ impl Take {
         }
         self.finish(now, micros(now), shelf);
         self.lanes.clear();
+    }
+
+    /// No file may begin yet: what has come is left out, and pictures go on with a key frame then.
+    fn leave_out(&mut self) {
+        self.since = None;
+        for lane in &mut self.lanes {
+            lane.waiting.clear();
+            lane.leg.begin_anew();
+        }
     }
 
     fn may_begin(&mut self, now: Time) -> bool {
@@ -201,16 +230,17 @@ impl Take {
         lane.waiting.pop_front_if(|frame| frame.at <= until)
     }
 
-    fn write(&mut self, now: Time, frame: Frame, shelf: &mut impl Shelf) {
+    /// False when the file is gone: the next one waits for all of its tracks again.
+    fn write(&mut self, now: Time, frame: Frame, shelf: &mut impl Shelf) -> bool {
         let audio = frame.codec.is_audio();
         if !self.fits(now, &frame) {
             if self.turn && audio || !audio && !frame.key || now < self.not_before {
-                return;
+                return true;
             }
             self.finish(now, frame.at, shelf);
             self.begin(now, &frame, shelf);
         }
-        let Some(file) = &mut self.file else { return };
+        let Some(file) = &mut self.file else { return true };
         let at = (frame.at - file.origin).max(0);
         if audio {
             file.hear(at, frame)
@@ -219,6 +249,7 @@ impl Take {
         }
         file.cut_if_long(at, now, shelf);
         self.mind_loss();
+        self.file.is_some()
     }
 
     /// Whether a frame belongs into the file that is open.
@@ -270,14 +301,14 @@ impl Take {
             piece: None,
             awaits_key,
             broken: false,
+            gone: false,
             lost: 0,
             lost_before,
         });
         self.turn = false;
         if self.file.is_none() {
-            // What is left out until then cannot be built on.
             self.not_before = now + PATIENCE;
-            self.lanes.iter_mut().for_each(|lane| lane.leg.begin_anew());
+            self.leave_out();
         }
     }
 
@@ -300,8 +331,12 @@ impl Take {
         self.mind_loss();
     }
 
-    /// Pictures go on with a key frame after a loss.
+    /// Pictures go on with a key frame after a loss; in the next file, if this one is gone.
     fn mind_loss(&mut self) {
+        if self.file.take_if(|file| file.gone).is_some() {
+            (self.since, self.turn) = (None, false);
+            self.lanes.iter_mut().for_each(Lane::begin_anew);
+        }
         if self.file.as_mut().is_some_and(|file| std::mem::take(&mut file.broken)) {
             self.lanes.iter_mut().for_each(|lane| lane.leg.begin_anew());
         }
@@ -327,6 +362,9 @@ impl Take {
         }
         file.writer.finish(end);
         file.cut(shelf);
+        if file.gone {
+            return self.lanes.iter_mut().for_each(Lane::begin_anew);
+        }
         // What its tracks have lost since it began.
         let lost = file.lost + self.lost() - file.lost_before;
         shelf.finish(file.id, End { length: end, lost });
@@ -334,6 +372,12 @@ impl Take {
 }
 
 impl Lane {
+    /// What cannot be begun with is left out.
+    fn begin_anew(&mut self) {
+        self.leg.begin_anew();
+        while self.waiting.pop_front_if(|frame| !frame.key).is_some() {}
+    }
+
     fn fetch(&mut self) {
         while let Some(frame) = self.leg.next_frame() {
             self.latest = self.latest.max(frame.at);
@@ -389,11 +433,14 @@ impl Open {
 
     fn cut(&mut self, shelf: &mut impl Shelf) {
         self.piece = None;
-        if let Some(piece) = self.writer.cut()
-            && !shelf.append(self.id, piece)
-        {
-            self.lost += 1;
-            (self.broken, self.awaits_key) = (true, self.picture.is_some());
+        let Some(piece) = self.writer.cut().filter(|_| !self.gone) else { return };
+        match shelf.append(self.id, piece) {
+            Fate::Taken => {}
+            Fate::Lost => {
+                self.lost += 1;
+                (self.broken, self.awaits_key) = (true, self.picture.is_some());
+            }
+            Fate::Ended => self.gone = true,
         }
     }
 }

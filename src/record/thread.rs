@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::disk::Disk;
 use super::file::{Begin, End, Piece};
 use super::glimpse::{Glimpse, KeyFrame};
-use super::take::{FileId, Shelf, Take};
+use super::take::{Fate, FileId, Shelf, Take};
 use crate::base::{RoomId, TapId, Time, TrackId};
 use crate::contract::{Command, RoomCommand, Tapped};
 use crate::port::{Bell, TapReader, WorkerHandle};
@@ -117,7 +117,7 @@ impl Shelf for Place<'_> {
         self.disk.begin(&self.about.id, (self.member, self.screen), at, begin)
     }
 
-    fn append(&mut self, file: FileId, piece: Piece) -> bool {
+    fn append(&mut self, file: FileId, piece: Piece) -> Fate {
         self.disk.append(file, piece)
     }
 
@@ -234,6 +234,7 @@ impl RecordThread {
     }
 
     fn advance(&mut self) {
+        self.disk.watch();
         let now = self.now();
         let mut wishes = Vec::new();
         for (key, (about, take)) in &mut self.takes {

@@ -1,4 +1,4 @@
-//! Packets as a browser would send them, with nothing in them but a stamp.
+//! Packets as a browser would send them: a grey picture and silence, which can be decoded, and a stamp in what follows them.
 
 use std::time::Duration;
 
@@ -20,10 +20,18 @@ pub const OPUS: u8 = 111;
 
 const RTP_HEADER: usize = 12;
 const PACKET: usize = 1_200;
+/// Bytes of a video's packet that get to a decoder: without RTP's header and VP8's descriptor.
+pub const VIDEO_PACKET: usize = PACKET - RTP_HEADER - 4;
 const FRAME: usize = VIDEO_BITRATE as usize / 8 / 30;
 const AUDIO_PAYLOAD: usize = 100;
-/// Code 0 of configuration 15: one hybrid full-band frame of 20 ms, mono (RFC 6716 section 3.1).
-const OPUS_TOC: u8 = 15 << 3;
+/// Code 3 of configuration 31: full-band frames of 20 ms, mono (RFC 6716 section 3.1); then one frame, and padding of so many bytes
+/// (section 3.2.5); then a frame in which nothing is coded.
+const SILENCE: [u8; 5] = [31 << 3 | 3, 0x41, (AUDIO_PAYLOAD - 5) as u8, 0xff, 0xfe];
+/// VP8's frames of 640 × 360, grey: one to begin with, and one that changes nothing. What follows a frame's last partition is not read.
+const GREY_KEY: &[u8] = include_bytes!("pictures/grey_key.vp8");
+const GREY: &[u8] = include_bytes!("pictures/grey.vp8");
+/// What packets are filled with: zeros would not show where something is missing.
+pub const FILL: u8 = 0xa5;
 
 /// Where a stream is: RTP's numbers and the stamp's.
 #[derive(Debug)]
@@ -123,8 +131,8 @@ impl Audio {
     /// The next packet.
     pub fn packet(&mut self, counts: bool) -> Packet {
         self.stream.timestamp = self.stream.timestamp.wrapping_add(48_000 / 50);
-        let mut payload = BytesMut::zeroed(AUDIO_PAYLOAD);
-        payload[0] = OPUS_TOC;
+        let mut payload = BytesMut::from(&SILENCE[..]);
+        payload.resize(AUDIO_PAYLOAD, FILL);
         self.stream.packet(false, payload, counts)
     }
 
@@ -134,24 +142,16 @@ impl Audio {
     }
 }
 
-/// A payload of `len` bytes: descriptor (X; I with 15 bits of picture id), at a frame's start VP8's own header
-/// (RFC 6386 section 9.1; a key frame has its start code and 640 × 360), then zeros.
+/// A payload of `len` bytes: descriptor (X; I with 15 bits of picture id), at a frame's start VP8's own frame, then filling.
 fn vp8(len: usize, picture: u16, start: bool, key: bool) -> BytesMut {
     let mut payload = BytesMut::with_capacity(len);
     payload.put_u8(if start { 0x90 } else { 0x80 });
     payload.put_u8(0x80);
     payload.put_u16(0x8000 | picture);
     if start {
-        let first_partition = 1_000u32;
-        let tag = u32::from(!key) | 1 << 4 | first_partition << 5;
-        payload.put_slice(&tag.to_le_bytes()[..3]);
-        if key {
-            payload.put_slice(&[0x9d, 0x01, 0x2a]);
-            payload.put_u16_le(640);
-            payload.put_u16_le(360);
-        }
+        payload.put_slice(if key { GREY_KEY } else { GREY });
     }
-    payload.resize(len, 0);
+    payload.resize(len, FILL);
     payload
 }
 
@@ -186,7 +186,7 @@ mod tests {
         let mut audio = Audio::new(1, 2);
         let first = audio.packet(true);
         let second = audio.packet(false);
-        assert_eq!(first.payload[0], 0x78);
+        assert_eq!(first.payload[0], 0xfb);
         assert_eq!(second.header.timestamp.wrapping_sub(first.header.timestamp), 960);
         assert_eq!(audio.counted(), 1);
     }

@@ -28,7 +28,7 @@ mod tally;
 
 pub use connection::Connection;
 pub use data::DataConnection;
-pub use media::{AUDIO_PERIOD, Audio, FRAME_PERIOD, VIDEO_BITRATE, Video};
+pub use media::{AUDIO_PERIOD, Audio, FRAME_PERIOD, VIDEO_BITRATE, VIDEO_PACKET, Video};
 pub use participant::{Offered, Participant, Phase, Settings, View};
 pub use signaling::Signaling;
 pub use tally::{Count, Kind, Stamp, Tally};

@@ -15,7 +15,7 @@ use althing::contract::tap::TapHead;
 use althing::contract::{TapClock, TapCodec, TapPacket, TapPlace, Tapped};
 use althing::port::{Bell, TapReader, TapWriter, tap};
 use althing::record::file::{Begin, End, Piece};
-use althing::record::take::{FileId, Shelf, Take};
+use althing::record::take::{Fate, FileId, Shelf, Take};
 use row::Run;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -70,9 +70,9 @@ impl Shelf for Counted {
         Some(FileId(self.files.len() as u64 - 1))
     }
 
-    fn append(&mut self, _: FileId, piece: Piece) -> bool {
+    fn append(&mut self, _: FileId, piece: Piece) -> Fate {
         self.bytes += piece.bytes.len() as u64;
-        true
+        Fate::Taken
     }
 
     fn finish(&mut self, file: FileId, end: End) {
@@ -185,7 +185,7 @@ impl Shelf for Watched {
         Some(FileId(self.files.len() as u64 - 1))
     }
 
-    fn append(&mut self, file: FileId, piece: Piece) -> bool {
+    fn append(&mut self, file: FileId, piece: Piece) -> Fate {
         let origin = self.files[file.0 as usize].0;
         // Each block: its id, its size, track, time (16 bits), flags, and the mark that was put into the payload.
         let time = piece.at / 1_000;
@@ -198,7 +198,7 @@ impl Shelf for Watched {
                 self.marks.push((block[0] == 0x82, mark, origin + (time + relative) * 1_000));
             }
         }
-        true
+        Fate::Taken
     }
 
     fn finish(&mut self, file: FileId, end: End) {

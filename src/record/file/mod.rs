@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod mp4;
+pub mod seal;
 pub mod webm;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,8 @@ pub struct Piece {
     pub bytes: Vec<u8>,
     /// Where it begins, in microseconds from the file's time zero.
     pub at: i64,
+    /// Where it ends, about.
+    pub until: i64,
     /// Whether its first picture is a key frame (or the file has only sound).
     pub key: bool,
 }
@@ -75,6 +78,8 @@ pub struct Cue {
     pub position: u64,
     /// Where it begins, in microseconds from the file's time zero.
     pub at: i64,
+    /// Where it ends, about.
+    pub until: i64,
     /// Whether one can begin there.
     pub key: bool,
 }
@@ -119,6 +124,14 @@ impl Container {
             (Container::Webm, true) => "video/webm",
             (Container::Webm, false) => "audio/webm",
             (Container::Mp4, _) => "video/mp4",
+        }
+    }
+
+    /// Where a piece ends whose cue is this, about: microseconds from the file's time zero.
+    pub fn end_of(self, piece: &[u8], cue: &Cue) -> i64 {
+        match self {
+            Container::Webm => webm::end_of(piece, cue.at),
+            Container::Mp4 => cue.until,
         }
     }
 

@@ -18,6 +18,7 @@ use shiguredo_mp4::boxes::{
 };
 use shiguredo_mp4::{BoxHeader, Decode, Either, Encode, FixedPointNumber, LanguageCode, Mp4FileTime, SampleFlags, Utf8String};
 
+use super::seal::{SEAL, seal};
 use super::{Completion, Cue, Picture, Piece, config};
 use crate::record::repair::Whole;
 
@@ -90,6 +91,7 @@ impl Mp4Writer {
     pub fn cut(&mut self) -> Option<Piece> {
         let (pictures, sounds) = (self.pictures.take(), self.sounds.take());
         let at = [&pictures, &sounds].into_iter().filter_map(|samples| samples.first()).map(|(sample, _)| sample.at).min()?;
+        let until = [&pictures, &sounds].into_iter().filter_map(|samples| samples.last()).map(|(_, end)| *end).max()?;
         let key = pictures.first().is_some_and(|(sample, _)| sample.key);
         self.sequence += 1;
         let bytes = self.fragment(&pictures, &sounds, 0).and_then(|moof| {
@@ -98,7 +100,10 @@ impl Mp4Writer {
         });
         let data: Vec<&[u8]> = pictures.iter().chain(&sounds).map(|(sample, _)| &sample.data[..]).collect();
         let mdat = MdatBox { payload: data.concat() }.encode_to_vec().ok()?;
-        Some(Piece { bytes: [bytes?, mdat].concat(), at, key })
+        let room = FreeBox { payload: vec![0; SEAL] }.encode_to_vec().ok()?;
+        let mut bytes = [bytes?, mdat, room].concat();
+        seal(&mut bytes);
+        Some(Piece { bytes, at, until, key })
     }
 
     fn fragment(&self, pictures: &[(Sample, i64)], sounds: &[(Sample, i64)], offset: i32) -> Option<Vec<u8>> {
@@ -191,8 +196,7 @@ fn beginning(picture: Option<&Picture>, sound: bool) -> Option<Vec<u8>> {
     };
     let ftyp = FtypBox { major_brand: Brand::ISO6, minor_version: 0, compatible_brands: vec![Brand::ISO6, Brand::MP41] };
     let moov = in_band(moov.encode_to_vec().ok()?);
-    let free = FreeBox { payload: vec![0; INDEX_ROOM - BOX_HEADER] };
-    Some([ftyp.encode_to_vec().ok()?, moov, free.encode_to_vec().ok()?].concat())
+    Some([ftyp.encode_to_vec().ok()?, moov, free(INDEX_ROOM)?].concat())
 }
 
 /// The entry of H.264 says that parameter sets come in band too (ISO/IEC 14496-15 section 5.4.2.1): `avc3` for `avc1`.
@@ -278,7 +282,7 @@ fn header(bytes: &[u8]) -> Option<([u8; 4], usize, u64)> {
 pub fn complete(head: &[u8], cues: &[Cue], len: u64, length: i64) -> Completion {
     let mut patches = Vec::new();
     let millis = u32::try_from(length / 1_000).unwrap_or(u32::MAX);
-    for (kind, begin, content, end) in boxes(head) {
+    for (kind, _, content, end) in boxes(head) {
         let Some(inner) = head.get(content..end) else { break };
         if &kind == b"moov" {
             for (_, _, mvex, mvex_end) in boxes(inner).filter(|(kind, ..)| kind == b"mvex") {
@@ -286,14 +290,18 @@ pub fn complete(head: &[u8], cues: &[Cue], len: u64, length: i64) -> Completion 
                 // After the version and the flags.
                 patches.extend(places.map(|(_, _, mehd, _)| ((content + mvex + mehd + 4) as u64, millis.to_be_bytes().to_vec())));
             }
-        }
-        if &kind == b"free"
-            && let Some(index) = index(cues, len, length, end - begin)
-        {
-            patches.push((begin as u64, index));
+            // Whatever is in the index's room: it may have been written half, and its power cut.
+            patches
+                .extend(head.len().checked_sub(end).and_then(|room| index(cues, len, length, room).or_else(|| free(room))).map(|i| (end as u64, i)));
+            break;
         }
     }
     Completion { patches, tail: Vec::new() }
+}
+
+/// A box of so many bytes that says nothing.
+fn free(room: usize) -> Option<Vec<u8>> {
+    FreeBox { payload: vec![0; room.checked_sub(BOX_HEADER)?] }.encode_to_vec().ok()
 }
 
 /// The segment index in a room of so many bytes; what is left of that is free still.
@@ -325,11 +333,10 @@ fn index(cues: &[Cue], len: u64, length: i64, room: usize) -> Option<Vec<u8>> {
     };
     let left = room.checked_sub(sidx.encode_to_vec().ok()?.len()).filter(|left| *left >= BOX_HEADER)?;
     sidx.first_offset = left as u64;
-    let free = FreeBox { payload: vec![0; left - BOX_HEADER] };
-    Some([sidx.encode_to_vec().ok()?, free.encode_to_vec().ok()?].concat())
+    Some([sidx.encode_to_vec().ok()?, free(left)?].concat())
 }
 
-/// What is whole of a file of `len` bytes.
+/// What is there of a file of `len` bytes, as far as its boxes' beginnings tell.
 ///
 /// # Errors
 /// Those of reading.
@@ -342,26 +349,29 @@ pub fn scan(len: u64, read: impl Fn(u64, usize) -> io::Result<Vec<u8>>) -> io::R
 /// # Errors
 /// Those of reading.
 pub fn go_on(mut whole: Whole, len: u64, read: impl Fn(u64, usize) -> io::Result<Vec<u8>>) -> io::Result<Whole> {
-    let (mut at, mut fragment) = (whole.len, None);
+    let (mut at, mut fragment, mut data) = (whole.len, None, false);
     while let Some((kind, content, size)) = header(&read(at, 16)?) {
-        let end = at.saturating_add(size);
+        let mut end = at.saturating_add(size);
         if end > len || size < content as u64 {
             break;
         }
         match &kind {
+            b"moov" => {
+                // What is in the index's room is not asked: it may have been written half.
+                end = end.saturating_add(INDEX_ROOM as u64);
+                (whole.head, whole.len) = (end, end);
+            }
             b"moof" => {
                 let bytes = read(at, usize::try_from(size).unwrap_or(0))?;
                 let Some(times) = MoofBox::decode(&bytes).ok().and_then(|(moof, _)| times(&moof)) else { break };
-                if whole.head == 0 {
-                    (whole.head, whole.len) = (at, at);
-                }
-                fragment = Some((at, times));
+                (fragment, data) = (Some((at, times)), false);
             }
-            b"mdat" => {
-                let Some((position, (begins, ends, key))) = fragment.take() else { break };
-                whole.cues.push(Cue { position, at: begins, key });
-                whole.length = whole.length.max(ends);
-                whole.len = end;
+            b"mdat" => data = true,
+            // The seal.
+            b"free" if data => {
+                let Some((position, (at, until, key))) = fragment.take() else { break };
+                whole.cues.push(Cue { position, at, until, key });
+                (whole.len, whole.length) = (end, until);
             }
             _ => {}
         }

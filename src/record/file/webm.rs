@@ -17,6 +17,7 @@ use mkv_element::prelude::{
     Timestamp, TimestampScale, TrackEntry, TrackNumber, TrackType, TrackUid, Tracks, VInt64, Video, Void, WritingApp,
 };
 
+use super::seal::{SEAL, seal};
 use super::{Completion, Cue, Picture, Piece, config};
 use crate::contract::TapCodec;
 use crate::record::repair::Whole;
@@ -84,6 +85,7 @@ impl WebmWriter {
     /// What has been collected, as a cluster.
     pub fn cut(&mut self) -> Option<Piece> {
         let at = self.blocks.iter().map(|(at, _)| *at).min()?;
+        let until = self.blocks.iter().map(|(at, _)| *at).max()? + SOUND_SPAN;
         let base = at / TICK;
         let mut parts = vec![leaf(&Timestamp(u64::try_from(base).unwrap_or(0)))];
         for (at, mut block) in self.blocks.drain(..) {
@@ -93,7 +95,10 @@ impl WebmWriter {
             }
             parts.push(leaf(&SimpleBlock(block.into())));
         }
-        Some(Piece { bytes: master(Cluster::ID, &parts), at, key: std::mem::take(&mut self.key) })
+        parts.push(void(SEAL + 2));
+        let mut bytes = master(Cluster::ID, &parts);
+        seal(&mut bytes);
+        Some(Piece { bytes, at, until, key: std::mem::take(&mut self.key) })
     }
 }
 
@@ -256,7 +261,7 @@ pub fn complete(head: &[u8], cues: &[Cue], len: u64, length: i64) -> Completion 
     Completion { patches, tail }
 }
 
-/// What is whole of a file of `len` bytes.
+/// What is there of a file of `len` bytes, as far as its clusters' beginnings tell.
 ///
 /// # Errors
 /// Those of reading; `InvalidData` when not even its beginning is there.
@@ -271,13 +276,10 @@ pub fn scan(len: u64, read: impl Fn(u64, usize) -> io::Result<Vec<u8>>) -> io::R
             break;
         }
         let first = read(at + content as u64, 64)?;
-        let (time, key) = beginning(&first).ok_or_else(invalid)?;
-        whole.cues.push(Cue { position: at, at: time, key });
+        // Of a cluster that the disk had not got to, there may be zeros.
+        let Some((time, key)) = beginning(&first) else { break };
+        whole.cues.push(Cue { position: at, at: time, until: time, key });
         (whole.len, at) = (end, end);
-    }
-    if let Some(last) = whole.cues.last() {
-        let cluster = read(last.position, usize::try_from(whole.len - last.position).unwrap_or(0))?;
-        whole.length = end_of(&cluster, last.at);
     }
     Ok(whole)
 }
@@ -292,8 +294,8 @@ fn beginning(content: &[u8]) -> Option<(i64, bool)> {
     Some((i64::try_from(*time).ok()? * TICK, key))
 }
 
-/// Where the last block of a cluster ends, about.
-fn end_of(cluster: &[u8], begins: i64) -> i64 {
+/// Where the last block of a cluster ends, about: microseconds from the file's time zero.
+pub fn end_of(cluster: &[u8], begins: i64) -> i64 {
     let Some((_, mut at, _)) = header(cluster) else { return begins };
     let mut end = begins;
     while let Some((id, content, size)) = cluster.get(at..).and_then(header) {

@@ -28,23 +28,31 @@ struct Memory {
 struct Shelved {
     files: Vec<Memory>,
     refuses: bool,
+    /// Files before this one were ended by the disk.
+    ended: u64,
 }
 
 impl Shelf for Shelved {
     fn begin(&mut self, begin: Begin) -> Option<FileId> {
+        if self.refuses {
+            return None;
+        }
         let bytes = begin.header.clone();
         self.files.push(Memory { begin, bytes, cues: Vec::new(), end: None });
         Some(FileId(self.files.len() as u64 - 1))
     }
 
-    fn append(&mut self, file: FileId, piece: Piece) -> bool {
+    fn append(&mut self, file: FileId, piece: Piece) -> Fate {
+        if file.0 < self.ended {
+            return Fate::Ended;
+        }
         if self.refuses {
-            return false;
+            return Fate::Lost;
         }
         let file = &mut self.files[file.0 as usize];
-        file.cues.push(Cue { position: file.bytes.len() as u64, at: piece.at, key: piece.key });
+        file.cues.push(Cue { position: file.bytes.len() as u64, at: piece.at, until: piece.until, key: piece.key });
         file.bytes.extend(piece.bytes);
-        true
+        Fate::Taken
     }
 
     fn finish(&mut self, file: FileId, end: End) {
@@ -396,6 +404,43 @@ fn what_the_disk_refuses_is_a_gap_after_which_pictures_begin_anew() {
 }
 
 #[test]
+fn a_file_that_the_disk_has_ended_is_followed_by_one_with_all_of_its_tracks() {
+    // At once, or when the disk takes something again.
+    [false, true].into_iter().for_each(disk_ends_a_file);
+}
+
+fn disk_ends_a_file(refuses: bool) {
+    let mut scene = Scene::new();
+    scene.talk(3_000);
+    (scene.shelf.ended, scene.shelf.refuses) = (1, refuses);
+    let (mut from, wishes) = (scene.now as i64 * 1_000, scene.wishes.get());
+    let mut answered = wishes;
+    let mut go_on = |scene: &mut Scene| {
+        scene.run(4_000, |scene, now| {
+            scene.sound();
+            if now.is_multiple_of(40) {
+                let asked = scene.wishes.get();
+                scene.picture(TapCodec::Vp8, std::mem::replace(&mut answered, asked) != asked);
+            }
+        });
+    };
+    if refuses {
+        go_on(&mut scene);
+        (scene.shelf.refuses, from) = (false, from + 4_000_000);
+    }
+    go_on(&mut scene);
+    scene.end();
+    let [first, second] = &scene.shelf.files[..] else { panic!("{:?}", scene.shelf.files) };
+    assert!(first.end.is_none(), "the disk has ended it");
+    assert_eq!((second.begin.picture, second.begin.sound), (Some(TapCodec::Vp8), true));
+    // What waits when the disk takes something again is taken too.
+    assert!((from - 500_000..from + if refuses { 3_000_000 } else { 1_500_000 }).contains(&second.begin.at), "{} after {from}", second.begin.at);
+    assert!(second.blocks().iter().find(|block| block.0 == 1).is_some_and(|block| block.2), "it begins with a key frame");
+    assert_eq!(second.end.map(|end| second.begin.at + end.length), Some(from + 4_000_000));
+    assert!(scene.wishes.get() - wishes <= if refuses { 4 } else { 1 });
+}
+
+#[test]
 fn a_track_that_ends_ends_nothing_else() {
     let mut scene = Scene::new();
     scene.talk(2_000);
@@ -433,6 +478,11 @@ fn a_publisher_whose_packets_make_no_sense_has_no_file_and_costs_no_more() {
     scene.end();
 }
 
+/// A cue as it is known before its piece is read to its end.
+fn unmeasured(cue: &Cue) -> Cue {
+    Cue { until: cue.at, ..*cue }
+}
+
 fn complete_file() -> (Memory, Vec<u8>) {
     let mut scene = Scene::new();
     scene.talk(6_000);
@@ -456,8 +506,11 @@ fn a_complete_file_says_how_long_it_is_and_where_its_key_frames_are() {
     assert_eq!(Header::read_from(&mut &cues[..]).expect("an element").id, mkv_element::prelude::Cues::ID);
     let whole =
         webm::scan(file.bytes.len() as u64, |at, len| Ok(file.bytes[at as usize..(at as usize + len).min(file.bytes.len())].to_vec())).expect("read");
-    assert_eq!((whole.len, whole.length, &whole.cues), (bytes.len() as u64, 10_000_000, &file.cues));
-    assert_eq!(whole.cues.iter().filter(|cue| cue.key).count(), 2, "at 0 and at 6 s");
+    assert_eq!((whole.len, whole.cues), (bytes.len() as u64, file.cues.iter().map(unmeasured).collect::<Vec<_>>()));
+    let last = file.cues.last().expect("pieces");
+    assert_eq!(webm::end_of(&bytes[last.position as usize..], last.at), 10_000_000);
+    assert_eq!(last.until, 10_000_000);
+    assert_eq!(file.cues.iter().filter(|cue| cue.key).count(), 2, "at 0 and at 6 s");
     // Its length, as a float of eight bytes, in milliseconds.
     assert!(file.bytes.windows(11).any(|bytes| bytes[..3] == [0x44, 0x89, 0x88] && bytes[3..] == 10_000f64.to_be_bytes()));
 }
@@ -475,7 +528,7 @@ proptest! {
                 let cues: Vec<Cue> = file.cues.iter().enumerate().filter(|(n, _)| {
                     let end = file.cues.get(n + 1).map_or(bytes.len() as u64, |next| next.position);
                     end <= cut.len() as u64
-                }).map(|(_, cue)| *cue).collect();
+                }).map(|(_, cue)| unmeasured(cue)).collect();
                 prop_assert_eq!(&whole.cues, &cues);
                 prop_assert!(whole.len as usize <= cut.len());
                 prop_assert!(whole.len <= whole.cues.last().map_or(whole.head, |_| whole.len));
