@@ -91,7 +91,9 @@ export async function recordsHere(stage, way, browser, what) {
   if (what === 'audio') assert.equal(found.video, undefined);
   else {
     assert.ok(Number(found.video.nb_read_packets) > length * 4, `${found.video.nb_read_packets} frames in ${length} s`);
-    for (const at of [1, length / 2, length - 1.5]) {
+    // What a busy machine has not encoded at the end is not there.
+    assert.ok(found.pictures > length - 2.5, `pictures up to ${found.pictures} s of ${length}`);
+    for (const at of [1, length / 2, found.pictures - 0.3]) {
       const picture = frame(path, at);
       if (what === 'call') {
         assert.deepEqual([picture.width, picture.height], [1280, 720]);

@@ -13,6 +13,7 @@ import type { Unreached } from './reach.ts';
 import { givenTo, heardBy, Speech } from './speech.ts';
 import type { Level } from './speech.ts';
 import type { Ask, Publication } from './publisher.ts';
+import { SealedChat } from './sealed.ts';
 import { Signaling } from './signaling.ts';
 import type { Joined, JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
 import { mediaByMember, SlotBoard } from './slots.ts';
@@ -80,6 +81,7 @@ export class Call extends Emitter<CallEvents> {
   readonly #signaling: Signaling;
   readonly #publisher: Publisher;
   readonly #encryption: Encryption | undefined;
+  readonly #sealed: SealedChat;
   readonly #board: SlotBoard;
   readonly #sources = new Sources(
     (pair) => this.#board.tracks(pair)?.receiver,
@@ -112,6 +114,7 @@ export class Call extends Emitter<CallEvents> {
     super();
     this.#isDirect = direct;
     this.#encryption = encryption;
+    this.#sealed = new SealedChat(encryption);
     encryption?.on('change', () => this.#changed());
     this.#publisher = new Publisher(encryption);
     this.#signaling = new Signaling({ ...options, direct, encrypted: encryption !== undefined });
@@ -246,7 +249,12 @@ export class Call extends Emitter<CallEvents> {
   }
 
   /** Says something to everybody. Sent twice because the socket was lost, it arrives once. */
-  async say(text: string): Promise<ChatMessage> {
+  async say(words: string): Promise<ChatMessage> {
+    const text = await this.#sealed.seal(words, this.#room?.me.member ?? '');
+    return this.#sealed.read(await this.#say(text));
+  }
+
+  async #say(text: string): Promise<ChatMessage> {
     const key = randomKey();
     // The other end of a direct connection need not wait for the server, which may be away.
     const at = Date.now();
@@ -310,7 +318,7 @@ export class Call extends Emitter<CallEvents> {
     const partner = this.#ways.partner;
     if (message.type === 'data' && partner) this.emit('data', { from: partner.member, topic: message.topic, payload: fromWire(message.payload) });
     if (message.type !== 'chat' || !partner || !this.#room || this.#room.chat.some(({ key }) => key === message.key)) return;
-    this.emit('chat', this.#aside(partner, message));
+    this.#tellRead(this.#aside(partner, message));
   }
 
   /** What was said while the server was away is said to it, too: by its key it is said once. */
@@ -323,6 +331,7 @@ export class Call extends Emitter<CallEvents> {
     const before = this.#room?.chat.find(({ number }) => Number.isInteger(number))?.number;
     const result = await this.#signaling.request({ type: 'history', limit, ...(before === undefined ? {} : { before }) });
     const messages = result?.of === 'history' ? result.messages : [];
+    await this.#sealed.open(messages);
     if (this.#room) this.#set({ ...this.#room, chat: mergeChat(this.#room.chat, messages) });
     return messages.length > 0;
   }
@@ -437,6 +446,7 @@ export class Call extends Emitter<CallEvents> {
     const entered = enter(joined, resumed ? this.#room : undefined);
     const goesOn = !resumed && this.#ways.held !== undefined && this.#room?.room === joined.room;
     this.#set(goesOn ? { ...entered, chat: mergeChat(bygone(this.#room?.chat ?? []), joined.chat) } : entered);
+    this.#read(joined.chat);
     for (const { source } of this.publications.filter((publication) => !joined.grants.publish.includes(publication.source))) {
       this.#publisher.unwant(source);
       this.emit('problem', notGranted(source));
@@ -488,7 +498,22 @@ export class Call extends Emitter<CallEvents> {
 
   #tellChat(before: RoomState, message: ChatMessage): void {
     const isKnown = message.key !== undefined && before.chat.some(({ key, member }) => key === message.key && member === message.member);
-    if (!isKnown && message.member !== before.me.member) this.emit('chat', message);
+    if (!isKnown && message.member !== before.me.member) this.#tellRead(message);
+    else this.#read([message]);
+  }
+
+  /** Tells of a message once it is open, or cannot be. */
+  #tellRead(message: ChatMessage): void {
+    if (!this.#encryption) return this.emit('chat', message);
+    void this.#sealed.open([message]).then(() => {
+      this.#changed();
+      this.emit('chat', this.#sealed.read(message));
+    });
+  }
+
+  /** Opens messages that are there. */
+  #read(messages: readonly ChatMessage[]): void {
+    if (this.#encryption) void this.#sealed.open(messages).then(() => this.#changed());
   }
 
   #restart(): void {
@@ -588,7 +613,8 @@ export class Call extends Emitter<CallEvents> {
     if (room) {
       const members = this.#ways.members(room.members);
       const speakers = this.#ways.route.via === 'direct' ? this.#speech.speakers : room.speakers;
-      this.#shown = members === room.members && speakers === room.speakers ? room : { ...room, members, speakers };
+      const chat = this.#encryption ? room.chat.map((message) => this.#sealed.read(message)) : room.chat;
+      this.#shown = members === room.members && speakers === room.speakers && chat === room.chat ? room : { ...room, members, speakers, chat };
     }
     this.emit('change', undefined);
   }
