@@ -10,7 +10,7 @@ export function probe(file) {
   const { streams, format } = JSON.parse(out);
   const of = (/** @type {string} */ type) => streams.find((/** @type {any} */ stream) => stream.codec_type === type);
   const times = execFileSync('ffprobe', ['-v', 'error', '-select_streams', 'v', '-show_entries', 'packet=pts_time', '-of', 'csv=p=0', file], { encoding: 'utf8' });
-  const pictures = Math.max(0, ...times.split('\n').map(Number).filter(Number.isFinite));
+  const pictures = Math.max(0, ...times.split('\n').map((line) => Number.parseFloat(line)).filter(Number.isFinite));
   return { video: of('video'), audio: of('audio'), duration: Number(format.duration), pictures };
 }
 

@@ -20,6 +20,8 @@ const WAITING = 64 * 1024 * 1024;
 /** Pictures that are so far behind the sound (ms) are drawn less often, down to one of eight: less than four a second is no film. */
 const BEHIND = 300;
 const MOST_LEFT_OUT = 8;
+/** Fifths of a second that the end waits for them. */
+const DRAINS = 25;
 
 export type Phase = 'starting' | 'recording' | 'paused' | 'saving';
 
@@ -103,11 +105,28 @@ export class Recorder {
   }
 
   stop(): void {
-    if (!this.#media || this.#media.state === 'inactive') return;
-    this.#media.stop();
+    const media = this.#media;
+    if (!media || media.state === 'inactive' || this.phase === 'saving') return;
     this.#clock.stop();
     this.#show();
     this.phase = 'saving';
+    if (media.state === 'recording' && this.#isBehind && !this.#problem) void this.#drain(media);
+    else media.stop();
+  }
+
+  /** Pictures that wait in the encoder come while it is paused; at the end they would be lost. */
+  async #drain(media: MediaRecorder): Promise<void> {
+    media.pause();
+    for (let look = 0; look < DRAINS && this.#isBehind; look++) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      if (media.state === 'inactive') return;
+      media.requestData();
+    }
+    media.stop();
+  }
+
+  get #isBehind(): boolean {
+    return (this.#index?.lag ?? 0) > BEHIND;
   }
 
   /** What is recorded: followed from now on. */
