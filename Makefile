@@ -123,6 +123,8 @@ prove-recording: web
 	@cargo bench --quiet --locked --bench prove_recording
 	$(call say,a hundred kills (about fifteen minutes))
 	@E2E_SERVER=$(CURDIR)/target/release/althing node tests/prove/recording.mjs
+	$(call say,the library: plays from anywhere, and strangers)
+	@node tests/prove/library.mjs
 
 # Althing's worker beside the bare forwarder, into a device that drops everything (as root), and over loopback.
 prove-forward: prove-joins

@@ -1,7 +1,7 @@
 //! A node: the only place that knows every room. What is started in which order, what is wired to what, and how it ends.
 //!
-//! Start: addresses → certificate → workers → metrics → library → recorder → rooms → dispatch of workers' events → listeners. Whoever is told to listen
-//! listens before the node says that it is ready.
+//! Start: addresses → certificate → workers → metrics → library with its jobs → recorder → rooms → dispatch of workers' events → listeners.
+//! Whoever is told to listen listens before the node says that it is ready.
 //!
 //! | channel | from → to | where its capacity is argued |
 //! |---|---|---|

@@ -11,6 +11,7 @@ use althing::record::file::Container;
 use althing::record::jobs::clip::{Clip, Format};
 use althing::record::jobs::mixdown::Film;
 use althing::record::jobs::{JobState, Jobs, Unmade, thumbnail_of, waveform_of};
+use althing::record::manifest::Manifest;
 use serde_json::{Value, json};
 
 /// As on a machine that has nothing else to do, however busy this one is.
@@ -229,7 +230,7 @@ async fn a_recording_gets_its_picture_and_its_waveforms_and_what_is_lost_of_them
     library
         .say(&[entry("0001.webm", "ada", false, (0, 6_000_000), true, true), entry("0002.webm", "ada", true, (1_000_000, 3_000_000), true, false)]);
     let (jobs, metrics) = library.jobs();
-    jobs.prepare(&library.folder);
+    jobs.prepare(&library.folder, &Manifest::read(&library.folder).expect("a manifest"));
     let (thumbnail, peaks) = (thumbnail_of(&library.folder), waveform_of(&library.folder.join("0001.webm")));
     let begun = Instant::now();
     while !thumbnail.is_file() || !peaks.is_file() {

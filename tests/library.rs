@@ -228,9 +228,9 @@ async fn join(http: SocketAddr, room: &str, number: u16, phase: &watch::Receiver
     Participant::join(&settings, phase.clone()).await.expect("joined and connected")
 }
 
-/// The state of the newest of a room.
+/// The newest of a room; nothing where there is none.
 async fn newest(asking: &Asking, room: &str) -> Value {
-    asking.get(&format!("/api/v1/library?room={room}&limit=1")).await["items"][0].take()
+    asking.get(&format!("/api/v1/library?room={room}&limit=1")).await["items"].get(0).cloned().unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,6 +271,7 @@ async fn what_is_recorded_is_listed_played_from_anywhere_and_downloaded() {
 
 /// Plays a hundred times from anywhere, each with a seed of its own.
 async fn plays(asking: &Asking, files: &[Value], on_disk: &[Vec<u8>], seed: u64) {
+    let (mut ranges, mut slowest) = (0, Duration::ZERO);
     for play in 0..100 {
         let mut dice = Dice(seed + play);
         let which = dice.below(files.len() as u64) as usize;
@@ -285,13 +286,17 @@ async fn plays(asking: &Asking, files: &[Value], on_disk: &[Vec<u8>], seed: u64)
                 2 => (format!("bytes={first}-{}", len + 1_000), first, len - 1),
                 _ => (format!("bytes={first}-{last}"), first, last),
             };
+            let begun = Instant::now();
             let answer = asking.request(Method::GET, url).header(RANGE, &range).send().await.expect("an answer");
             assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT, "{range} of {len}, seed {}", seed + play);
             assert_eq!(header(&answer, CONTENT_RANGE), format!("bytes {first}-{last}/{len}"), "{range}, seed {}", seed + play);
             let bytes = answer.bytes().await.expect("bytes");
+            (ranges, slowest) = (ranges + 1, slowest.max(begun.elapsed()));
             assert!(bytes[..] == whole[first as usize..=last as usize], "{range} of {len} has other bytes, seed {}", seed + play);
         }
     }
+    // Read by tests/prove/library.mjs.
+    println!("100 plays, {ranges} ranges with the right bytes, the slowest after {} ms", slowest.as_millis());
     let (url, whole) = (text(&files[0], "url"), &on_disk[0]);
     let head = asking.send(Method::HEAD, url).await;
     assert_eq!(
@@ -401,10 +406,12 @@ async fn strangers_get_nothing() {
     let member = Asking::with(&node, token("hall", "joe", |grants| (grants.moderate, grants.chat) = (true, true)));
     let muted = Asking::with(&node, token("hall", "rec", |grants| (grants.record, grants.library) = (true, Some(LibraryGrant::None))));
     let neighbour = Asking::with(&node, token("attic", "bob", may(LibraryGrant::Manage)));
+    let mut tokens = 0;
     for (who, list, delete) in
         [(&nobody, 401, 401), (&viewer, 200, 403), (&recorder, 200, 404), (&member, 403, 403), (&muted, 403, 403), (&neighbour, 403, 403)]
     {
         assert_eq!(who.status(Method::GET, "/api/v1/library?room=hall").await, list, "{:?}", who.token);
+        tokens += usize::from(list != 200) + if delete == 404 { 0 } else { 3 };
         // What may be deleted is asked for by a name that there is not; what may not, by one that there is.
         let id = if delete == 404 { "r9" } else { "r1" };
         assert_eq!(who.status(Method::DELETE, &format!("/api/v1/library/{id}")).await, delete, "{:?}", who.token);
@@ -420,7 +427,7 @@ async fn strangers_get_nothing() {
     let signature = rest.split_once("signature=").expect("signed").1;
     let expires: u64 = rest.trim_start_matches("expires=").split('&').next().expect("a number").parse().expect("a number");
     let flipped = format!("{}{}", if signature.starts_with('A') { 'B' } else { 'A' }, &signature[1..]);
-    for (link, status) in [
+    let links = [
         (place.to_owned(), 403),
         (format!("{place}?expires={expires}"), 403),
         (format!("{place}?expires={expires}&signature="), 403),
@@ -432,8 +439,9 @@ async fn strangers_get_nothing() {
         (good.replace("/files/0001.webm", "/zip"), 403),
         (good.replace("/files/0001.webm", "/chat"), 403),
         (good.replace("/r1/files/0001.webm", "/shared/r1"), 403),
-    ] {
-        assert_eq!(nobody.status(Method::GET, &link).await, status, "{link}");
+    ];
+    for (link, status) in &links {
+        assert_eq!(nobody.status(Method::GET, link).await, *status, "{link}");
     }
     let signer = Signer::open(&folder.0).expect("the key");
     let signed = |id: &str, name: &str, expires: u64| {
@@ -447,7 +455,7 @@ async fn strangers_get_nothing() {
     assert!(expired.text().await.expect("text").contains("\"code\":\"link_expired\""));
     // Even with a good signature nothing but what a manifest names becomes a path: raw requests, since clients tidy them up.
     let later = now() / 1_000 + 100;
-    for (id, name, written) in [
+    let paths = [
         ("r1", "extra.txt", "r1/files/extra.txt"),
         ("r1", "manifest.json", "r1/files/manifest.json"),
         ("r1", "../r2/0001.webm", "r1/files/..%2fr2%2f0001.webm"),
@@ -466,7 +474,8 @@ async fn strangers_get_nothing() {
         ("r1\0", "0001.webm", "r1%00/files/0001.webm"),
         ("r1", "0001.webm/", "r1/files/0001.webm%2f"),
         ("r1", "\u{fffd}", "r1/files/%ff%fe"),
-    ] {
+    ];
+    for (id, name, written) in paths {
         let path = format!("/api/v1/library/{written}?{}", signed(id, name, later));
         let answer = raw(node.http, &path).await;
         let status: u16 = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
@@ -475,6 +484,8 @@ async fn strangers_get_nothing() {
     }
     let sound = format!("/api/v1/library/r1/files/0001.webm?{}", signed("r1", "0001.webm", later));
     assert!(raw(node.http, &sound).await.starts_with("HTTP/1.1 200"), "a good one is taken the same way");
+    // Read by tests/prove/library.mjs.
+    println!("{} tokens, {} links and {} paths refused", tokens, links.len() + 1, paths.len());
     let foreign = nobody.request(Method::GET, &good).header("Origin", "https://evil.example").send().await.expect("an answer");
     assert_eq!(foreign.status(), StatusCode::FORBIDDEN, "a page of a stranger");
     for method in [Method::PUT, Method::POST, Method::DELETE] {

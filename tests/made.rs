@@ -12,7 +12,7 @@ use althing::config::{Config, JobsConfig, LibraryConfig, RecordingConfig};
 use althing::contract::TapCodec;
 use althing::node::Node;
 use althing::record::file::{Picture, Writer};
-use althing::wire::{ErrorCode, Request, Source};
+use althing::wire::{OkResult, Request, Source};
 use client::{Participant, Phase, Settings};
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RANGE};
 use reqwest::{Response, StatusCode};
@@ -88,8 +88,12 @@ async fn get(node: &Node, path: &str) -> Response {
     reqwest::get(format!("http://{}{path}", node.http)).await.expect("an answer")
 }
 
+async fn json_of(answer: Response) -> Value {
+    serde_json::from_slice(&answer.bytes().await.expect("bytes")).expect("JSON")
+}
+
 async fn item(node: &Node, id: &str) -> Value {
-    get(node, &format!("/api/v1/library/{id}")).await.json().await.expect("JSON")
+    json_of(get(node, &format!("/api/v1/library/{id}")).await).await
 }
 
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -117,7 +121,7 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
     let thumbnail = get(&node, text(&told, "thumbnail")).await;
     assert_eq!((thumbnail.status(), &thumbnail.headers()[CONTENT_TYPE]), (StatusCode::OK, &"image/jpeg".parse().expect("a type")));
     assert!(thumbnail.bytes().await.expect("bytes").starts_with(&[0xff, 0xd8, 0xff]));
-    let waveform: Value = get(&node, text(&told["files"][0], "waveform")).await.json().await.expect("JSON");
+    let waveform = json_of(get(&node, text(&told["files"][0], "waveform")).await).await;
     assert!((150..=210).contains(&waveform["peaks"].as_array().expect("peaks").len()), "{waveform}");
     let altered = text(&told, "thumbnail").replace("signature=", "signature=A");
     assert_eq!(get(&node, &altered).await.status(), StatusCode::FORBIDDEN);
@@ -127,7 +131,7 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
     let begun = client.post(&url).body(r#"{"film":"mp4"}"#).send().await.expect("an answer");
     assert_eq!(begun.status(), StatusCode::ACCEPTED);
     let film = until("it is made", async || {
-        let list: Value = client.get(&url).send().await.expect("an answer").json().await.expect("JSON");
+        let list = json_of(client.get(&url).send().await.expect("an answer")).await;
         assert_ne!(list[0]["state"], "failed", "{list}");
         (list[0]["state"] == "done").then(|| list[0].clone())
     });
@@ -162,7 +166,7 @@ async fn without_ffmpeg_whoever_asks_is_told() {
     let mixdown = reqwest::Client::new().post(format!("http://{}/api/v1/library/r1/mixdown", node.http)).body(r#"{"film":"mp4"}"#);
     let refused = mixdown.send().await.expect("an answer");
     assert_eq!(refused.status(), StatusCode::NOT_FOUND);
-    assert_eq!(refused.json::<Value>().await.expect("JSON")["code"], "no_ffmpeg");
+    assert_eq!(json_of(refused).await["code"], "no_ffmpeg");
     node.shut_down().await;
 }
 
@@ -239,9 +243,9 @@ fn append(place: &Path, bytes: &[u8]) {
     file.write_all(bytes).expect("written");
 }
 
-/// What these members send is no picture that anybody could decode: up to there, everything is as in a call.
+/// What these members send is no picture of anything, but has the head of one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_frame_of_a_call_comes_to_ffmpeg_and_the_call_is_recorded_as_before() {
+async fn a_picture_is_taken_of_a_call_and_of_one_that_is_recorded_and_the_recording_goes_on() {
     let folder = Folder::new("picture");
     let node = node(&folder.0, |config| {
         config.recording = Some(RecordingConfig {
@@ -250,7 +254,7 @@ async fn a_key_frame_of_a_call_comes_to_ffmpeg_and_the_call_is_recorded_as_befor
             minimum_free: 0,
             quota: 0,
             queue_bytes: 64 << 20,
-            key_every: Duration::from_secs(10),
+            key_every: Duration::from_secs(60),
         });
     })
     .await;
@@ -262,20 +266,29 @@ async fn a_key_frame_of_a_call_comes_to_ffmpeg_and_the_call_is_recorded_as_befor
         async move { Participant::join(&settings, phases).await.expect("joined and connected") }
     };
     let people = [join(1).await, join(2).await];
-    sleep(Duration::from_secs(1)).await;
-    let who = people[1].member.clone();
-    let picture = || Request::Screenshot { member: who.clone(), source: Source::Camera };
+    let ask = async |request| people[0].signaling().ask(request).await.expect("it is done");
+    let picture = || Request::Screenshot { member: people[1].member.clone(), source: Source::Camera };
     for recorded in [false, true] {
         if recorded {
-            people[0].signaling().ask(Request::Record { members: vec![], sources: vec![] }).await.expect("it is recorded");
-            sleep(Duration::from_secs(1)).await;
+            ask(Request::Record { members: vec![], sources: vec![] }).await;
+            sleep(Duration::from_secs(2)).await;
         }
-        let refused = people[0].signaling().ask(picture()).await.expect_err("it cannot be decoded").to_string();
-        assert!(refused.contains(&format!("{:?}", ErrorCode::ScreenshotUnavailable)) && refused.contains("decoded"), "{refused}");
+        let Some(OkResult::Screenshot { item: id }) = ask(picture()).await else { panic!("a picture") };
+        let told = item(&node, &id).await;
+        assert_eq!((text(&told, "kind"), text(&told, "room"), text(&told["by"], "member")), ("screenshot", "hall", people[0].member.0.as_str()));
+        let png = get(&node, text(&told["files"][0], "url")).await.bytes().await.expect("bytes");
+        // The signature, the length and the name of the first chunk, and then width and height (PNG, third edition, section 11.2.1).
+        assert_eq!((&png[1..4], &png[16..24]), (&b"PNG"[..], &[0, 0, 2, 128, 0, 0, 1, 104][..]), "640 × 360");
     }
-    let metrics = reqwest::get(format!("http://{}/metrics", node.admin)).await.expect("an answer").text().await.expect("text");
-    assert!(metrics.contains("althing_jobs_ended_total{kind=\"screenshot\",result=\"failed\"} 2"), "both came to FFmpeg");
-    people[0].signaling().ask(Request::StopRecording {}).await.expect("ended");
+    sleep(Duration::from_secs(2)).await;
+    ask(Request::StopRecording {}).await;
+    let list = "/api/v1/library?room=hall&kind=recording";
+    let kept = until("the recording is whole", async || {
+        let kept = json_of(get(&node, list).await).await["items"][0].clone();
+        (kept["state"] == "finished").then_some(kept)
+    });
+    let files = kept.await["files"].as_array().expect("files").clone();
+    assert!(files.len() == 2 && files.iter().all(|file| file["lost"] == 0 && file["length"].as_i64() > Some(3_000_000)), "{files:?}");
     phase.send(Phase::Stop).expect("they listen");
     node.shut_down().await;
 }

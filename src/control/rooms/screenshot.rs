@@ -94,6 +94,10 @@ impl Room {
             Some(member) if member.grants.record => (member.identity.clone(), member.name.clone()),
             _ => return Err(Refusal::forbidden("your token does not allow to record, and so to take pictures")),
         };
+        if self.encrypted {
+            let why = "the members encrypt end to end and the server has no key: take the picture in a browser, which has it";
+            return Err(Refusal::new(ErrorCode::Encrypted, why));
+        }
         if source.is_audio() {
             return Err(Refusal::new(ErrorCode::NotFound, "a picture is taken of a camera or of a screen"));
         }

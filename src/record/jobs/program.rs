@@ -312,9 +312,16 @@ mod tests {
     #[test]
     fn it_ends_with_whoever_has_started_it() {
         let program = Program::find("ffmpeg", false, 4 << 30).expect("the tests need ffmpeg");
-        let starting = std::thread::spawn(move || program.spawn(&ENDLESS.map(OsString::from)).expect("it starts"));
-        let mut child = starting.join().expect("started");
         let begun = Instant::now();
+        let starting = std::thread::spawn(move || {
+            let child = program.spawn(&ENDLESS.map(OsString::from)).expect("it starts");
+            // What starts it with less has done so.
+            while std::fs::read(format!("/proc/{}/comm", child.id())).expect("it runs") != b"ffmpeg\n" {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            child
+        });
+        let mut child = starting.join().expect("started");
         while child.try_wait().expect("it is ours").is_none() {
             assert!(begun.elapsed() < Duration::from_secs(30), "it is gone with the thread");
             std::thread::sleep(Duration::from_millis(20));

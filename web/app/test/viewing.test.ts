@@ -59,6 +59,21 @@ function turn(visibilityState: 'visible' | 'hidden') {
   page.listeners.get('visibilitychange')?.();
 }
 
+/** A tile in a window of its own. */
+function tileApart(shown: Shown) {
+  let size: (entries: Entries) => void = () => undefined;
+  class ResizeObserver {
+    observe = () => undefined;
+    disconnect = () => (size = () => undefined);
+    constructor(callback: (entries: Entries) => void) {
+      size = callback;
+    }
+  }
+  const element = { contains: () => false, ownerDocument: { defaultView: { ResizeObserver } } } as unknown as Element;
+  const close = viewing.watch(element, shown);
+  return { close, sized: (width: number, height: number) => size([{ target: element, contentRect: { width, height } }]) };
+}
+
 /** What was reported since the last time. */
 function reported(): string[] {
   return reports.splice(0);
@@ -123,6 +138,22 @@ test('a picture in a window of its own is seen wherever the page is', () => {
   expect(reported()).toEqual(['a hidden']);
 });
 
+test('pictures go on in the background while they are recorded, and stop when they are not', () => {
+  const { sized, seen } = tile(camera('a'));
+  sized(640, 360);
+  seen(true);
+  const done = viewing.stayAwake();
+  turn('hidden');
+  vi.advanceTimersByTime(60_000);
+  expect(reports).not.toContain('a hidden');
+  done();
+  vi.advanceTimersByTime(5000);
+  expect(reports.at(-1)).toBe('a hidden');
+  const again = viewing.stayAwake();
+  expect(reports.at(-1)).toBe('a 640×360');
+  again();
+});
+
 test('a tile that moves to another place of the page is not hidden in between', () => {
   const first = tile(camera('a'));
   first.sized(640, 360);
@@ -133,5 +164,19 @@ test('a tile that moves to another place of the page is not hidden in between', 
   second.seen(true);
   expect(reported()).toEqual(['a 640×360', 'a 160×90']);
   second.close();
+  expect(reported()).toEqual(['a hidden']);
+});
+
+test('in a window of its own a tile is seen while the page is in the background', () => {
+  const { sized, seen } = tile(camera('a'));
+  sized(640, 360);
+  seen(true);
+  const small = tileApart(camera('a'));
+  small.sized(320, 180);
+  reported();
+  turn('hidden');
+  vi.advanceTimersByTime(10_000);
+  expect(reported().at(-1)).toBe('a 320×180');
+  small.close();
   expect(reported()).toEqual(['a hidden']);
 });

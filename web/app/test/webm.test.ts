@@ -73,6 +73,17 @@ test('a picture that came late before the end does not make the end later', () =
   expect(mended(live(['video'], [{ time: 0, frames }]), 64).index.length).toBe(1533);
 });
 
+test('it is known how far pictures are behind', () => {
+  const frames = [
+    { track: 1, time: 0, key: true },
+    { track: 2, time: 0, key: true },
+    { track: 2, time: 900, key: true },
+  ];
+  expect(mended(live(['video', 'audio'], [{ time: 0, frames }]), 64).index.lag).toBe(900);
+  expect(mended(live(['audio'], [{ time: 0, frames: [{ track: 1, time: 900, key: true }] }]), 64).index.lag).toBe(0);
+  expect(mended(live(['video'], [{ time: 0, frames: [{ track: 1, time: 900, key: true }] }]), 64).index.lag).toBe(0);
+});
+
 test('clusters of known size are taken as well', () => {
   const raw = live(['video', 'audio'], call(), true);
   const { file } = mended(raw, 50);

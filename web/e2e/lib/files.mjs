@@ -2,14 +2,16 @@
 import { execFileSync } from 'node:child_process';
 
 /**
- * What ffprobe says of a file: its streams, its length (s), and of its packets, which it reads all.
+ * What ffprobe says of a file: its streams, its length (s), where its last picture is (s).
  * @param {string} file
  */
 export function probe(file) {
   const out = execFileSync('ffprobe', ['-v', 'error', '-count_packets', '-show_streams', '-show_format', '-of', 'json', file], { encoding: 'utf8' });
   const { streams, format } = JSON.parse(out);
   const of = (/** @type {string} */ type) => streams.find((/** @type {any} */ stream) => stream.codec_type === type);
-  return { video: of('video'), audio: of('audio'), duration: Number(format.duration), format: /** @type {string} */ (format.format_name) };
+  const times = execFileSync('ffprobe', ['-v', 'error', '-select_streams', 'v', '-show_entries', 'packet=pts_time', '-of', 'csv=p=0', file], { encoding: 'utf8' });
+  const pictures = Math.max(0, ...times.split('\n').map(Number).filter(Number.isFinite));
+  return { video: of('video'), audio: of('audio'), duration: Number(format.duration), pictures };
 }
 
 /**

@@ -72,7 +72,7 @@ export async function recordsHere(stage, way, browser, what) {
   // slower than time.
   const within = what === 'call' ? 0.3 : 0.1;
   if (browser === 'chromium') assert.ok(Math.abs(length - clocked) < within, `the clock said ${clocked}, the file has ${length}`);
-  else assert.ok(length < clocked + 0.1 && length > clocked * 0.7, `the clock said ${clocked}, the file has ${length}`);
+  else assert.ok(length < clocked + 0.4 && length > clocked * 0.7, `the clock said ${clocked}, the file has ${length}`);
   await until('nobody is recorded any more', () => ben.tab.evaluate(() => !document.querySelector('[data-testid=recorded-locally]')));
 
   const played = await playThrough(ada, '[data-testid=recording-player]');
@@ -91,7 +91,9 @@ export async function recordsHere(stage, way, browser, what) {
   if (what === 'audio') assert.equal(found.video, undefined);
   else {
     assert.ok(Number(found.video.nb_read_packets) > length * 4, `${found.video.nb_read_packets} frames in ${length} s`);
-    for (const at of [1, length / 2, length - 1.5]) {
+    // What a busy machine has not encoded at the end is not there.
+    assert.ok(found.pictures > length - 2.5, `pictures up to ${found.pictures} s of ${length}`);
+    for (const at of [1, length / 2, found.pictures - 0.3]) {
       const picture = frame(path, at);
       if (what === 'call') {
         assert.deepEqual([picture.width, picture.height], [1280, 720]);

@@ -8,7 +8,7 @@
  */
 export function prepare(media) {
   const own = /** @type {any} */ (window);
-  own.seen = { offers: 0, errors: [], views: [], asked: [] };
+  own.seen = { offers: 0, errors: [], views: [], asked: [], written: [] };
   addEventListener('securitypolicyviolation', (event) => own.seen.errors.push(`policy: ${event.violatedDirective} ${event.blockedURI}`));
   addEventListener('error', (event) => own.seen.errors.push(`error: ${event.message}`));
   addEventListener('unhandledrejection', (event) => own.seen.errors.push(`rejection: ${event.reason}`));
@@ -17,6 +17,7 @@ export function prepare(media) {
   WebSocket.prototype.send = function (/** @type {string | Blob | BufferSource} */ data) {
     const said = typeof data === 'string' ? JSON.parse(data) : undefined;
     if (said?.type === 'offer') own.seen.offers += 1;
+    if (said?.type === 'chat') own.seen.written.push(said.text);
     if (said?.type === 'view') own.seen.views.push(said.tiles);
     return send.call(this, data);
   };

@@ -19,6 +19,9 @@ export function playThrough(who, selector) {
     media.muted = true;
     if (media.readyState < 1) await once('loadedmetadata');
     const duration = media.duration;
+    // Firefox seeks in what it has read of a file that it was given in pieces.
+    const isRead = () => media.seekable.length > 0 && media.seekable.end(media.seekable.length - 1) > duration / 2;
+    for (let look = 0; !isRead() && look < 100; look++) await new Promise((resolve) => setTimeout(resolve, 100));
     const sought = once('seeked');
     media.currentTime = duration / 2;
     await sought;

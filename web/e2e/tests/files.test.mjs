@@ -56,8 +56,9 @@ for (const [title, stage, via] of ways) {
     await ben.tab.click('[data-testid=file-decline]');
     await until('it is not taken', async () => (await state(ben)) === 'done,declined');
     assert.equal(await state(ada), 'done,offered', 'others may still take it');
+    await ada.sees('Ben');
+    await ben.sees('Ada');
     for (const person of [ada, ben]) {
-      await person.sees(person === ada ? 'Ben' : 'Ada');
       await person.isWell();
       await stage.dismiss(person);
     }

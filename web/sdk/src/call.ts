@@ -13,6 +13,7 @@ import type { Unreached } from './reach.ts';
 import { givenTo, heardBy, Speech } from './speech.ts';
 import type { Level } from './speech.ts';
 import type { Ask, Publication } from './publisher.ts';
+import { SealedChat } from './sealed.ts';
 import { Signaling } from './signaling.ts';
 import type { Joined, JoinRequest, SignalingOptions, Welcome } from './signaling.ts';
 import { mediaByMember, SlotBoard } from './slots.ts';
@@ -44,6 +45,8 @@ export interface CallEvents {
   hand: { member: MemberInfo; raised: boolean };
   /** Somebody, oneself among them, shows something for a moment. */
   reaction: { member: MemberInfo; reaction: Reaction };
+  /** The server takes a picture of what a member shows, for another one. */
+  screenshot: { by: MemberId; member: MemberId; source: Source };
   /** The call is over. */
   ended: AlthingError;
   /** Something was refused or failed; the call goes on. */
@@ -78,6 +81,7 @@ export class Call extends Emitter<CallEvents> {
   readonly #signaling: Signaling;
   readonly #publisher: Publisher;
   readonly #encryption: Encryption | undefined;
+  readonly #sealed: SealedChat;
   readonly #board: SlotBoard;
   readonly #sources = new Sources(
     (pair) => this.#board.tracks(pair)?.receiver,
@@ -110,6 +114,7 @@ export class Call extends Emitter<CallEvents> {
     super();
     this.#isDirect = direct;
     this.#encryption = encryption;
+    this.#sealed = new SealedChat(encryption);
     encryption?.on('change', () => this.#changed());
     this.#publisher = new Publisher(encryption);
     this.#signaling = new Signaling({ ...options, direct, encrypted: encryption !== undefined });
@@ -244,7 +249,12 @@ export class Call extends Emitter<CallEvents> {
   }
 
   /** Says something to everybody. Sent twice because the socket was lost, it arrives once. */
-  async say(text: string): Promise<ChatMessage> {
+  async say(words: string): Promise<ChatMessage> {
+    const text = await this.#sealed.seal(words, this.#room?.me.member ?? '');
+    return this.#sealed.read(await this.#say(text));
+  }
+
+  async #say(text: string): Promise<ChatMessage> {
     const key = randomKey();
     // The other end of a direct connection need not wait for the server, which may be away.
     const at = Date.now();
@@ -308,7 +318,7 @@ export class Call extends Emitter<CallEvents> {
     const partner = this.#ways.partner;
     if (message.type === 'data' && partner) this.emit('data', { from: partner.member, topic: message.topic, payload: fromWire(message.payload) });
     if (message.type !== 'chat' || !partner || !this.#room || this.#room.chat.some(({ key }) => key === message.key)) return;
-    this.emit('chat', this.#aside(partner, message));
+    this.#tellRead(this.#aside(partner, message));
   }
 
   /** What was said while the server was away is said to it, too: by its key it is said once. */
@@ -321,6 +331,7 @@ export class Call extends Emitter<CallEvents> {
     const before = this.#room?.chat.find(({ number }) => Number.isInteger(number))?.number;
     const result = await this.#signaling.request({ type: 'history', limit, ...(before === undefined ? {} : { before }) });
     const messages = result?.of === 'history' ? result.messages : [];
+    await this.#sealed.open(messages);
     if (this.#room) this.#set({ ...this.#room, chat: mergeChat(this.#room.chat, messages) });
     return messages.length > 0;
   }
@@ -371,6 +382,15 @@ export class Call extends Emitter<CallEvents> {
   /** Ends the recording. */
   stopRecording(): Promise<OkResult | undefined> {
     return this.#signaling.request({ type: 'stop_recording' });
+  }
+
+  /**
+   * Has the server take a picture of what somebody shows, for whoever is granted to record: a PNG of the size that is sent, kept in the library. All are
+   * told before it is taken. Returns its identity there.
+   */
+  async screenshot(member: MemberId, source: 'camera' | 'screen' = 'camera'): Promise<string | undefined> {
+    const result = await this.#signaling.request({ type: 'screenshot', member, source });
+    return result?.of === 'screenshot' ? result.item : undefined;
   }
 
   /** How the room's media shall travel: anybody may wish for the server, moderators for any way. */
@@ -426,6 +446,7 @@ export class Call extends Emitter<CallEvents> {
     const entered = enter(joined, resumed ? this.#room : undefined);
     const goesOn = !resumed && this.#ways.held !== undefined && this.#room?.room === joined.room;
     this.#set(goesOn ? { ...entered, chat: mergeChat(bygone(this.#room?.chat ?? []), joined.chat) } : entered);
+    this.#read(joined.chat);
     for (const { source } of this.publications.filter((publication) => !joined.grants.publish.includes(publication.source))) {
       this.#publisher.unwant(source);
       this.emit('problem', notGranted(source));
@@ -463,6 +484,7 @@ export class Call extends Emitter<CallEvents> {
     else if (event.type === 'chat') this.#tellChat(before, event.message);
     else if (event.type === 'data') this.#data.take(event.from, event.topic ?? '', event.payload);
     else if (event.type === 'data_closed') this.emit('problem', new AlthingError('data_closed', `the server has closed the data channels: ${event.reason}`, true));
+    else if (event.type === 'screenshot') this.emit('screenshot', { by: event.by, member: event.member, source: event.source });
     else if (event.type === 'member_joined') this.emit('memberJoined', event.member);
     else if (event.type === 'member_left') this.#tellLeft(before, event.member, event.reason);
     else if (event.type === 'hand') this.#tellOf(before, event.member, (member) => this.emit('hand', { member, raised: event.hand !== undefined }));
@@ -476,7 +498,22 @@ export class Call extends Emitter<CallEvents> {
 
   #tellChat(before: RoomState, message: ChatMessage): void {
     const isKnown = message.key !== undefined && before.chat.some(({ key, member }) => key === message.key && member === message.member);
-    if (!isKnown && message.member !== before.me.member) this.emit('chat', message);
+    if (!isKnown && message.member !== before.me.member) this.#tellRead(message);
+    else this.#read([message]);
+  }
+
+  /** Tells of a message once it is open, or cannot be. */
+  #tellRead(message: ChatMessage): void {
+    if (!this.#encryption) return this.emit('chat', message);
+    void this.#sealed.open([message]).then(() => {
+      this.#changed();
+      this.emit('chat', this.#sealed.read(message));
+    });
+  }
+
+  /** Opens messages that are there. */
+  #read(messages: readonly ChatMessage[]): void {
+    if (this.#encryption) void this.#sealed.open(messages).then(() => this.#changed());
   }
 
   #restart(): void {
@@ -576,7 +613,8 @@ export class Call extends Emitter<CallEvents> {
     if (room) {
       const members = this.#ways.members(room.members);
       const speakers = this.#ways.route.via === 'direct' ? this.#speech.speakers : room.speakers;
-      this.#shown = members === room.members && speakers === room.speakers ? room : { ...room, members, speakers };
+      const chat = this.#encryption ? room.chat.map((message) => this.#sealed.read(message)) : room.chat;
+      this.#shown = members === room.members && speakers === room.speakers && chat === room.chat ? room : { ...room, members, speakers, chat };
     }
     this.emit('change', undefined);
   }

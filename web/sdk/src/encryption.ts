@@ -1,3 +1,5 @@
+import { importSecret } from './e2ee/frame.ts';
+import { isSealed, roomFor, TextSeal } from './e2ee/text.ts';
 import type { FromWorker, LineOptions, ToWorker } from './e2ee/worker.ts';
 import { Emitter } from './emitter.ts';
 import type { MemberId } from './wire.ts';
@@ -11,11 +13,12 @@ export interface EncryptionEvents {
 }
 
 /**
- * End-to-end encryption of a call's sound and pictures with a secret that its members share and the server never has. Frames are sealed in a worker, before
+ * End-to-end encryption of a call's sound, pictures and chat with a secret that its members share and the server never has. Frames are sealed in a worker, before
  * they are cut into packets. For one call.
  */
 export class Encryption extends Emitter<EncryptionEvents> {
   readonly #worker: Worker;
+  readonly #texts: TextSeal;
   readonly #lines = new WeakSet<RTCRtpSender | RTCRtpReceiver>();
   #me: MemberId | undefined;
   #unreadable: ReadonlySet<MemberId> = new Set();
@@ -25,7 +28,9 @@ export class Encryption extends Emitter<EncryptionEvents> {
     super();
     this.#worker = worker;
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#hear(data);
-    this.#say({ type: 'secret', secret: decodeSecret(secret) });
+    const bytes = decodeSecret(secret);
+    this.#texts = new TextSeal(importSecret(bytes));
+    this.#say({ type: 'secret', secret: bytes });
   }
 
   /** Whether the browser can do that, and the page may. */
@@ -42,6 +47,26 @@ export class Encryption extends Emitter<EncryptionEvents> {
   /** Whether it is a secret. */
   static isSecret(text: string): boolean {
     return /^[\w-]{22}$/.test(text);
+  }
+
+  /** Whether a text of chat is sealed: its sender has another secret. */
+  static isSealed(text: string): boolean {
+    return isSealed(text);
+  }
+
+  /** Bytes that a text of chat may have, where the server takes so many. */
+  static roomFor(bytes: number): number {
+    return roomFor(bytes);
+  }
+
+  /** Seals a text of this member. */
+  sealText(text: string, member: MemberId): Promise<string> {
+    return this.#texts.seal(text, member);
+  }
+
+  /** Opens a text that this member has said; undefined when it cannot be opened. */
+  openText(text: string, member: MemberId): Promise<string | undefined> {
+    return this.#texts.open(text, member);
   }
 
   /** Members of whom nothing can be read: they have another secret. */

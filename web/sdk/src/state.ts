@@ -104,6 +104,7 @@ export function reduce(state: RoomState, event: Event): RoomState {
     case 'demand':
     case 'fallback':
     case 'media':
+    case 'screenshot':
     case 'data':
     case 'data_closed':
     case 'person':

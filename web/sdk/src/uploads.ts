@@ -153,7 +153,8 @@ function headersFor(token: string | undefined): Record<string, string> {
 async function refusal(response: Response): Promise<AlthingError> {
   const problem = (await response.json().catch(() => undefined)) as { title?: string; detail?: string } | undefined;
   const text = problem?.detail ?? problem?.title ?? `the server answered ${response.status}`;
-  const retryable = response.status >= 500 || response.status === 408 || response.status === 429;
+  // 507: there is no room, and waiting makes none.
+  const retryable = [408, 423, 429, 500, 502, 503, 504].includes(response.status);
   return new AlthingError(retryable ? 'upload_failed' : 'upload_refused', text, retryable);
 }
 

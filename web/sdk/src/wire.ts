@@ -176,6 +176,11 @@ export type Request = { "type": "hello",
     /** What of them is recorded; nothing named: everything. */
     sources?: Array<Source>, }
   | { "type": "stop_recording", }
+  | { "type": "screenshot",
+    /** Whose. */
+    member: MemberId,
+    /** The camera, or the screen. */
+    source: Source, }
   | { "type": "ping", };
 
 /** How one track of video is shown. */
@@ -305,6 +310,9 @@ export type OkResult = { "of": "welcome",
     number: number,
     /** When the server took it: milliseconds since the Unix epoch. */
     at: number, }
+  | { "of": "screenshot",
+    /** The picture's identity in the library. */
+    item: string, }
   | { "of": "history",
     /** The messages. */
     messages: Array<ChatMessage>, };
@@ -366,7 +374,7 @@ export type SlotPair = {
     video?: TrackNumber, };
 
 /** Why a request was refused. */
-export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "not_admitted" | "encryption_differs" | "encrypted" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "recording_unavailable" | "internal";
+export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "not_admitted" | "encryption_differs" | "encrypted" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "recording_unavailable" | "screenshot_unavailable" | "internal";
 
 /** Something that happened. */
 export type Event = { "type": "member_joined",
@@ -457,6 +465,13 @@ export type Event = { "type": "member_joined",
   | { "type": "recording",
     /** The recording; none when it is over. */
     recording?: RecordingInfo, }
+  | { "type": "screenshot",
+    /** Who has asked for it. */
+    by: MemberId,
+    /** Whose. */
+    member: MemberId,
+    /** The camera, or the screen. */
+    source: Source, }
   | { "type": "media",
     /** Whether it is up. */
     connected: boolean, }

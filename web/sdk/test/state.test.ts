@@ -18,6 +18,16 @@ function after(state: RoomState, ...events: Event[]): RoomState {
 
 const camera = { track: 3, source: 'camera', muted: false, muted_by_moderator: false } as const;
 
+test('hands go up and down, and whoever moderates knows who knocks', () => {
+  const begin = enter(joined({ members: [member('a')], knocking: [{ member: 'k', name: 'K' }], encrypted: true }));
+  expect([begin.knocking.length, begin.encrypted]).toEqual([1, true]);
+  const up = after(begin, { type: 'hand', member: 'a', hand: 3 }, { type: 'hand', member: 'me', hand: 4 }, { type: 'knocking', people: [] });
+  expect([up.members[0]?.hand, up.me.hand, up.knocking.length]).toEqual([3, 4, 0]);
+  const down = after(up, { type: 'hand', member: 'a' }, { type: 'reaction', member: 'a', reaction: 'heart' });
+  expect('hand' in (down.members[0] ?? {})).toBe(false);
+  expect(enter(joined()).encrypted).toBe(false);
+});
+
 test('members come and go, in the order in which they came', () => {
   const state = after(
     enter(joined({ members: [member('a')] })),

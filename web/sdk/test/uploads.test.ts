@@ -66,6 +66,12 @@ test('what is refused is said in the words of the server, and not tried again', 
   expect(tus.requests).toEqual(['POST']);
 });
 
+test('where there is no room, it is not tried again', async () => {
+  tus.refuse = () => ({ status: 507, body: { title: 'No room' } });
+  await expect(upload(file, options())).rejects.toMatchObject({ code: 'upload_refused', message: 'No room' });
+  expect(tus.requests).toEqual(['POST']);
+});
+
 test('a token that is not right is refused, the right one is taken', async () => {
   tus.token = 'secret';
   await expect(upload(file, { ...options(), token: 'other' })).rejects.toMatchObject({ code: 'upload_refused', message: 'no token' });

@@ -30,9 +30,7 @@ impl Room {
     }
 
     /// Gives a newcomer a seat; whoever had its identity goes.
-    pub(super) fn take_in(
-        &mut self, socket: SocketId, admission: Admission, draws: JoinDraws, introduction: Introduction,
-    ) -> Result<Seat, Refusal> {
+    pub(super) fn take_in(&mut self, socket: SocketId, admission: Admission, draws: JoinDraws, introduction: Introduction) -> Result<Seat, Refusal> {
         let Introduction { direct, encrypted, .. } = introduction;
         let before = self.identities.get(&admission.identity).copied();
         self.may_join(&admission.identity, before, direct.is_some() && is_unlimited(&admission.grants), encrypted)?;

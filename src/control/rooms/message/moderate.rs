@@ -67,7 +67,8 @@ impl Room {
     pub(in crate::control::rooms) fn mute_all(&mut self, seat: Seat, source: Source, muted: bool) -> Outcome {
         self.may_moderate(seat)?;
         let others = self.members.iter().filter(|(other, _)| **other != seat);
-        let tracks: Vec<TrackNumber> = others.flat_map(|(_, m)| m.tracks.iter().filter(|t| t.source == source && !t.fallback)).map(|t| number(t.id)).collect();
+        let tracks: Vec<TrackNumber> =
+            others.flat_map(|(_, m)| m.tracks.iter().filter(|t| t.source == source && !t.fallback)).map(|t| number(t.id)).collect();
         for track in tracks {
             self.mute_member(seat, track, muted)?;
         }

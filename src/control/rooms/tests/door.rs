@@ -15,7 +15,9 @@ fn admit(name: &str, admitted: bool) -> MemberRequest {
 /// Who knocks, as the client was told last.
 fn knocking(scene: &mut Scene, client: &Client) -> Option<Vec<MemberId>> {
     let told = scene.told(client).into_iter().rev();
-    told.filter_map(|e| if let Event::Knocking { people } = e { Some(people) } else { None }).next().map(|p| p.into_iter().map(|p| p.member).collect())
+    told.filter_map(|e| if let Event::Knocking { people } = e { Some(people) } else { None })
+        .next()
+        .map(|p| p.into_iter().map(|p| p.member).collect())
 }
 
 /// A locked room with a moderator and somebody else.

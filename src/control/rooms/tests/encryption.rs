@@ -1,7 +1,7 @@
 use super::scene::{Client, Introduction, Scene};
 use crate::contract::MediaKind;
 use crate::control::rooms::{MemberRequest, Purpose};
-use crate::wire::{ErrorCode, OkResult};
+use crate::wire::{ErrorCode, OkResult, Source};
 
 fn join(scene: &mut Scene, name: &str, encrypted: bool) -> Result<Client, ErrorCode> {
     scene.try_join_with(name, |g| g.record = true, Introduction { encrypted, ..Introduction::default() })
@@ -40,7 +40,9 @@ fn the_server_records_nothing_that_it_cannot_read() {
     let mut scene = Scene::new();
     let alice = join(&mut scene, "alice", true).expect("admitted");
     assert_eq!(scene.request(&alice, record()), Err(ErrorCode::Encrypted));
-    assert!(scene.recorded.is_empty());
+    let picture = MemberRequest::Screenshot { member: super::scene::id("alice"), source: Source::Camera };
+    assert_eq!(scene.request(&alice, picture), Err(ErrorCode::Encrypted));
+    assert!(scene.recorded.is_empty() && scene.wishes.is_empty());
     scene.leave(&alice);
     let alice = join(&mut scene, "alice", false).expect("admitted");
     assert_eq!(scene.request(&alice, record()), Ok(None));

@@ -8,7 +8,6 @@ use super::workers::Workers;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{DataLimits, MediaKind, RoomCommand};
 use crate::control::Refusal;
-use crate::control::rooms::RecordEffect;
 pub use crate::control::rooms::Introduction;
 use crate::control::rooms::{
     Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,

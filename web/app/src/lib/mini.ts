@@ -19,7 +19,7 @@ export async function openMini(): Promise<void> {
   for (const sheet of document.querySelectorAll('link[rel=stylesheet], style')) small.document.head.append(sheet.cloneNode(true));
   small.document.documentElement.lang = document.documentElement.lang;
   small.document.title = document.title;
-  const component = mount(Mini, { target: small.document.body });
+  const component = mount(Mini, { target: small.document.body, props: { view: small } });
   stage.mini = small;
   small.addEventListener('pagehide', () => {
     stage.mini = undefined;

@@ -321,6 +321,10 @@ class Session {
     });
     // That nothing was found of the server is said for as long as it is so, above the call.
     const saidElsewhere = (error: AlthingError) => error.code === 'forbidden' || error.code === call.unreached?.code;
+    call.on('screenshot', ({ by, member }) => {
+      const name = (of: string) => [call.room?.me, ...(call.room?.members ?? [])].find((other) => other?.member === of)?.name ?? of;
+      this.notify(m.screenshot_taken({ by: name(by), name: name(member) }));
+    });
     call.on('problem', (error) => saidElsewhere(error) || this.notify(error.code === 'direct_unreached' ? m.unreached_direct() : m.error_other({ message: error.message }), true));
     call.on('ended', (error) => this.#ended(call, error));
     witness.follow(call, (member, what) => {

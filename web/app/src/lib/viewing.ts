@@ -12,6 +12,8 @@ interface Tile extends Shown {
   /** Not known before the page was first drawn with it. */
   size: { width: number; height: number } | undefined;
   seen: boolean | undefined;
+  /** In a small window above others: it is seen whatever becomes of the page. */
+  apart: boolean;
 }
 
 /** Pictures stop when nobody has looked at the page for so long (ms): less stops them at every glance elsewhere. */
@@ -34,8 +36,11 @@ export class Viewing {
   /** Follows a tile until the returned function is called. */
   watch(element: Element, shown: Shown): () => void {
     const { sizes, sight } = (this.#observers ??= this.#observe());
-    const tile: Tile = { ...shown, element, size: undefined, seen: undefined };
+    const view = element.ownerDocument?.defaultView;
+    const apart = view && view !== globalThis.window ? view : undefined;
+    const tile: Tile = { ...shown, element, size: undefined, seen: undefined, apart: apart !== undefined };
     this.#tiles.set(element, tile);
+    if (apart) return this.#watchApart(apart, tile);
     sizes.observe(element);
     sight.observe(element);
     // A page in the background is not drawn: its observers are silent.
@@ -55,6 +60,17 @@ export class Viewing {
     return () => {
       this.#awake -= 1;
       this.#look();
+    };
+  }
+
+  /** Observers of the page are silent while it is in the background: such a window has its own. */
+  #watchApart(view: Window & typeof globalThis, tile: Tile): () => void {
+    const sizes = new view.ResizeObserver(([entry]) => entry && this.#change(tile.element, { size: { width: entry.contentRect.width, height: entry.contentRect.height } }));
+    sizes.observe(tile.element);
+    return () => {
+      sizes.disconnect();
+      this.#tiles.delete(tile.element);
+      this.#tell(tile);
     };
   }
 
@@ -106,9 +122,10 @@ export class Viewing {
     this.#report(member, screen, best, tiles.at(-1)?.priority ?? priority);
   }
 
-  #sizeOf({ element, size, seen }: Tile): ViewSize | undefined {
-    const apart = document.pictureInPictureElement;
-    if (apart && element.contains(apart)) return size;
+  #sizeOf({ element, size, seen, apart: isApart }: Tile): ViewSize | undefined {
+    if (isApart) return size;
+    const floating = document.pictureInPictureElement;
+    if (floating && element.contains(floating)) return size;
     if (this.#asleep) return 'hidden';
     if (!size || seen === undefined) return undefined;
     return seen ? size : 'hidden';

@@ -12,7 +12,7 @@ export const AGAIN = 5_000;
 const FORGOTTEN = 20_000;
 
 /** Who of the others records, as far as their pages say so: a recording in a browser needs no server, so it is told by whoever makes it. */
-class Witness {
+export class Witness {
   #by = $state.raw<ReadonlyMap<MemberId, { what: What; at: number }>>(new Map());
 
   /** Who records what. */

@@ -17,6 +17,10 @@ const PIECE = 1000;
 /** Bytes that may wait to be written: a disk that is slower than that ends the recording. */
 const WAITING = 64 * 1024 * 1024;
 
+/** Pictures that are so far behind the sound (ms) are drawn less often, down to one of eight: less than four a second is no film. */
+const BEHIND = 300;
+const MOST_LEFT_OUT = 8;
+
 export type Phase = 'starting' | 'recording' | 'paused' | 'saving';
 
 /** A recording that was brought to its end. */
@@ -41,6 +45,9 @@ export class Recorder {
   #index: WebmIndex | undefined;
   /** Time that went by before anything was recorded (ms): what has come in time tells it. */
   #late: number | undefined;
+  /** Of so many pictures of the stage one is drawn: more than one where the browser cannot encode them in time. */
+  #every = 1;
+  #tick = 0;
   #waiting = 0;
   #writing: Promise<void> = Promise.resolve();
   #problem: unknown;
@@ -117,7 +124,7 @@ export class Recorder {
     if (scene) {
       this.#ends.push(() => scene.close());
       this.#ends.push(session.viewing.stayAwake());
-      this.#ends.push(everyTick(1000 / SCENE.rate, () => scene.draw()));
+      this.#ends.push(everyTick(1000 / SCENE.rate, () => void (this.#tick++ % this.#every === 0 && scene.draw())));
     }
     this.#ends.push(
       $effect.root(() => {
@@ -186,6 +193,10 @@ export class Recorder {
   #learn(bytes: Uint8Array, elapsed: number): void {
     this.#index?.feed(bytes);
     const recorded = this.#index?.length ?? 0;
+    const lag = this.#index?.lag ?? 0;
+    // Pictures that wait in the encoder are lost at the end, and are memory until then.
+    if (lag > BEHIND) this.#every = Math.min(MOST_LEFT_OUT, this.#every * 2);
+    else if (lag < BEHIND / 3) this.#every = Math.max(1, this.#every / 2);
     if (recorded > 0) this.#late = Math.max(0, Math.min(this.#late ?? Infinity, elapsed - recorded));
   }
 

@@ -86,6 +86,12 @@ export class WebmIndex {
     return (Math.max(0, ...ends) * this.#scale) / 1e6;
   }
 
+  /** How far the pictures are behind the sound (ms): a browser that cannot encode them in time writes them later. */
+  get lag(): number {
+    const last = (isPicture: boolean) => Math.max(0, ...[...this.#last].filter(([track]) => this.#pictures.has(track) === isPicture).map(([, { time }]) => time));
+    return this.#pictures.size > 0 ? Math.max(0, ((last(false) - last(true)) * this.#scale) / 1e6) : 0;
+  }
+
   /** Takes the bytes that follow. */
   feed(bytes: Uint8Array): void {
     if (this.#broken) return;
