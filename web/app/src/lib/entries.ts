@@ -1,3 +1,4 @@
+import { libraryAddress } from '../library/place.ts';
 import { m } from '../paraglide/messages.js';
 import { capture } from './capture.svelte.ts';
 import { mayHaveKept } from './capture/hint.ts';
@@ -35,6 +36,7 @@ export function callEntries(): MenuEntry[] {
     { testid: 'statistics-open', icon: 'chart', label: m.statistics(), shortcut: 'I', checked: session.panel === 'statistics', act: () => session.show('statistics') },
     { testid: 'screenshot-stage', icon: 'screenshot', label: m.screenshot_of_call(), apart: true, act: () => capture.screenshot() },
     ...recording(),
+    ...library(),
     { testid: 'settings-open', icon: 'devices', label: m.settings(), act: () => showDialog('settings') },
     { testid: 'shortcuts-open', icon: 'keyboard', label: m.shortcuts(), shortcut: '?', act: () => showDialog('shortcuts') },
   ];
@@ -69,6 +71,13 @@ function moderation(tile: TileView): MenuEntry[] {
   if (member.hand !== undefined) entries.push({ testid: 'tile-lower', icon: 'hand', label: m.lower_hand_of({ name }), act: () => call.raiseHand(false, member.member).catch(refused) });
   entries.push({ testid: 'tile-kick', icon: 'remove', label: m.kick_member({ name }), act: () => confirm(m.kick_confirm({ name })) && call.kick(member.member).catch(refused) });
   return entries.map((entry, place) => ({ ...entry, apart: place === 0 }));
+}
+
+/** What is kept of the room on the server, in a tab of its own: the call goes on. */
+function library(): MenuEntry[] {
+  const { room, call, token } = session;
+  if (!room || !call?.server?.features.library || room.grants.library === 'none') return [];
+  return [{ testid: 'library-open', icon: 'shelf', label: m.library(), act: () => window.open(libraryAddress({ room: room.room, token }), '_blank', 'noopener') }];
 }
 
 /** Recordings in this browser. */
