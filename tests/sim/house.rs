@@ -279,6 +279,7 @@ impl House {
                 Effect::Direct(state) => unreachable!("{state:?}"),
                 // Nobody here has anything recorded.
                 Effect::Record(what) => unreachable!("{what:?}"),
+                Effect::Screenshot(wish) => unreachable!("{wish:?}"),
                 Effect::DataRefused(code) => unreachable!("{code:?}"),
                 // Nobody here uses relays, and nobody reads a log.
                 Effect::SentAway { .. } | Effect::Unreached => {}
