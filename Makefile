@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-forward prove-joins prove-lab prove-nat prove-recording prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -113,7 +113,14 @@ scoreboard:
 	$(call say,thirteen scenarios (a minute or two))
 	@cargo test --quiet --locked --test adaptive -- --nocapture no_number_of_the_board
 
-prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-recording prove-relay prove-data
+prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-page prove-recording prove-relay prove-data
+
+# Every test with real browsers; `make test` has those that are short.
+prove-page: web
+	@scripts/need.sh build browsers lab
+	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
+	$(call say,real browsers$(comma) one file after another (about half an hour))
+	@node tests/prove/page.mjs
 
 # What a recording costs, whether its time is the wall's, and what a power cut (CUTS=50), a disk with faults, a server that is killed
 # (KILLS=100 times) or a full disk leaves.

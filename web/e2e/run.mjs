@@ -1,4 +1,5 @@
-// Runs the tests with real browsers: `npm run e2e`, or `npm run e2e -- chat cut` for some of the files.
+// Runs the tests with real browsers: `npm run e2e`, `npm run e2e -- chat cut` for some of the files, `npm run e2e -- --all` for those too that
+// take long.
 // As root it runs in a network namespace of its own, else what needs one is skipped, loudly.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -7,7 +8,10 @@ import { installed } from './lib/browsers.mjs';
 import { canEnter, inNamespace, runInside } from './lib/namespace.mjs';
 
 const TESTS = fileURLToPath(new URL('tests', import.meta.url));
-const chosen = process.argv.slice(2);
+const all = process.argv.includes('--all');
+const chosen = process.argv.slice(2).filter((argument) => argument !== '--all');
+/** What `make test` has no time for: `make prove-page` has. */
+const LONG = ['axe', 'encryption_refused', 'files', 'fullscreen', 'layouts', 'library_accessible', 'panels', 'picture', 'player', 'player_controls', 'record_here_crash', 'record_here_direct', 'record_here_direct_firefox', 'record_here_ends', 'record_here_server', 'record_here_server_firefox', 'recording_lips', 'screenshot_editor', 'screenshot_firefox'];
 
 if (!installed.chromium) {
   console.error('Chromium is not installed: apt-get install chromium (or set E2E_CHROMIUM)');
@@ -15,7 +19,7 @@ if (!installed.chromium) {
 }
 if (!inNamespace() && canEnter()) process.exit(await runInside(process.execPath, process.argv.slice(1)));
 
-const files = readdirSync(TESTS).filter((name) => name.endsWith('.test.mjs') && (chosen.length === 0 || chosen.some((wanted) => name.startsWith(wanted))));
+const files = readdirSync(TESTS).filter((name) => name.endsWith('.test.mjs') && (chosen.length === 0 ? all || !LONG.includes(name.replace('.test.mjs', '')) : chosen.some((wanted) => name.startsWith(wanted))));
 if (files.length === 0) {
   console.error(`no such test: ${chosen.join(' ')}`);
   process.exit(1);

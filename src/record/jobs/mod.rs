@@ -164,6 +164,9 @@ impl Work {
     }
 }
 
+/// One of the lanes.
+type LaneOf = fn(&Inner) -> &Lane;
+
 impl Jobs {
     /// Starts the threads. `root` is the folder of recordings, whose disk keeps `minimum_free` bytes free; what a crash has left of jobs is removed.
     ///
@@ -189,7 +192,7 @@ impl Jobs {
             numbers: AtomicU64::new(0),
             metrics,
         });
-        let lanes: [(&str, fn(&Inner) -> &Lane); 3] =
+        let lanes: [(&str, LaneOf); 3] =
             [("job-pictures", |inner| &inner.pictures), ("job-sounds", |inner| &inner.sounds), ("job-films", |inner| &inner.films)];
         for (name, lane) in lanes {
             let inner = inner.clone();
@@ -359,7 +362,7 @@ impl Inner {
             if self.closed.load(Ordering::Relaxed) {
                 return None;
             }
-            if let Some(next) = queue.next() {
+            if let Some(next) = queue.begin_next() {
                 return Some(next);
             }
             queue = lane.bell.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -371,7 +374,7 @@ impl Inner {
         let ends = || ticket.is_cancelled() || self.closed.load(Ordering::Relaxed);
         has_room(&self.root, self.minimum_free)?;
         match work {
-            Work::Thumbnail(clip) => self.keep(ticket, &self.ours(clip)?.thumbnail(program, &ends)?),
+            Work::Thumbnail(clip) => self.keep(ticket, &self.ours(clip)?.thumbnail(program, ends)?),
             Work::Waveform(clip) => self.keep(ticket, &self.ours(clip)?.waveform(program, ends)?),
             Work::Screenshot(format, file) => self.keep(ticket, &clip::key_frame(program, *format, file, ends)?),
             Work::Mixdown(mixdown) => {

@@ -94,7 +94,7 @@ impl<W> Queue<W> {
     }
 
     /// The next one, which is done from now on.
-    pub fn next(&mut self) -> Option<(Ticket, W)> {
+    pub fn begin_next(&mut self) -> Option<(Ticket, W)> {
         let (ticket, work) = self.waiting.pop_front()?;
         ticket.progress(0.0);
         self.running = Some(ticket.clone());
@@ -177,33 +177,33 @@ mod tests {
         assert!(queue.push(&path("b"), || 2).is_ok_and(|(_, new)| new));
         assert!(queue.push(&path("a"), || 3).is_ok_and(|(same, new)| !new && Arc::ptr_eq(&same.state, &first.state)));
         assert_eq!(queue.push(&path("c"), || 4).map(|_| ()), Err(Unmade::Busy));
-        assert_eq!(queue.next().map(|(_, work)| work), Some(1));
+        assert_eq!(queue.begin_next().map(|(_, work)| work), Some(1));
         assert_eq!(queue.state(&path("a"), now), Some((JobState::Running(0.0), 0)));
         assert_eq!(queue.state(&path("b"), now), Some((JobState::Waiting, 1)));
         assert!(queue.push(&path("a"), || 5).is_ok_and(|(_, new)| !new), "it is being done");
         queue.over(Ok(()), now);
         assert_eq!((first.state(), queue.state(&path("a"), now)), (JobState::Done, None));
-        assert_eq!(queue.next().map(|(_, work)| work), Some(2));
-        assert_eq!(queue.next().map(|(_, work)| work), None);
+        assert_eq!(queue.begin_next().map(|(_, work)| work), Some(2));
+        assert_eq!(queue.begin_next().map(|(_, work)| work), None);
     }
 
     #[test]
     fn what_failed_is_known_for_a_while_and_tried_again_when_it_is_wished() {
         let (mut queue, now) = (Queue::new(2), Instant::now());
         queue.push(&path("a"), || 1).expect("room");
-        queue.next();
+        queue.begin_next();
         queue.over(Err(Unmade::Nothing), now);
         assert_eq!(queue.why_not(&path("a"), now), Some(Unmade::Nothing));
         assert_eq!(queue.why_not(&path("a"), now + FORGET_AFTER), None);
         for n in 0..MOST_FAILURES + 10 {
             queue.push(&path(&format!("{n}")), || 1).expect("room");
-            queue.next();
+            queue.begin_next();
             queue.over(Err(Unmade::TooLong), now);
         }
         assert_eq!((queue.failed.len(), queue.why_not(&path("9"), now)), (MOST_FAILURES, None));
         assert!(queue.push(&path("20"), || 1).is_ok());
         assert_eq!(queue.why_not(&path("20"), now), None);
-        queue.next();
+        queue.begin_next();
         queue.over(Err(Unmade::NoProgram), now);
         assert_eq!(queue.why_not(&path("20"), now), None, "it may be installed meanwhile");
     }
@@ -213,7 +213,7 @@ mod tests {
         let (mut queue, now) = (Queue::new(2), Instant::now());
         let (running, _) = queue.push(&path("a"), || 1).expect("room");
         let (waiting, _) = queue.push(&path("b"), || 2).expect("room");
-        queue.next();
+        queue.begin_next();
         assert_eq!(queue.cancel(&path("b"), now), (true, Some(2)));
         assert_eq!(waiting.state(), JobState::Failed(Unmade::Cancelled));
         assert_eq!(queue.cancel(&path("a"), now), (true, None));
