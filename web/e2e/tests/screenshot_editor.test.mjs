@@ -104,7 +104,7 @@ test('menus by keyboard: arrows, letters, Escape back to the button, and no shor
   assert.equal(await ada.tab.evaluate(() => document.querySelector('[data-testid=mic]')?.getAttribute('aria-label')), 'Mute microphone');
   await ada.tab.press('Escape');
   await until('the button has the focus again', async () => (await focused()) === 'more');
-  assert.equal(await ada.tab.evaluate(() => document.querySelector('[data-testid=more]')?.getAttribute('aria-expanded')), 'false');
+  await until('the button says so', () => ada.tab.evaluate(() => document.querySelector('[data-testid=more]')?.getAttribute('aria-expanded') === 'false'));
   assert.equal(await ada.tab.evaluate(() => document.querySelectorAll('[data-testid=tile]').length), 1, 'no screen is shared');
   await ada.isWell();
 });

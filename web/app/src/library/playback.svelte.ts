@@ -3,7 +3,7 @@ import type { Library, LibraryItem } from '@althing/sdk';
 import { untrack } from 'svelte';
 import { Clock, concession, Drift, median, steer } from './clock.ts';
 import { Ears } from './ears.ts';
-import { afterSilence, isPresent, levelsAt, silences, Speaker, trackAt, wanted, waveOf } from './timeline.ts';
+import { afterSilence, firstOf, isPresent, levelsAt, silences, Speaker, trackAt, wanted, waveOf } from './timeline.ts';
 import type { Lane, Need, Timeline, Track, Wave } from './timeline.ts';
 
 /** Speeds that are offered. */
@@ -11,6 +11,8 @@ export const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3] as const;
 
 /** How often files are compared with the clock (ms). */
 const TICK = 50;
+/** A recording whose first file begins within so long is shown from that file on (s). */
+const BEGINNING = 5;
 /** All wait for a file that has nothing to play for so long (ms)… */
 const PATIENCE = 400;
 /** …but for no longer than this (ms): then the others go on. */
@@ -112,6 +114,12 @@ export class Playback {
       this.#timer = undefined;
       this.#ears.close();
     };
+  }
+
+  /** When the first file begins, where that is soon (s). */
+  get shownFrom(): number {
+    const first = firstOf(this.timeline);
+    return first < BEGINNING ? first : 0;
   }
 
   get length(): number {
@@ -398,7 +406,8 @@ export class Playback {
     const silenced = new Set(this.timeline.lanes.map((lane) => lane.key).filter((key) => this.volumeOf(key) === 0));
     const open = wanted(this.timeline, { position, speed: this.speed, shown: this.#shown, silenced, waves: this.waves });
     if (!sameNeeds(open, this.open)) this.open = open;
-    const present = this.timeline.lanes.filter((lane) => isPresent(lane, position));
+    // Before the first file has begun, who begins is there already: a moment is no reason for an empty stage.
+    const present = this.timeline.lanes.filter((lane) => isPresent(lane, Math.max(position, this.shownFrom)));
     if (present.length !== this.present.length || present.some((lane, index) => lane !== this.present[index])) this.present = present;
     const levels = this.#levels(position);
     const speaker = this.#speaker.at(levels, position);

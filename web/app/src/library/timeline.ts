@@ -72,6 +72,11 @@ export function trackAt(lane: Lane, at: number): Track | undefined {
   return lane.tracks.find((track) => track.begins <= at && at < track.ends);
 }
 
+/** When the first file begins; the end where there is none. */
+export function firstOf(timeline: Timeline): number {
+  return Math.min(timeline.length, ...timeline.lanes.flatMap((lane) => lane.tracks.slice(0, 1).map((track) => track.begins)));
+}
+
 /** Whether somebody is there at a time: also in the short while between two of their files. */
 export function isPresent(lane: Lane, at: number): boolean {
   if (trackAt(lane, at)) return true;
