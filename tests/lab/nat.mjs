@@ -52,6 +52,9 @@ const asked = options.short ? SHORT : chosen;
 /** Two networks between which there is no direct way: the ports of the one are unknown, and the other only lets in whom it has sent to. */
 const RELAYED = new Set(['cone-symmetric', 'symmetric-symmetric']);
 
+/** Seconds that a call has to go on for without its server, which then comes back. */
+const ALONE = 60;
+
 /** With coturn instead: one of each kind of way. */
 const COTURN = ['cone-cone', 'symmetric-symmetric', 'cone-blocked', 'blocked-blocked'];
 
@@ -172,9 +175,6 @@ async function mapped(lab) {
   }
 }
 
-/** Seconds that a call has to go on for without its server, which then comes back. */
-const ALONE = 60;
-
 /**
  * The server is killed in the middle of a call and comes back a minute later: what goes past it goes on, and both are at it again with the same
  * connection; what it has relayed stands still until then.
@@ -219,9 +219,13 @@ async function survives(lab, prefix, name, settings, expected) {
     console.log(`${pass ? 'ok  ' : 'FAIL'} ${`${prefix}.${name}`.padEnd(34)} ${alone} of ${ALONE} s with frames without the server, ${after} of 10 s with it again; direct connections made: ${made}`);
     const [unit, reach] = expected === 'ends' ? [`s without frames, of ${ALONE} without the server`, `>= ${ALONE - 10}, and media again with it`] : [`s with frames, of ${ALONE} without the server`, `>= ${ALONE - 1}, and the same connection afterwards`];
     return [row(COMMAND, `${prefix}.${name}`, stills, unit, reach, pass)];
+  } catch (error) {
+    console.log(`FAIL ${`${prefix}.${name}`.padEnd(34)} ${String(error).split('\n')[0]}`);
+    return [row(COMMAND, `${prefix}.${name}`, 0, 's', String(error).split('\n')[0] ?? '', false)];
   } finally {
     for (const person of people) await person.close();
-    await server.stop();
+    // It may be gone: it was killed.
+    await server.stop().catch(() => undefined);
   }
 }
 
