@@ -35,7 +35,7 @@ $(PAGE): $(WEB_STAMP) $(WEB_SOURCES)
 	@touch $@
 
 test:
-	@scripts/need.sh build web browsers lab nat acme python
+	@scripts/need.sh build web browsers files lab nat acme python
 	$(call say,1/7 page: types$(comma) unit tests$(comma) build)
 	@$(MAKE) --no-print-directory web web-test
 	$(call say,2/7 server: building with its tests (cold about ten minutes))
@@ -125,7 +125,7 @@ prove-page: web
 # What a recording costs, whether its time is the wall's, and what a power cut (CUTS=50), a disk with faults, a server that is killed
 # (KILLS=100 times) or a full disk leaves.
 prove-recording: web
-	@scripts/need.sh build browsers
+	@scripts/need.sh build browsers files
 	$(call say,building the server and the takes)
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
 	@cargo bench --quiet --locked --bench prove_recording
