@@ -1,10 +1,12 @@
 //! The library of a real node: lists, playing, downloading, sharing, deleting, uploads, and what strangers get.
 
 mod client;
+#[path = "client/folder.rs"]
+mod folder;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +20,7 @@ use althing::wire::Request;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use client::{Participant, Phase, Settings};
+use folder::Folder;
 use reqwest::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
     IF_RANGE, LOCATION, RANGE,
@@ -31,17 +34,7 @@ use tokio::time::sleep;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// A folder that is gone with it.
-struct Folder(PathBuf);
-
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("althing-library-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
-    }
-
     /// Puts a finished recording there, of so many files of so many bytes.
     fn keep(&self, id: &str, room: &str, began: u64, files: &[usize]) -> Manifest {
         let by = Person { member: "ada".into(), name: "Ada".into() };
@@ -80,12 +73,6 @@ impl Folder {
         }
         manifest.write(&folder).expect("written");
         manifest
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -235,7 +222,7 @@ async fn newest(asking: &Asking, room: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_recorded_is_listed_played_from_anywhere_and_downloaded() {
-    let folder = Folder::new("played");
+    let folder = Folder::new("library-played");
     let node = node(&folder.0, |_| ()).await;
     let asking = Asking::of(&node);
     let (phase, phases) = watch::channel(Phase::Count);
@@ -332,7 +319,7 @@ async fn saved(asking: &Asking, item: &Value, on_disk: &[Vec<u8>]) {
     assert!(header(&answer, CONTENT_DISPOSITION).starts_with("attachment; filename=\"hall - "), "{}", header(&answer, CONTENT_DISPOSITION));
     let answer = asking.send(Method::GET, text(item, "zip")).await;
     assert_eq!((answer.status(), header(&answer, CONTENT_TYPE)), (StatusCode::OK, "application/zip".into()));
-    let unpacked = Folder::new("unzip");
+    let unpacked = Folder::new("library-unzip");
     let archive = unpacked.0.join("all.zip");
     fs::write(&archive, answer.bytes().await.expect("bytes")).expect("written");
     let unzip = |arguments: &[&str]| {
@@ -353,7 +340,7 @@ async fn saved(asking: &Asking, item: &Value, on_disk: &[Vec<u8>]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_is_listed_page_by_page_renamed_and_deleted() {
-    let folder = Folder::new("pages");
+    let folder = Folder::new("library-pages");
     for number in 0..25u64 {
         folder.keep(&format!("r{number}"), "hall", 1_000 + number / 2, &[10]);
     }
@@ -393,7 +380,7 @@ async fn a_room_is_listed_page_by_page_renamed_and_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_get_nothing() {
-    let folder = Folder::new("strangers");
+    let folder = Folder::new("library-strangers");
     folder.keep("r1", "hall", 1_000, &[1_000, 500]);
     folder.keep("r2", "attic", 1_000, &[700]);
     fs::write(folder.0.join("r1/extra.txt"), "not named by the manifest").expect("written");
@@ -506,7 +493,7 @@ async fn raw(http: SocketAddr, path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_a_shared_link_sees_that_one_thing_until_it_expires_or_is_deleted() {
-    let folder = Folder::new("shared");
+    let folder = Folder::new("library-shared");
     folder.keep("r1", "hall", 1_000, &[1_000]);
     folder.keep("r2", "hall", 1_000, &[1_000]);
     let node = node(&folder.0, with_keys).await;
@@ -536,7 +523,7 @@ async fn who_has_a_shared_link_sees_that_one_thing_until_it_expires_or_is_delete
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_old_or_too_much_goes_by_itself() {
-    let folder = Folder::new("retention");
+    let folder = Folder::new("library-retention");
     let hour = 3_600_000;
     folder.keep("ancient", "hall", now() - 50 * hour, &[1_000]);
     folder.keep("old", "hall", now() - 20 * hour, &[1_000]);
@@ -596,7 +583,7 @@ const SCREENSHOT: [(&str, &str); 4] = [("room", "hall"), ("kind", "screenshot"),
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_goes_on_after_broken_connections_and_a_restart() {
-    let folder = Folder::new("resumed");
+    let folder = Folder::new("library-resumed");
     let begun = |config: &mut Config| {
         with_keys(config);
         config.library = Some(LibraryConfig { uploads: Some(uploads()), ..library(&folder.0) });
@@ -653,7 +640,7 @@ async fn an_upload_goes_on_after_broken_connections_and_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_are_bounded_and_are_what_they_are_said_to_be() {
-    let folder = Folder::new("bounded");
+    let folder = Folder::new("library-bounded");
     let small = |config: &mut Config| {
         config.library = Some(LibraryConfig { uploads: Some(UploadConfig { total: 5 << 20, ..uploads() }), ..library(&folder.0) })
     };
@@ -704,7 +691,7 @@ async fn uploads_are_bounded_and_are_what_they_are_said_to_be() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_nobody_goes_on_with_are_dropped_and_nothing_is_taken_where_it_is_off() {
-    let folder = Folder::new("stale");
+    let folder = Folder::new("library-stale");
     let with = |patience| {
         let folder = folder.0.clone();
         move |config: &mut Config| config.library = Some(LibraryConfig { uploads: Some(UploadConfig { patience, ..uploads() }), ..library(&folder) })
@@ -726,7 +713,7 @@ async fn uploads_that_nobody_goes_on_with_are_dropped_and_nothing_is_taken_where
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_lasts_as_long_as_somebody_takes_it() {
-    let folder = Folder::new("slow");
+    let folder = Folder::new("library-slow");
     // More than sockets and buffers between hold.
     folder.keep("r1", "hall", 1_000, &[48 << 20]);
     let node = node(&folder.0, |config| config.http.header = Duration::from_millis(500)).await;
@@ -756,7 +743,7 @@ async fn a_download_lasts_as_long_as_somebody_takes_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_begins_and_ends_a_recording_and_what_is_said_meanwhile_is_beside_it() {
-    let folder = Folder::new("ordered");
+    let folder = Folder::new("library-ordered");
     let node = node(&folder.0, with_keys).await;
     let grants = |grants: &mut TokenGrants| (grants.subscribe, grants.chat, grants.publish) = (true, true, althing::wire::Source::ALL.to_vec());
     let program = Asking::with(&node, token("hall", "bot", |grants| grants.record = true));

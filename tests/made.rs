@@ -1,6 +1,8 @@
 //! What a real node makes of what it keeps, by HTTP: thumbnails, waveforms, mixdowns, playlists; and pictures of a call.
 
 mod client;
+#[path = "client/folder.rs"]
+mod folder;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +16,7 @@ use althing::node::Node;
 use althing::record::file::{Picture, Writer};
 use althing::wire::{OkResult, Request, Source};
 use client::{Participant, Phase, Settings};
+use folder::Folder;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RANGE};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -22,17 +25,7 @@ use tokio::time::sleep;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// A folder that is gone with it.
-struct Folder(PathBuf);
-
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("althing-made-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
-    }
-
     /// Puts a recording there whose one file is this.
     fn say(&self, id: &str, state: &str, file: &Value) -> PathBuf {
         let (folder, by) = (self.0.join(id), json!({ "member": "ada", "name": "Ada" }));
@@ -41,12 +34,6 @@ impl Folder {
         fs::write(folder.join("new"), manifest.to_string()).expect("written");
         fs::rename(folder.join("new"), folder.join("manifest.json")).expect("renamed");
         folder
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -113,7 +100,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
-    let folder = Folder::new("links");
+    let folder = Folder::new("made-links");
     let place = folder.say("r1", "finished", &file("0001.webm", "complete", 2_000_000));
     somebody(&place.join("0001.webm"));
     let node = node(&folder.0, |_| ()).await;
@@ -157,7 +144,7 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_ffmpeg_whoever_asks_is_told() {
-    let folder = Folder::new("without");
+    let folder = Folder::new("made-without");
     let place = folder.say("r1", "finished", &file("0001.webm", "complete", 2_000_000));
     somebody(&place.join("0001.webm"));
     let node = node(&folder.0, |config| config.jobs.ffmpeg = None).await;
@@ -195,7 +182,7 @@ fn h264(seconds: u32) -> Vec<(bool, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_of_h264_is_streamed_while_it_goes_on_and_afterwards() {
-    let folder = Folder::new("stream");
+    let folder = Folder::new("made-stream");
     let pictures = h264(12);
     let picture = Picture { codec: TapCodec::H264, size: Some((320, 180)), first: pictures[0].1.clone() };
     let (mut writer, header) = Writer::new(Some(&picture), false);
@@ -246,7 +233,7 @@ fn append(place: &Path, bytes: &[u8]) {
 /// What these members send is no picture of anything, but has the head of one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_is_taken_of_a_call_and_of_one_that_is_recorded_and_the_recording_goes_on() {
-    let folder = Folder::new("picture");
+    let folder = Folder::new("made-picture");
     let node = node(&folder.0, |config| {
         config.recording = Some(RecordingConfig {
             folder: folder.0.clone(),

@@ -1,6 +1,8 @@
 //! Recordings by a real node, of real connections: what is in the files, what a crash leaves, what a full disk does.
 
 mod client;
+#[path = "client/folder.rs"]
+mod folder;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -15,28 +17,11 @@ use althing::record::manifest::{FileState, Manifest, State};
 use althing::record::repair::scan;
 use althing::wire::Request;
 use client::{Kind, Participant, Phase, Settings};
+use folder::Folder;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// A folder that is gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("althing-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 async fn node(folder: &Path) -> Node {
     let mut config = Config::default();

@@ -211,14 +211,14 @@ impl Library {
             return Err(UploadError::TooBig(config.bytes));
         }
         let upload = Upload { about: about.clone(), offset: 0, busy: true, touched: unix_millis() };
-        let stored = self.index().uploaded();
+        // The disk is never waited for with the list in hand: whoever asks how far an upload is must not wait for it.
+        let (stored, left) = (self.index().uploaded(), free(&self.config().folder)?);
         let mut uploads = self.uploads().all();
         if uploads.len() >= config.at_once || uploads.values().filter(|other| other.about.room == room).count() >= config.of_room {
             return Err(UploadError::TooMany);
         }
         let promised = uploads.values().fold(bytes, |all, other| all.saturating_add(other.about.bytes));
         let missing = uploads.values().fold(bytes, |all, other| all.saturating_add(other.about.bytes.saturating_sub(other.offset)));
-        let left = free(&self.config().folder)?;
         if stored.saturating_add(promised) > config.total || left.saturating_sub(missing) < self.config().minimum_free || left < missing {
             return Err(UploadError::NoRoom);
         }
@@ -265,17 +265,28 @@ impl Library {
     /// When there is no such upload, another connection is at it, or it goes on elsewhere.
     pub fn continue_upload(&self, id: &str, offset: u64) -> Result<Continued, UploadError> {
         self.takes()?;
-        let mut uploads = self.uploads().all();
-        let upload = uploads.get_mut(id).ok_or(UploadError::Unknown)?;
-        if upload.busy {
-            return Err(UploadError::Busy);
+        let (name, bytes) = {
+            let mut uploads = self.uploads().all();
+            let upload = uploads.get_mut(id).ok_or(UploadError::Unknown)?;
+            if upload.busy {
+                return Err(UploadError::Busy);
+            }
+            if upload.offset != offset {
+                return Err(UploadError::Offset(upload.offset));
+            }
+            let name = upload.about.file()?;
+            upload.busy = true;
+            (name, upload.about.bytes)
+        };
+        match OpenOptions::new().write(true).open(self.place(id).join(name)) {
+            Ok(file) => Ok(Continued { library: self.clone(), id: id.to_owned(), file, offset, bytes }),
+            Err(error) => {
+                if let Some(upload) = self.uploads().all().get_mut(id) {
+                    upload.busy = false;
+                }
+                Err(error.into())
+            }
         }
-        if upload.offset != offset {
-            return Err(UploadError::Offset(upload.offset));
-        }
-        let file = OpenOptions::new().write(true).open(self.place(id).join(upload.about.file()?))?;
-        upload.busy = true;
-        Ok(Continued { library: self.clone(), id: id.to_owned(), file, offset, bytes: upload.about.bytes })
     }
 
     /// Ends an upload that is not finished.
