@@ -34,7 +34,7 @@ pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
 /// The `type` of every request, in the order of [`Request`]'s variants.
-pub const REQUEST_TYPES: [&str; 37] = [
+pub const REQUEST_TYPES: [&str; 39] = [
     "hello",
     "join",
     "resume",
@@ -63,6 +63,8 @@ pub const REQUEST_TYPES: [&str; 37] = [
     "data",
     "hand",
     "react",
+    "describe",
+    "audience",
     "kick",
     "mute_member",
     "mute_all",
