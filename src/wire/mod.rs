@@ -3,7 +3,7 @@
 //! JSON over WebSocket. A client sends [`ClientMessage`]s, each with an `id`; each gets exactly one
 //! [`Ok`](ServerMessage::Ok) or [`Error`](ServerMessage::Error) with that `id`. Whatever else the server
 //! says is an event with a `seq` that rises by one, so that a client that comes back can say what it has seen.
-//! The TypeScript types of `web/sdk/src/wire.ts` are generated from here.
+//! The TypeScript types of `web/sdk/src/wire.ts`, the JSON Schema of docs/schema and the tables of docs/PROTOCOL.md are generated from here.
 
 mod calls;
 mod data;
@@ -13,6 +13,8 @@ mod request;
 mod response;
 mod values;
 
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -333,6 +333,11 @@ impl Handle {
         mailbox.try_send(event).map_err(|_| RoomOver)
     }
 
+    /// Waits until the room is over, and found no more.
+    pub async fn over(&self) {
+        self.letters.closed().await;
+    }
+
     /// Whether the room takes no more letters.
     pub fn is_over(&self) -> bool {
         self.letters.is_closed()

@@ -3,7 +3,7 @@
 use super::member::Member;
 use super::room::Room;
 use crate::base::{Time, TrackId};
-use crate::wire::{Grants, MemberId, MemberInfo, Policy, RecordingInfo, TrackInfo};
+use crate::wire::{Grants, Knocker, MemberId, MemberInfo, Policy, RecordingInfo, TrackInfo};
 
 /// A room, seen from outside.
 #[derive(Clone, PartialEq, Debug)]
@@ -14,8 +14,8 @@ pub struct RoomSeen {
     pub tracks: usize,
     /// Whether it is locked.
     pub locked: bool,
-    /// How many people knock.
-    pub knocking: usize,
+    /// Who knocks.
+    pub knocking: Vec<Knocker>,
     /// Whether its members encrypt end to end.
     pub encrypted: bool,
     /// How its media shall travel.
@@ -67,7 +67,7 @@ impl Room {
             members: self.members.len(),
             tracks: self.members.values().flat_map(|m| &m.tracks).filter(|t| !t.fallback).count(),
             locked: self.locked,
-            knocking: self.door.people().len(),
+            knocking: self.door.people(),
             encrypted: self.encrypted,
             policy: self.ways.policy(),
             via: self.via(),
