@@ -6,10 +6,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
+API := target/api
 PAGE := web/app/dist/index.html
 WEB_SOURCES := $(shell find web/sdk/src web/app -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/paraglide' -prune -o -type f -print 2>/dev/null)
 comma := ,
@@ -44,8 +45,9 @@ test:
 	@$(MAKE) --no-print-directory check
 	$(call say,4/7 unit tests and simulation)
 	@$(MAKE) --no-print-directory unit
-	$(call say,5/7 WHIP and WHEP with aiortc and FFmpeg)
+	$(call say,5/7 WHIP and WHEP with aiortc and FFmpeg$(comma) the HTTP API)
 	@$(MAKE) --no-print-directory whip
+	@$(MAKE) --no-print-directory api
 	$(call say,6/7 browsers)
 	@$(MAKE) --no-print-directory e2e
 	$(call say,7/7 a browser behind a link that breaks down)
@@ -77,6 +79,18 @@ $(AIORTC)/.installed: tests/whip/requirements.txt
 whip: $(AIORTC)/.installed
 	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
 	@$(AIORTC)/bin/python tests/whip/aiortc_calls.py target/debug/althing
+
+$(API)/.installed: tests/api/requirements.txt
+	@scripts/need.sh python
+	$(call say,installing what looks at descriptions)
+	@python3 -m venv $(API)
+	@$(API)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# Every operation of docs/openapi.json against a real server, each answer and each signaling message held to its description.
+api: $(API)/.installed
+	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
+	@$(API)/bin/python tests/api/operations.py target/debug/althing
 
 e2e: web
 	@scripts/need.sh build browsers lab

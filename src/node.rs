@@ -308,6 +308,8 @@ fn rules(config: &Config) -> Rules {
         tcp: config.media.takes_tcp(),
         data: config.data.limits,
         data_channels: config.data.channels,
+        tracks: config.rooms.tracks.into(),
+        metadata_bytes: config.limits.metadata_bytes as usize,
     }
 }
 

@@ -140,7 +140,7 @@ fn with_keys(config: &mut Config) {
 fn token(room: &str, member: &str, change: impl FnOnce(&mut TokenGrants)) -> String {
     let mut grants = TokenGrants { room: room.into(), join: true, ..TokenGrants::default() };
     change(&mut grants);
-    sign("main", &secret(), &Claims { sub: member.into(), name: None, exp: 4_000_000_000, nbf: None, grants }).expect("signed")
+    sign("main", &secret(), &Claims { sub: member.into(), name: None, exp: 4_000_000_000, grants, ..Claims::default() }).expect("signed")
 }
 
 /// Asks a node.

@@ -285,13 +285,9 @@ impl Load {
                 join: true,
                 publish,
                 subscribe,
-                chat: false,
-                data: None,
-                moderate: false,
-                record: false,
-                library: None,
+                ..TokenGrants::default()
             };
-            Claims { sub: place.name.clone(), name: None, exp, nbf: None, grants }
+            Claims { sub: place.name.clone(), name: None, exp, grants, ..Claims::default() }
         };
         places.iter().map(|place| sign(id, secret, &claims(place))).collect()
     }

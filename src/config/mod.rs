@@ -6,6 +6,7 @@
 mod check;
 mod data;
 mod jobs;
+mod keys;
 mod library;
 mod load;
 mod recording;
@@ -14,9 +15,10 @@ mod stun;
 mod tls;
 mod turn;
 
-pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
+pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig};
 pub use data::{DataConfig, DataSettings};
 pub use jobs::{JobSettings, JobsConfig};
+pub use keys::{AuthKeys, KeyAlgorithm, PublicKey, Secret, TokenKey};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
 pub use load::{LoadError, Overrides, load};
 pub use recording::{RecordingConfig, RecordingSettings};

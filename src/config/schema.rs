@@ -219,7 +219,7 @@ impl Default for IceSettings {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
-    /// Key id → secret. None at all is development mode: anybody may join any room and moderate it.
+    /// Key id → secret, or public key. None at all is development mode: anybody may join any room and moderate it.
     pub keys: BTreeMap<String, Key>,
 }
 
@@ -233,6 +233,16 @@ pub enum Key {
     File {
         /// Its path.
         secret_file: PathBuf,
+    },
+    /// A public key (PEM) of Ed25519 or RSA. For `auth.keys` alone.
+    Public {
+        /// The key.
+        public_key: String,
+    },
+    /// A file with one.
+    PublicFile {
+        /// Its path.
+        public_key_file: PathBuf,
     },
 }
 
@@ -258,6 +268,8 @@ pub struct RoomSettings {
     pub policy: CallPolicy,
     /// Seconds that two who remain of a larger room stay on the server before they are connected directly again.
     pub return_seconds: u64,
+    /// Tracks that a member publishes at most at a time.
+    pub tracks: u8,
 }
 
 /// How a room's media travels.
@@ -284,6 +296,7 @@ impl Default for RoomSettings {
             voices: 5,
             policy: CallPolicy::Auto,
             return_seconds: 10,
+            tracks: 4,
         }
     }
 }
@@ -332,6 +345,8 @@ pub struct LimitSettings {
     pub chat_bytes: u32,
     /// Bytes of a name to show.
     pub name_bytes: u32,
+    /// Bytes of a member's metadata and attributes together, and of a room's metadata.
+    pub metadata_bytes: u32,
 }
 
 impl Default for LimitSettings {
@@ -346,6 +361,7 @@ impl Default for LimitSettings {
             mlines: 64,
             chat_bytes: 4 * 1024,
             name_bytes: 128,
+            metadata_bytes: 1_024,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::record::manifest::{FileEntry, FileState, Kind, Person, State, UploadE
 
 /// Something that is kept, with links to its parts.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ItemAnswer<'a> {
     id: &'a str,
     room: &'a str,
@@ -42,6 +43,7 @@ pub struct ItemAnswer<'a> {
 
 /// A file of it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct FileAnswer<'a> {
     name: &'a str,
     /// To show it.

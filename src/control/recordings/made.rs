@@ -131,6 +131,7 @@ impl Endpoints {
 
 /// A mixdown that there is, or that is being made, or that could not be made lately.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MixdownAnswer {
     film: &'static str,
     /// `waiting`, `running`, `done` or `failed`.

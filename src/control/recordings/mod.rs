@@ -22,6 +22,44 @@ mod orders;
 mod uploads;
 mod zip;
 
+/// What requests and answers are, for their description.
+#[cfg(test)]
+pub mod described {
+    use schemars::JsonSchema;
+
+    pub use super::answer::ItemAnswer;
+    pub use super::orders::What;
+    pub use super::{Rename, Share};
+
+    /// What is kept of a room, newest first.
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    pub struct ItemList {
+        /// The items.
+        items: Vec<ItemAnswer<'static>>,
+        /// `after` of the next page; absent where there are no more.
+        next: Option<String>,
+    }
+
+    /// A link for whoever has it.
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    pub struct Shared {
+        /// The page of this server that shows it.
+        url: String,
+        /// Until when: seconds since the Unix epoch.
+        expires: u64,
+    }
+
+    /// A recording that has begun.
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    pub struct Began {
+        /// Its identity in the library.
+        id: String,
+    }
+}
+
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -35,10 +73,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::control::api::{Once, once};
 use crate::control::auth::{Visitor, unix_time};
 use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
-use crate::control::http::problem::{Problem, ProblemCode, bearer};
+use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer};
 use crate::record::hls::Fragments;
 use crate::record::library::{CHAT, Item, Library, LibraryError, Place, Purpose};
 use crate::record::manifest::{Kind, NAME as MANIFEST};
@@ -51,7 +90,7 @@ use zip::{Entry, Zips};
 /// What pages of other origins may ask for and see.
 const ALLOWED: Allowed = Allowed {
     methods: "DELETE, GET, HEAD, OPTIONS, PATCH, POST",
-    headers: "Authorization, Content-Type, If-Range, Range, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset",
+    headers: "Authorization, Content-Type, Idempotency-Key, If-Range, Range, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset",
     exposed: "Accept-Ranges, Althing-Item, Content-Length, Content-Range, ETag, Location, Retry-After, Tus-Extension, Tus-Max-Size, Tus-Resumable, \
               Tus-Version, Upload-Expires, Upload-Length, Upload-Offset",
 };
@@ -86,8 +125,8 @@ struct Endpoints {
 }
 
 /// The routes.
-pub fn routes(public: Public) -> Router {
-    let orders = orders::routes().with_state(public.clone());
+pub fn routes(public: Public, answered: Once) -> Router {
+    let orders = orders::routes().layer(from_fn_with_state(answered, once)).with_state(public.clone());
     let kept = match public.front.library.clone() {
         Some(library) => kept(&public, library),
         None => nothing_kept(),
@@ -123,7 +162,7 @@ async fn guard(State(public): State<Public>, request: Request, next: Next) -> Re
     let answer = match *request.method() {
         _ if !cors.is_allowed() => Problem::strange_origin().into_response(),
         Method::OPTIONS => preflight(&public, &cors),
-        _ => next.run(request).await,
+        _ => as_problem(next.run(request).await),
     };
     public.front.rooms.metrics().answered("library", answer.extensions().get::<ProblemCode>().map(|code| code.0));
     let mut answer = cors.around(&ALLOWED, answer);
@@ -188,8 +227,11 @@ async fn one(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri,
     Ok(at.answer(&item, None))
 }
 
+/// Another title.
 #[derive(Deserialize)]
-struct Rename {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Rename {
+    /// The title (at most 200 bytes); empty for the room's name again.
     title: String,
 }
 
@@ -217,8 +259,11 @@ async fn delete(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: U
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// A link for whoever has it.
 #[derive(Deserialize)]
-struct Share {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Share {
+    /// Seconds that it is good for: at most a year.
     seconds: u64,
 }
 

@@ -23,8 +23,11 @@ use crate::wire::{ErrorCode, MemberId, Source};
 /// Whom and what a recording is of; without it everybody and everything.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct What {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct What {
+    /// Who is recorded; nobody named: everybody.
     members: Vec<MemberId>,
+    /// What of them is recorded; nothing named: everything.
     sources: Vec<Source>,
 }
 

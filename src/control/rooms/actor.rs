@@ -19,6 +19,7 @@ use super::journal::MemberJournal;
 use super::picture;
 use super::recording::RecordEffect;
 use super::room::Room;
+use super::seen::{MemberSeen, RoomSeen, TrackSeen};
 use super::screenshot::Wish;
 use super::way::labels;
 use crate::base::{Time, WorkerId};
@@ -29,7 +30,7 @@ use crate::control::whip::Place;
 use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
 use crate::record::{Beginning, Recording, Wanted};
-use crate::wire::{self, ByeReason, OkResult};
+use crate::wire::{self, ByeReason, MemberId, OkResult};
 
 /// Commands that may wait for a room: a few for each of 500 members that come at once.
 pub const MAILBOX: usize = 1_024;
@@ -58,7 +59,7 @@ pub enum Letter {
     },
     /// From an HTTP handler, with the request's name.
     Ask {
-        /// `Attach`, `Detach` or `Order`.
+        /// `Attach`, `Detach`, `Order` or `Administer`.
         command: Command,
         /// The request's name.
         name: &'static str,
@@ -73,6 +74,32 @@ pub enum Letter {
     Command(Command, &'static str),
     /// From the admin listener, which wants to know what happened.
     Journals(oneshot::Sender<Vec<MemberJournal>>),
+    /// From an HTTP handler, which wants to see something.
+    Look(Look),
+}
+
+/// What somebody wants to see of a room, and where it goes.
+pub enum Look {
+    /// The room.
+    Room(oneshot::Sender<RoomSeen>),
+    /// Members behind this seat, in the order of their coming, so many of them at most.
+    Members(u32, usize, oneshot::Sender<Vec<MemberSeen>>),
+    /// One member.
+    Member(MemberId, oneshot::Sender<Option<MemberSeen>>),
+    /// Tracks with higher numbers than this, in their order, so many of them at most.
+    Tracks(u64, usize, oneshot::Sender<Vec<TrackSeen>>),
+}
+
+impl Look {
+    /// Shows it. Whoever asked may have hung up.
+    fn at(self, room: &Room) {
+        match self {
+            Look::Room(to) => drop(to.send(room.seen())),
+            Look::Members(after, most, to) => drop(to.send(room.members_seen(after, most))),
+            Look::Member(member, to) => drop(to.send(room.member_seen(&member))),
+            Look::Tracks(after, most, to) => drop(to.send(room.tracks_seen(after, most))),
+        }
+    }
 }
 
 /// The room's task.
@@ -142,6 +169,10 @@ impl Actor {
                 Some(Letter::Journals(asked)) => {
                     // Whoever asked may have hung up.
                     let _ = asked.send(self.room.journals());
+                    Ok(())
+                }
+                Some(Letter::Look(look)) => {
+                    look.at(&self.room);
                     Ok(())
                 }
                 Some(Letter::Enter { command, socket, outbox, entered }) => self.enter(command, socket, outbox, entered).await,
@@ -369,8 +400,8 @@ impl Drop for Actor {
 }
 
 impl Surroundings {
-    /// The room's clock.
-    fn now(&self) -> Time {
+    /// The rooms' clock.
+    pub(super) fn now(&self) -> Time {
         Time::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 

@@ -65,6 +65,7 @@ impl Room {
         }
         self.peers.clear();
         self.tracks.clear();
+        self.restricted.clear();
         self.fallbacks = Fallbacks::default();
         self.set_speakers(Vec::new());
         self.tell(|_| true, Event::Restart {});

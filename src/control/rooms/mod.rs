@@ -4,6 +4,7 @@
 //! that a member may ask for. Who is in which slot pair is decided in `slots`.
 
 pub mod actor;
+mod administration;
 mod awaited;
 mod chat;
 mod choice;
@@ -19,9 +20,12 @@ mod message;
 mod names;
 mod picture;
 pub mod placement;
+mod profile;
 mod recording;
 mod room;
 mod screenshot;
+mod seen;
+mod settings;
 mod slots;
 mod spread;
 mod unreached;
@@ -31,10 +35,14 @@ mod whip;
 #[cfg(test)]
 mod tests;
 
+pub use administration::{AdminOrder, GrantsChange, MemberChange};
 pub use command::{Admission, Candidates, Command, Effect, Introduction, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, OwnedData, SocketId};
 pub use directory::Directory;
 pub use names::{MAX_NAME, RoomName, display_name, identity};
+pub use profile::Profile;
 pub use recording::{RecordEffect, RecordOrder};
 pub use room::{Ground, Room, Rules};
 pub use screenshot::Wish;
+pub use seen::{MemberSeen, RoomSeen, TrackSeen};
+pub use settings::RoomSettings;
 pub use whip::{Attach, Purpose};

@@ -1,5 +1,6 @@
 //! Rooms without sockets and without a worker: what members are told and what the worker is told.
 
+mod administration;
 mod chat;
 mod choice;
 mod coming_and_going;

@@ -121,8 +121,8 @@ impl Ways {
     }
 
     /// Somebody wishes for another policy. What has failed is tried again.
-    pub fn set_policy(&mut self, policy: Policy, by: Seat, now: Time) {
-        self.moved_by = (policy == Policy::Sfu).then_some(by);
+    pub fn set_policy(&mut self, policy: Policy, by: Option<Seat>, now: Time) {
+        self.moved_by = by.filter(|_| policy == Policy::Sfu);
         self.policy = policy;
         self.not_before = Some(now + APART);
         self.failed = None;
@@ -179,7 +179,8 @@ impl Room {
 
     fn next_way(&mut self, now: Time) -> At {
         self.ways.not_before = self.ways.not_before.filter(|at| now < *at);
-        let able = |m: &Member| m.may_be_direct() && !self.silenced.iter().any(|(who, _)| *who == m.identity);
+        // What goes directly nobody but its receiver holds back.
+        let able = |m: &Member| m.may_be_direct() && m.audiences.is_empty() && !self.silenced.iter().any(|(who, _)| *who == m.identity);
         let (first, second, more) = {
             let mut seats = self.members.keys().copied();
             (seats.next(), seats.next(), seats.next().is_some())

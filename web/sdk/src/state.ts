@@ -32,6 +32,8 @@ export interface RoomState {
   readonly encrypted: boolean;
   /** The server has said that it ends in so many seconds at most. */
   readonly ending: number | undefined;
+  /** What the application says of the room. */
+  readonly metadata: string;
 }
 
 /** The room as `join` or `resume` returned it; chat that is known already is kept, and quality until it is told again. */
@@ -53,6 +55,7 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     knocking: joined.knocking ?? [],
     encrypted: joined.encrypted ?? false,
     ending: undefined,
+    metadata: joined.metadata ?? '',
   };
 }
 
@@ -75,6 +78,12 @@ export function reduce(state: RoomState, event: Event): RoomState {
       };
     case 'member_away':
       return change(state, event.member, (member) => ({ ...member, away: event.away }));
+    case 'member_changed':
+      return change(state, event.member.member, () => ({ ...event.member, tracks: shared(event.member.tracks) }));
+    case 'granted':
+      return { ...state, grants: event.grants, me: { ...state.me, tracks: state.me.tracks.filter((track) => event.grants.publish.includes(track.source)) } };
+    case 'room':
+      return { ...state, metadata: event.metadata };
     case 'track':
       return change(state, event.member, (member) => ({ ...member, tracks: withTrack(member.tracks, event.track) }));
     case 'track_ended':

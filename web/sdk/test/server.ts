@@ -87,7 +87,7 @@ export function entered(more: Partial<Extract<OkResult, { of: 'entered' }>> = {}
     of: 'entered',
     lobby: 'office',
     me: { member: 'me', name: 'Me', busy: false },
-    grants: { publish: ['camera', 'microphone'], subscribe: true, chat: true, data: true, moderate: false, record: false, library: 'none' },
+    grants: { publish: ['camera', 'microphone'], subscribe: true, chat: true, data: true, moderate: false, record: false, library: 'none', describe: true },
     people: [{ member: 'ben', name: 'Ben', busy: false }],
     ...more,
   };
@@ -98,7 +98,7 @@ export function joined(more: Partial<Extract<OkResult, { of: 'joined' }>> = {}):
     of: 'joined',
     room: 'hall',
     me: { member: 'me', name: 'Me', moderator: false, away: false, tracks: [] },
-    grants: { publish: ['camera', 'microphone'], subscribe: true, chat: true, data: true, moderate: false, record: false, library: 'none' },
+    grants: { publish: ['camera', 'microphone'], subscribe: true, chat: true, data: true, moderate: false, record: false, library: 'none', describe: true },
     resume: 'secret',
     pairs: 4,
     members: [],

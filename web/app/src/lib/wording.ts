@@ -43,6 +43,7 @@ export function recordsLocally(what: What, name: string): string {
 /** Why a call is over. */
 export function endReason(error: AlthingError): string {
   if (error.code === 'kicked') return m.ended_kicked();
+  if (error.message === 'ended') return m.ended_by_service();
   if (error.code !== 'closed') return m.ended_lost({ message: joinProblem(error) });
   return error.message === 'replaced' || error.message === 'resumed' ? m.ended_replaced() : m.ended_left();
 }
