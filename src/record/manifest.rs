@@ -167,12 +167,20 @@ impl Manifest {
         self.files.iter().fold(upload, |bytes, file| bytes.saturating_add(file.bytes))
     }
 
+    /// It as its file has it.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn text(&self) -> io::Result<Vec<u8>> {
+        Ok(serde_json::to_vec_pretty(self)?)
+    }
+
     /// Writes it into a folder: the old one is there until the new one is whole.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
-        let (new, text) = (folder.join("manifest.new"), serde_json::to_vec_pretty(self)?);
+        let (new, text) = (folder.join("manifest.new"), self.text()?);
         let mut file = File::create(&new)?;
         file.write_all(&text)?;
         // A name that leads to nothing after a power cut would be worse than the old manifest.

@@ -199,6 +199,9 @@ pub struct WelcomeFeatures {
     /// Members may add to it.
     #[serde(default)]
     pub uploads: bool,
+    /// The server takes pictures of what members show (`screenshot`), by whoever is granted to record: as far as it knows, there is what decodes them.
+    #[serde(default)]
+    pub screenshots: bool,
 }
 
 /// Limits that a client should know.

@@ -183,7 +183,16 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true, relay: true, library: true, uploads: false },
+            features: WelcomeFeatures {
+                development: false,
+                direct: true,
+                data: true,
+                recording: true,
+                relay: true,
+                library: true,
+                uploads: false,
+                screenshots: true,
+            },
         },
         OkResult::Joined {
             room: "room".into(),

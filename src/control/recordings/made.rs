@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::mixdowns;
 use super::link::Links;
 use super::{Endpoints, bytes, json_of, malformed, query};
+use crate::control::auth::Visitor;
 use crate::control::http::problem::Problem;
 use crate::record::hls::playlist;
 use crate::record::jobs::mixdown::Film;
@@ -61,7 +62,7 @@ async fn index(State(at): State<Arc<Endpoints>>, Path((id, name)): Path<(String,
     let list = at.library.work(move |library| {
         let (path, goes_on) = library.read(&of)?.fragments(&asked).ok_or(LibraryError::Unknown)?;
         let whole = endpoints.fragments.of(&path)?;
-        let url = Links::new(library.signer(), Some(link.expires)).to(Purpose::File, &of, &asked);
+        let url = Links::by(library.signer(), &link).to(Purpose::File, &of, &asked);
         Ok(playlist(&whole, &url, !goes_on))
     });
     let mut answer = Response::new(Body::from(list.await?));
@@ -82,7 +83,7 @@ impl Wish {
 }
 
 async fn mix_down(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
     let film = json_of::<Wish>(body).await?.film()?;
     let item = at.library.work(move |library| library.read(&id)).await?;
     if item.manifest.state == Recorded::Recording {
@@ -98,13 +99,13 @@ async fn mix_down(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri:
     if jobs.mixdown(&item.folder, film).is_none_or(|(state, _)| matches!(state, JobState::Failed(_))) {
         jobs.mix_down(&item.folder, film)?;
     }
-    Ok((StatusCode::ACCEPTED, at.mixdowns(&item)).into_response())
+    Ok((StatusCode::ACCEPTED, at.mixdowns(&item, &visitor)).into_response())
 }
 
 async fn look(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::View)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::View)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
-    Ok(at.mixdowns(&item).into_response())
+    Ok(at.mixdowns(&item, &visitor).into_response())
 }
 
 /// One that is being made is taken back; one that there is is deleted.
@@ -124,8 +125,8 @@ impl Endpoints {
         self.library.jobs().ok_or(Unmade::NoProgram)
     }
 
-    fn mixdowns(&self, item: &Item) -> Json<Vec<MixdownAnswer>> {
-        Json(mixdowns(item, &Links::new(self.library.signer(), None), self.library.jobs()))
+    fn mixdowns(&self, item: &Item, visitor: &Visitor) -> Json<Vec<MixdownAnswer>> {
+        Json(mixdowns(item, &self.links(visitor), self.library.jobs()))
     }
 }
 

@@ -79,13 +79,13 @@ use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
 use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer};
 use crate::record::hls::Fragments;
-use crate::record::library::{CHAT, Item, Library, LibraryError, Place, Purpose};
-use crate::record::manifest::{Kind, NAME as MANIFEST};
+use crate::record::library::{CHAT, Holder, Item, Library, LibraryError, Place, Purpose};
+use crate::record::manifest::{Kind, NAME as MANIFEST, State as Recorded};
 use crate::wire::{ErrorCode, LibraryGrant};
 use answer::{ItemAnswer, file_name, title};
 use bytes::saved_as;
 use link::{Link, Links};
-use zip::{Entry, Zips};
+use zip::{Content, Entry, Zips};
 
 /// What pages of other origins may ask for and see.
 const ALLOWED: Allowed = Allowed {
@@ -191,6 +191,7 @@ struct ListQuery {
 async fn list(State(at): State<Arc<Endpoints>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let ListQuery { room, after, limit, kind } = query(&uri)?;
     let visitor = at.visitor(&room, &headers, LibraryGrant::View)?;
+    let holder = visitor.clone();
     let limit = limit.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, ErrorCode::LimitExceeded, format!("ask for 1 to {MOST} at a time")));
@@ -206,7 +207,7 @@ async fn list(State(at): State<Arc<Endpoints>>, uri: Uri, headers: HeaderMap) ->
             Ok((items, next))
         })
         .await?;
-    let links = Links::new(at.library.signer(), None);
+    let links = at.links(&holder);
     let items: Vec<_> = items.iter().map(|item| ItemAnswer::new(item, &links, at.library.jobs())).collect();
     let mut answer = json!({ "items": items });
     if let Some(next) = next {
@@ -222,9 +223,9 @@ fn place(after: &str) -> Option<Place> {
 }
 
 async fn one(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::View)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::View)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
-    Ok(at.answer(&item, None))
+    Ok(at.answer(&item, &at.links(&visitor)))
 }
 
 /// Another title.
@@ -236,11 +237,11 @@ pub struct Rename {
 }
 
 async fn rename(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
     let Rename { title } = json_of(body).await?;
     let title = title_of(&title)?;
     let item = at.library.work(move |library| library.amend(&id, |manifest| manifest.title = title)).await?;
-    Ok(at.answer(&item, None))
+    Ok(at.answer(&item, &at.links(&visitor)))
 }
 
 /// A title as it is kept; none for an empty one.
@@ -268,20 +269,20 @@ pub struct Share {
 }
 
 async fn share(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
     let Share { seconds } = json_of(body).await?;
     if !(1..=SHARED_SECONDS).contains(&seconds) {
         return Err(malformed("a link is good for 1 second to a year (31536000 seconds)"));
     }
     let expires = unix_time().as_secs().saturating_add(seconds);
-    let signature = at.library.signer().sign(Purpose::Share, &id, "", expires);
+    let signature = at.library.signer().sign(Purpose::Share, &id, "", expires, at.holder(&visitor).as_ref());
     Ok(Json(json!({ "url": format!("/library/shared/{id}?expires={expires}&signature={signature}"), "expires": expires })).into_response())
 }
 
 async fn shared(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
     let link = at.link(Purpose::Share, &id, "", &uri)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
-    Ok(at.answer(&item, Some(link.expires)))
+    Ok(at.answer(&item, &Links::by(at.library.signer(), &link)))
 }
 
 async fn file(
@@ -299,10 +300,8 @@ async fn file(
 
 async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, method: Method) -> Result<Response, Problem> {
     at.link(Purpose::Zip, &id, "", &uri)?;
-    let item = at.library.work(move |library| library.read(&id)).await?;
-    let entries = item.names().map(|name| Entry { name: saved_as(&file_name(&item, name)), path: item.folder.join(name) });
-    let beside = [CHAT, MANIFEST].into_iter().filter(|name| item.beside.contains(*name));
-    let entries: Vec<_> = entries.chain(beside.map(|name| Entry { name: name.to_owned(), path: item.folder.join(name) })).collect();
+    let (item, entries) = at.library.work(move |library| library.read(&id).and_then(|item| entries(&item).map(|entries| (item, entries)))).await?;
+    let length = zip::length(&entries);
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
@@ -313,7 +312,25 @@ async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri,
     let mut answer = Response::new(body);
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     answer.headers_mut().insert(header::CONTENT_DISPOSITION, bytes::attachment(&format!("{}.zip", title(&item))));
+    if let Some(length) = length {
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
     Ok(answer)
+}
+
+/// What an archive of something has in it. What is still being recorded grows.
+fn entries(item: &Item) -> Result<Vec<Entry>, LibraryError> {
+    let goes_on = item.manifest.state == Recorded::Recording;
+    let entry = |name: String, file: &str| {
+        let path = item.folder.join(file);
+        let bytes = if goes_on { None } else { Some(std::fs::metadata(&path)?.len()) };
+        Ok(Entry { name, content: Content::File(path, bytes) })
+    };
+    let files = item.names().map(|name| entry(saved_as(&file_name(item, name)), name));
+    let chat = item.beside.contains(CHAT).then(|| entry(CHAT.to_owned(), CHAT));
+    // Renaming it puts another manifest there: what was said here is what is sent.
+    let manifest = Entry { name: MANIFEST.to_owned(), content: Content::Bytes(item.manifest.text()?) };
+    files.chain(chat).chain([Ok(manifest)]).collect()
 }
 
 async fn chat(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
@@ -326,6 +343,7 @@ impl Endpoints {
     /// Whoever asks, if its token allows so much in this room.
     fn visitor(&self, room: &str, headers: &HeaderMap, needed: LibraryGrant) -> Result<Visitor, Problem> {
         let visitor = self.public.front.access.admit_visitor(room, bearer(headers))?;
+        refuse_removed(&self.public, &visitor)?;
         if visitor.library < needed {
             let why = if needed == LibraryGrant::View {
                 "your token does not allow to see what is kept"
@@ -350,16 +368,36 @@ impl Endpoints {
 
     /// The link that was asked by, if it is a good one for this.
     fn link(&self, purpose: Purpose, id: &str, name: &str, uri: &Uri) -> Result<Link, Problem> {
-        let link: Link = query(uri)?;
-        let checked = link.check(self.library.signer(), purpose, id, name);
+        let mut link: Link = query(uri)?;
+        let checked = link.check(&self.library, purpose, id, name);
         self.library.metrics().link(checked.as_ref().map_or_else(|bad| bad.1, |()| "ok"));
         checked.map_err(|bad| bad.0).map(|()| link)
     }
 
-    /// An item with links that are good for a while, and for no longer than that by which it was asked for.
-    fn answer(&self, item: &Item, until: Option<u64>) -> Response {
-        Json(ItemAnswer::new(item, &Links::new(self.library.signer(), until), self.library.jobs())).into_response()
+    /// An item with these links.
+    fn answer(&self, item: &Item, links: &Links) -> Response {
+        Json(ItemAnswer::new(item, links, self.library.jobs())).into_response()
     }
+
+    /// Links for somebody.
+    fn links(&self, visitor: &Visitor) -> Links<'_> {
+        Links::new(self.library.signer(), self.holder(visitor))
+    }
+
+    /// Whom a link is handed to now; nobody where nobody says who they are.
+    fn holder(&self, visitor: &Visitor) -> Option<Holder> {
+        let known = !self.public.front.access.development();
+        known.then(|| Holder { member: visitor.member.0.clone(), issued: unix_time().as_secs() })
+    }
+}
+
+/// Refuses whom a moderator has removed from the room.
+fn refuse_removed(public: &Public, visitor: &Visitor) -> Result<(), Problem> {
+    let library = public.front.library.as_ref().filter(|_| !public.front.access.development());
+    if library.is_some_and(|library| library.is_sent_away(visitor.room.as_str(), &visitor.member.0)) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Kicked, "a moderator has removed you from this room"));
+    }
+    Ok(())
 }
 
 impl From<LibraryError> for Problem {

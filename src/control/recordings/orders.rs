@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{JSON_BYTES, malformed};
+use super::{JSON_BYTES, malformed, refuse_removed};
 use crate::control::auth::{Visitor, unix_time};
 use crate::control::http::Public;
 use crate::control::http::problem::{Problem, bearer};
@@ -59,6 +59,7 @@ async fn end(State(public): State<Public>, Path(room): Path<String>, headers: He
 
 fn admit(public: &Public, room: &str, headers: &HeaderMap) -> Result<Visitor, Problem> {
     let visitor = public.front.access.admit_visitor(room, bearer(headers))?;
+    refuse_removed(public, &visitor)?;
     if !visitor.record {
         return Err(Refusal::forbidden("your token does not allow to record").into());
     }

@@ -265,7 +265,12 @@ impl Actor {
             Effect::Unreached => self.around.unreached(&self.handle.name),
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
-            Effect::SentAway { member } => self.around.relay_users.revoke(&user_of(&self.relay_key, &member)),
+            Effect::SentAway { member } => {
+                self.around.relay_users.revoke(&user_of(&self.relay_key, &member));
+                if let Some(library) = &self.around.library {
+                    library.send_away(self.handle.name.as_str(), &member.0);
+                }
+            }
             Effect::Closed => return Err(Over),
         }
         Ok(())

@@ -355,6 +355,7 @@ impl Reader {
                 relay: self.front.ice.relays_itself(),
                 library: self.front.library.is_some(),
                 uploads: self.front.library.as_ref().is_some_and(|library| library.config().uploads.is_some()),
+                screenshots: self.front.rooms.may_take_pictures().is_ok(),
             },
         }
     }

@@ -6,6 +6,7 @@
 mod chat;
 mod index;
 mod made;
+mod removed;
 mod sign;
 mod upload;
 
@@ -27,12 +28,13 @@ use super::unix_millis;
 use crate::config::LibraryConfig;
 use crate::metrics::LibraryMetrics;
 use index::Index;
+use removed::Removed;
 use upload::Uploads;
 
 pub use chat::{ChatLine, Said};
 pub use index::{Entry, Place};
 pub use made::Picture;
-pub use sign::{BadLink, Purpose, Signer};
+pub use sign::{BadLink, Holder, Purpose, Signer};
 pub use upload::{About, Continued, Progress, UploadError, media_type};
 
 /// What was said in a room while it was recorded: a JSON object a line.
@@ -55,6 +57,7 @@ struct Inner {
     config: LibraryConfig,
     index: Mutex<Index>,
     signer: Signer,
+    removed: Removed,
     /// Held by whoever changes a manifest.
     writing: Mutex<()>,
     /// Two nodes in one folder would delete each other's files.
@@ -107,6 +110,7 @@ impl Library {
         make_folder(&config.folder)?;
         let lock = lock(&config.folder)?;
         let signer = Signer::open(&config.folder)?;
+        let removed = Removed::open(&config.folder)?;
         let uploads = Uploads::open(&config.folder)?;
         let mut index = Index::default();
         for entry in std::fs::read_dir(&config.folder)?.flatten() {
@@ -121,6 +125,7 @@ impl Library {
             config: config.clone(),
             index: Mutex::new(index),
             signer,
+            removed,
             writing: Mutex::new(()),
             lock: Mutex::new(Some(lock)),
             uploads,
@@ -148,6 +153,27 @@ impl Library {
     /// Who signs links.
     pub fn signer(&self) -> &Signer {
         &self.0.signer
+    }
+
+    /// A moderator has removed a member from a room: what was handed to them ends at once, and a token of theirs opens nothing of it for 12 hours.
+    pub fn send_away(&self, room: &str, member: &str) {
+        self.0.removed.add(room, member, unix_millis() / 1_000);
+        let library = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = library.work(|library| Ok(library.0.removed.keep()?)).await {
+                tracing::error!(?error, "who was removed cannot be written down: it is known until the node ends");
+            }
+        });
+    }
+
+    /// Whether this member was removed from a room lately.
+    pub fn is_sent_away(&self, room: &str, member: &str) -> bool {
+        self.0.removed.is_refused(room, member, unix_millis() / 1_000)
+    }
+
+    /// Whether whoever a link to something was handed to has been removed from its room since.
+    pub fn has_ended(&self, id: &str, holder: &Holder) -> bool {
+        self.find(id).is_some_and(|entry| self.0.removed.ends(&entry.room, holder))
     }
 
     /// What is counted.

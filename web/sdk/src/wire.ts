@@ -332,7 +332,9 @@ export type WelcomeFeatures = {
     /** What is kept of rooms can be listed, played and downloaded, by whoever is granted that. */
     library: boolean,
     /** Members may add to it. */
-    uploads: boolean, };
+    uploads: boolean,
+    /** The server takes pictures of what members show (`screenshot`), by whoever is granted to record: as far as it knows, there is what decodes them. */
+    screenshots: boolean, };
 
 /** Limits that a client should know. */
 export type Limits = {

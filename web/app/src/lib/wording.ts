@@ -35,6 +35,21 @@ export function joinProblem(error: AlthingError): string {
   }
 }
 
+/** Why the server has taken no picture, and what to do about it. */
+export function screenshotProblem(error: unknown): string {
+  switch ((error as { code?: unknown } | null)?.code) {
+    case 'screenshot_unavailable':
+      return m.screenshot_unavailable();
+    case 'rate_limited':
+      return m.screenshot_busy();
+    case 'wrong_state':
+    case 'not_found':
+      return m.no_picture();
+    default:
+      return m.error_other({ message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
 /** That somebody records in their own browser. */
 export function recordsLocally(what: What, name: string): string {
   return { audio: m.records_audio_event, call: m.records_call_event, screen: m.records_screen_event }[what]({ name });
