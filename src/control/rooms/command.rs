@@ -11,7 +11,7 @@ use super::recording::{RecordEffect, RecordOrder};
 use super::screenshot::Wish;
 use super::settings::RoomSettings;
 use super::whip::Attach;
-use crate::base::{PeerId, TrackId, WorkerId};
+use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
 use crate::sdp::Offer;
@@ -110,6 +110,11 @@ pub enum Command {
     },
     /// A deadline has come.
     Timeout,
+    /// The node will end at this time, at the latest: everybody is told, and the room is over as soon as it is empty.
+    Drain {
+        /// When.
+        until: Time,
+    },
     /// The node ends.
     ShutDown,
 }

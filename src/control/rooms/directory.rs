@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -196,11 +196,6 @@ impl Directory {
         later.into_iter().filter_map(|id| self.find(id)).collect()
     }
 
-    /// How many rooms there are.
-    pub fn count(&self) -> usize {
-        self.0.by_id.len()
-    }
-
     /// The rooms' clock.
     pub fn now(&self) -> Time {
         self.0.now()
@@ -228,12 +223,28 @@ impl Directory {
         self.0.worker(room.worker).is_some_and(|worker| worker.send(command).is_ok())
     }
 
+    /// Tells all members that the node ends after so long; no room begins any more, and those that are empty are over.
+    pub async fn drain(&self, within: Duration) {
+        self.0.closing.store(true, Ordering::Relaxed);
+        let until = self.now() + within;
+        self.tell_all(|| Command::Drain { until }, "drain").await;
+    }
+
+    /// How many rooms there are.
+    pub fn count(&self) -> usize {
+        self.0.by_id.len()
+    }
+
     /// Ends all rooms, telling their members; no room begins any more.
     pub async fn shut_down(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
+        self.tell_all(|| Command::ShutDown, "shut_down").await;
+    }
+
+    async fn tell_all(&self, command: impl Fn() -> Command, name: &'static str) {
         let rooms: Vec<Handle> = self.0.by_id.iter().map(|room| room.clone()).collect();
         for room in rooms {
-            let _ = room.send(Letter::Command(Command::ShutDown, "shut_down")).await;
+            let _ = room.send(Letter::Command(command(), name)).await;
         }
     }
 

@@ -32,6 +32,8 @@ export interface RoomState {
   readonly encrypted: boolean;
   /** What the application says of the room. */
   readonly metadata: string;
+  /** The server has said that it ends in so many seconds at most. */
+  readonly ending: number | undefined;
 }
 
 /** The room as `join` or `resume` returned it; chat that is known already is kept, and quality until it is told again. */
@@ -53,6 +55,7 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     knocking: joined.knocking ?? [],
     encrypted: joined.encrypted ?? false,
     metadata: joined.metadata ?? '',
+    ending: undefined,
   };
 }
 
@@ -103,6 +106,8 @@ export function reduce(state: RoomState, event: Event): RoomState {
       return { ...state, locked: event.locked };
     case 'recording':
       return { ...state, recording: event.recording };
+    case 'draining':
+      return { ...state, ending: event.seconds };
     case 'restart':
       return { ...state, me: silent(state.me), members: state.members.map(silent), slots: [], speakers: [], quality: new Map() };
     case 'policy':
