@@ -196,11 +196,6 @@ impl Directory {
         later.into_iter().filter_map(|id| self.find(id)).collect()
     }
 
-    /// How many rooms there are.
-    pub fn count(&self) -> usize {
-        self.0.by_id.len()
-    }
-
     /// The rooms' clock.
     pub fn now(&self) -> Time {
         self.0.now()

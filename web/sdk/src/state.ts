@@ -30,10 +30,10 @@ export interface RoomState {
   readonly knocking: readonly Knocker[];
   /** Whether all members encrypt their media end to end. */
   readonly encrypted: boolean;
-  /** The server has said that it ends in so many seconds at most. */
-  readonly ending: number | undefined;
   /** What the application says of the room. */
   readonly metadata: string;
+  /** The server has said that it ends in so many seconds at most. */
+  readonly ending: number | undefined;
 }
 
 /** The room as `join` or `resume` returned it; chat that is known already is kept, and quality until it is told again. */
@@ -54,8 +54,8 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     recording: joined.recording,
     knocking: joined.knocking ?? [],
     encrypted: joined.encrypted ?? false,
-    ending: undefined,
     metadata: joined.metadata ?? '',
+    ending: undefined,
   };
 }
 
