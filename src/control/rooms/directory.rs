@@ -230,6 +230,11 @@ impl Directory {
         self.tell_all(|| Command::Drain { until }, "drain").await;
     }
 
+    /// How many rooms there are.
+    pub fn count(&self) -> usize {
+        self.0.by_id.len()
+    }
+
     /// Ends all rooms, telling their members; no room begins any more.
     pub async fn shut_down(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
@@ -309,7 +314,7 @@ impl Directory {
         let now = self.0.now();
         let mut room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
         if *given != RoomSettings::default() {
-            room.furnish(given.clone(), now);
+            room.furnish(given.clone());
         }
         let (letters, letters_end) = mpsc::channel(MAILBOX);
         let (media, media_end) = mpsc::channel(MEDIA);
