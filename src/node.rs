@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AllowedOrigins, CallPolicy, Config};
+use crate::config::{AllowedOrigins, CallPolicy, CertificateSource, Config};
 use crate::contract::WorkerReport;
 use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
@@ -151,7 +151,9 @@ impl Node {
         };
         let relay = relay.map(|relay| {
             let sealed = relay.sealed_url(named.as_deref());
-            if sealed.is_none() && config.tls.is_some() && relay.config.tls_port.is_some() {
+            // Browsers do not ask anybody whether they trust a relay: one with a self-made certificate would help nobody.
+            let made = config.tls.as_ref().is_some_and(|tls| matches!(tls.source, CertificateSource::Development { .. }));
+            if sealed.is_none() && !made && config.tls.is_some() && relay.config.tls_port.is_some() {
                 tracing::warn!("clients are told no relay behind TLS: the certificate is for no name; set turn.host to one that it is for");
             }
             p2p::OwnRelay { addresses: relay_addresses, sealed, secret: relay.secret }

@@ -16,6 +16,8 @@ const OTHER_VARIABLES: [&str; 1] = ["config"];
 const LISTS: [&str; 6] = ["http.origins", "tls.domains", "media.bind", "media.announce", "ice.urls", "turn.allow_peers"];
 /// Settings that are text, or a table that says in which file the text is.
 const SECRETS: [&str; 1] = ["ice.secret"];
+/// Settings that are one of a few words, and these.
+const CHOICES: [(&str, &str); 3] = [("rooms.policy", "auto, p2p or sfu"), ("tls.mode", "off, files, acme or dev"), ("log.format", "text or json")];
 /// Below this anything goes: the names are the operator's.
 const FREE: &str = "auth.keys.";
 
@@ -77,11 +79,17 @@ pub fn load(file: Option<&Path>, environment: BTreeMap<String, String>, override
     let source = variables(environment);
     check_names(&known, &source, "environment")?;
     builder = builder.add_source(source);
-    // The command line has the environment's form: text, lists separated by commas.
+    // The command line has the environment's form: text, lists separated by commas, or written as in a file.
     let source = variables(overrides.iter().map(|(k, v)| (format!("{PREFIX}_{}", k.replace('.', "__")), v.clone())).collect());
     check_names(&known, &source, "command line")?;
     let built = builder.add_source(source).build().map_err(|e| LoadError::Value(e.to_string()))?;
-    built.try_deserialize().map_err(|e| LoadError::Value(e.to_string()))
+    built.try_deserialize().map_err(|e| LoadError::Value(said(&e.to_string())))
+}
+
+/// What is wrong with a value, in words that somebody who has not read this program knows.
+fn said(error: &str) -> String {
+    let choice = CHOICES.iter().find(|(name, _)| error.contains("variant") && error.contains(&format!("`{name}`")));
+    choice.map_or_else(|| error.to_owned(), |(name, choices)| format!("the setting `{name}` cannot work: it is {choices}"))
 }
 
 fn read_file(path: &Path) -> Result<config::File<config::FileSourceString, FileFormat>, LoadError> {
@@ -99,7 +107,16 @@ fn variables(all: BTreeMap<String, String>) -> Environment {
     });
     let source = Environment::with_prefix(PREFIX).prefix_separator("_").separator("__").list_separator(",").ignore_empty(true);
     let source = LISTS.into_iter().fold(source.try_parsing(true), |source, list| source.with_list_parse_key(list));
-    source.source(Some(ours.collect()))
+    source.source(Some(ours.map(|(name, value)| (name, separated(value))).collect()))
+}
+
+/// A list that is written as in a file, as the environment has it: its items, separated by commas.
+fn separated(text: String) -> String {
+    if !text.trim_start().starts_with('[') {
+        return text;
+    }
+    let list = toml::from_str::<BTreeMap<String, Vec<String>>>(&format!("list = {text}"));
+    list.ok().and_then(|mut table| table.remove("list")).map_or(text, |items| items.join(","))
 }
 
 fn check_names(known: &BTreeSet<String>, source: &dyn Source, place: &str) -> Result<(), LoadError> {
@@ -197,6 +214,36 @@ mod tests {
         let settings = load(None, env, &Overrides::new()).expect("settings");
         assert_eq!(settings.media.announce.len(), 2);
         assert_eq!(settings.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn lists_may_be_written_as_in_a_file_too() {
+        let given = pairs(&[("media.announce", r#"["192.0.2.1", "2001:db8::1"]"#), ("tls.domains", "['meet.example.org']")]);
+        let settings = load(None, BTreeMap::new(), &given).expect("settings");
+        assert_eq!((settings.media.announce.len(), settings.tls.domains), (2, vec!["meet.example.org".to_owned()]));
+        let given = pairs(&[("http.listen", "[::1]:8080"), ("media.announce", "[]")]);
+        let settings = load(None, BTreeMap::new(), &given).expect("an address is no list");
+        assert_eq!((settings.http.listen.to_string().as_str(), settings.media.announce.len()), ("[::1]:8080", 0));
+        assert!(load(None, BTreeMap::new(), &pairs(&[("media.announce", "[192.0.2.1")])).is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_none_of_a_few_is_refused_with_these() {
+        for (name, choices) in CHOICES {
+            let text = load(None, BTreeMap::new(), &pairs(&[(name, "direct")])).expect_err("refused").to_string();
+            assert!(text.contains(name) && text.contains(choices), "{text}");
+            for word in choices.split([',', ' ']).filter(|word| !["", "or"].contains(word)) {
+                load(None, BTreeMap::new(), &pairs(&[(name, word)])).expect("one of these");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_of_digits_is_refused_with_what_to_write() {
+        for name in ["auth.keys.main", "ice.secret"] {
+            let text = load(None, BTreeMap::new(), &pairs(&[(name, &"0".repeat(40))])).expect_err("refused").to_string();
+            assert!(text.contains("not of digits alone") && text.contains(name), "{text}");
+        }
     }
 
     #[test]

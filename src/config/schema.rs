@@ -225,7 +225,7 @@ pub struct AuthSettings {
 
 /// The secret of a key, or where it is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a secret is text, not of digits alone (it is taken for a number), or { secret_file = \"…\" }")]
 pub enum Key {
     /// The secret itself.
     Secret(String),

@@ -106,6 +106,9 @@ impl TurnSettings {
         if overlaps {
             return invalid("turn.first_port", format!("media has ports among these ({}–{}): choose others", media.start(), media.end()));
         }
+        if media.contains(&self.port) && self.port != 0 {
+            return invalid("turn.port", format!("media has it ({}–{}): choose another", media.start(), media.end()));
+        }
         if self.host.contains(|c: char| c.is_whitespace() || "/:?".contains(c)) {
             return invalid("turn.host", format!("`{}` is no name of a server: write turn.example.org", self.host));
         }
@@ -157,6 +160,7 @@ mod tests {
         assert_eq!(refused(|s| s.last_port = 1_024), "turn.last_port");
         assert_eq!(refused(|s| s.first_port = 39_000), "turn.first_port");
         assert_eq!(refused(|s| s.port = 50_000), "turn.port");
+        assert_eq!(refused(|s| s.port = 40_007), "turn.port");
         assert_eq!(refused(|s| s.host = "https://x".into()), "turn.host");
         assert_eq!(refused(|s| s.tls_port = s.port), "turn.tls_port");
         assert_eq!(refused(|s| s.gather_micros = 5_001), "turn.gather_micros");

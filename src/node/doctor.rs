@@ -15,7 +15,7 @@ use crate::base::address::Reach;
 use crate::config::{CertificateSource, Config, TurnConfig};
 use crate::control::admin::doctor::addresses::{Seen, of_detours, of_seen};
 use crate::control::admin::doctor::ask::{self, Credentials, IceUrl};
-use crate::control::admin::doctor::certificate::{Certificate, of_certificate};
+use crate::control::admin::doctor::certificate::{Certificate, of_certificate, of_challenge};
 use crate::control::admin::doctor::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page};
 use crate::control::admin::doctor::ports::{Found, Running, Service, of_ports};
 use crate::control::admin::doctor::relays::{Outcome, of_relay, of_sealed};
@@ -91,6 +91,9 @@ pub async fn examine(config: &Config, questions: &Questions) -> Report {
 
     let shown_as = page.as_ref().map(|page| (page.scheme.as_str(), page.host.as_str()));
     findings.push(of_certificate(&certificate(config, shown_as, &own).await, shown_as, unix_seconds(SystemTime::now())));
+    if let Some(CertificateSource::Acme(_)) = config.tls.as_ref().map(|tls| &tls.source) {
+        findings.extend(of_challenge(config.http.listen.port()));
+    }
     findings.extend(sealed_relay(config, &own).await);
     findings.extend(of_families(config.http.listen, &addresses.announced, &places));
     findings.extend(page_findings(page.as_ref(), &places, &own).await);
@@ -286,7 +289,8 @@ fn written(directory: &Path) -> io::Result<()> {
 /// Whether clients find the own relay behind TLS, and take it.
 async fn sealed_relay(config: &Config, own: &[IpAddr]) -> Option<Finding> {
     let turn = config.turn.as_ref().filter(|turn| turn.tls_port.is_some())?;
-    let tls = config.tls.as_ref()?;
+    // Browsers do not ask anybody whether they trust a relay: one that was made here helps nobody, and no relay behind TLS is missed.
+    let tls = config.tls.as_ref().filter(|tls| !matches!(tls.source, CertificateSource::Development { .. }))?;
     // One that is not there yet will be for the names that are asked for; one that cannot be used is told of already.
     let shown = tls::look(tls, own).await.ok().flatten()?;
     let name = match &turn.host {

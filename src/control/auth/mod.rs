@@ -11,7 +11,7 @@ use crate::wire::{ErrorCode, Grants, MemberId};
 
 pub use crate::control::rooms::{RoomName, identity};
 pub use crate::wire::{LibraryGrant, Source};
-pub use token::{AdminGrant, Claims, Role, TokenError, TokenGrants, sign, verify, verify_admin};
+pub use token::{AdminGrant, Claims, LEEWAY, Role, TokenError, TokenGrants, sign, verify, verify_admin};
 
 /// How long the token of an accepted call is good for: longer than a call, whose ends come again with it when the server was started anew. It opens
 /// nothing but this call's room, whose name was drawn.

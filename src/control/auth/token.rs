@@ -12,7 +12,7 @@ use crate::control::rooms::{RoomName, RoomSettings, identity};
 use crate::wire::{ErrorCode, Grants, LibraryGrant, MemberId, Source};
 
 /// Seconds that the clocks of the token's maker and of this server may differ.
-const LEEWAY: u64 = 10;
+pub const LEEWAY: u64 = 10;
 
 /// What a token says.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

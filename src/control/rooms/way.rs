@@ -257,12 +257,13 @@ fn rank(state: DirectState) -> usize {
     labels(state).map_or(0, |[pair, _]| 1 + ["host", "reflexive", "relay"].iter().position(|known| *known == pair).unwrap_or_default())
 }
 
-/// The less direct of a pair's two candidates, and what carries it: for counting.
+/// The less direct of a pair's two candidates, and what carries it: for counting. That the other end is peer reflexive says nothing of it: a check that
+/// overtakes its candidate looks so as well. What it is it says itself, as its own candidate.
 pub(super) fn labels(state: DirectState) -> Option<[&'static str; 2]> {
     let DirectState::Up { local, remote, protocol } = state else { return None };
     let pair = match (local, remote) {
         (CandidateType::Relay, _) | (_, CandidateType::Relay) => "relay",
-        (CandidateType::Host, CandidateType::Host) => "host",
+        (CandidateType::Host, CandidateType::Host | CandidateType::Prflx) => "host",
         _ => "reflexive",
     };
     let protocol = match protocol {
