@@ -57,11 +57,8 @@ const ALLOWED: Allowed = Allowed {
     exposed: "Idempotency-Replayed, Location, Retry-After",
 };
 /// Sent with every answer.
-const HEADERS: [(HeaderName, &str); 3] = [
-    (header::CACHE_CONTROL, "private, no-store"),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-];
+const HEADERS: [(HeaderName, &str); 3] =
+    [(header::CACHE_CONTROL, "private, no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")];
 /// Bytes of a request's JSON: a message of data in base64, with what is around it.
 const JSON_BYTES: usize = 128 * 1024;
 /// A body that is not there by then is not waited for.
@@ -95,6 +92,7 @@ pub fn routes(public: Public, answered: Once) -> Router {
         .route("/api/v1/rooms/{room}/data", post(rooms::send))
         .route("/api/v1/rooms/{room}/knocking/{member}", put(rooms::admit))
         .route("/api/v1", any(nothing))
+        .route("/api/v1/", any(nothing))
         .route("/api/v1/{*rest}", any(nothing))
         .with_state(endpoints)
         .layer(from_fn_with_state(answered, once))
