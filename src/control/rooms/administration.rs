@@ -8,6 +8,7 @@ use super::command::{OwnedData, SocketId};
 use super::member::Seat;
 use super::room::{Outcome, Room};
 use super::settings::RoomSettings;
+use super::way::Ways;
 use crate::base::{Time, TrackId};
 use crate::control::Refusal;
 use crate::wire::{ByeReason, ErrorCode, Event, Grants, LibraryGrant, MemberId, Policy, Source, TrackNumber};
@@ -139,12 +140,12 @@ impl Room {
         }
     }
 
-    /// What a room is given at its beginning, before anybody is there.
-    pub fn furnish(&mut self, settings: RoomSettings, now: Time) {
-        // Checked where it came from; in an empty room nothing else can stand against it.
-        let policy = settings.policy.filter(|_| self.node_rules.policy != Policy::Sfu);
-        let _ = self.give(RoomSettings { policy, ..settings }, now);
-        self.effects.clear();
+    /// What a room is given at its beginning, before anybody is there; it was checked where it came from.
+    pub fn furnish(&mut self, settings: RoomSettings) {
+        self.rules = self.node_rules.narrowed(&settings);
+        self.ways = Ways::new(self.rules.policy);
+        self.locked = settings.locked == Some(true);
+        self.settings = settings;
     }
 
     fn give(&mut self, settings: RoomSettings, now: Time) -> Outcome {

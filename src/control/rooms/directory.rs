@@ -314,7 +314,7 @@ impl Directory {
         let now = self.0.now();
         let mut room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
         if *given != RoomSettings::default() {
-            room.furnish(given.clone(), now);
+            room.furnish(given.clone());
         }
         let (letters, letters_end) = mpsc::channel(MAILBOX);
         let (media, media_end) = mpsc::channel(MEDIA);

@@ -244,7 +244,7 @@ fn a_room_is_given_limits_that_are_never_wider_than_the_servers() {
 #[test]
 fn a_rooms_policy_is_that_of_whoever_made_it_and_its_members_do_not_go_beyond() {
     let mut scene = Scene::new();
-    scene.room.furnish(RoomSettings { policy: Some(Policy::Sfu), metadata: Some("m".into()), ..RoomSettings::default() }, scene.now);
+    scene.room.furnish(RoomSettings { policy: Some(Policy::Sfu), metadata: Some("m".into()), ..RoomSettings::default() });
     let ada = scene.join_direct("ada", None);
     scene.join_direct("bob", None);
     assert_eq!((scene.room.seen().policy, scene.room.via()), (Policy::Sfu, Some("server")));
@@ -263,7 +263,7 @@ fn a_rooms_policy_is_that_of_whoever_made_it_and_its_members_do_not_go_beyond() 
 #[test]
 fn a_room_waits_for_its_first_member_as_long_as_it_was_told() {
     let mut scene = Scene::new();
-    scene.room.furnish(RoomSettings { empty_seconds: Some(600), ..RoomSettings::default() }, scene.now);
+    scene.room.furnish(RoomSettings { empty_seconds: Some(600), ..RoomSettings::default() });
     scene.pass(Duration::from_secs(599));
     assert!(!scene.closed);
     scene.pass(Duration::from_secs(2));
