@@ -196,7 +196,7 @@ fn results() -> Vec<OkResult> {
         },
         OkResult::Joined {
             room: "room".into(),
-            me: member("alice"),
+            me: Box::new(member("alice")),
             grants: grants.clone(),
             resume: "1.secret".into(),
             pairs: 4,
@@ -280,6 +280,7 @@ fn events() -> Vec<Event> {
         Event::Screenshot { by: MemberId("ada".into()), member: MemberId("bob".into()), source: Source::Screen },
         Event::Media { connected: true },
         Event::Restart {},
+        Event::Draining { seconds: 30 },
         Event::Person { person: person("bob", true) },
         Event::PersonGone { member: bob() },
         Event::Ringing { call: ring(), from: bob(), name: "BOB".into(), media: CallMedia::Voice, left_ms: 45_000 },
@@ -351,7 +352,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 10);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 34);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 35);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 
 use super::answer::{MemberAnswer, MemberList};
-use super::{Endpoints, PageQuery, cut, json_of, query};
+use super::{Endpoints, PageQuery, cut, json_of, malformed, query};
 use crate::control::Refusal;
 use crate::control::auth::member_of_path;
 use crate::control::http::problem::Problem;
@@ -41,7 +41,8 @@ pub async fn change(
     let (room, _) = at.room(&room, &headers)?;
     let member = member_of_path(&member)?;
     let mut change = json_of::<MemberChange>(body).await?;
-    change.name = change.name.map(|name| at.public.front.access.shown_name(&name)).transpose()?;
+    let shown = |name: String| at.public.front.access.shown_name(&name).map_err(|refusal| malformed(refusal.message));
+    change.name = change.name.map(shown).transpose()?;
     at.order(&room, "member_by_api", AdminOrder::Change { member: member.clone(), change }).await?;
     Ok(Json(at.member(&room, member).await?))
 }

@@ -250,13 +250,15 @@ fn described(operation: &Operation, problem: &Schema) -> Value {
     }
     responses.insert(status.to_string(), good);
     let tokens: &[u16] = if *id == "getOpenapi" { &[] } else { &[401, 403] };
-    let refusals: BTreeSet<u16> = refusals.iter().chain(tokens).copied().collect();
+    let slow: &[u16] = if asks.is_some() { &[408] } else { &[] };
+    let refusals: BTreeSet<u16> = refusals.iter().chain(tokens).chain(slow).copied().collect();
     for refusal in refusals {
         let says = match refusal {
             400 => "The request says what it should not.",
             401 => "There is no token where one is needed, or it is not valid.",
             403 => "The token does not allow this.",
             404 => "There is no such thing (any more).",
+            408 => "The request did not come in time.",
             409 => "It is not as it would have to be, or the same request is being carried out.",
             413 => "Something is longer or more than may be.",
             422 => "The Idempotency-Key is that of another request.",

@@ -5,7 +5,7 @@ mod token;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::{AuthKeys, Secret};
-use crate::control::rooms::{Admission, Profile, display_name};
+use crate::control::rooms::{Admission, Profile, RoomSettings, display_name};
 use crate::control::{Refusal, draw};
 use crate::wire::{ErrorCode, Grants, MemberId};
 
@@ -223,7 +223,9 @@ pub fn member_of_path(text: &str) -> Result<MemberId, Refusal> {
 fn of_claims(room: RoomName, identity: MemberId, name: String, claims: Claims) -> Admission {
     let Claims { metadata, attributes, tracks, settings, .. } = claims;
     let profile = Profile { metadata, attributes };
-    Admission { profile, tracks, settings: settings.unwrap_or_default(), ..Admission::new(room, identity, name, Grants::default()) }
+    // Into a room that is locked from the beginning not even the token's bearer would come.
+    let settings = RoomSettings { locked: None, ..settings.unwrap_or_default() };
+    Admission { profile, tracks, settings, ..Admission::new(room, identity, name, Grants::default()) }
 }
 
 /// What a publisher or a player by HTTP is allowed: nothing but that.

@@ -10,11 +10,13 @@ class Track extends EventTarget {
   onended: (() => void) | null = null;
   contentHint = '';
 
-  constructor(
-    readonly kind: 'audio' | 'video',
-    readonly from = 'camera',
-  ) {
+  readonly kind: 'audio' | 'video';
+  readonly from: string;
+
+  constructor(kind: 'audio' | 'video', from = 'camera') {
     super();
+    this.kind = kind;
+    this.from = from;
   }
 
   stop(): void {
