@@ -9,12 +9,12 @@ class Track extends EventTarget {
   enabled = true;
   onended: (() => void) | null = null;
   contentHint = '';
+  readonly kind: 'audio' | 'video';
+  readonly from: string;
 
-  constructor(
-    readonly kind: 'audio' | 'video',
-    readonly from = 'camera',
-  ) {
+  constructor(kind: 'audio' | 'video', from = 'camera') {
     super();
+    [this.kind, this.from] = [kind, from];
   }
 
   stop(): void {
