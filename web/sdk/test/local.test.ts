@@ -9,14 +9,12 @@ class Track extends EventTarget {
   enabled = true;
   onended: (() => void) | null = null;
   contentHint = '';
-
   readonly kind: 'audio' | 'video';
   readonly from: string;
 
   constructor(kind: 'audio' | 'video', from = 'camera') {
     super();
-    this.kind = kind;
-    this.from = from;
+    [this.kind, this.from] = [kind, from];
   }
 
   stop(): void {
