@@ -106,7 +106,8 @@ async fn a_join_says_what_the_diagram_shows() {
         sleep(Duration::from_secs(2)).await;
     }
     for (who, said) in ["A", "B"].into_iter().zip(&sockets) {
-        let said: Vec<_> = said.lock().expect("no panic while locked").iter().filter(|(_, what)| !UNORDERED.contains(&what.as_str())).cloned().collect();
+        let said: Vec<_> =
+            said.lock().expect("no panic while locked").iter().filter(|(_, what)| !UNORDERED.contains(&what.as_str())).cloned().collect();
         assert_eq!(said, drawn(who), "what {who} says (true) and hears (false)");
     }
     phase.send(Phase::Stop).expect("they listen");

@@ -280,13 +280,7 @@ impl Load {
         let claims = |place: &Place| {
             let publish = if matches!(place.role, Role::Publisher(_)) { vec![Source::Microphone, Source::Camera] } else { Vec::new() };
             let subscribe = place.role == Role::Subscriber || !self.no_subscribe;
-            let grants = TokenGrants {
-                room: place.room_name.clone(),
-                join: true,
-                publish,
-                subscribe,
-                ..TokenGrants::default()
-            };
+            let grants = TokenGrants { room: place.room_name.clone(), join: true, publish, subscribe, ..TokenGrants::default() };
             Claims { sub: place.name.clone(), name: None, exp, grants, ..Claims::default() }
         };
         places.iter().map(|place| sign(id, secret, &claims(place))).collect()

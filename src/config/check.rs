@@ -300,7 +300,10 @@ impl Settings {
         let metadata = u64::from(limits.metadata_bytes).saturating_mul(self.rooms.members as u64);
         if metadata > ALL_METADATA {
             let most = ALL_METADATA / self.rooms.members.max(1) as u64;
-            return invalid("limits.metadata_bytes", format!("the answer to a join has that of all members: with rooms.members choose {most} or fewer"));
+            return invalid(
+                "limits.metadata_bytes",
+                format!("the answer to a join has that of all members: with rooms.members choose {most} or fewer"),
+            );
         }
         if limits.mlines > 64 {
             return invalid("limits.mlines", "an m-line's index is at most 63: choose 64 or fewer".to_owned());

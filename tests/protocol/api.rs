@@ -87,7 +87,8 @@ async fn what_a_token_says_of_member_and_room_is_seen_by_all() {
         other => panic!("not joined: {other:?}"),
     }
     // Whoever comes later gives the room nothing.
-    let (mut bob, joined) = join(&node, token("bob", |claims| claims.settings = Some(RoomSettings { members: Some(9), ..RoomSettings::default() }))).await;
+    let (mut bob, joined) =
+        join(&node, token("bob", |claims| claims.settings = Some(RoomSettings { members: Some(9), ..RoomSettings::default() }))).await;
     match joined {
         Ok(Some(OkResult::Joined { members, .. })) => assert_eq!(members[0].metadata, "m"),
         other => panic!("not joined: {other:?}"),
@@ -136,7 +137,8 @@ async fn whoever_hangs_up_leaves_no_request_behind_that_is_never_answered() {
     // The head and half of a body, and gone.
     use tokio::io::AsyncWriteExt;
     let mut stream = tokio::net::TcpStream::connect(node.http).await.expect("a connection");
-    let head = format!("POST /api/v1/rooms HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {whole}\r\nidempotency-key: k\r\ncontent-length: 100\r\n\r\n{{");
+    let head =
+        format!("POST /api/v1/rooms HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {whole}\r\nidempotency-key: k\r\ncontent-length: 100\r\n\r\n{{");
     stream.write_all(head.as_bytes()).await.expect("sent");
     drop(stream);
     tokio::time::sleep(Duration::from_millis(200)).await;

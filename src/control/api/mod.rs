@@ -57,11 +57,8 @@ const ALLOWED: Allowed = Allowed {
     exposed: "Idempotency-Replayed, Location, Retry-After",
 };
 /// Sent with every answer.
-const HEADERS: [(HeaderName, &str); 3] = [
-    (header::CACHE_CONTROL, "private, no-store"),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-];
+const HEADERS: [(HeaderName, &str); 3] =
+    [(header::CACHE_CONTROL, "private, no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")];
 /// Bytes of a request's JSON: a message of data in base64, with what is around it.
 const JSON_BYTES: usize = 128 * 1024;
 /// A body that is not there by then is not waited for.

@@ -77,7 +77,8 @@ enum Known {
 
 impl Answers {
     fn begin(&mut self, place: Hash, asked: Hash, now: Instant) -> Known {
-        while self.order.front().is_some_and(|(_, at)| now.saturating_duration_since(*at) > KEPT || self.order.len() >= ANSWERS || self.bytes > BYTES) {
+        while self.order.front().is_some_and(|(_, at)| now.saturating_duration_since(*at) > KEPT || self.order.len() >= ANSWERS || self.bytes > BYTES)
+        {
             if let Some((oldest, _)) = self.order.pop_front() {
                 self.forget(&oldest);
             }

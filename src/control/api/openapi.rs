@@ -97,13 +97,19 @@ fn operations() -> Sides {
     let at = api.add("get", "/api/v1/rooms", "listRooms", "Rooms, the oldest first.");
     (at.query, at.answers, at.status, at.refusals) = (PAGE, answers, 200, &[400]);
     let (asks, answers) = (api.asked::<NewRoom>(), api.answered::<RoomAnswer>());
-    let why = "Makes a room before anybody has come. It ends when it has been empty for `empty_seconds`. A room that nobody makes is made by joining it.";
+    let why =
+        "Makes a room before anybody has come. It ends when it has been empty for `empty_seconds`. A room that nobody makes is made by joining it.";
     let at = api.add("post", "/api/v1/rooms", "createRoom", why);
     (at.asks, at.asks_always, at.answers, at.status, at.refusals) = (asks, false, answers.clone(), 201, &[400, 409, 413, 422, 503]);
     let at = api.add("get", "/api/v1/rooms/{room}", "getRoom", "A room.");
     (at.answers, at.status) = (answers.clone(), 200);
     let asks = api.asked::<RoomSettings>();
-    let at = api.add("patch", "/api/v1/rooms/{room}", "changeRoom", "Changes a room: what is not mentioned stays. Who is inside stays, whatever the limits are now.");
+    let at = api.add(
+        "patch",
+        "/api/v1/rooms/{room}",
+        "changeRoom",
+        "Changes a room: what is not mentioned stays. Who is inside stays, whatever the limits are now.",
+    );
     (at.asks, at.answers, at.status, at.refusals) = (asks, answers, 200, &[400, 404, 409, 413]);
     api.add("delete", "/api/v1/rooms/{room}", "endRoom", "Ends a room: everybody inside is told (`bye`, reason `ended`).");
     let asks = api.asked::<NewData>();
@@ -126,12 +132,14 @@ fn operations() -> Sides {
         (`granted`). It holds until the member leaves: when it joins again its token counts.";
     let at = api.add("patch", "/api/v1/rooms/{room}/members/{member}", "changeMember", why);
     (at.asks, at.answers, at.status, at.refusals) = (asks, answers, 200, &[400, 404, 413]);
-    let at = api.add("delete", "/api/v1/rooms/{room}/members/{member}", "removeMember", "Removes a member, and refuses its identity for the room's life.");
+    let at =
+        api.add("delete", "/api/v1/rooms/{room}/members/{member}", "removeMember", "Removes a member, and refuses its identity for the room's life.");
     at.query = &[("may_return", "`true`: its identity may come again.")];
     at.refusals = &[400, 404, 413];
 
     let answers = api.answered::<TrackList>();
-    let at = api.add("get", "/api/v1/rooms/{room}/tracks", "listTracks", "Tracks that are published through the server, in the order of their beginning.");
+    let at =
+        api.add("get", "/api/v1/rooms/{room}/tracks", "listTracks", "Tracks that are published through the server, in the order of their beginning.");
     (at.query, at.answers, at.status, at.refusals) = (PAGE, answers, 200, &[400, 404]);
     let asks = api.asked::<TrackChange>();
     let why = "Stops forwarding a track, or allows it again. It holds for the same source when its member publishes it again.";
@@ -291,7 +299,8 @@ fn every_route_is_described_and_nothing_else_is() {
     let described: BTreeSet<String> = operations().operations.iter().map(|operation| operation.path.to_owned()).collect();
     let own = routes(&source("api/mod.rs"));
     assert!(own.len() > 8 && own.is_subset(&described), "not described: {:?}", own.difference(&described));
-    let library: BTreeSet<String> = ["mod", "orders", "made", "uploads"].iter().flat_map(|f| routes(&source(&format!("recordings/{f}.rs")))).collect();
+    let library: BTreeSet<String> =
+        ["mod", "orders", "made", "uploads"].iter().flat_map(|f| routes(&source(&format!("recordings/{f}.rs")))).collect();
     // Bytes by signed links, jobs and tus are for clients, not for programs that administer: docs/LIBRARY.md has them.
     assert!(described.is_subset(&own.union(&library).cloned().collect()), "described, and not there");
     let ids: BTreeSet<_> = operations().operations.iter().map(|operation| operation.id).collect();

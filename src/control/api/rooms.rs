@@ -37,7 +37,8 @@ pub async fn list(State(at): State<Arc<Endpoints>>, uri: Uri, headers: HeaderMap
 
 pub async fn create(State(at): State<Arc<Endpoints>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let NewRoom { name, settings } = json_of(body).await?;
-    let name = RoomName::new(&name.unwrap_or_else(draw::hex::<8>)).map_err(|refusal| Problem::new(StatusCode::BAD_REQUEST, refusal.code, refusal.message))?;
+    let name = RoomName::new(&name.unwrap_or_else(draw::hex::<8>))
+        .map_err(|refusal| Problem::new(StatusCode::BAD_REQUEST, refusal.code, refusal.message))?;
     at.public.front.access.admit_administrator(Some(&name), bearer(&headers))?;
     let room = at.public.front.rooms.create(&name, &settings)?;
     let mut answer = (StatusCode::CREATED, Json(at.answer(&room).await?)).into_response();
@@ -52,9 +53,7 @@ pub async fn look(State(at): State<Arc<Endpoints>>, Path(room): Path<String>, he
     Ok(Json(at.answer(&room).await?))
 }
 
-pub async fn change(
-    State(at): State<Arc<Endpoints>>, Path(room): Path<String>, headers: HeaderMap, body: Body,
-) -> Result<Json<RoomAnswer>, Problem> {
+pub async fn change(State(at): State<Arc<Endpoints>>, Path(room): Path<String>, headers: HeaderMap, body: Body) -> Result<Json<RoomAnswer>, Problem> {
     let (room, _) = at.room(&room, &headers)?;
     let settings = json_of::<RoomSettings>(body).await?;
     at.order(&room, "room_by_api", AdminOrder::Set(settings)).await?;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::names::RoomName;
 use super::administration::AdminOrder;
+use super::names::RoomName;
 use super::profile::Profile;
 use super::recording::{RecordEffect, RecordOrder};
 use super::screenshot::Wish;

@@ -46,10 +46,7 @@ impl Profile {
 
     /// With what is said anew.
     pub(super) fn amended(&self, metadata: Option<String>, attributes: Option<BTreeMap<String, String>>) -> Self {
-        Self {
-            metadata: metadata.unwrap_or_else(|| self.metadata.clone()),
-            attributes: attributes.unwrap_or_else(|| self.attributes.clone()),
-        }
+        Self { metadata: metadata.unwrap_or_else(|| self.metadata.clone()), attributes: attributes.unwrap_or_else(|| self.attributes.clone()) }
     }
 }
 
