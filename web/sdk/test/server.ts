@@ -78,7 +78,7 @@ export function answerOf(request: Request): Reply {
 }
 
 export function welcome(): OkResult {
-  const limits = { message_bytes: 65536, offer_bytes: 524288, mlines: 64, messages_per_second: 50, chat_bytes: 4096, name_bytes: 128, data_bytes: 16384 };
+  const limits = { message_bytes: 65536, offer_bytes: 524288, mlines: 64, messages_per_second: 50, chat_bytes: 4096, name_bytes: 128, data_bytes: 16384, metadata_bytes: 1024 };
   return { of: 'welcome', version: 1, server: 'test', limits, heartbeat_ms: 60_000, resume_ms: 60_000, features: { development: true, direct: true, data: true, recording: false, relay: false, library: false, uploads: false } };
 }
 
