@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::data::DataConfig;
+use super::events::EventsConfig;
 use super::jobs::JobsConfig;
 use super::library::LibraryConfig;
 use super::recording::RecordingConfig;
@@ -38,6 +39,8 @@ pub struct Config {
     pub calls: CallsConfig,
     /// Data between members.
     pub data: DataConfig,
+    /// What is kept and told of what happens in rooms, if anything is.
+    pub events: Option<EventsConfig>,
     /// Recording, if there is any.
     pub recording: Option<RecordingConfig>,
     /// What is made of recordings afterwards.
@@ -72,6 +75,7 @@ impl Default for Config {
             rooms: rooms(&settings),
             calls: calls(&settings),
             data: DataConfig { channels: settings.data.channels, limits: DataLimits::default() },
+            events: None,
             recording: None,
             jobs: JobsConfig::default(),
             library: None,
@@ -291,9 +295,10 @@ impl Settings {
         let data = self.data.check(&self.limits)?;
         let (recording, jobs) = (self.recording.check()?, self.jobs.check()?);
         let library = self.library.check(&self.recording)?;
+        let events = self.events.check(&self.webhooks)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         let (admin, limits, drain, log) = (self.admin.listen, self.limits, seconds(self.drain.seconds), self.log);
-        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, recording, library, jobs, limits, drain, log })
+        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, events, recording, library, jobs, limits, drain, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -450,15 +455,19 @@ fn ice(settings: &IceSettings) -> Result<IceConfig, InvalidSetting> {
     Ok(IceConfig { stun: settings.stun, urls: settings.urls.clone(), secret, credential_lifetime: Duration::from_secs(settings.credential_seconds) })
 }
 
-fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
-    let text = match key {
-        Key::Secret(text) => text.clone(),
+/// The text of a secret, which may be in a file.
+pub(super) fn text_of(name: &str, key: &Key) -> Result<String, InvalidSetting> {
+    match key {
+        Key::Secret(text) => Ok(text.clone()),
         Key::File { secret_file } => match std::fs::read_to_string(secret_file) {
-            Ok(text) => text.trim_end().to_owned(),
-            Err(e) => return invalid(name, format!("{}: {e}", secret_file.display())),
+            Ok(text) => Ok(text.trim_end().to_owned()),
+            Err(e) => invalid(name, format!("{}: {e}", secret_file.display())),
         },
-    };
-    match Secret::new(&text) {
+    }
+}
+
+fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
+    match Secret::new(&text_of(name, key)?) {
         Some(secret) => Ok(secret),
         None => invalid(name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
     }

@@ -5,6 +5,7 @@
 
 mod check;
 mod data;
+mod events;
 mod jobs;
 mod library;
 mod load;
@@ -16,6 +17,7 @@ mod turn;
 
 pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
 pub use data::{DataConfig, DataSettings};
+pub use events::{EventSettings, EventsConfig, WebhookConfig, WebhookSecret, WebhookSettings};
 pub use jobs::{JobSettings, JobsConfig};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
 pub use load::{LoadError, Overrides, load};

@@ -23,6 +23,7 @@ use super::screenshot::Wish;
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
+use crate::control::events::{Book, Reason};
 use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
@@ -92,6 +93,8 @@ pub(super) struct Actor {
     placed: HashMap<WorkerId, usize>,
     /// The recording of the room, while there is one; it ends when this is dropped.
     recording: Option<Recording>,
+    /// Where what happens is written, if anybody wants to know.
+    book: Option<Book>,
     /// Who waits for the answer to the command that is carried out.
     asking: Option<(SocketId, Answered)>,
 }
@@ -109,6 +112,7 @@ struct Over;
 impl Actor {
     pub fn new(room: Room, handle: Handle, mail: Mail, around: Arc<Surroundings>) -> Self {
         let Mail { letters, media, data } = mail;
+        let book = around.events.as_ref().map(|events| events.book(handle.name.clone()));
         Self {
             room,
             handle,
@@ -121,6 +125,7 @@ impl Actor {
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
+            book,
             asking: None,
         }
     }
@@ -235,6 +240,7 @@ impl Actor {
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
             Effect::SentAway { member } => self.around.relay_users.revoke(&user_of(&self.relay_key, &member)),
+            Effect::Happened(what) => self.book.iter_mut().for_each(|book| book.write((*what).clone())),
             Effect::Closed => return Err(Over),
         }
         Ok(())
@@ -355,6 +361,9 @@ impl Drop for Actor {
         self.around.metrics.members.sub(self.room.len() as i64);
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.around.metrics.way_changed(self.room.via(), None);
+        for what in self.room.close_books(self.around.now(), Reason::Failed) {
+            self.book.iter_mut().for_each(|book| book.write(what.clone()));
+        }
         self.placed.entry(self.handle.worker).or_default();
         for (worker, connections) in &self.placed {
             self.around.placement.take_back(*worker, *connections);

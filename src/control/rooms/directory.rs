@@ -21,6 +21,7 @@ use crate::base::{RoomId, Time, WorkerId};
 use crate::contract;
 use crate::control::Refusal;
 use crate::control::draw::{self, Numbers};
+use crate::control::events::Events;
 use crate::metrics::ControlMetrics;
 use crate::port::{RelayUsers, WorkerHandle};
 use crate::record::jobs::{Jobs, Unmade};
@@ -79,6 +80,8 @@ pub struct Surroundings {
     pub recorder: Option<Recorder>,
     /// Where what is made of rooms is kept, if anywhere.
     pub library: Option<Library>,
+    /// Where what happens in rooms is said, if anywhere.
+    pub events: Option<Events>,
 }
 
 /// What a directory needs.
@@ -101,12 +104,14 @@ pub struct Settlement {
     pub recorder: Option<Recorder>,
     /// Where what is made of rooms is kept, if anywhere.
     pub library: Option<Library>,
+    /// Where what happens in rooms is said, if anywhere.
+    pub events: Option<Events>,
 }
 
 impl Directory {
     /// A directory without rooms.
     pub fn new(settlement: Settlement) -> Self {
-        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library } = settlement;
+        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library, events } = settlement;
         Self(Arc::new(Surroundings {
             by_name: DashMap::new(),
             by_id: DashMap::new(),
@@ -122,6 +127,7 @@ impl Directory {
             relay_users,
             recorder,
             library,
+            events,
             numbers: Numbers::default(),
             metrics,
             unreached: Unreached::new(),
@@ -211,6 +217,11 @@ impl Directory {
         }
     }
 
+    /// Where what happens in rooms is said, if anywhere.
+    pub fn events(&self) -> Option<Events> {
+        self.0.events.clone()
+    }
+
     /// Whether rooms may be recorded.
     pub fn records(&self) -> bool {
         self.0.recorder.is_some()
@@ -278,7 +289,9 @@ impl Directory {
         let (id, [worker, _]) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
         self.0.placement.give(worker);
         let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), salt: draw::hex::<8>() };
-        let room = Room::new(name.clone(), self.0.rules.clone(), ground, self.now());
+        let now = self.now();
+        let room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
+        let room = if self.0.events.is_some() { room.with_ledger(now) } else { room };
         let (letters, letters_end) = mpsc::channel(MAILBOX);
         let (media, media_end) = mpsc::channel(MEDIA);
         let (data, data_end) = mpsc::channel(DATA * self.0.workers.len().max(1));

@@ -13,6 +13,7 @@ mod door;
 mod fallback;
 mod gestures;
 mod journal;
+mod ledger;
 mod media;
 mod member;
 mod message;
