@@ -357,44 +357,94 @@ async fn a_node_that_ends_has_told_everything_and_what_waited_is_told_by_the_nex
     assert_eq!(process.metric("althing_events_lost_total{reason=\"space\"}").await, 0.0);
 }
 
-/// In a mount namespace of its own the node has a disk of its own, which is full for a while.
-#[tokio::test(flavor = "multi_thread")]
-async fn calls_go_on_while_the_disk_is_full_and_nothing_is_lost() {
-    let (folder, hook) = (Folder::new("full"), Hook::new(None));
-    let address = hook.serve().await;
-    let mut command = Command::new("unshare");
-    let script = "mount -t tmpfs -o size=256k tmpfs \"$0\" && exec \"$@\"";
-    command.args(["-rm", "sh", "-c", script]).arg(&folder.0).arg(env!("CARGO_BIN_EXE_althing"));
-    let mut process = Process::start_in(&mut command, &folder.0.join("events"), address);
-    process.ready().await;
-    drop(process.join("before").await.expect("joined"));
-    let inside = PathBuf::from(format!("/proc/{}/root", process.child.id())).join(folder.0.strip_prefix("/").expect("absolute")).join("filler");
-    let mut filler = std::fs::File::create(&inside).expect("the node's own disk");
-    while filler.write_all(&[7; 4_096]).is_ok() {}
-    while filler.write_all(&[7]).is_ok() {}
-    // A block that is begun has room for some: until it is full nothing is refused.
+/// A mount namespace with a disk of a few pages in a folder.
+struct SmallDisk {
+    holder: Child,
+    filler: PathBuf,
+}
+
+impl SmallDisk {
+    async fn new(folder: &Path) -> Self {
+        let script = "mount -t tmpfs -o size=256k tmpfs \"$0\" && exec sleep 600";
+        let holder = Command::new("unshare").args(["-rm", "sh", "-c", script]).arg(folder).spawn().expect("unshare");
+        let (until, mounts) = (Instant::now() + PATIENCE, format!("/proc/{}/mounts", holder.id()));
+        while !std::fs::read_to_string(&mounts).is_ok_and(|mounts| mounts.contains(folder.to_str().expect("UTF-8"))) {
+            assert!(Instant::now() < until, "no disk of its own: this test needs namespaces (user, mount)");
+            sleep(Duration::from_millis(10)).await;
+        }
+        let seen = PathBuf::from(format!("/proc/{}/root", holder.id())).join(folder.strip_prefix("/").expect("absolute"));
+        Self { holder, filler: seen.join("filler") }
+    }
+
+    fn start(&self, folder: &Path, hook: SocketAddr) -> Process {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.holder.id().to_string(), "-U", "-m", "--preserve-credentials", env!("CARGO_BIN_EXE_althing")]);
+        Process::start_in(&mut command, folder, hook)
+    }
+
+    fn fill(&self) {
+        let mut filler = std::fs::File::create(&self.filler).expect("the node's own disk");
+        while filler.write_all(&[7; 4_096]).is_ok() {}
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(&self.filler).expect("removed");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// Fills the disk until it refuses: a block that is begun has room for some events. How many have joined meanwhile.
+async fn until_it_refuses(disk: &SmallDisk, process: &Process, room: &str) -> usize {
+    disk.fill();
     let until = Instant::now() + PATIENCE;
-    let mut joined = 1;
+    let mut joined = 0;
     while process.metric("althing_event_log_refuses").await == 0.0 {
         assert!(Instant::now() < until, "the disk is not full");
-        drop(process.join("during").await.expect("calls go on"));
+        drop(process.join(room).await.expect("calls go on"));
         joined += 1;
     }
+    joined
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_go_on_and_nodes_begin_while_the_disk_is_full_and_nothing_is_lost_that_they_held() {
+    let (folder, hook) = (Folder::new("full"), Hook::new(None));
+    let address = hook.serve().await;
+    let (disk, events) = (SmallDisk::new(&folder.0).await, folder.0.join("events"));
+    let mut process = disk.start(&events, address);
+    process.ready().await;
+    let joined = until_it_refuses(&disk, &process, "during").await;
     let (_socket, last) = process.join("last").await.expect("calls go on");
-    drop(filler);
-    std::fs::remove_file(&inside).expect("removed");
-    let has_come = |event: &Value| event["data"]["member"] == last.as_str() && event["type"] == "member.joined";
-    while !hook.taken().iter().any(has_come) {
+    disk.empty();
+    let until = Instant::now() + PATIENCE;
+    while !hook.taken().iter().any(|event| event["data"]["member"] == last.as_str()) {
         assert!(Instant::now() < until, "it is not told");
         sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(process.metric("althing_event_log_refuses").await, 0.0);
     assert_eq!(process.metric("althing_events_lost_total{reason=\"queue\"}").await, 0.0);
+    assert_eq!(stays(&hook.taken(), "member.joined").len(), joined + 1);
+    // Killed while it is full, and begun again while it still is.
+    until_it_refuses(&disk, &process, "again").await;
+    drop(process);
+    let mut process = disk.start(&events, address);
+    process.ready().await;
+    assert_eq!(process.metric("althing_event_log_refuses").await, 1.0);
+    disk.empty();
+    let closed = |event: &Value| event["data"]["member"] == last.as_str() && event["data"]["reason"] == "node_lost";
+    while !hook.taken().iter().any(closed) {
+        assert!(Instant::now() < until + PATIENCE, "the bill does not end");
+        sleep(Duration::from_millis(20)).await;
+    }
     process.signal("INT");
     process.ended().await;
-    let taken = hook.taken();
-    assert_eq!(stays(&taken, "member.joined").len(), joined + 1);
-    for (session, numbers) in numbers(&taken) {
+    for (session, numbers) in numbers(&hook.taken()) {
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{session}");
     }
 }

@@ -80,7 +80,7 @@ impl Receiver {
     /// A receiver of a log, which goes on where it was; one that is new begins with what happens from now on.
     ///
     /// # Errors
-    /// When the HTTP client cannot be made, or it cannot be kept where this receiver is.
+    /// When the HTTP client cannot be made, or it cannot be read where this receiver is.
     pub(super) fn new(shared: Arc<Shared>, config: Arc<WebhookConfig>, url: Url) -> io::Result<Self> {
         let client = Client::builder()
             // Nobody but the one who is configured gets them.
@@ -117,7 +117,8 @@ impl Receiver {
             busy: BTreeSet::new(),
             under_way: JoinSet::new(),
         };
-        receiver.keep()?;
+        // One that is new should be known from now on, and not from a restart on; on a disk that is full it is tried again.
+        receiver.look();
         Ok(receiver)
     }
 

@@ -102,7 +102,7 @@ impl Log {
             alive: None,
             looked: Instant::now(),
         };
-        writer.close_what_is_open()?;
+        writer.close_what_is_open();
         let (jobs, mail) = sync_channel(QUEUE);
         std::thread::Builder::new().name("events".into()).spawn(move || writer.run(&mail))?;
         Ok(Self { jobs, shared })
@@ -162,33 +162,34 @@ struct Writer {
 }
 
 impl Writer {
-    fn close_what_is_open(&mut self) -> io::Result<()> {
+    fn close_what_is_open(&mut self) {
         let drafts = self.standing.close(self.spoken);
         if !drafts.is_empty() {
             tracing::warn!(events = drafts.len(), "a node before this one ended without a word: what it had open is closed (node_lost)");
         }
-        for drafts in drafts.chunks(BATCH) {
-            self.held = drafts.iter().map(|draft| self.event(draft.clone())).collect();
-            self.append()?;
+        self.held = drafts.into_iter().map(|draft| self.event(draft)).collect();
+        // A node whose disk is full begins all the same: what is held is written before anything else.
+        let lasts = self.append();
+        self.note(lasts);
+    }
+
+    fn note(&self, lasts: io::Result<()>) {
+        if let Err(error) = &lasts
+            && !self.shared.metrics.refuses()
+        {
+            tracing::error!(%error, "events cannot be written to {}: they wait in memory", self.shared.folder.display());
         }
-        Ok(())
+        self.shared.metrics.disk(lasts.is_ok());
     }
 
     fn run(mut self, mail: &Receiver<Job>) {
         let mut flushed = Vec::new();
         loop {
             let over = self.collect(mail, &mut flushed);
-            let lasts = match self.append() {
-                Ok(()) => true,
-                Err(error) => {
-                    if !self.shared.metrics.refuses() {
-                        tracing::error!(%error, "events cannot be written to {}: they wait in memory", self.shared.folder.display());
-                    }
-                    false
-                }
-            };
-            self.shared.metrics.disk(lasts);
-            if lasts {
+            let lasts = self.append();
+            let written = lasts.is_ok();
+            self.note(lasts);
+            if written {
                 for waits in flushed.drain(..) {
                     // Whoever waited may have given up.
                     let _ = waits.send(());
@@ -199,7 +200,7 @@ impl Writer {
                 self.looked = Instant::now();
                 self.forget();
             }
-            if lasts && over {
+            if written && over {
                 break;
             }
         }

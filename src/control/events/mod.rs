@@ -75,7 +75,7 @@ impl Events {
     /// Delivers to whoever is configured, until `closing` and five seconds longer. The tasks end then.
     ///
     /// # Errors
-    /// When it cannot be kept what was delivered.
+    /// When it cannot be read what was delivered.
     pub fn deliver(&self, config: &EventsConfig, closing: &watch::Receiver<bool>) -> io::Result<Deliveries> {
         let webhooks = Arc::new(config.webhooks.clone());
         let receivers = webhooks.urls.iter().map(|url| Receiver::new(self.0.shared.clone(), webhooks.clone(), url.clone()));

@@ -240,7 +240,11 @@ impl Actor {
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
             Effect::SentAway { member } => self.around.relay_users.revoke(&user_of(&self.relay_key, &member)),
-            Effect::Happened(what) => self.book.iter_mut().for_each(|book| book.write((*what).clone())),
+            Effect::Happened(what) => {
+                if let Some(book) = &mut self.book {
+                    book.write(*what);
+                }
+            }
             Effect::Closed => return Err(Over),
         }
         Ok(())
@@ -361,8 +365,9 @@ impl Drop for Actor {
         self.around.metrics.members.sub(self.room.len() as i64);
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.around.metrics.way_changed(self.room.via(), None);
-        for what in self.room.close_books(self.around.now(), Reason::Failed) {
-            self.book.iter_mut().for_each(|book| book.write(what.clone()));
+        let open = self.room.close_books(self.around.now(), Reason::Failed);
+        if let Some(book) = &mut self.book {
+            open.into_iter().for_each(|what| book.write(what));
         }
         self.placed.entry(self.handle.worker).or_default();
         for (worker, connections) in &self.placed {

@@ -54,7 +54,7 @@ impl Hook {
     }
 
     fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
-        self.0.lock().expect("no panic while locked")
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Heard) -> bool) {
@@ -64,7 +64,8 @@ impl Hook {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("{what}: {} taken, {} refused", self.heard().taken.len(), self.heard().refused.len());
+        let heard = self.heard();
+        panic!("{what}: {} taken, {} refused", heard.taken.len(), heard.refused.len());
     }
 }
 
