@@ -293,7 +293,7 @@ fn stays(events: &[Value], kind: &str) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_and_nothing_out_of_order_when_the_node_is_killed_at_any_moment() {
     let number = |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |value| value.parse().expect("a number"));
-    let (events, seed) = (number("ALTHING_PROOF_EVENTS", 200), number("ALTHING_PROOF_SEED", 7));
+    let (events, seed) = (number("PROOF_EVENTS", 200), number("PROOF_SEED", 7));
     let hook = Hook::new(Some(Random::new(seed)));
     let run = run_with_kills(&hook, usize::try_from(events).expect("small"), seed).await;
     let ids = |events: &[Value]| events.iter().map(|event| event["id"].as_str().expect("text").to_owned()).collect::<BTreeSet<_>>();
@@ -306,7 +306,7 @@ async fn nothing_is_lost_and_nothing_out_of_order_when_the_node_is_killed_at_any
     let joined = stays(&run.taken, "member.joined");
     assert_eq!(joined, stays(&run.taken, "member.left"), "every stay ends, once");
     assert!(run.inside[0].is_subset(&joined), "whoever was inside is on the bill");
-    if let Ok(out) = std::env::var("ALTHING_PROOF_OUT") {
+    if let Ok(out) = std::env::var("PROOF_OUT") {
         let unbilled = run.inside[1].difference(&joined).count();
         let requests: Vec<Value> = hook
             .heard()

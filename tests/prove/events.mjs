@@ -25,7 +25,7 @@ const folder = mkdtempSync(join(tmpdir(), 'althing-events-'));
 const file = join(folder, 'run.json');
 const test = ['test', '--quiet', '--locked', '--test', 'events', '--', '--exact', '--nocapture'];
 test.push('nothing_is_lost_and_nothing_out_of_order_when_the_node_is_killed_at_any_moment');
-const env = { ...process.env, ALTHING_PROOF_EVENTS: options.events, ALTHING_PROOF_SEED: options.seed, ALTHING_PROOF_OUT: file };
+const env = { ...process.env, PROOF_EVENTS: options.events, PROOF_SEED: options.seed, PROOF_OUT: file };
 console.log(`seed ${options.seed}`);
 const done = spawnSync('cargo', test, { cwd: ROOT, env, stdio: 'inherit' });
 if (done.status !== 0) process.exit(1);
