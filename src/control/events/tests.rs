@@ -1,6 +1,5 @@
 //! The log and what is delivered from it, on a real disk and by real HTTP.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
