@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip api e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -216,6 +216,15 @@ prove-data:
 	@cargo test --locked --test data --no-run 2>&1 | scripts/progress.sh
 	$(call say,lossy ways and hostile chunks (about a minute))
 	@ALTHING_DATA_FULL=1 cargo test --quiet --locked --test data -- --nocapture --test-threads=1
+
+# A node that is killed again and again during a thousand events: each reaches its receiver, in order, with a signature that another
+# implementation takes. Into docs/proof/events.jsonl; `make unit` has a part of it.
+prove-events: $(WEB_STAMP)
+	@scripts/need.sh build web
+	$(call say,building the server and its clients)
+	@cargo test --locked --test events --no-run 2>&1 | scripts/progress.sh
+	$(call say,kills during a thousand events (about a minute))
+	@node tests/prove/events.mjs
 
 # What a relayed packet costs, beside Debian's coturn: twenty and a hundred clients, in bursts and evenly spaced.
 prove-relay:

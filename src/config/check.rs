@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::data::DataConfig;
+use super::events::EventsConfig;
 use super::jobs::JobsConfig;
 use super::keys::{AuthKeys, PublicKey, Secret, TokenKey};
 use super::library::LibraryConfig;
@@ -39,6 +40,8 @@ pub struct Config {
     pub calls: CallsConfig,
     /// Data between members.
     pub data: DataConfig,
+    /// What is kept and told of what happens in rooms, if anything is.
+    pub events: Option<EventsConfig>,
     /// Recording, if there is any.
     pub recording: Option<RecordingConfig>,
     /// What is made of recordings afterwards.
@@ -73,6 +76,7 @@ impl Default for Config {
             rooms: rooms(&settings),
             calls: calls(&settings),
             data: DataConfig { channels: settings.data.channels, limits: DataLimits::default() },
+            events: None,
             recording: None,
             jobs: JobsConfig::default(),
             library: None,
@@ -245,9 +249,10 @@ impl Settings {
         let data = self.data.check(&self.limits)?;
         let (recording, jobs) = (self.recording.check()?, self.jobs.check()?);
         let library = self.library.check(&self.recording)?;
+        let events = self.events.check(&self.webhooks)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         let (admin, limits, drain, log) = (self.admin.listen, self.limits, seconds(self.drain.seconds), self.log);
-        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, recording, library, jobs, limits, drain, log })
+        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, events, recording, library, jobs, limits, drain, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -430,13 +435,17 @@ fn read(name: &str, file: &Path) -> Result<String, InvalidSetting> {
     std::fs::read_to_string(file).or_else(|e| invalid(name, format!("{}: {e}", file.display())))
 }
 
+/// The text of a secret, which may be in a file.
+pub(super) fn text_of(name: &str, key: &Key) -> Result<String, InvalidSetting> {
+    match key {
+        Key::Secret(text) => Ok(text.clone()),
+        Key::File { secret_file } => Ok(read(name, secret_file)?.trim_end().to_owned()),
+        Key::Public { .. } | Key::PublicFile { .. } => invalid(name, "a public key is no secret".to_owned()),
+    }
+}
+
 fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
-    let text = match key {
-        Key::Secret(text) => text.clone(),
-        Key::File { secret_file } => read(name, secret_file)?.trim_end().to_owned(),
-        Key::Public { .. } | Key::PublicFile { .. } => return invalid(name, "a public key is no secret".to_owned()),
-    };
-    match Secret::new(&text) {
+    match Secret::new(&text_of(name, key)?) {
         Some(secret) => Ok(secret),
         None => invalid(name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
     }

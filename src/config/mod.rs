@@ -5,6 +5,7 @@
 
 mod check;
 mod data;
+mod events;
 mod jobs;
 mod keys;
 mod library;
@@ -17,6 +18,7 @@ mod turn;
 
 pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig};
 pub use data::{DataConfig, DataSettings};
+pub use events::{EventSettings, EventsConfig, WebhookConfig, WebhookSecret, WebhookSettings};
 pub use jobs::{JobSettings, JobsConfig};
 pub use keys::{AuthKeys, KeyAlgorithm, PublicKey, Secret, TokenKey};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};

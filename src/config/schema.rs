@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
+use super::events::{EventSettings, WebhookSettings};
 use super::jobs::JobSettings;
 use super::library::LibrarySettings;
 use super::recording::RecordingSettings;
@@ -36,6 +37,10 @@ pub struct Settings {
     pub calls: CallSettings,
     /// Data between members.
     pub data: DataSettings,
+    /// What is kept of what happens in rooms.
+    pub events: EventSettings,
+    /// Who is told of it.
+    pub webhooks: WebhookSettings,
     /// Recording.
     pub recording: RecordingSettings,
     /// What is made of recordings afterwards.

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod control;
+mod events;
 mod jobs;
 mod library;
 mod record;
@@ -15,6 +16,7 @@ use crate::base::WorkerId;
 
 pub use certificate::ReadExpiry;
 pub use control::ControlMetrics;
+pub use events::EventMetrics;
 pub use jobs::JobMetrics;
 pub use library::LibraryMetrics;
 pub use record::RecordMetrics;
@@ -26,6 +28,8 @@ pub struct Metrics {
     registry: Registry,
     /// What the control plane counts.
     pub control: ControlMetrics,
+    /// What events count.
+    pub events: EventMetrics,
     /// What recording counts.
     pub record: RecordMetrics,
     /// What jobs count.
@@ -44,10 +48,11 @@ impl Metrics {
         registry.register(Box::new(workers::Workers::new(workers)?))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let control = ControlMetrics::register(&registry)?;
+        let events = EventMetrics::register(&registry)?;
         let record = RecordMetrics::register(&registry)?;
         let jobs = JobMetrics::register(&registry)?;
         let library = LibraryMetrics::register(&registry)?;
-        Ok(Self { registry, control, record, library, jobs })
+        Ok(Self { registry, control, events, record, library, jobs })
     }
 
     /// Shows when the certificate of the public listener expires, too.

@@ -282,6 +282,8 @@ impl House {
                 Effect::DataRefused(code) => unreachable!("{code:?}"),
                 // Nobody here uses relays, and nobody reads a log.
                 Effect::SentAway { .. } | Effect::Unreached => {}
+                // And nobody makes a bill of it.
+                Effect::Happened(what) => unreachable!("{what:?}"),
                 Effect::Closed => self.rooms[room].closed = true,
             }
         }

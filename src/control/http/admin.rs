@@ -1,19 +1,22 @@
 //! The private listener: metrics and health.
 
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::watch;
 
 use super::readiness;
+use crate::control::events::http::page;
 use crate::control::rooms::Directory;
 use crate::metrics::Metrics;
 
 /// The private listener's routes.
 pub fn admin_router(metrics: Metrics, rooms: Directory, ready: watch::Receiver<bool>) -> Router {
+    let events = rooms.events();
     Router::new()
+        .route("/api/v1/events", get(move |uri: Uri| async move { page(events, &uri).await }))
         .route("/rooms/{room}/journal", get(move |Path(room): Path<String>| async move { journal(&rooms, &room).await }))
         .route("/metrics", get(move || async move { text(&metrics) }))
         .route("/healthz", get(|| async { "ok" }))

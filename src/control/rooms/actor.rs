@@ -24,6 +24,7 @@ use super::seen::{MemberSeen, RoomSeen, TrackSeen};
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
+use crate::control::events::{Book, Reason};
 use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
@@ -119,6 +120,8 @@ pub(super) struct Actor {
     placed: HashMap<WorkerId, usize>,
     /// The recording of the room, while there is one; it ends when this is dropped.
     recording: Option<Recording>,
+    /// Where what happens is written, if anybody wants to know.
+    book: Option<Book>,
     /// Who waits for the answer to the command that is carried out.
     asking: Option<(SocketId, Answered)>,
 }
@@ -136,6 +139,7 @@ struct Over;
 impl Actor {
     pub fn new(room: Room, handle: Handle, mail: Mail, around: Arc<Surroundings>) -> Self {
         let Mail { letters, media, data } = mail;
+        let book = around.events.as_ref().map(|events| events.book(handle.name.clone()));
         Self {
             room,
             handle,
@@ -148,6 +152,7 @@ impl Actor {
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
+            book,
             asking: None,
         }
     }
@@ -271,6 +276,11 @@ impl Actor {
                     library.send_away(self.handle.name.as_str(), &member.0);
                 }
             }
+            Effect::Happened(what) => {
+                if let Some(book) = &mut self.book {
+                    book.write(*what);
+                }
+            }
             Effect::Closed => return Err(Over),
         }
         Ok(())
@@ -391,6 +401,10 @@ impl Drop for Actor {
         self.around.metrics.members.sub(self.room.len() as i64);
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.around.metrics.way_changed(self.room.via(), None);
+        let open = self.room.close_books(self.around.now(), Reason::Failed);
+        if let Some(book) = &mut self.book {
+            open.into_iter().for_each(|what| book.write(what));
+        }
         self.placed.entry(self.handle.worker).or_default();
         for (worker, connections) in &self.placed {
             self.around.placement.take_back(*worker, *connections);

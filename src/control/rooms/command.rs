@@ -14,6 +14,7 @@ use super::whip::Attach;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
+use crate::control::events::What;
 use crate::sdp::Offer;
 use crate::wire::{
     ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Reaction, Signal, Source, Tile,
@@ -418,6 +419,8 @@ pub enum Effect {
         /// Its identity.
         member: MemberId,
     },
+    /// Say this to whoever makes a bill of the room.
+    Happened(Box<What>),
     /// The room is over.
     Closed,
 }

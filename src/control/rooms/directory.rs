@@ -23,6 +23,7 @@ use crate::contract;
 use crate::control::Refusal;
 use crate::control::auth::unix_time;
 use crate::control::draw::{self, Numbers};
+use crate::control::events::Events;
 use crate::metrics::ControlMetrics;
 use crate::port::{RelayUsers, WorkerHandle};
 use crate::record::jobs::{Jobs, Unmade};
@@ -83,6 +84,8 @@ pub struct Surroundings {
     pub recorder: Option<Recorder>,
     /// Where what is made of rooms is kept, if anywhere.
     pub library: Option<Library>,
+    /// Where what happens in rooms is said, if anywhere.
+    pub events: Option<Events>,
 }
 
 /// What a directory needs.
@@ -105,12 +108,14 @@ pub struct Settlement {
     pub recorder: Option<Recorder>,
     /// Where what is made of rooms is kept, if anywhere.
     pub library: Option<Library>,
+    /// Where what happens in rooms is said, if anywhere.
+    pub events: Option<Events>,
 }
 
 impl Directory {
     /// A directory without rooms.
     pub fn new(settlement: Settlement) -> Self {
-        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library } = settlement;
+        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library, events } = settlement;
         Self(Arc::new(Surroundings {
             by_name: DashMap::new(),
             by_id: DashMap::new(),
@@ -126,6 +131,7 @@ impl Directory {
             relay_users,
             recorder,
             library,
+            events,
             numbers: Numbers::default(),
             metrics,
             unreached: Unreached::new(),
@@ -248,6 +254,11 @@ impl Directory {
         }
     }
 
+    /// Where what happens in rooms is said, if anywhere.
+    pub fn events(&self) -> Option<Events> {
+        self.0.events.clone()
+    }
+
     /// Whether rooms may be recorded.
     pub fn records(&self) -> bool {
         self.0.recorder.is_some()
@@ -311,11 +322,12 @@ impl Directory {
         let (id, [worker, _]) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
         self.0.placement.give(worker);
         let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), salt: draw::hex::<8>() };
-        let now = self.0.now();
+        let now = self.now();
         let mut room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
         if *given != RoomSettings::default() {
             room.furnish(given.clone());
         }
+        let room = if self.0.events.is_some() { room.with_ledger(now) } else { room };
         let (letters, letters_end) = mpsc::channel(MAILBOX);
         let (media, media_end) = mpsc::channel(MEDIA);
         let (data, data_end) = mpsc::channel(DATA * self.0.workers.len().max(1));

@@ -14,6 +14,7 @@ mod door;
 mod fallback;
 mod gestures;
 mod journal;
+mod ledger;
 mod media;
 mod member;
 mod message;

@@ -10,6 +10,7 @@ use super::command::{Command, Effect, MOST_TRACKS, SocketId};
 use super::door::Door;
 use super::fallback::Fallbacks;
 use super::gestures::RoomGestures;
+use super::ledger::{Ledger, Note};
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
 use super::recording::RoomRecording;
@@ -21,6 +22,7 @@ use super::way::Ways;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, DataLimits, MediaKind, RoomCommand, View};
 use crate::control::Refusal;
+use crate::control::events::Reason;
 use crate::wire::{ByeReason, Event, LeaveReason, MemberId, OkResult, Policy, SlotPair, Source};
 
 /// What a room holds its members to.
@@ -113,6 +115,7 @@ pub struct Room {
     pub(super) gestures: RoomGestures,
     /// Its members encrypt their media end to end: the first one has decided.
     pub(super) encrypted: bool,
+    pub(super) ledger: Ledger,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -153,6 +156,7 @@ impl Room {
             door: Door::default(),
             gestures: RoomGestures::default(),
             encrypted: false,
+            ledger: Ledger::default(),
             effects: Vec::new(),
         }
     }
@@ -187,7 +191,10 @@ impl Room {
                 self.media(event);
                 self.end_unconnected();
             }
-            Command::RecordingFailed => self.end_recording(),
+            Command::RecordingFailed => {
+                self.ledger.note(Note::RecordingFailed);
+                self.end_recording();
+            }
             Command::ScreenshotSeen { number } => self.screenshot_seen(number),
             Command::ScreenshotOver { number, result } => self.screenshot_over(number, result),
             Command::Timeout => {
@@ -210,6 +217,7 @@ impl Room {
         self.settle_recording();
         self.settle_door(now);
         self.note_emptiness(now);
+        self.settle_ledger(now);
         std::mem::take(&mut self.effects)
     }
 
@@ -309,6 +317,7 @@ impl Room {
             self.leave_worker(connection.worker);
             member.tracks.iter().for_each(|track| self.withdraw(track.id, connection.worker));
         }
+        self.ledger.note(Note::Left(seat, reason.into()));
         self.tell(|_| true, Event::MemberLeft { member: member.identity, reason });
         self.retain_speakers();
         self.fill_after(seat);
@@ -322,6 +331,7 @@ impl Room {
     }
 
     fn forget_track(&mut self, track: TrackId) {
+        self.ledger.note(Note::Ended(track));
         self.tracks.remove(&track);
         self.restricted.remove(&track);
         self.fallbacks.forget(track);
@@ -508,6 +518,7 @@ impl Room {
         let since = *self.empty_since.get_or_insert(now);
         if now >= since + self.rules.grace || self.ends_at.is_some() {
             self.close_all();
+            self.ledger.note(Note::Closed(Reason::Empty));
             self.effects.push(Effect::Closed);
         }
     }
@@ -527,6 +538,7 @@ impl Room {
             self.bye(seat, reason);
         }
         self.close_all();
+        self.ledger.note(Note::Closed(Reason::ShuttingDown));
         self.effects.push(Effect::Closed);
     }
 }

@@ -10,6 +10,7 @@ mod door;
 mod encryption;
 mod fallback;
 mod gestures;
+mod ledger;
 mod media;
 mod model;
 mod moderation;

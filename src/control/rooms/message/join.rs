@@ -7,6 +7,7 @@ use crate::control::Refusal;
 use crate::control::rooms::command::{Admission, Introduction, JoinDraws, SocketId};
 use crate::control::rooms::gestures::Gestures;
 use crate::control::rooms::journal::Journal;
+use crate::control::rooms::ledger::Note;
 use crate::control::rooms::member::{Member, Presence, Seat, is_unlimited};
 use crate::control::rooms::message::Sending;
 use crate::control::rooms::profile::Changes;
@@ -74,6 +75,7 @@ impl Room {
             slots: Slots::default(),
             asked,
         };
+        self.ledger.note(Note::Joined(seat, member.identity.clone(), member.name.clone()));
         self.members.insert(seat, member);
         self.identities.insert(admission.identity, seat);
         self.sockets.insert(socket, seat);

@@ -6,6 +6,7 @@ use crate::base::TrackId;
 use crate::contract::RoomCommand;
 use crate::control::Refusal;
 use crate::control::rooms::Effect;
+use crate::control::rooms::ledger::Note;
 use crate::control::rooms::member::{Seat, number};
 use crate::control::rooms::room::{Outcome, Room};
 use crate::wire::{ByeReason, ErrorCode, Event, LeaveReason, MemberId, Source, TrackNumber};
@@ -59,6 +60,7 @@ impl Room {
             return Err(Refusal::new(ErrorCode::LimitExceeded, "too many sources are muted in this room: lock it instead"));
         }
         track.muted_by_moderator = muted;
+        self.ledger.note(Note::Muted(id, muted || track.muted));
         let event = Event::Track { member: owner, track: track.info() };
         if muted {
             self.silenced.insert(silenced);

@@ -4,6 +4,7 @@ use super::offer::nth_track;
 use crate::base::TrackId;
 use crate::contract::{MediaKind, Mid, RoomCommand};
 use crate::control::Refusal;
+use crate::control::rooms::ledger::Note;
 use crate::control::rooms::member::{Seat, Track, publishable};
 use crate::control::rooms::room::{Outcome, Room};
 use crate::wire::{ErrorCode, Grants, OkResult, PublishLine, Source, TrackNumber};
@@ -151,7 +152,10 @@ impl Room {
                 self.fallbacks.begin(original, id);
                 self.point_undecoding(original);
             }
-            None => self.tell_track(seat, id),
+            None => {
+                self.ledger.note(Note::Published { track: id, seat, source, muted: muted || muted_by_moderator });
+                self.tell_track(seat, id);
+            }
         }
     }
 
@@ -175,6 +179,7 @@ impl Room {
         let Some(member) = self.members.get_mut(&seat) else { return };
         let Some(track) = member.tracks.iter_mut().find(|t| t.id == id && t.muted != muted) else { return };
         track.muted = muted;
+        self.ledger.note(Note::Muted(id, muted || track.muted_by_moderator));
         self.tell_track(seat, id);
     }
 

@@ -8,6 +8,7 @@ use super::workers::Workers;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{DataLimits, MediaKind, RoomCommand};
 use crate::control::Refusal;
+use crate::control::events::What;
 pub use crate::control::rooms::Introduction;
 use crate::control::rooms::{
     Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
@@ -45,6 +46,8 @@ pub struct Scene {
     pub recorded: Vec<(RecordEffect, usize)>,
     /// Pictures that were to be taken, and how many had been told by then.
     pub wishes: Vec<(Wish, usize)>,
+    /// What was said to whoever makes a bill of it.
+    pub happened: Vec<What>,
     drawn: u64,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
@@ -116,6 +119,7 @@ impl Scene {
             data_by_http: false,
             recorded: Vec::new(),
             wishes: Vec::new(),
+            happened: Vec::new(),
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
         }
@@ -148,6 +152,7 @@ impl Scene {
                 Effect::Unreached => self.unreached += 1,
                 Effect::DataRefused(code) => self.data_refused.push(code),
                 Effect::SentAway { member } => self.sent_away.push(member),
+                Effect::Happened(what) => self.happened.push(*what),
                 Effect::Closed => self.closed = true,
             }
         }
