@@ -156,6 +156,7 @@ impl Node {
             relay_users: users,
             recorder: recorder.clone(),
             library: library.clone(),
+            kept: config.kept,
         });
         let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
         tokio::spawn(dispatch::run(event_receiver, rooms.clone(), mapped));

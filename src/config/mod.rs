@@ -14,7 +14,7 @@ mod stun;
 mod tls;
 mod turn;
 
-pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig, Secret};
+pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, MediaConfig, RoomsConfig, Secret};
 pub use data::{DataConfig, DataSettings};
 pub use jobs::{JobSettings, JobsConfig};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};

@@ -1,4 +1,4 @@
-//! The private listener: metrics and health.
+//! The private listener: metrics, health, journals, and what happened in calls.
 
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
@@ -8,16 +8,19 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 
 use super::readiness;
+use crate::control::admin::calls::calls_router;
 use crate::control::rooms::Directory;
 use crate::metrics::Metrics;
 
 /// The private listener's routes.
 pub fn admin_router(metrics: Metrics, rooms: Directory, ready: watch::Receiver<bool>) -> Router {
+    let calls = calls_router(rooms.clone());
     Router::new()
         .route("/rooms/{room}/journal", get(move |Path(room): Path<String>| async move { journal(&rooms, &room).await }))
         .route("/metrics", get(move || async move { text(&metrics) }))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || readiness(ready.clone())))
+        .merge(calls)
 }
 
 /// What happened to the media of a room's members, and why: JSON, a list of members.

@@ -12,6 +12,7 @@ use super::fallback::Fallbacks;
 use super::gestures::RoomGestures;
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
+use super::past::Past;
 use super::recording::RoomRecording;
 use super::screenshot::Screenshots;
 use super::slots::Shown;
@@ -99,6 +100,8 @@ pub struct Room {
     pub(super) gestures: RoomGestures,
     /// Its members encrypt their media end to end: the first one has decided.
     pub(super) encrypted: bool,
+    /// Who has left, and what happened to them.
+    pub(super) past: Past,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -128,6 +131,7 @@ impl Room {
             next_seat: 0,
             listeners: Listeners::default(),
             choice: Choice::default(),
+            past: Past::new(now),
             fallbacks: Fallbacks::default(),
             awaited: Awaited::default(),
             recording: None,
@@ -141,6 +145,7 @@ impl Room {
 
     /// Carries out a command. The effects are to be carried out in their order.
     pub fn apply(&mut self, command: Command, now: Time) -> Vec<Effect> {
+        self.past.set_now(now);
         match command {
             // Nothing in the room follows from it, and it may come often.
             Command::Media(contract::Event::Data { worker, peer, message, reliable, .. }) => {
@@ -266,7 +271,8 @@ impl Room {
         if reason == LeaveReason::Lost {
             self.remember_direct(seat);
         }
-        let Some(member) = self.members.remove(&seat) else { return };
+        let Some(mut member) = self.members.remove(&seat) else { return };
+        self.past.keep(&mut member);
         self.identities.remove(&member.identity);
         self.choice.forget(seat);
         self.fallbacks.forget_seat(seat);

@@ -1,5 +1,6 @@
 //! Rooms without sockets and without a worker: what members are told and what the worker is told.
 
+mod account;
 mod chat;
 mod choice;
 mod coming_and_going;
@@ -9,6 +10,7 @@ mod door;
 mod encryption;
 mod fallback;
 mod gestures;
+mod kept;
 mod media;
 mod model;
 mod moderation;

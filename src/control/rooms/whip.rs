@@ -119,6 +119,7 @@ impl Room {
             Media::Speakers { .. }
             | Media::Demand { .. }
             | Media::Quality { .. }
+            | Media::Health { .. }
             | Media::TrackStarted { .. }
             | Media::DataChannel { .. }
             | Media::Data { .. }

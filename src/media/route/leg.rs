@@ -71,6 +71,10 @@ pub struct Leg {
     // touched by changes of source
     pub(super) before: Option<Box<Before>>,
     // touched by reports
+    /// Of its packets and octets, what [`Self::uncounted`] has given out.
+    counted: (u32, u32),
+    /// What its subscriber has said of it lately.
+    pub(in crate::media) told: Told,
     wall: WallMap,
     pointed_at: Time,
     /// How its picture is shown.
@@ -79,6 +83,19 @@ pub struct Leg {
     limit: Option<Limit>,
     // touched by negotiation
     pub(super) plan: SendPlan,
+}
+
+/// What a subscriber has said of a leg since that was looked at last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    /// How often it has said anything.
+    pub reports: u16,
+    /// In 256ths, what was lost each time, added up.
+    pub lost: u32,
+    /// The most jitter, in microseconds.
+    pub jitter: u32,
+    /// Since when it waits for a key frame; of what it is to get.
+    pub waits_since: Option<Time>,
 }
 
 /// What every forward of a tick is told of the time.
@@ -142,6 +159,8 @@ impl Leg {
             wall: WallMap { base: now, base_ts: random.next_u32(), clock_rate },
             packets: 0,
             octets: 0,
+            counted: (0, 0),
+            told: Told::default(),
             repeats_exactly: repeats_exactly(&plan),
             acknowledged: false,
             ssrc: plan.ssrc,
@@ -310,6 +329,23 @@ impl Leg {
         way.sent(moment.now, number, len, Kind::Media);
         self.packets = self.packets.wrapping_add(1);
         Err(Counter::DropLayer)
+    }
+
+    /// Packets and bytes of payload sent since the last call.
+    pub const fn uncounted(&mut self) -> (u64, u64) {
+        let (packets, octets) = self.counted;
+        self.counted = (self.packets, self.octets);
+        (self.packets.wrapping_sub(packets) as u64, self.octets.wrapping_sub(octets) as u64)
+    }
+
+    /// What it carries.
+    pub const fn kind(&self) -> MediaKind {
+        self.plan.kind
+    }
+
+    /// Ticks of its clock in a second.
+    pub const fn clock_rate(&self) -> u32 {
+        self.wall.clock_rate
     }
 
     /// Memory held beside its own size, in bytes.
