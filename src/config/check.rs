@@ -48,6 +48,8 @@ pub struct Config {
     pub library: Option<LibraryConfig>,
     /// What a client may send.
     pub limits: LimitSettings,
+    /// How long a node that is to end goes on for its members.
+    pub drain: Duration,
     /// The log.
     pub log: LogSettings,
 }
@@ -86,6 +88,7 @@ impl Default for Config {
             jobs: JobsConfig::default(),
             library: None,
             limits: settings.limits,
+            drain: seconds(settings.drain.seconds),
             log: settings.log,
         }
     }
@@ -302,8 +305,9 @@ impl Settings {
         let (recording, jobs) = (self.recording.check()?, self.jobs.check()?);
         let library = self.library.check(&self.recording)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
-        let (admin, kept, limits, log) = (self.admin.listen, kept(&self), self.limits, self.log);
-        Ok(Config { http, tls, admin, kept, media, ice, turn, auth, rooms, calls, data, recording, library, jobs, limits, log })
+        let (admin, kept, drain) = (self.admin.listen, kept(&self), seconds(self.drain.seconds));
+        let (limits, log) = (self.limits, self.log);
+        Ok(Config { http, tls, admin, kept, media, ice, turn, auth, rooms, calls, data, recording, library, jobs, limits, drain, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {

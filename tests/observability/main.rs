@@ -10,6 +10,9 @@ mod files;
 #[path = "../client/folder.rs"]
 mod folder;
 mod node;
+#[path = "../prove/row.rs"]
+#[allow(dead_code, reason = "shared with the proofs")]
+mod row;
 mod scrape;
 #[path = "../attacks/turn.rs"]
 #[allow(dead_code, reason = "shared with other tests")]

@@ -245,8 +245,11 @@ impl Room {
             _ => return,
         };
         let Some(seat) = self.peers.get(peer).copied() else { return };
+        // Of what is muted nothing comes, as it should be.
+        let muted = |noticed: &Noticed| matches!(noticed.sign, Sign::Silent | Sign::Frozen) && noticed.track.is_some_and(|t| self.is_muted(t));
         let explained: Vec<_> = noticed
             .into_iter()
+            .filter(|noticed| !muted(noticed))
             .map(|noticed| {
                 let seen_by = noticed.track.filter(|_| noticed.leg == Leg::Uplink).map_or_else(Vec::new, |track| self.watchers(track));
                 let shown = noticed.track.and_then(|track| self.shown(track));
@@ -262,6 +265,12 @@ impl Room {
         let track = self.fallbacks.original(track);
         let member = self.members.get(self.tracks.get(&track)?)?;
         Some(Shown { track: number(track), member: member.identity.clone(), source: member.track(track)?.source })
+    }
+
+    fn is_muted(&self, track: TrackId) -> bool {
+        let track = self.fallbacks.original(track);
+        let member = self.tracks.get(&track).and_then(|seat| self.members.get(seat));
+        member.and_then(|member| member.track(track)).is_some_and(|track| track.muted || track.muted_by_moderator)
     }
 
     /// Who is sent a picture at present.

@@ -15,7 +15,7 @@ use crate::media::packet::rtcp::ReportBlock;
 use crate::media::peer::Peer;
 use crate::media::publish::stream::{Stream, StreamKind};
 use crate::media::publish::track::Track;
-use crate::media::route::leg::{Leg, Told};
+use crate::media::route::leg::Leg;
 
 /// So often it is looked whether a peer does well. Less says more precisely when it did not, more hides what lasts a moment.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -44,6 +44,19 @@ pub struct Tally {
     lost: u64,
     /// The most jitter, in microseconds.
     jitter: u32,
+}
+
+/// What a subscriber has said of a leg since that was looked at last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    /// How often it has said anything.
+    pub reports: u16,
+    /// In 256ths, what was lost each time, added up.
+    pub lost: u32,
+    /// The most jitter, in microseconds.
+    pub jitter: u32,
+    /// Since when it waits for a key frame; of what it is to get.
+    pub waits_since: Option<Time>,
 }
 
 impl Watch {
@@ -192,7 +205,8 @@ fn received(peer: &mut Peer, tracks: &Slab<Track>) -> Vec<Flow> {
         let (mut worst, mut came) = (Flow { track: track.id, loss_per_mille: 0, jitter_ms: 0, silent: false, waits_ms: 0 }, 0);
         for stream in peer.streams.iter_mut().filter(|s| s.mline == mline && s.kind == StreamKind::Media) {
             let tally = std::mem::take(&mut stream.tally);
-            came += tally.expected;
+            // What is beyond the blocks of a report has come, too.
+            came += tally.expected + stream.reception.unreported();
             let lost = (tally.lost * 1_000).checked_div(tally.expected).unwrap_or(0);
             worst.loss_per_mille = worst.loss_per_mille.max(lost.min(1_000) as u16);
             worst.jitter_ms = worst.jitter_ms.max(tally.jitter / 1_000);

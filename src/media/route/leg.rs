@@ -22,6 +22,7 @@ use crate::media::publish::cache::CachedPacket;
 use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;
 use crate::media::rewrite::{Continuity, Dependency, HeaderRewrite, OutFields, PictureMap, Redundancy, SequenceMap, TimestampMap, WallMap};
+use crate::media::room::Told;
 use crate::media::select::{Aim, Step, Switch, Ways};
 use crate::media::transport::SrtpSender;
 
@@ -83,19 +84,6 @@ pub struct Leg {
     limit: Option<Limit>,
     // touched by negotiation
     pub(super) plan: SendPlan,
-}
-
-/// What a subscriber has said of a leg since that was looked at last.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Told {
-    /// How often it has said anything.
-    pub reports: u16,
-    /// In 256ths, what was lost each time, added up.
-    pub lost: u32,
-    /// The most jitter, in microseconds.
-    pub jitter: u32,
-    /// Since when it waits for a key frame; of what it is to get.
-    pub waits_since: Option<Time>,
 }
 
 /// What every forward of a tick is told of the time.

@@ -145,6 +145,7 @@ function call(account) {
 async function show(moved) {
   clearTimeout(timer);
   const id = /^#(\d+)$/.exec(location.hash)?.[1];
+  document.body.classList.toggle('one', id !== undefined);
   let again = true;
   let content;
   try {

@@ -20,7 +20,7 @@ const WORDS = {
     lines: 'The call, member by member',
     legs: { uplink: 'from the member to the server', downlink: 'from the server to the member', connection: 'the connection, both ways' },
     leg: { uplink: (of) => `on the way from ${of} to the server`, downlink: (of) => `on the way from the server to ${of}`, connection: (of) => `on the connection of ${of}, both ways` },
-    sources: { camera: 'camera', microphone: 'microphone', screen: 'screen', screen_audio: 'sound of the screen' },
+    sources: { camera: 'picture', microphone: 'sound', screen: 'screen', screen_audio: 'sound of the screen' },
     signs: {
       loss: 'packets were lost', jitter: 'packets came unevenly', delay: 'packets took long', silent: 'no picture came', frozen: 'the picture stood still until a key frame came',
       reduced: 'a smaller picture was sent, because the link carried no more', paused: 'no picture was sent, because the link carried too little',
@@ -56,7 +56,7 @@ const WORDS = {
     lines: '各成员的通话过程',
     legs: { uplink: '从成员到服务器', downlink: '从服务器到成员', connection: '双向连接' },
     leg: { uplink: (of) => `在 ${of} 到服务器的线路上`, downlink: (of) => `在服务器到 ${of} 的线路上`, connection: (of) => `在 ${of} 的双向连接上` },
-    sources: { camera: '摄像头', microphone: '麦克风', screen: '屏幕', screen_audio: '屏幕声音' },
+    sources: { camera: '画面', microphone: '声音', screen: '屏幕', screen_audio: '屏幕声音' },
     signs: {
       loss: '丢包', jitter: '数据包到达不均匀', delay: '延迟过高', silent: '没有收到画面', frozen: '画面停住，等待关键帧',
       reduced: '链路带宽不足，改发较小的画面', paused: '链路带宽过低，画面暂停发送',

@@ -4,10 +4,10 @@ use super::scene::{Client, Scene, id};
 use crate::base::{Bitrate, PeerId, RoomId, Time, TrackId};
 use crate::contract::health::{Flow, Health};
 use crate::contract::{DisconnectReason, Event as Media, Limit, LinkState, Quality};
-use crate::control::rooms::Command;
 use crate::control::rooms::past::Finding;
 use crate::control::rooms::troubles::{Leg, Sign};
-use crate::wire::Source;
+use crate::control::rooms::{Command, MemberRequest};
+use crate::wire::{Source, TrackNumber};
 
 const ROOM: RoomId = RoomId(1);
 
@@ -76,6 +76,19 @@ fn loss_on_the_way_from_one_is_had_by_all_who_are_sent_it() {
     tell(&mut scene, 20_000, Media::Health { room: ROOM, peer: publisher, health: health(vec![lossy], vec![]) });
     let found = findings(&scene);
     assert_eq!((found[0].leg, &found[0].leg_of, &found[0].had_by[..]), (Leg::Uplink, &id("bob"), &[alice.id()][..]), "carol does not show it");
+}
+
+#[test]
+fn a_camera_that_is_muted_is_no_trouble_and_one_that_sends_nothing_is() {
+    let (mut scene, [_, bob, _]) = call();
+    let (publisher, track) = (peer(&scene, &bob), camera(&scene, &bob));
+    let silent = Flow { track, loss_per_mille: 0, jitter_ms: 0, silent: true, waits_ms: 0 };
+    scene.request(&bob, MemberRequest::Mute { track: TrackNumber(track.0), muted: true }).expect("muted");
+    tell(&mut scene, 20_000, Media::Health { room: ROOM, peer: publisher, health: health(vec![silent], vec![]) });
+    assert_eq!(findings(&scene), []);
+    scene.request(&bob, MemberRequest::Mute { track: TrackNumber(track.0), muted: false }).expect("not any more");
+    tell(&mut scene, 25_000, Media::Health { room: ROOM, peer: publisher, health: health(vec![silent], vec![]) });
+    assert_eq!((findings(&scene).len(), findings(&scene)[0].sign), (1, Sign::Silent));
 }
 
 #[test]
