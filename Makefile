@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip api e2e lab attacks bench scoreboard prove prove-adaptive prove-call prove-data prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -36,7 +36,7 @@ $(PAGE): $(WEB_STAMP) $(WEB_SOURCES)
 	@touch $@
 
 test:
-	@scripts/need.sh build web browsers files lab nat acme python
+	@scripts/need.sh build web browsers files lab nat metrics acme python
 	$(call say,1/7 page: types$(comma) unit tests$(comma) build)
 	@$(MAKE) --no-print-directory web web-test
 	$(call say,2/7 server: building with its tests (cold about ten minutes))
@@ -234,6 +234,22 @@ prove-relay:
 	@cargo bench --locked --bench prove_relay --no-run 2>&1 | scripts/progress.sh
 	$(call say,beside coturn (about five minutes))
 	@cargo bench --quiet --locked --bench prove_relay
+
+# Dashboards are what their source says, every panel shows something when a real Prometheus scrapes a node under load, every alert fires and
+# stays silent as it should. `make unit` has all of it but the first.
+dashboards: deploy/grafana/source/node_modules/.installed
+	@scripts/need.sh build metrics
+	@cd deploy/grafana/source && npm run --silent check
+	$(call say,building the node and its callers)
+	@cargo test --locked --test observability --no-run 2>&1 | scripts/progress.sh
+	$(call say,a node under load$(comma) and every query (about a minute))
+	@ALTHING_DASHBOARDS_ROWS=1 cargo test --quiet --locked --test observability -- --nocapture
+
+deploy/grafana/source/node_modules/.installed: deploy/grafana/source/package-lock.json
+	@scripts/need.sh web
+	$(call say,installing what dashboards are written with)
+	@cd deploy/grafana/source && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 doc:
 	@cargo doc --locked --no-deps --document-private-items

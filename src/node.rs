@@ -176,6 +176,7 @@ impl Node {
             recorder: recorder.clone(),
             library: library.clone(),
             events: events.clone(),
+            kept: config.kept,
         });
         let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
         tokio::spawn(dispatch::run(event_receiver, rooms.clone(), mapped));

@@ -26,6 +26,8 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// Where metrics and health are served.
     pub admin: SocketAddr,
+    /// What is kept of calls that are over.
+    pub kept: KeptConfig,
     /// The media plane.
     pub media: MediaConfig,
     /// STUN and TURN for clients that are connected directly.
@@ -56,6 +58,15 @@ pub struct Config {
     pub log: LogSettings,
 }
 
+/// What is kept of calls that are over, for whoever asks later why one was bad.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeptConfig {
+    /// In bytes; 0: nothing is.
+    pub bytes: usize,
+    /// For how long.
+    pub lifetime: Duration,
+}
+
 impl Default for Config {
     /// The configuration of default settings.
     fn default() -> Self {
@@ -64,6 +75,7 @@ impl Default for Config {
             http: http(&settings),
             tls: None,
             admin: settings.admin.listen,
+            kept: kept(&settings),
             media: media(&settings),
             ice: IceConfig {
                 stun: settings.ice.stun,
@@ -217,6 +229,7 @@ impl Settings {
         self.check_limits()?;
         at_least("http.heartbeat_seconds", self.http.heartbeat_seconds, 1)?;
         at_least("http.header_seconds", self.http.header_seconds, 1)?;
+        at_least("admin.calls_hours", self.admin.calls_hours.into(), 1)?;
         for (name, seconds) in [
             ("http.heartbeat_seconds", self.http.heartbeat_seconds),
             ("http.header_seconds", self.http.header_seconds),
@@ -251,8 +264,9 @@ impl Settings {
         let library = self.library.check(&self.recording)?;
         let events = self.events.check(&self.webhooks)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
-        let (admin, limits, drain, log) = (self.admin.listen, self.limits, seconds(self.drain.seconds), self.log);
-        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, events, recording, library, jobs, limits, drain, log })
+        let (admin, kept, drain) = (self.admin.listen, kept(&self), seconds(self.drain.seconds));
+        let (limits, log) = (self.limits, self.log);
+        Ok(Config { http, tls, admin, kept, media, ice, turn, auth, rooms, calls, data, events, recording, library, jobs, limits, drain, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -457,6 +471,11 @@ fn check_origin(origin: &str) -> Result<(), InvalidSetting> {
         Some(host) if !host.is_empty() && !host.contains('/') => Ok(()),
         _ => invalid("http.origins", format!("`{origin}` is not an origin: write scheme and host, like https://meet.example.org, or * for any")),
     }
+}
+
+fn kept(settings: &Settings) -> KeptConfig {
+    let admin = &settings.admin;
+    KeptConfig { bytes: admin.calls_mib as usize * 1_024 * 1_024, lifetime: Duration::from_secs(u64::from(admin.calls_hours) * 3_600) }
 }
 
 pub(super) fn at_least(name: &str, value: u64, least: u64) -> Result<(), InvalidSetting> {

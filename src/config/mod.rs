@@ -16,7 +16,7 @@ mod stun;
 mod tls;
 mod turn;
 
-pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, MediaConfig, RoomsConfig};
+pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, MediaConfig, RoomsConfig};
 pub use data::{DataConfig, DataSettings};
 pub use events::{EventSettings, EventsConfig, WebhookConfig, WebhookSecret, WebhookSettings};
 pub use jobs::{JobSettings, JobsConfig};

@@ -155,11 +155,15 @@ pub enum TlsMode {
 pub struct AdminSettings {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Memory for the accounts of calls that are over, in MiB.
+    pub calls_mib: u32,
+    /// How long they are kept, in hours.
+    pub calls_hours: u32,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)), calls_mib: 32, calls_hours: 24 }
     }
 }
 

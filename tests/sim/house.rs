@@ -233,6 +233,7 @@ impl House {
                 | Media::Speakers { room, .. }
                 | Media::Demand { room, .. }
                 | Media::Quality { room, .. }
+                | Media::Health { room, .. }
                 | Media::TrackStarted { room, .. }
                 | Media::DataChannel { room, .. }
                 | Media::Data { room, .. }

@@ -16,6 +16,7 @@ use tokio::time::{sleep, sleep_until};
 use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
 use super::journal::MemberJournal;
+use super::past::CallAccount;
 use super::picture;
 use super::recording::RecordEffect;
 use super::room::Room;
@@ -75,6 +76,8 @@ pub enum Letter {
     Command(Command, &'static str),
     /// From the admin listener, which wants to know what happened.
     Journals(oneshot::Sender<Vec<MemberJournal>>),
+    /// The same with those who have left.
+    Account(oneshot::Sender<CallAccount>),
     /// From an HTTP handler, which wants to see something.
     Look(Look),
 }
@@ -178,6 +181,10 @@ impl Actor {
                 }
                 Some(Letter::Look(look)) => {
                     look.at(&self.room);
+                    Ok(())
+                }
+                Some(Letter::Account(asked)) => {
+                    let _ = asked.send(self.room.account(self.handle.id, self.around.began()));
                     Ok(())
                 }
                 Some(Letter::Enter { command, socket, outbox, entered }) => self.enter(command, socket, outbox, entered).await,
@@ -398,6 +405,7 @@ impl Drop for Actor {
     /// However the room ends: it is found no more, its worker forgets it, and whoever was inside is told.
     fn drop(&mut self) {
         self.around.forget(&self.handle);
+        self.around.keep(|| self.room.account_at_the_end(self.handle.id, self.around.began()));
         self.around.metrics.members.sub(self.room.len() as i64);
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.around.metrics.way_changed(self.room.via(), None);

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::{mpsc, oneshot};
@@ -13,12 +14,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::actor::{Actor, DATA, Letter, MAILBOX, MEDIA, Mail};
 use super::command::{Command, OfferDraws};
 use super::journal::MemberJournal;
+use super::kept::{Kept, Summary};
 use super::names::RoomName;
+use super::past::CallAccount;
 use super::placement::Placement;
 use super::room::{Ground, Room, Rules};
 use super::settings::RoomSettings;
 use super::unreached::Unreached;
 use crate::base::{RoomId, Time, WorkerId};
+use crate::config::KeptConfig;
 use crate::contract;
 use crate::control::Refusal;
 use crate::control::auth::unix_time;
@@ -30,6 +34,9 @@ use crate::record::jobs::{Jobs, Unmade};
 use crate::record::library::Library;
 use crate::record::{Recorder, Refused};
 use crate::wire::{ErrorCode, Policy};
+
+/// Calls that are listed at a time.
+pub const MOST_LISTED: usize = 500;
 
 /// All rooms of the node.
 #[derive(Clone)]
@@ -49,6 +56,8 @@ pub struct Handle {
     letters: mpsc::Sender<Letter>,
     media: mpsc::Sender<contract::Event>,
     data: mpsc::Sender<contract::Event>,
+    /// When it began.
+    since: Time,
 }
 
 /// A worker, as rooms need it.
@@ -86,6 +95,7 @@ pub struct Surroundings {
     pub library: Option<Library>,
     /// Where what happens in rooms is said, if anywhere.
     pub events: Option<Events>,
+    kept: Kept,
 }
 
 /// What a directory needs.
@@ -110,12 +120,14 @@ pub struct Settlement {
     pub library: Option<Library>,
     /// Where what happens in rooms is said, if anywhere.
     pub events: Option<Events>,
+    /// What is kept of calls that are over.
+    pub kept: KeptConfig,
 }
 
 impl Directory {
     /// A directory without rooms.
     pub fn new(settlement: Settlement) -> Self {
-        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library, events } = settlement;
+        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library, kept, events } = settlement;
         Self(Arc::new(Surroundings {
             by_name: DashMap::new(),
             by_id: DashMap::new(),
@@ -132,6 +144,7 @@ impl Directory {
             recorder,
             library,
             events,
+            kept: Kept::new(kept),
             numbers: Numbers::default(),
             metrics,
             unreached: Unreached::new(),
@@ -213,6 +226,28 @@ impl Directory {
         let (asked, answer) = oneshot::channel();
         room.send(Letter::Journals(asked)).await.ok()?;
         answer.await.ok()
+    }
+
+    /// Calls that are under way, and those that are over and kept: the newest first, at most [`MOST_LISTED`].
+    pub fn calls(&self) -> Vec<Summary> {
+        let mut calls = self.0.kept.list(&self.0.metrics);
+        calls.extend(self.0.by_id.iter().map(|room| Summary::of_present(room.id, &room.name, room.since, self.0.began())));
+        calls.sort_by_key(|call| std::cmp::Reverse(call.id));
+        calls.truncate(MOST_LISTED);
+        calls
+    }
+
+    /// What happened in a call, as JSON; none when nothing is known of it (any more).
+    pub async fn call(&self, id: RoomId) -> Option<Bytes> {
+        if let Some(room) = self.find(id) {
+            let (asked, answer) = oneshot::channel();
+            if room.send(Letter::Account(asked)).await.is_ok()
+                && let Ok(account) = answer.await
+            {
+                return Some(account.to_json());
+            }
+        }
+        self.0.kept.get(id, &self.0.metrics)
     }
 
     /// The room of a session: its secret begins with the room's number.
@@ -322,17 +357,17 @@ impl Directory {
         let (id, [worker, _]) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
         self.0.placement.give(worker);
         let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), salt: draw::hex::<8>() };
-        let now = self.now();
-        let mut room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
+        let since = self.now();
+        let mut room = Room::new(name.clone(), self.0.rules.clone(), ground, since);
         if *given != RoomSettings::default() {
             room.furnish(given.clone());
         }
-        let room = if self.0.events.is_some() { room.with_ledger(now) } else { room };
+        let room = if self.0.events.is_some() { room.with_ledger(since) } else { room };
         let (letters, letters_end) = mpsc::channel(MAILBOX);
         let (media, media_end) = mpsc::channel(MEDIA);
         let (data, data_end) = mpsc::channel(DATA * self.0.workers.len().max(1));
         let created = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
-        let handle = Handle { id, name, worker, created, letters, media, data };
+        let handle = Handle { id, name, worker, created, since, letters, media, data };
         let mail = Mail { letters: letters_end, media: media_end, data: data_end };
         (handle.clone(), Actor::new(room, handle, mail, self.0.clone()))
     }
@@ -381,6 +416,25 @@ impl Surroundings {
         self.metrics.unreached.inc();
         let announced = self.candidates.load().iter().flatten().copied().collect();
         self.unreached.say(room, &announced, self.rules.tcp);
+    }
+
+    /// The wall clock when the node's clock began, in milliseconds since 1970.
+    pub(super) fn began(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(now.saturating_sub(self.epoch.elapsed()).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Keeps what is known of a call that is over; looked at where nobody waits for it.
+    pub(super) fn keep(self: &Arc<Self>, account: impl FnOnce() -> CallAccount) {
+        if !self.kept.keeps() {
+            return;
+        }
+        let (around, account) = (self.clone(), account());
+        let put = move || around.kept.put(&account, &around.metrics);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(put)),
+            Err(_) => put(),
+        }
     }
 
     /// Called by the room's task when it ends.

@@ -26,7 +26,7 @@ impl Room {
                 }
             }
             Media::DataChannel { peer, end, .. } => self.data_channel(peer, end),
-            Media::TrackStarted { .. } | Media::Data { .. } | Media::Mapped(_) => {}
+            Media::Health { .. } | Media::TrackStarted { .. } | Media::Data { .. } | Media::Mapped(_) => {}
             Media::RoomFailed { .. } => self.restart(),
         }
     }

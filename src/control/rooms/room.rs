@@ -13,6 +13,7 @@ use super::gestures::RoomGestures;
 use super::ledger::{Ledger, Note};
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
+use super::past::Past;
 use super::recording::RoomRecording;
 use super::screenshot::Screenshots;
 use super::settings::RoomSettings;
@@ -116,6 +117,8 @@ pub struct Room {
     /// Its members encrypt their media end to end: the first one has decided.
     pub(super) encrypted: bool,
     pub(super) ledger: Ledger,
+    /// Who has left, and what happened to them.
+    pub(super) past: Past,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -149,6 +152,7 @@ impl Room {
             next_seat: 0,
             listeners: Listeners::default(),
             choice: Choice::default(),
+            past: Past::new(now),
             fallbacks: Fallbacks::default(),
             awaited: Awaited::default(),
             recording: None,
@@ -163,6 +167,7 @@ impl Room {
 
     /// Carries out a command. The effects are to be carried out in their order.
     pub fn apply(&mut self, command: Command, now: Time) -> Vec<Effect> {
+        self.past.set_now(now);
         match command {
             // Nothing in the room follows from it, and it may come often.
             Command::Media(contract::Event::Data { worker, peer, message, reliable, .. }) => {
@@ -301,7 +306,8 @@ impl Room {
         if reason == LeaveReason::Lost {
             self.remember_direct(seat);
         }
-        let Some(member) = self.members.remove(&seat) else { return };
+        let Some(mut member) = self.members.remove(&seat) else { return };
+        self.past.keep(&mut member);
         self.identities.remove(&member.identity);
         self.choice.forget(seat);
         self.fallbacks.forget_seat(seat);

@@ -123,6 +123,7 @@ impl Room {
             Media::Speakers { .. }
             | Media::Demand { .. }
             | Media::Quality { .. }
+            | Media::Health { .. }
             | Media::TrackStarted { .. }
             | Media::DataChannel { .. }
             | Media::Data { .. }

@@ -215,6 +215,7 @@ impl Reader {
 
     /// Joins or resumes; the room answers, unless there is none to do it.
     async fn enter(&mut self, id: u32, request: Request) -> Result<(), Refusal> {
+        let begun = Instant::now();
         let admission = match &request {
             Request::Join { room, name, token, me, .. } => Some(self.front.access.admit(room, name, token.as_deref(), me.as_ref())?),
             _ => None,
@@ -239,6 +240,7 @@ impl Reader {
                 && let Ok(entered) = outcome.await
             {
                 if let Some(user) = entered {
+                    self.front.rooms.metrics().join_seconds.observe(begun.elapsed().as_secs_f64());
                     self.session.entered();
                     self.room = Some(room);
                     self.user = user;

@@ -71,7 +71,7 @@ impl Room {
             views: BTreeMap::new(),
             pins: BTreeSet::new(),
             quality: Vec::new(),
-            journal: Journal::default(),
+            journal: Journal::new(self.past.now()),
             slots: Slots::default(),
             asked,
         };
