@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
@@ -13,7 +14,7 @@ use super::recording::RecordingSettings;
 use super::turn::TurnSettings;
 
 /// All settings as they are written, before they are checked.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The public listener: page and signaling.
@@ -49,7 +50,7 @@ pub struct Settings {
 }
 
 /// The public listener.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
     /// Where it listens.
@@ -69,7 +70,7 @@ impl Default for HttpSettings {
 }
 
 /// TLS for the public listener.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSettings {
     /// Where the certificate comes from, if there is one.
@@ -115,7 +116,7 @@ impl Default for TlsSettings {
 }
 
 /// Where the certificate comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TlsMode {
     /// No TLS: plain HTTP.
@@ -129,7 +130,7 @@ pub enum TlsMode {
 }
 
 /// The private listener.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminSettings {
     /// Where it listens.
@@ -143,7 +144,7 @@ impl Default for AdminSettings {
 }
 
 /// The media plane.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaSettings {
     /// Worker threads, each pinned to a core, each with its own UDP port; 0 is one for each core.
@@ -180,7 +181,7 @@ impl Default for MediaSettings {
 }
 
 /// STUN and TURN for clients that are connected directly.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IceSettings {
     /// Whether clients are told of this server's own STUN service, which is on its media port.
@@ -200,7 +201,7 @@ impl Default for IceSettings {
 }
 
 /// Who may join.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
     /// Key id → secret. None at all is development mode: anybody may join any room and moderate it.
@@ -208,7 +209,7 @@ pub struct AuthSettings {
 }
 
 /// The secret of a key, or where it is.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Key {
     /// The secret itself.
@@ -221,7 +222,7 @@ pub enum Key {
 }
 
 /// Rooms and members.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoomSettings {
     /// Rooms at a time.
@@ -245,7 +246,7 @@ pub struct RoomSettings {
 }
 
 /// How a room's media travels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CallPolicy {
     /// Directly between two browsers, through the server when there are more or when that fails.
@@ -273,7 +274,7 @@ impl Default for RoomSettings {
 }
 
 /// Calling a person.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallSettings {
     /// Seconds that a call rings.
@@ -295,7 +296,7 @@ impl Default for CallSettings {
 }
 
 /// What a client may send.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitSettings {
     /// Signaling sockets at a time.
@@ -335,7 +336,7 @@ impl Default for LimitSettings {
 }
 
 /// The log.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
     /// How it is written.
@@ -351,7 +352,7 @@ impl Default for LogSettings {
 }
 
 /// How the log is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
