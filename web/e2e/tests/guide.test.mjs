@@ -39,6 +39,7 @@ function serve() {
 
 test('the page of the client guide is a call: two people see and hear each other, and one who leaves is gone', async () => {
   const url = await serve();
+  /** @type {import('../lib/browsers.mjs').Tab[]} */
   const tabs = [];
   for (let number = 0; number < 2; number += 1) {
     const tab = await openChromium({ prepare: () => undefined, argument: null });
@@ -60,6 +61,8 @@ test('the page of the client guide is a call: two people see and hear each other
     assert.equal(before.tiles, 1, 'the other one, and nobody else');
     await until('pictures go on', async () => (await look()).frames > before.frames + 10);
   }
-  await tabs[1].close();
-  await until('who has left is gone', () => tabs[0].evaluate(() => document.querySelectorAll('main video').length === 0), 90_000);
+  const [ada, ben] = tabs;
+  assert.ok(ada && ben);
+  await ben.close();
+  await until('who has left is gone', () => ada.evaluate(() => document.querySelectorAll('main video').length === 0), 90_000);
 });

@@ -4,7 +4,8 @@ import { scene } from '../lib/scene.mjs';
 import { until } from '../lib/wait.mjs';
 
 const stage = scene();
-const EVIL = '<img src=x onerror="window.stolen=1">';
+/** The lobby takes 32 characters. */
+const EVIL = '<img src=x onerror="stolen=1">';
 const SAID = `${EVIL}<script>window.stolen=2</script> javascript:window.stolen=3 https://x.invalid/"onmouseover="window.stolen=4`;
 
 test('what members call themselves and say is text to others, whatever it looks like', async () => {
@@ -29,7 +30,7 @@ test('what members call themselves and say is text to others, whatever it looks 
     images: document.querySelectorAll('img[src="x"]').length,
     handlers: document.querySelectorAll('[onmouseover], [onerror]').length,
     links: [...document.querySelectorAll('a')].filter((link) => link.href.startsWith('javascript:')).length,
-    shown: document.body.textContent?.includes('onerror="window.stolen=1"') ?? false,
+    shown: document.body.textContent?.includes('onerror="stolen=1"') ?? false,
   }));
   assert.deepEqual(found, { stolen: undefined, images: 0, handlers: 0, links: 0, shown: true });
 });
