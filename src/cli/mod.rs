@@ -92,7 +92,7 @@ impl Arguments {
     fn carry_out(self) -> Result<ExitCode, Failure> {
         let Self { common, verb } = self;
         let done = match verb {
-            None | Some(Verb::Run) => run(common.checked()?),
+            None | Some(Verb::Run) => run(&common),
             Some(Verb::Doctor(asked)) => return doctor::run(&asked, &common),
             Some(Verb::Load(load)) => return Ok(load::run(&load, &common.checked()?)),
             Some(Verb::Healthcheck(asked)) => return health::run(&asked, &common.checked()?),
@@ -105,13 +105,15 @@ impl Arguments {
     }
 }
 
-fn run(config: Config) -> Result<(), Failure> {
-    node::logs::begin(&config.log).map_err(Failure::with(CONFIG))?;
+fn run(common: &Common) -> Result<(), Failure> {
+    let config = common.checked()?;
+    let log = node::logs::Log::begin(&config.log).map_err(Failure::with(CONFIG))?;
     // Media has a thread on each core, and goes first: signaling makes do with half as many, which hand less over to one another.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("the system gives no threads: {e}"), SYSTEM))?;
-    runtime.block_on(node::run(config)).map_err(Failure::with(UNAVAILABLE))
+    let read_again = || common.checked().map_err(|failure| failure.to_string());
+    runtime.block_on(node::run(config, &log, read_again)).map_err(Failure::with(UNAVAILABLE))
 }
 
 impl Common {
