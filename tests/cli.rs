@@ -98,9 +98,15 @@ fn settings_that_cannot_work_are_78_in_every_command_and_named() {
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file_and_secrets_come_from_files() {
     let folder = Folder::new("order");
-    let config = folder.file("althing.toml", "[media]\nport = 1\nworkers = 3\n[rooms]\nvoices = 4\n[auth.keys]\nmain = 'of-the-file-of-the-file-of-the-file'\n");
+    let config = folder
+        .file("althing.toml", "[media]\nport = 1\nworkers = 3\n[rooms]\nvoices = 4\n[auth.keys]\nmain = 'of-the-file-of-the-file-of-the-file'\n");
     let secret = folder.file("main.key", &format!("{SECRET}\n"));
-    let environment = [("ALTHING_CONFIG", config.as_str()), ("ALTHING_MEDIA__PORT", "2"), ("ALTHING_ROOMS__VOICES", "6"), ("ALTHING_AUTH__KEYS__MAIN_FILE", &secret)];
+    let environment = [
+        ("ALTHING_CONFIG", config.as_str()),
+        ("ALTHING_MEDIA__PORT", "2"),
+        ("ALTHING_ROOMS__VOICES", "6"),
+        ("ALTHING_AUTH__KEYS__MAIN_FILE", &secret),
+    ];
     let (status, out, err) = told(althing(&["config", "print", "--set", "media.port=3"]).envs(environment).output().expect("it runs"));
     assert_eq!(status, Some(0), "{err}");
     for line in ["port = 3", "voices = 6", "workers = 3", &format!("secret_file = \"{secret}\"")] {
@@ -125,8 +131,17 @@ fn a_port_that_is_taken_is_69_and_a_node_tells_how_it_is() {
     let free = |_| UdpSocket::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address").port();
     let [media, http, admin] = [0; 3].map(free);
     let line = |admin: u16| {
-        let sets = [format!("admin.listen=127.0.0.1:{admin}"), format!("media.port={media}"), "media.bind=127.0.0.1".into(), "media.workers=1".into(), "turn.enabled=false".into()];
-        sets.into_iter().flat_map(|set| ["--set".to_owned(), set]).chain(["--listen".to_owned(), format!("127.0.0.1:{http}"), "--log".to_owned(), "error".to_owned()]).collect::<Vec<_>>()
+        let sets = [
+            format!("admin.listen=127.0.0.1:{admin}"),
+            format!("media.port={media}"),
+            "media.bind=127.0.0.1".into(),
+            "media.workers=1".into(),
+            "turn.enabled=false".into(),
+        ];
+        sets.into_iter()
+            .flat_map(|set| ["--set".to_owned(), set])
+            .chain(["--listen".to_owned(), format!("127.0.0.1:{http}"), "--log".to_owned(), "error".to_owned()])
+            .collect::<Vec<_>>()
     };
     let (status, _, err) = told(althing(&["run"]).args(line(taken.local_addr().expect("an address").port())).output().expect("it runs"));
     assert_eq!(status, Some(69), "{err}");
@@ -158,10 +173,12 @@ fn the_schema_takes_the_default_file_and_refuses_what_the_program_refuses() {
     assert_eq!(status, Some(0));
     let schema: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let section = |name: &str| {
-        let reference = schema["properties"][name]["$ref"].as_str().or_else(|| schema["properties"][name]["allOf"][0]["$ref"].as_str()).expect("a reference");
+        let reference =
+            schema["properties"][name]["$ref"].as_str().or_else(|| schema["properties"][name]["allOf"][0]["$ref"].as_str()).expect("a reference");
         schema["$defs"][reference.rsplit('/').next().expect("a name")].clone()
     };
-    let written: toml::Table = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.toml")).expect("the file").parse().expect("TOML");
+    let written: toml::Table =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.toml")).expect("the file").parse().expect("TOML");
     for (name, settings) in &written {
         let section = section(name);
         assert_eq!(section["additionalProperties"], serde_json::Value::Bool(false), "{name}");
