@@ -186,8 +186,8 @@ package() {
   check "package: settings are a conffile" bash -c "dpkg-deb -I '$deb' conffiles | grep -qx /etc/althing/althing.toml"
   check "package: its settings work" bash -c "dpkg-deb -x '$deb' '$WORK/x' && env -i '$WORK/x/usr/bin/althing' config check --config '$WORK/x/etc/althing/althing.toml'"
   if installed lintian lintian; then
-    local tags=changelog-file-missing-in-native-package,no-changelog,unknown-section,embedded-library,bogus-mail-host
-    check "package: lintian" lintian --fail-on error,warning --suppress-tags "$tags" --allow-root "$deb"
+    # Nobody's address stands in the source: whoever publishes a package puts theirs into deploy/deb/control.
+    check "package: lintian" lintian --fail-on error,warning --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog --allow-root "$deb"
   else skip "package: lintian cannot be had"; fi
 }
 

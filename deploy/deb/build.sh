@@ -28,7 +28,9 @@ put 0644 config/default.toml /usr/share/doc/althing/default.toml
 put 0644 docs/OPERATIONS.md /usr/share/doc/althing/OPERATIONS.md
 put 0644 deploy/caddy/Caddyfile /usr/share/doc/althing/examples/Caddyfile
 put 0644 deploy/nginx/althing.conf /usr/share/doc/althing/examples/nginx.conf
-gzip -9nc CHANGELOG.md > "$out/changelog.gz"
+put 0644 CHANGELOG.md /usr/share/doc/althing/CHANGES.md
+printf 'althing (%s) stable; urgency=medium\n\n  * What has changed is in CHANGES.md.gz beside this file.\n\n -- %s  %s\n' "$version" \
+  "$(sed -n 's/^Maintainer: //p' deploy/deb/control)" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9nc > "$out/changelog.gz"
 put 0644 "$out/changelog.gz" /usr/share/doc/althing/changelog.gz
 "$althing" man --dir "$out/man"
 for page in "$out"/man/*.1; do
@@ -42,7 +44,7 @@ put 0644 "$out/completion" /usr/share/bash-completion/completions/althing
 put 0644 "$out/completion" /usr/share/zsh/vendor-completions/_althing
 "$althing" completions fish > "$out/completion"
 put 0644 "$out/completion" /usr/share/fish/vendor_completions.d/althing.fish
-gzip -9nf "$root/usr/share/doc/althing/default.toml" "$root/usr/share/doc/althing/OPERATIONS.md"
+gzip -9nf "$root"/usr/share/doc/althing/{default.toml,OPERATIONS.md,CHANGES.md}
 
 # What the binary needs of the system it is for.
 printf 'Source: althing\n\nPackage: althing\nArchitecture: any\n' > "$out/debian/control"
