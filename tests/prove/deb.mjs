@@ -1,5 +1,6 @@
 // `make prove-deb`: a Debian that was made a moment ago boots, takes the package, and after `systemctl enable --now althing` serves calls: real
 // browsers, directly and through the server, and the load tester of the package itself. Systemd is the real one, so the unit's hardening holds. As root.
+// A package that is there already may be named.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
@@ -21,7 +22,7 @@ else await prove();
 
 async function prove() {
   if (process.getuid?.() !== 0) return console.log('*** SKIPPED: a machine of its own needs root. Nothing was shown of the package. ***');
-  const deb = text(`${ROOT}/deploy/deb/build.sh`, [FOLDER]).trim();
+  const deb = process.argv[2] ?? text(`${ROOT}/deploy/deb/build.sh`, [FOLDER]).trim();
   const fresh = `${FOLDER}/fresh.tar`;
   if (!existsSync(fresh)) {
     console.log('==> making a Debian (some minutes)');
@@ -41,7 +42,8 @@ async function prove() {
     const init = await until('the machine has a first process', () => text('pgrep', ['-P', String(machine.pid)], true).trim() || undefined);
     const within = (...command) => text('nsenter', ['-t', init, '-m', '-p', '-n', '-i', '-u', '-C', ...command]);
     const tried = (...command) => text('nsenter', ['-t', init, '-m', '-p', '-n', '-i', '-u', '-C', ...command], true).trim();
-    await until('the machine runs', () => tried('systemctl', 'is-system-running') === 'running', 60_000);
+    await until('the machine runs', () => machine.exitCode !== null || tried('systemctl', 'is-system-running') === 'running', 60_000);
+    assert.equal(machine.exitCode, null, 'it runs on');
 
     assert.equal(tried('dpkg', '-l', 'althing'), '', 'it is not there yet');
     within('dpkg', '-i', '/althing.deb');

@@ -21,9 +21,10 @@ ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 ip link set lo up
 # A network, as every machine has one: clients are told an address that is not the loopback one.
-ip link add lan0 type dummy
+ip link add lan0 type veth peer name lan1
 ip address add 10.11.12.13/24 dev lan0
 ip link set lan0 up
+ip link set lan1 up
 ip route add default via 10.11.12.1
 cd "$root"
 pivot_root . old
