@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip api e2e lab attacks bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-deb prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -105,14 +105,30 @@ lab: web
 	$(call say,two browsers behind NATs: holes$(comma) relays$(comma) IPv6$(comma) a server behind a NAT)
 	@node tests/lab/nat.mjs --seconds 3 --short
 
-# The relay under attack, with full counts, into docs/proof/attacks.jsonl; `make unit` has a part of it. A build with debug assertions, so that
-# a sum that overflows is found, too.
-attacks:
-	@scripts/need.sh build
+# Every class of attacks with full counts (tests/attacks/classes.json), into docs/proof/attacks.jsonl; `make unit` has a part of it. A build with debug
+# assertions, so that a sum that overflows is found, too.
+attacks: web
+	@scripts/need.sh build web browsers
 	$(call say,building the server and the attackers)
-	@cargo test --locked --test attacks --no-run 2>&1 | scripts/progress.sh
-	$(call say,ten classes on loopback (about two minutes))
+	@cargo test --locked --tests --no-run 2>&1 | scripts/progress.sh
+	$(call say,the relay: ten classes on loopback (about two minutes))
 	@ALTHING_ATTACKS_FULL=1 cargo test --quiet --locked --test attacks -- --nocapture --test-threads=1
+	$(call say,media$(comma) signaling and pages)
+	@node tests/attacks/run.mjs
+
+# The twelve requirements of OWASP ASVS 5.0, chapter V17, each with the tests that show it.
+asvs: web
+	@scripts/need.sh build web browsers
+	@node tests/attacks/run.mjs --doc --check
+	@cargo test --locked --tests --no-run 2>&1 | scripts/progress.sh
+	@node tests/attacks/run.mjs --asvs
+
+# Everything in deploy/ by the linters of what it is for; what cannot be had is skipped, and said so. CHECKS="helm proxies": some of them.
+deploy-check: web
+	@scripts/need.sh build python web
+	$(call say,building the server)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@deploy/check/run.sh $(CHECKS)
 
 bench:
 	@scripts/need.sh build
@@ -225,6 +241,13 @@ prove-events: $(WEB_STAMP)
 	@cargo test --locked --test events --no-run 2>&1 | scripts/progress.sh
 	$(call say,kills during a thousand events (about a minute))
 	@node tests/prove/events.mjs
+
+# A minimal Debian boots, takes the package, and serves calls of browsers after one command. As root.
+prove-deb: web
+	@scripts/need.sh build web browsers deb
+	$(call say,building the server)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@node tests/prove/deb.mjs
 
 # What a relayed packet costs, beside Debian's coturn: twenty and a hundred clients, in bursts and evenly spaced.
 prove-relay:

@@ -1,8 +1,10 @@
 //! `althing config`: what is set, and whether it works.
 
 use clap::Subcommand;
+use schemars::schema_for;
 
 use super::Common;
+use super::failure::{CONFIG, Failure, SOFTWARE};
 use crate::config::{Key, Settings};
 
 #[derive(Subcommand)]
@@ -11,16 +13,18 @@ pub enum Verb {
     Print,
     /// Check the settings and say what is wrong
     Check,
+    /// Print the JSON Schema of the settings, for editors and for charts
+    Schema,
 }
 
-pub fn run(verb: &Verb, common: &Common) -> Result<(), String> {
-    let settings = common.settings()?;
+pub fn run(verb: &Verb, common: &Common) -> Result<(), Failure> {
     match verb {
-        Verb::Print => print!("{}", printed(settings)?),
+        Verb::Print => print!("{}", printed(common.settings()?).map_err(Failure::with(SOFTWARE))?),
         Verb::Check => {
-            settings.check().map_err(|e| e.to_string())?;
+            common.settings()?.check().map_err(Failure::with(CONFIG))?;
             println!("the settings are fine");
         }
+        Verb::Schema => println!("{:#}", schema_for!(Settings).to_value()),
     }
     Ok(())
 }

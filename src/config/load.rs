@@ -76,7 +76,7 @@ pub fn load(file: Option<&Path>, environment: BTreeMap<String, String>, override
     if let Some((name, _)) = environment.iter().find(empty) {
         return Err(LoadError::Value(format!("environment: {name} is empty: give it a secret, or unset it")));
     }
-    let source = variables(environment);
+    let source = variables(secrets_in_files(environment)?);
     check_names(&known, &source, "environment")?;
     builder = builder.add_source(source);
     // The command line has the environment's form: text, lists separated by commas, or written as in a file.
@@ -97,6 +97,40 @@ fn read_file(path: &Path) -> Result<config::File<config::FileSourceString, FileF
     let source = File::from_str(&text, FileFormat::Toml);
     source.collect().map_err(|e| LoadError::File { path: path.into(), why: e.to_string() })?;
     Ok(source)
+}
+
+/// With `ALTHING_ICE__SECRET_FILE=path` as what it stands for: `ice.secret = { secret_file = "path" }`. Containers and systemd hand over
+/// secrets as files.
+fn secrets_in_files(environment: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, LoadError> {
+    let (mut plain, mut in_files) = (environment, Vec::new());
+    plain.retain(|name, value| match of_secret(name) {
+        Some(secret) => {
+            in_files.push((name.clone(), secret.to_owned(), std::mem::take(value)));
+            false
+        }
+        None => true,
+    });
+    for (name, secret, path) in in_files {
+        if plain.get(&secret).is_some_and(|value| !value.is_empty()) {
+            return Err(LoadError::Value(format!("environment: {secret} and {name} are both set: leave one of them")));
+        }
+        if path.is_empty() {
+            return Err(LoadError::Value(format!("environment: {name} is empty: name a file, or unset it")));
+        }
+        plain.insert(format!("{secret}__SECRET_FILE"), path);
+    }
+    Ok(plain)
+}
+
+/// The variable of the secret in whose place this one names a file.
+fn of_secret(name: &str) -> Option<&str> {
+    let secret = name.get(..name.len().checked_sub("_file".len())?)?;
+    if !name.get(secret.len()..)?.eq_ignore_ascii_case("_file") {
+        return None;
+    }
+    let setting = secret.to_lowercase().strip_prefix("althing_")?.replace("__", ".");
+    let is_key = setting.strip_prefix(FREE).is_some_and(|id| !id.is_empty() && !id.contains('.'));
+    (is_key || SECRETS.contains(&setting.as_str())).then_some(secret)
 }
 
 /// A source of `ALTHING_SECTION__KEY=value` pairs; other variables are left alone.
@@ -287,6 +321,22 @@ mod tests {
         assert_eq!(load(None, environment, &Overrides::new()).expect("settings").ice.urls, ["turn:a", "turns:b"]);
         let (path, _remove) = file("[ice]\nsecret = { file = '/etc/althing/turn' }\n");
         assert!(load(Some(&path), BTreeMap::new(), &Overrides::new()).is_err());
+    }
+
+    #[test]
+    fn the_environment_may_name_files_with_secrets() {
+        let in_file = |path: &str| crate::config::Key::File { secret_file: path.into() };
+        let (path, _remove) = file("[ice]\nsecret = 'one of the file'\n[auth.keys]\nold = 'another'\n");
+        let environment = pairs(&[("ALTHING_ICE__SECRET_FILE", "/run/secrets/turn"), ("ALTHING_AUTH__KEYS__MAIN_FILE", "/run/secrets/main")]);
+        let settings = load(Some(&path), environment, &Overrides::new()).expect("settings");
+        assert_eq!(settings.ice.secret, in_file("/run/secrets/turn"));
+        assert_eq!(settings.auth.keys.get("main"), Some(&in_file("/run/secrets/main")));
+        assert_eq!(settings.auth.keys.len(), 2);
+        let refused = |all: &[(&str, &str)]| load(None, pairs(all), &Overrides::new()).expect_err("refused").to_string();
+        assert!(refused(&[("ALTHING_ICE__SECRET_FILE", "/a"), ("ALTHING_ICE__SECRET", "b")]).contains("both"));
+        assert!(refused(&[("ALTHING_ICE__SECRET_FILE", "")]).contains("ALTHING_ICE__SECRET_FILE"));
+        // Only secrets are read from files.
+        assert!(refused(&[("ALTHING_HTTP__LISTEN_FILE", "/a")]).contains("http.listen"));
     }
 
     #[test]

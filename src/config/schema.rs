@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
@@ -14,7 +15,7 @@ use super::recording::RecordingSettings;
 use super::turn::TurnSettings;
 
 /// All settings as they are written, before they are checked.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The public listener: page and signaling.
@@ -56,7 +57,7 @@ pub struct Settings {
 }
 
 /// The public listener.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
     /// Where it listens.
@@ -76,7 +77,7 @@ impl Default for HttpSettings {
 }
 
 /// How a node ends.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrainSettings {
     /// Seconds that it goes on for its members after SIGTERM; 0 is not at all.
@@ -90,7 +91,7 @@ impl Default for DrainSettings {
 }
 
 /// TLS for the public listener.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSettings {
     /// Where the certificate comes from, if there is one.
@@ -136,7 +137,7 @@ impl Default for TlsSettings {
 }
 
 /// Where the certificate comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TlsMode {
     /// No TLS: plain HTTP.
@@ -150,7 +151,7 @@ pub enum TlsMode {
 }
 
 /// The private listener.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminSettings {
     /// Where it listens.
@@ -168,7 +169,7 @@ impl Default for AdminSettings {
 }
 
 /// The media plane.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaSettings {
     /// Worker threads, each pinned to a core, each with its own UDP port; 0 is one for each core.
@@ -205,7 +206,7 @@ impl Default for MediaSettings {
 }
 
 /// STUN and TURN for clients that are connected directly.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IceSettings {
     /// Whether clients are told of this server's own STUN service, which is on its media port.
@@ -225,7 +226,7 @@ impl Default for IceSettings {
 }
 
 /// Who may join.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
     /// Key id → secret, or public key. None at all is development mode: anybody may join any room and moderate it.
@@ -233,7 +234,7 @@ pub struct AuthSettings {
 }
 
 /// The secret of a key, or where it is.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a secret is text, not of digits alone (it is taken for a number), or { secret_file = \"…\" }")]
 pub enum Key {
     /// The secret itself.
@@ -256,7 +257,7 @@ pub enum Key {
 }
 
 /// Rooms and members.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoomSettings {
     /// Rooms at a time.
@@ -282,7 +283,7 @@ pub struct RoomSettings {
 }
 
 /// How a room's media travels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CallPolicy {
     /// Directly between two browsers, through the server when there are more or when that fails.
@@ -311,7 +312,7 @@ impl Default for RoomSettings {
 }
 
 /// Calling a person.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallSettings {
     /// Seconds that a call rings.
@@ -333,7 +334,7 @@ impl Default for CallSettings {
 }
 
 /// What a client may send.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitSettings {
     /// Signaling sockets at a time.
@@ -376,7 +377,7 @@ impl Default for LimitSettings {
 }
 
 /// The log.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
     /// How it is written.
@@ -392,7 +393,7 @@ impl Default for LogSettings {
 }
 
 /// How the log is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.

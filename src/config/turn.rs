@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, at_least, invalid};
@@ -13,7 +14,7 @@ use super::check::{InvalidSetting, at_least, invalid};
 const MOST_GATHERED: u64 = 5_000;
 
 /// The relay, as it is written.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TurnSettings {
     /// Whether there is one.
