@@ -3,6 +3,10 @@
 mod client;
 #[path = "client/folder.rs"]
 mod folder;
+#[path = "s3/bucket.rs"]
+mod bucket;
+#[path = "s3/way.rs"]
+mod way;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
