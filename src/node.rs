@@ -245,10 +245,9 @@ fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, S
     let Some(library) = &config.library else { return Ok(None) };
     let refused = |error| no_folder(&library.folder, &error);
     let store = config.s3.as_ref().map(|s3| Store::new(s3, &library.folder, library.minimum_free, metrics.store.clone()));
-    let store = store.transpose().map_err(|trouble| StartError {
-        what: format!("the bucket cannot be used: {trouble}"),
-        advice: "`althing doctor` tries it out".into(),
-    })?;
+    let store = store
+        .transpose()
+        .map_err(|trouble| StartError { what: format!("the bucket cannot be used: {trouble}"), advice: "`althing doctor` tries it out".into() })?;
     let opened = Library::open_with(library, store.clone(), metrics.library.clone()).map_err(refused)?;
     let jobs = Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?;
     store.into_iter().for_each(|store| jobs.bring_from(store));

@@ -80,7 +80,10 @@ impl S3Settings {
             return Ok(None);
         }
         if library.is_none() {
-            return invalid("recording.store", "only what is in a library goes to a bucket: set library.enabled, and recording.enabled or library.uploads".into());
+            return invalid(
+                "recording.store",
+                "only what is in a library goes to a bucket: set library.enabled, and recording.enabled or library.uploads".into(),
+            );
         }
         at_least("s3.bucket", self.bucket.len() as u64, 3)?;
         let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -92,7 +95,10 @@ impl S3Settings {
         }
         let prefix = self.prefix.trim_matches('/');
         if prefix.len() > 512 || (!prefix.is_empty() && !prefix.split('/').all(|part| is_plain(part, in_name))) {
-            return invalid("s3.prefix", format!("`{}` cannot begin names: write letters, digits, dots, hyphens and slashes, like \"meetings/hall\"", self.prefix));
+            return invalid(
+                "s3.prefix",
+                format!("`{}` cannot begin names: write letters, digits, dots, hyphens and slashes, like \"meetings/hall\"", self.prefix),
+            );
         }
         Ok(Some(S3Config {
             endpoint: self.endpoint()?,
@@ -114,7 +120,9 @@ impl S3Settings {
         let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
         match host {
             // A name and a password in it would be shown where the endpoint is.
-            Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@']) && !host.contains(char::is_whitespace) => Ok(Some(endpoint.to_owned())),
+            Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@']) && !host.contains(char::is_whitespace) => {
+                Ok(Some(endpoint.to_owned()))
+            }
             _ => invalid("s3.endpoint", "it is no address of a service: write scheme, host and port, like \"https://s3.example.org\"".into()),
         }
     }

@@ -7,12 +7,24 @@ import sys
 
 import boto3
 import requests
+from moto.iam.access_control import S3IAMRequest
 from moto.server import ThreadedMotoServer
 
 BUCKET = "calls"
 REGION = "us-east-1"
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 
+calculate = S3IAMRequest._calculate_signature
+
+
+def as_it_was_sent(request):
+    """What is signed is the query as it was sent; moto has it decoded."""
+    path, mark, query = request._path.partition("?")
+    request._path = path + mark + query.replace("/", "%2F")
+    return calculate(request)
+
+
+S3IAMRequest._calculate_signature = as_it_was_sent
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 host, port = server.get_host_and_port()

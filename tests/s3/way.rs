@@ -30,7 +30,8 @@ impl Server {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let installed = here.join("target/moto/bin/python");
         let python = if installed.exists() { installed } else { "python3".into() };
-        let started = Command::new(python).arg(here.join("tests/s3/server.py")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let started =
+            Command::new(python).arg(here.join("tests/s3/server.py")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = started.expect("python3");
         let questions = child.stdin.take().expect("its input");
         let mut answers = BufReader::new(child.stdout.take().expect("its output"));

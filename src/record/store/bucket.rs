@@ -100,7 +100,9 @@ impl fmt::Display for Trouble {
             Trouble::Unreachable(why) => write!(f, "the service does not answer ({why}): is s3.endpoint right, and can it be reached from here?"),
             Trouble::UnknownKey => f.write_str("the service knows no such key: check s3.access_key"),
             Trouble::WrongSecret => f.write_str("the signature is wrong: check s3.secret_key, and this machine's clock"),
-            Trouble::Forbidden => f.write_str("the key may not do that: it has to be allowed to list the bucket, and to get, put and delete objects in it"),
+            Trouble::Forbidden => {
+                f.write_str("the key may not do that: it has to be allowed to list the bucket, and to get, put and delete objects in it")
+            }
             Trouble::NoBucket(name) => write!(f, "there is no bucket `{name}`: make it, or check s3.bucket"),
             Trouble::WrongRegion => f.write_str("the bucket is in another region: check s3.region"),
             Trouble::Changed => f.write_str("the object is not what was put there"),
@@ -115,7 +117,8 @@ impl Bucket {
     /// # Errors
     /// When the settings make no address.
     pub fn new(config: &S3Config) -> Result<Self, Trouble> {
-        let options = TYPES.iter().fold(ClientOptions::new(), |options, (ending, media_type)| options.with_content_type_for_suffix(*ending, *media_type));
+        let options =
+            TYPES.iter().fold(ClientOptions::new(), |options, (ending, media_type)| options.with_content_type_for_suffix(*ending, *media_type));
         let options = options.with_connect_timeout(CONNECT).with_timeout(REQUEST).with_allow_http(true);
         let builder = AmazonS3Builder::new()
             .with_region(&config.region)

@@ -10,10 +10,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
 
+use super::Store;
 use super::bucket::{Found, Listed, Trouble};
 use super::copy::{Failed, blocking};
 use super::ledger::{Ledger, Stored};
-use super::Store;
 use crate::record::disk::create_dir_private;
 use crate::record::library::{Library, is_plain, is_sound};
 use crate::record::manifest::{self, Manifest, SCHEMA, State};
