@@ -117,7 +117,7 @@ mod tests {
         let ledger = Ledger { files, begun: [("big".to_owned(), "upload 1".to_owned())].into() };
         ledger.write(&folder).expect("written");
         assert_eq!(Ledger::read(&folder), ledger);
-        assert_eq!((ledger.names().collect::<Vec<_>>(), ledger.of("gone")), (vec!["kept"], None));
+        assert_eq!((ledger.names().collect::<Vec<_>>(), ledger.of("gone")), (vec![&"kept".to_owned()], None));
         assert!(stored(false).is_of(FileState { bytes: 5, modified: 7 }) && !stored(true).is_of(FileState { bytes: 5, modified: 7 }));
         assert!(!stored(false).is_of(FileState { bytes: 5, modified: 8 }));
         std::fs::write(folder.join(NAME), "{ cut").expect("written");
