@@ -14,6 +14,7 @@
 
 mod addresses;
 pub mod doctor;
+mod life;
 mod listeners;
 pub mod logs;
 mod reflexive;
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::config::{AllowedOrigins, CallPolicy, Config};
+use crate::contract::WorkerReport;
 use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
@@ -41,7 +43,7 @@ use crate::control::rooms::directory::{Settlement, WorkerAccess};
 use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
 use crate::metrics::{Metrics, ReadReport};
-use crate::port::{RelayUsers, events};
+use crate::port::{RelayUsers, ReportSlot, WorkerHandle, events};
 use crate::record::jobs::Jobs;
 use crate::record::library::Library;
 use crate::record::store::Store;
@@ -65,8 +67,26 @@ pub struct Node {
     recorder: Option<Recorder>,
     library: Option<Library>,
     public: Public,
+    asked: Vec<Asked>,
     ready: watch::Sender<bool>,
     closing: watch::Sender<bool>,
+}
+
+/// A worker, and what it had said when it was last asked.
+struct Asked {
+    inbox: WorkerHandle,
+    report: ReportSlot,
+    before: Arc<WorkerReport>,
+}
+
+impl Asked {
+    fn answers(&mut self) -> bool {
+        let latest = self.report.latest();
+        let answers = !Arc::ptr_eq(&latest, &self.before);
+        self.before = latest;
+        self.inbox.ask();
+        answers
+    }
 }
 
 /// Why a node cannot start.
@@ -90,17 +110,7 @@ impl From<TlsError> for StartError {
     }
 }
 
-/// Runs a node until the process is told to end (SIGTERM, SIGINT).
-///
-/// # Errors
-/// When it cannot start.
-pub async fn run(config: Config) -> Result<(), StartError> {
-    let node = Node::start(config).await?;
-    wait_for_signal().await;
-    tracing::info!("shutting down");
-    node.shut_down().await;
-    Ok(())
-}
+pub use life::run;
 
 impl Node {
     /// Starts a node.
@@ -131,6 +141,7 @@ impl Node {
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
         let library = open_library(&config, &metrics)?;
         let recorder = start_recorder(&config, taps, epoch, library.clone(), &metrics)?;
+        let asked = fleet.workers.iter().map(|w| Asked { inbox: w.inbox.clone(), report: w.report.clone(), before: w.report.latest() }).collect();
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
         let relay_addresses = fleet.workers.first().map(|worker| worker.relay.clone()).unwrap_or_default();
         let inboxes = fleet.workers.iter().map(|worker| worker.inbox.clone()).collect();
@@ -206,7 +217,7 @@ impl Node {
         }
         ready.send_replace(true);
         listeners::announce(&config, at, &addresses.announced, development);
-        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, recorder, library, public, ready, closing })
+        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, recorder, library, public, asked, ready, closing })
     }
 
     /// Makes the dispatch of a room fail on its home worker, on purpose: for the tests of what comes after it.
@@ -216,6 +227,23 @@ impl Node {
     #[cfg(feature = "fault-hooks")]
     pub fn break_room(&self, name: &str) {
         assert!(self.rooms.break_room(name), "there is a room of this name");
+    }
+
+    /// Lets the node run dry: it is not ready any more, no room begins, and members are told that it ends after `within`. Lobbies end at once.
+    pub async fn drain(&self, within: Duration) {
+        self.ready.send_replace(false);
+        self.lobbies.shut_down().await;
+        self.rooms.drain(within).await;
+    }
+
+    /// Whether no room is left.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.count() == 0
+    }
+
+    /// Whether every worker has reported since this was last called; each is asked to, for the next time.
+    pub fn answers(&mut self) -> bool {
+        self.asked.iter_mut().map(Asked::answers).filter(|answers| !answers).count() == 0
     }
 
     /// Ends the node: nobody new is taken, everybody is told, sockets get a moment to hear it.
@@ -305,19 +333,4 @@ fn lobby_rules(config: &Config) -> calls::Rules {
 
 fn reader(slot: crate::port::ReportSlot) -> ReadReport {
     Box::new(move || slot.latest())
-}
-
-async fn wait_for_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(_) => {
-            let _ = interrupt.await;
-        }
-    }
 }

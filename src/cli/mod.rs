@@ -76,7 +76,7 @@ pub fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
-        None | Some(Verb::Run) => common.checked().and_then(run),
+        None | Some(Verb::Run) => run(&common),
         Some(Verb::Token { verb }) => common.checked().and_then(|config| token::run(verb, &config)),
         Some(Verb::Config { verb }) => settings::run(&verb, &common),
     };
@@ -89,13 +89,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config) -> Result<(), String> {
-    node::logs::begin(&config.log).map_err(|e| e.to_string())?;
+fn run(common: &Common) -> Result<(), String> {
+    let config = common.checked()?;
+    let log = node::logs::Log::begin(&config.log).map_err(|e| e.to_string())?;
     // Media has a thread on each core, and goes first: signaling makes do with half as many, which hand less over to one another.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|e| format!("the system gives no threads: {e}"))?;
-    runtime.block_on(node::run(config)).map_err(|e| e.to_string())
+    runtime.block_on(node::run(config, &log, || common.checked())).map_err(|e| e.to_string())
 }
 
 impl Common {

@@ -49,6 +49,8 @@ pub struct Config {
     pub library: Option<LibraryConfig>,
     /// What a client may send.
     pub limits: LimitSettings,
+    /// How long a node that is to end goes on for its members.
+    pub drain: Duration,
     /// The log.
     pub log: LogSettings,
 }
@@ -78,6 +80,7 @@ impl Default for Config {
             jobs: JobsConfig::default(),
             library: None,
             limits: settings.limits,
+            drain: seconds(settings.drain.seconds),
             log: settings.log,
         }
     }
@@ -304,8 +307,8 @@ impl Settings {
         let library = self.library.check(&self.recording)?;
         let s3 = self.s3.check(&self.recording, library.as_ref())?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
-        let (admin, limits, log) = (self.admin.listen, self.limits, self.log);
-        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, recording, s3, library, jobs, limits, log })
+        let (admin, limits, drain, log) = (self.admin.listen, self.limits, seconds(self.drain.seconds), self.log);
+        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, recording, s3, library, jobs, limits, drain, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {

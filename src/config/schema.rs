@@ -47,6 +47,8 @@ pub struct Settings {
     pub library: LibrarySettings,
     /// What a client may send.
     pub limits: LimitSettings,
+    /// How a node ends.
+    pub drain: DrainSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -68,6 +70,20 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([0, 0, 0, 0], 8080)), origins: Vec::new(), heartbeat_seconds: 15, header_seconds: 30 }
+    }
+}
+
+/// How a node ends.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DrainSettings {
+    /// Seconds that it goes on for its members after SIGTERM; 0 is not at all.
+    pub seconds: u64,
+}
+
+impl Default for DrainSettings {
+    fn default() -> Self {
+        Self { seconds: 10 }
     }
 }
 

@@ -322,6 +322,7 @@ impl Worker {
             self.engine.handle_command(now, command);
             self.unreported = true;
         }
+        self.unreported |= self.inbox.is_asked();
         Ok(())
     }
 

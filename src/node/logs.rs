@@ -17,39 +17,73 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{InvalidSetting, LogFormat, LogSettings};
 
-/// Begins to log, once in a process.
-///
-/// # Errors
-/// When `log.level` is not a level or a list of directives.
-pub fn begin(settings: &LogSettings) -> Result<(), InvalidSetting> {
-    let subscriber = subscriber(settings, io::stderr)?;
-    // It fails only when a log has begun already, and then there is one.
-    let _ = tracing::subscriber::set_global_default(subscriber);
-    Ok(())
+/// The log of this process.
+pub struct Log(SetFilter);
+
+type SetFilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+impl Log {
+    /// Begins to log, once in a process.
+    ///
+    /// # Errors
+    /// When `log.level` is not a level or a list of directives.
+    pub fn begin(settings: &LogSettings) -> Result<Self, InvalidSetting> {
+        let (subscriber, set) = build(settings, io::stderr)?;
+        // It fails only when a log has begun already, and then there is one.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+        Ok(Self(set))
+    }
+
+    /// From now on, what `level` says is logged.
+    ///
+    /// # Errors
+    /// As [`Log::begin`].
+    pub fn set_level(&self, level: &str) -> Result<(), InvalidSetting> {
+        let filter = filter(level)?;
+        if (self.0)(filter) { Ok(()) } else { Err(InvalidSetting { name: "log.level".to_owned(), why: "there is no log any more".to_owned() }) }
+    }
 }
 
 /// A log by these settings, into `writer`.
 ///
 /// # Errors
-/// As [`begin`].
+/// As [`Log::begin`].
 pub fn subscriber<W>(settings: &LogSettings, writer: W) -> Result<Box<dyn Subscriber + Send + Sync>, InvalidSetting>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    Ok(build(settings, writer)?.0)
+}
+
+fn build<W>(settings: &LogSettings, writer: W) -> Result<(Box<dyn Subscriber + Send + Sync>, SetFilter), InvalidSetting>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = fmt().with_env_filter(filter(&settings.level)?).with_writer(writer).with_ansi(io::stderr().is_terminal());
+    Ok(match settings.format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            (Box::new(builder.finish()), Box::new(move |filter| handle.reload(filter).is_ok()))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let handle = builder.reload_handle();
+            (Box::new(builder.finish()), Box::new(move |filter| handle.reload(filter).is_ok()))
+        }
+    })
+}
+
+fn filter(level: &str) -> Result<EnvFilter, InvalidSetting> {
     // A word alone would be taken for a module, and silence all others: `inof` has to be refused.
     let odd = |d: &&str| !d.is_empty() && !d.contains(['=', ':', '[']) && d.parse::<LevelFilter>().is_err();
-    if let Some(odd) = settings.level.split(',').map(str::trim).find(odd) {
+    if let Some(odd) = level.split(',').map(str::trim).find(odd) {
         let why = format!("`{odd}` is no level: choose error, warn, info, debug or trace, or directives like info,althing::control=debug");
         return Err(InvalidSetting { name: "log.level".to_owned(), why });
     }
-    let filter = EnvFilter::try_new(&settings.level).map_err(|e| InvalidSetting {
+    EnvFilter::try_new(level).map_err(|e| InvalidSetting {
         name: "log.level".to_owned(),
         why: format!("{e}: choose error, warn, info, debug or trace, or directives like info,althing::control=debug"),
-    })?;
-    let builder = fmt().with_env_filter(filter).with_writer(writer).with_ansi(io::stderr().is_terminal());
-    Ok(match settings.format {
-        LogFormat::Text => Box::new(builder.finish()),
-        LogFormat::Json => Box::new(builder.json().finish()),
     })
 }
 

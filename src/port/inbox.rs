@@ -16,6 +16,7 @@ pub struct WorkerHandle {
     streams: SyncSender<SealedStream>,
     bell: Bell,
     woken: Arc<AtomicBool>,
+    asked: Arc<AtomicBool>,
 }
 
 /// The worker's end.
@@ -25,6 +26,8 @@ pub struct Inbox {
     bell: Bell,
     /// The bell was rung for a command, or is about to be: who sends more need not ring again.
     woken: Arc<AtomicBool>,
+    /// Somebody wants a report, even if nothing has happened.
+    asked: Arc<AtomicBool>,
 }
 
 /// The worker's queue is full, or the worker is gone: the command was not taken.
@@ -37,8 +40,9 @@ pub fn inbox() -> io::Result<(WorkerHandle, Inbox)> {
     let (sender, receiver) = sync_channel(COMMANDS);
     let (giver, taker) = sync_channel(STREAMS);
     let woken = Arc::new(AtomicBool::new(false));
-    let handle = WorkerHandle { queue: sender, streams: giver, bell: bell.clone(), woken: woken.clone() };
-    Ok((handle, Inbox { queue: receiver, streams: taker, bell, woken }))
+    let asked = Arc::new(AtomicBool::new(false));
+    let handle = WorkerHandle { queue: sender, streams: giver, bell: bell.clone(), woken: woken.clone(), asked: asked.clone() };
+    Ok((handle, Inbox { queue: receiver, streams: taker, bell, woken, asked }))
 }
 
 impl WorkerHandle {
@@ -54,6 +58,12 @@ impl WorkerHandle {
         self.streams.try_send(stream).map_err(|_| Overloaded)?;
         self.wake();
         Ok(())
+    }
+
+    /// Has the worker report soon, even if nothing has happened since: one that sleeps does not.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.wake();
     }
 
     fn wake(&self) {
@@ -77,6 +87,11 @@ impl Inbox {
     /// The next stream that waits.
     pub fn next_stream(&self) -> Option<SealedStream> {
         self.streams.try_recv().ok()
+    }
+
+    /// Whether somebody wants a report; said once.
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::AcqRel)
     }
 
     /// What wakes the worker: for commands, and for what other workers leave in its rings.

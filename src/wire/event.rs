@@ -18,6 +18,11 @@ pub enum Event {
         /// Who.
         member: MemberInfo,
     },
+    /// The server ends soon, and begins no room any more: whoever can goes on elsewhere. At the end it says `bye`.
+    Draining {
+        /// So many seconds are left at most.
+        seconds: u32,
+    },
     /// Somebody has gone.
     MemberLeft {
         /// Who.

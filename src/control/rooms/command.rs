@@ -7,7 +7,7 @@ use super::names::RoomName;
 use super::recording::{RecordEffect, RecordOrder};
 use super::screenshot::Wish;
 use super::whip::Attach;
-use crate::base::{PeerId, TrackId, WorkerId};
+use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
 use crate::sdp::Offer;
@@ -99,6 +99,11 @@ pub enum Command {
     },
     /// A deadline has come.
     Timeout,
+    /// The node will end at this time, at the latest: everybody is told, and the room is over as soon as it is empty.
+    Drain {
+        /// When.
+        until: Time,
+    },
     /// The node ends.
     ShutDown,
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -186,12 +186,28 @@ impl Directory {
         self.0.worker(room.worker).is_some_and(|worker| worker.send(command).is_ok())
     }
 
+    /// Tells all members that the node ends after so long; no room begins any more, and those that are empty are over.
+    pub async fn drain(&self, within: Duration) {
+        self.0.closing.store(true, Ordering::Relaxed);
+        let until = self.now() + within;
+        self.tell_all(|| Command::Drain { until }, "drain").await;
+    }
+
+    /// How many rooms there are.
+    pub fn count(&self) -> usize {
+        self.0.by_id.len()
+    }
+
     /// Ends all rooms, telling their members; no room begins any more.
     pub async fn shut_down(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
+        self.tell_all(|| Command::ShutDown, "shut_down").await;
+    }
+
+    async fn tell_all(&self, command: impl Fn() -> Command, name: &'static str) {
         let rooms: Vec<Handle> = self.0.by_id.iter().map(|room| room.clone()).collect();
         for room in rooms {
-            let _ = room.send(Letter::Command(Command::ShutDown, "shut_down")).await;
+            let _ = room.send(Letter::Command(command(), name)).await;
         }
     }
 
@@ -254,12 +270,15 @@ impl Directory {
         &self.0.metrics
     }
 
+    fn now(&self) -> Time {
+        Time::from_micros(u64::try_from(self.0.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
     fn begin(&self, name: RoomName) -> (Handle, Actor) {
         let (id, [worker, _]) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
         self.0.placement.give(worker);
         let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), salt: draw::hex::<8>() };
-        let now = Time::from_micros(u64::try_from(self.0.epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
-        let room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
+        let room = Room::new(name.clone(), self.0.rules.clone(), ground, self.now());
         let (letters, letters_end) = mpsc::channel(MAILBOX);
         let (media, media_end) = mpsc::channel(MEDIA);
         let (data, data_end) = mpsc::channel(DATA * self.0.workers.len().max(1));

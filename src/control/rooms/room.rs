@@ -86,6 +86,8 @@ pub struct Room {
     /// What a moderator has muted: it stays so when it is published again, or its member comes again.
     pub(super) silenced: BTreeSet<(MemberId, Source)>,
     empty_since: Option<Time>,
+    /// When the node ends, once it has said so.
+    ends_at: Option<Time>,
     next_seat: u32,
     pub(super) listeners: Listeners,
     pub(super) choice: Choice,
@@ -125,6 +127,7 @@ impl Room {
             kicked: BTreeSet::new(),
             silenced: BTreeSet::new(),
             empty_since: Some(now),
+            ends_at: None,
             next_seat: 0,
             listeners: Listeners::default(),
             choice: Choice::default(),
@@ -151,8 +154,12 @@ impl Room {
                 let outcome = self.join(socket, admission, draws, introduction, now);
                 self.reply(socket, id, outcome);
                 self.announce_join(socket);
+                self.warn_of_end(now, Some(socket));
             }
-            Command::Resume { socket, id, secret, seq } => self.resume(socket, id, &secret, seq),
+            Command::Resume { socket, id, secret, seq } => {
+                self.resume(socket, id, &secret, seq);
+                self.warn_of_end(now, Some(socket));
+            }
             Command::Request { socket, id, what } => self.request(socket, id, what, now),
             Command::Attach(attach) => self.attach(*attach, now),
             Command::Detach { socket, secret } => self.detach(socket, &secret),
@@ -172,6 +179,10 @@ impl Room {
                 self.give_up_awaited(now);
                 self.end_overdue(now);
                 self.forget_knocks(now);
+            }
+            Command::Drain { until } => {
+                self.ends_at = Some(until);
+                self.warn_of_end(now, None);
             }
             Command::ShutDown => self.shut_down(),
         }
@@ -470,10 +481,18 @@ impl Room {
             return;
         }
         let since = *self.empty_since.get_or_insert(now);
-        if now >= since + self.rules.grace {
+        if now >= since + self.rules.grace || self.ends_at.is_some() {
             self.close_all();
             self.effects.push(Effect::Closed);
         }
+    }
+
+    /// Tells everybody, or who has just come, how long the node goes on.
+    fn warn_of_end(&mut self, now: Time, newcomer: Option<SocketId>) {
+        let Some(at) = self.ends_at else { return };
+        let seconds = at.micros_since(now).div_ceil(1_000_000) as u32;
+        let whom = newcomer.map(|socket| self.sockets.get(&socket).copied());
+        self.tell(|seat| whom.is_none_or(|who| who == Some(seat)), Event::Draining { seconds });
     }
 
     fn shut_down(&mut self) {

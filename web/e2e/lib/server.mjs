@@ -82,7 +82,7 @@ export async function startServer(settings = {}, host = '127.0.0.1', { listen = 
     },
     async stop() {
       if (server.over) throw new Error(`the server ${server.over} during the test\n${log.join('').slice(-4000)}`);
-      server.child.kill('SIGTERM');
+      server.child.kill('SIGINT');
       await until('the server stops', () => server.over !== '', 5000).catch(() => server.child.kill('SIGKILL'));
     },
   };

@@ -30,6 +30,8 @@ export interface RoomState {
   readonly knocking: readonly Knocker[];
   /** Whether all members encrypt their media end to end. */
   readonly encrypted: boolean;
+  /** The server has said that it ends in so many seconds at most. */
+  readonly ending: number | undefined;
 }
 
 /** The room as `join` or `resume` returned it; chat that is known already is kept, and quality until it is told again. */
@@ -50,6 +52,7 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     recording: joined.recording,
     knocking: joined.knocking ?? [],
     encrypted: joined.encrypted ?? false,
+    ending: undefined,
   };
 }
 
@@ -94,6 +97,8 @@ export function reduce(state: RoomState, event: Event): RoomState {
       return { ...state, locked: event.locked };
     case 'recording':
       return { ...state, recording: event.recording };
+    case 'draining':
+      return { ...state, ending: event.seconds };
     case 'restart':
       return { ...state, me: silent(state.me), members: state.members.map(silent), slots: [], speakers: [], quality: new Map() };
     case 'policy':

@@ -380,6 +380,9 @@ export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" 
 export type Event = { "type": "member_joined",
     /** Who. */
     member: MemberInfo, }
+  | { "type": "draining",
+    /** So many seconds are left at most. */
+    seconds: number, }
   | { "type": "member_left",
     /** Who. */
     member: MemberId,

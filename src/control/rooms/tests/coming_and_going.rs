@@ -204,6 +204,22 @@ fn at_the_end_of_the_node_everybody_is_told() {
 }
 
 #[test]
+fn a_node_that_drains_tells_everybody_and_its_rooms_end_with_their_last_member() {
+    let mut scene = Scene::new();
+    let alice = scene.join("alice");
+    scene.forget();
+    scene.apply(Command::Drain { until: scene.now + Duration::from_secs(30) });
+    assert_eq!(scene.told(&alice), [Event::Draining { seconds: 30 }]);
+    scene.pass(Duration::from_secs(10));
+    let bob = scene.join("bob");
+    assert_eq!(scene.told(&bob), [Event::Draining { seconds: 20 }], "a newcomer to a room that there is");
+    scene.leave(&alice);
+    assert!(!scene.closed);
+    scene.leave(&bob);
+    assert!(scene.closed, "nobody waits for others in an empty room");
+}
+
+#[test]
 fn a_socket_that_is_no_members_changes_nothing() {
     let mut scene = Scene::new();
     let alice = scene.join("alice");

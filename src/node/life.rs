@@ -1,0 +1,96 @@
+//! A node as whoever runs the machine sees it: signals (signal(7)) that drain it, end it or have it read its settings again, and a service
+//! manager that hears how it is (sd_notify(3)).
+
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::logs::Log;
+use super::{Node, StartError};
+use crate::config::Config;
+
+/// How often it is looked whether a draining node is empty.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Where no service manager asks, workers are not asked either.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+/// Runs a node until the process is told to end: SIGTERM lets it run dry for `drain.seconds` at most, a second one, or SIGINT, ends it. SIGHUP has
+/// it take up the log's level that `read_again` finds (certificates are looked at by those who keep them).
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Config, String>) -> Result<(), StartError> {
+    let signals = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    let drain = config.drain;
+    let mut node = Node::start(config).await?;
+    tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    let [mut hang_up, mut interrupt, mut terminate] = signals.map(Result::ok);
+    let watchdog = sd_notify::watchdog_enabled();
+    // Twice within the time that it is given, and no sooner than workers report.
+    node.answers();
+    let mut beat = interval(watchdog.map_or(NEVER, |within| within / 2).max(Duration::from_secs(2)));
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = interval(LOOK_EVERY);
+    let mut until: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            () = received(&mut hang_up) => read_settings_again(log, &read_again),
+            () = received(&mut interrupt) => break,
+            () = received(&mut terminate) => {
+                if until.is_some() || drain.is_zero() {
+                    break;
+                }
+                tracing::info!(seconds = drain.as_secs(), "draining: no room begins any more, members are told; once more, and it ends at once");
+                tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+                until = Some(Instant::now() + drain);
+                node.drain(drain).await;
+            }
+            _ = look.tick(), if until.is_some() => {
+                if node.is_empty() || until.is_some_and(|until| until <= Instant::now()) {
+                    break;
+                }
+            }
+            _ = beat.tick(), if watchdog.is_some() => {
+                if node.answers() {
+                    tell(&[NotifyState::Watchdog]);
+                } else {
+                    tracing::error!("a worker does not answer: the service manager is not told that all is well");
+                }
+            }
+        }
+    }
+    tracing::info!("shutting down");
+    tell(&[NotifyState::Stopping, NotifyState::Status("shutting down")]);
+    node.shut_down().await;
+    Ok(())
+}
+
+fn read_settings_again(log: &Log, read_again: &impl Fn() -> Result<Config, String>) {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell(&[NotifyState::Reloading, now]);
+    }
+    let taken = read_again().and_then(|config| log.set_level(&config.log.level).map(|()| config.log.level).map_err(|e| e.to_string()));
+    match taken {
+        Ok(level) => tracing::info!(level, "the log's level is read again; other settings need a restart"),
+        Err(error) => tracing::warn!("the settings are as before: {error}"),
+    }
+    tell(&[NotifyState::Ready]);
+}
+
+/// Tells the service manager, if there is one.
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager does not hear");
+    }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
