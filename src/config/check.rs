@@ -11,6 +11,7 @@ use super::jobs::JobsConfig;
 use super::keys::{AuthKeys, PublicKey, Secret, TokenKey};
 use super::library::LibraryConfig;
 use super::recording::RecordingConfig;
+use super::s3::S3Config;
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 use super::stun::StunServer;
 use super::tls::{self, TlsConfig};
@@ -46,6 +47,8 @@ pub struct Config {
     pub events: Option<EventsConfig>,
     /// Recording, if there is any.
     pub recording: Option<RecordingConfig>,
+    /// The bucket that what is kept is copied to, if there is one.
+    pub s3: Option<S3Config>,
     /// What is made of recordings afterwards.
     pub jobs: JobsConfig,
     /// The library, if there is anything to keep.
@@ -90,6 +93,7 @@ impl Default for Config {
             data: DataConfig { channels: settings.data.channels, limits: DataLimits::default() },
             events: None,
             recording: None,
+            s3: None,
             jobs: JobsConfig::default(),
             library: None,
             limits: settings.limits,
@@ -262,11 +266,12 @@ impl Settings {
         let data = self.data.check(&self.limits)?;
         let (recording, jobs) = (self.recording.check()?, self.jobs.check()?);
         let library = self.library.check(&self.recording)?;
+        let s3 = self.s3.check(&self.recording, library.as_ref())?;
         let events = self.events.check(&self.webhooks)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         let (admin, kept, drain) = (self.admin.listen, kept(&self), seconds(self.drain.seconds));
         let (limits, log) = (self.limits, self.log);
-        Ok(Config { http, tls, admin, kept, media, ice, turn, auth, rooms, calls, data, events, recording, library, jobs, limits, drain, log })
+        Ok(Config { http, tls, admin, kept, media, ice, turn, auth, rooms, calls, data, events, recording, s3, library, jobs, limits, drain, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -462,6 +467,16 @@ fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
     match Secret::new(&text_of(name, key)?) {
         Some(secret) => Ok(secret),
         None => invalid(name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
+    }
+}
+
+impl Key {
+    /// A secret that another server has drawn.
+    pub(super) fn text(&self, name: &str) -> Result<Secret, InvalidSetting> {
+        match Secret::of_others(&text_of(name, self)?) {
+            Some(secret) => Ok(secret),
+            None => invalid(name, "it is empty: write what the service has given, or { secret_file = \"PATH\" }".into()),
+        }
     }
 }
 

@@ -126,6 +126,16 @@ impl Secret {
         (text.len() >= Self::MIN_BYTES).then(|| Self(text.to_owned()))
     }
 
+    /// A secret that another server has drawn, of whatever length but none at all.
+    pub fn of_others(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

@@ -15,7 +15,7 @@ const OTHER_VARIABLES: [&str; 1] = ["config"];
 /// Settings that are lists: in the environment and on the command line their items are separated by commas.
 const LISTS: [&str; 7] = ["http.origins", "tls.domains", "media.bind", "media.announce", "ice.urls", "turn.allow_peers", "webhooks.urls"];
 /// Settings that are text, or a table that says in which file the text is.
-const SECRETS: [&str; 3] = ["ice.secret", "webhooks.secret", "webhooks.old_secret"];
+const SECRETS: [&str; 5] = ["ice.secret", "s3.access_key", "s3.secret_key", "webhooks.secret", "webhooks.old_secret"];
 /// Settings that are one of a few words, and these.
 const CHOICES: [(&str, &str); 3] = [("rooms.policy", "auto, p2p or sfu"), ("tls.mode", "off, files, acme or dev"), ("log.format", "text or json")];
 /// Below this anything goes: the names are the operator's.

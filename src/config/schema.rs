@@ -12,6 +12,7 @@ use super::events::{EventSettings, WebhookSettings};
 use super::jobs::JobSettings;
 use super::library::LibrarySettings;
 use super::recording::RecordingSettings;
+use super::s3::S3Settings;
 use super::turn::TurnSettings;
 
 /// All settings as they are written, before they are checked.
@@ -44,6 +45,8 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     /// Recording.
     pub recording: RecordingSettings,
+    /// The bucket that what is kept is copied to.
+    pub s3: S3Settings,
     /// What is made of recordings afterwards.
     pub jobs: JobSettings,
     /// What is kept, and who may add to it.

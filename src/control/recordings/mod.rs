@@ -19,6 +19,7 @@ mod bytes;
 mod link;
 mod made;
 mod orders;
+mod stored;
 mod uploads;
 mod zip;
 
@@ -291,7 +292,10 @@ async fn file(
     let link = at.link(Purpose::File, &id, &name, &uri)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
     let (path, media_type) = item.file(&name).ok_or(LibraryError::Unknown)?;
-    let mut answer = bytes::serve(&path, media_type, &method, &headers).await?;
+    let mut answer = match bytes::serve(&path, media_type, &method, &headers).await? {
+        Some(answer) => answer,
+        None => stored::serve(&at.library, &item, &name, media_type, &method, &headers)?,
+    };
     if link.is_download() && answer.status().is_success() {
         answer.headers_mut().insert(header::CONTENT_DISPOSITION, bytes::attachment(&file_name(&item, &name)));
     }
@@ -300,7 +304,8 @@ async fn file(
 
 async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, method: Method) -> Result<Response, Problem> {
     at.link(Purpose::Zip, &id, "", &uri)?;
-    let (item, entries) = at.library.work(move |library| library.read(&id).and_then(|item| entries(&item).map(|entries| (item, entries)))).await?;
+    let reader = at.clone();
+    let (item, entries) = at.library.work(move |library| library.read(&id).and_then(|item| entries(&reader.library, &item).map(|entries| (item, entries)))).await?;
     let length = zip::length(&entries);
     let body = if method == Method::HEAD {
         Body::empty()
@@ -319,12 +324,16 @@ async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri,
 }
 
 /// What an archive of something has in it. What is still being recorded grows.
-fn entries(item: &Item) -> Result<Vec<Entry>, LibraryError> {
+fn entries(library: &Library, item: &Item) -> Result<Vec<Entry>, LibraryError> {
     let goes_on = item.manifest.state == Recorded::Recording;
     let entry = |name: String, file: &str| {
-        let path = item.folder.join(file);
-        let bytes = if goes_on { None } else { Some(std::fs::metadata(&path)?.len()) };
-        Ok(Entry { name, content: Content::File(path, bytes) })
+        let (path, stored) = (item.folder.join(file), stored::Object::of(library, item, file));
+        let bytes = match (std::fs::metadata(&path), &stored) {
+            _ if goes_on => None,
+            (Err(error), Some(stored)) if error.kind() == std::io::ErrorKind::NotFound => Some(stored.bytes()),
+            (metadata, _) => Some(metadata?.len()),
+        };
+        Ok(Entry { name, content: Content::File { path, bytes, stored } })
     };
     let files = item.names().map(|name| entry(saved_as(&file_name(item, name)), name));
     let chat = item.beside.contains(CHAT).then(|| entry(CHAT.to_owned(), CHAT));
@@ -335,7 +344,9 @@ fn entries(item: &Item) -> Result<Vec<Entry>, LibraryError> {
 
 async fn chat(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
     at.link(Purpose::Chat, &id, "", &uri)?;
-    let said = at.library.work(move |library| library.read(&id).and_then(|item| item.chat())).await?;
+    let item = at.library.work(move |library| library.read(&id)).await?;
+    at.library.bring(&item, CHAT).await?;
+    let said = at.library.work(move |_| item.chat()).await?;
     Ok(Json(said).into_response())
 }
 
@@ -405,6 +416,11 @@ impl From<LibraryError> for Problem {
         match error {
             LibraryError::Unknown => Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is no such thing in the library (any more)"),
             LibraryError::GoesOn => Self::new(StatusCode::CONFLICT, ErrorCode::WrongState, "it is still being recorded: end the recording first"),
+            LibraryError::Away(trouble) => {
+                tracing::error!(why = %trouble, "what the bucket alone has cannot be had");
+                Self::named(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", "the place where it is does not answer: try again later")
+                    .with(header::RETRY_AFTER, "5")
+            }
             LibraryError::Disk(error) => {
                 tracing::error!(%error, "the library's disk refuses");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Internal, "the server's disk refuses: try again later")
