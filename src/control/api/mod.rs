@@ -92,6 +92,7 @@ pub fn routes(public: Public, answered: Once) -> Router {
         .route("/api/v1/rooms/{room}/data", post(rooms::send))
         .route("/api/v1/rooms/{room}/knocking/{member}", put(rooms::admit))
         .route("/api/v1", any(nothing))
+        .route("/api/v1/", any(nothing))
         .route("/api/v1/{*rest}", any(nothing))
         .with_state(endpoints)
         .layer(from_fn_with_state(answered, once))
