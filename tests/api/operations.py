@@ -171,7 +171,9 @@ class Member:
     """Somebody at a signaling socket."""
 
     def __init__(self, port, room, bearer):
-        self.socket, self.next, self.events = connect(f"ws://127.0.0.1:{port}/ws", subprotocols=["althing.v1"]), 0, []
+        self.opened = contextlib.ExitStack()
+        self.socket = self.opened.enter_context(connect(f"ws://127.0.0.1:{port}/ws", subprotocols=["althing.v1"]))
+        self.next, self.events = 0, []
         self.ask(type="hello", versions=[1])
         self.joined = self.ask(type="join", room=room, token=bearer, knock=True)
 

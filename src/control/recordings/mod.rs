@@ -39,6 +39,7 @@ pub mod described {
         /// The items.
         items: Vec<ItemAnswer<'static>>,
         /// `after` of the next page; absent where there are no more.
+        #[schemars(skip_serializing_if = "Option::is_none")]
         next: Option<String>,
     }
 
