@@ -306,7 +306,8 @@ async fn file(
 async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, method: Method) -> Result<Response, Problem> {
     at.link(Purpose::Zip, &id, "", &uri)?;
     let reader = at.clone();
-    let (item, entries) = at.library.work(move |library| library.read(&id).and_then(|item| entries(&reader.library, &item).map(|entries| (item, entries)))).await?;
+    let (item, entries) =
+        at.library.work(move |library| library.read(&id).and_then(|item| entries(&reader.library, &item).map(|entries| (item, entries)))).await?;
     let length = zip::length(&entries);
     let body = if method == Method::HEAD {
         Body::empty()

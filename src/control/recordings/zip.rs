@@ -159,11 +159,7 @@ mod tests {
         let archives = [
             vec![entry("a", Content::Bytes(Vec::new()))],
             vec![entry("a.webm", lies(Some(70_000))), entry("manifest.json", Content::Bytes(vec![1; 500]))],
-            vec![
-                entry("会议 - Ada.webm", lies(Some(69_999))),
-                entry("b", Content::Bytes(vec![1])),
-                entry("c", Content::Bytes(vec![2])),
-            ],
+            vec![entry("会议 - Ada.webm", lies(Some(69_999))), entry("b", Content::Bytes(vec![1])), entry("c", Content::Bytes(vec![2]))],
             // More than the legacy count of files holds.
             (0..70_000).map(|n| entry(&format!("{n}"), Content::Bytes(vec![3]))).collect(),
         ];
