@@ -3,7 +3,7 @@
 // A package that is there already may be named.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { allMeet } from '../../web/e2e/lib/scene.mjs';
 import { Person } from '../../web/e2e/lib/person.mjs';
@@ -26,7 +26,8 @@ async function prove() {
   const fresh = `${FOLDER}/fresh.tar`;
   if (!existsSync(fresh)) {
     console.log('==> making a Debian (some minutes)');
-    text('mmdebstrap', ['--variant=minbase', '--include=systemd', 'bookworm', fresh]);
+    text('mmdebstrap', ['--variant=minbase', '--include=systemd', 'bookworm', `${FOLDER}/making.tar`]);
+    renameSync(`${FOLDER}/making.tar`, fresh);
   }
   rmSync(MACHINE, { recursive: true, force: true });
   mkdirSync(MACHINE, { recursive: true });
