@@ -419,17 +419,23 @@ async fn calls_go_on_and_nodes_begin_while_the_disk_is_full_and_nothing_is_lost_
     let (disk, events) = (SmallDisk::new(&folder.0).await, folder.0.join("events"));
     let mut process = disk.start(&events, address);
     process.ready().await;
+    // A segment that is begun has to end where it was well.
+    let (_inside, first) = process.join("before").await.expect("joined");
+    let until = Instant::now() + PATIENCE;
+    while !hook.taken().iter().any(|event| event["data"]["member"] == first.as_str()) {
+        assert!(Instant::now() < until, "it is not told");
+        sleep(Duration::from_millis(20)).await;
+    }
     let joined = until_it_refuses(&disk, &process, "during").await;
     let (_socket, last) = process.join("last").await.expect("calls go on");
     disk.empty();
-    let until = Instant::now() + PATIENCE;
     while !hook.taken().iter().any(|event| event["data"]["member"] == last.as_str()) {
         assert!(Instant::now() < until, "it is not told");
         sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(process.metric("althing_event_log_refuses").await, 0.0);
     assert_eq!(process.metric("althing_events_lost_total{reason=\"queue\"}").await, 0.0);
-    assert_eq!(stays(&hook.taken(), "member.joined").len(), joined + 1);
+    assert_eq!(stays(&hook.taken(), "member.joined").len(), joined + 2);
     // Killed while it is full, and begun again while it still is.
     until_it_refuses(&disk, &process, "again").await;
     drop(process);
