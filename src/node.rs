@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AllowedOrigins, CallPolicy, Config};
+use crate::config::{AllowedOrigins, CallPolicy, CertificateSource, Config};
 use crate::contract::WorkerReport;
 use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
@@ -47,6 +47,7 @@ use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, ReportSlot, WorkerHandle, events};
 use crate::record::jobs::Jobs;
 use crate::record::library::Library;
+use crate::record::store::Store;
 use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
 use crate::wire::Policy;
@@ -157,7 +158,9 @@ impl Node {
         };
         let relay = relay.map(|relay| {
             let sealed = relay.sealed_url(named.as_deref());
-            if sealed.is_none() && config.tls.is_some() && relay.config.tls_port.is_some() {
+            // Browsers do not ask anybody whether they trust a relay: one with a self-made certificate would help nobody.
+            let made = config.tls.as_ref().is_some_and(|tls| matches!(tls.source, CertificateSource::Development { .. }));
+            if sealed.is_none() && !made && config.tls.is_some() && relay.config.tls_port.is_some() {
                 tracing::warn!("clients are told no relay behind TLS: the certificate is for no name; set turn.host to one that it is for");
             }
             p2p::OwnRelay { addresses: relay_addresses, sealed, secret: relay.secret }
@@ -174,6 +177,7 @@ impl Node {
             recorder: recorder.clone(),
             library: library.clone(),
             events: events.clone(),
+            kept: config.kept,
         });
         let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
         tokio::spawn(dispatch::run(event_receiver, rooms.clone(), mapped));
@@ -195,6 +199,9 @@ impl Node {
             closing: closing_seen.clone(),
         });
         if let Some(library) = library.clone() {
+            if let Some(store) = library.store().cloned() {
+                tokio::spawn(store.run(library.clone(), closing_seen.clone()));
+            }
             tokio::spawn(library.run(closing_seen.clone()));
         }
         let (telling, telling_seen) = watch::channel(false);
@@ -313,8 +320,14 @@ impl Node {
 fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, StartError> {
     let Some(library) = &config.library else { return Ok(None) };
     let refused = |error| no_folder(&library.folder, &error);
-    let opened = Library::open(library, metrics.library.clone()).map_err(refused)?;
-    opened.make_with(Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?);
+    let store = config.s3.as_ref().map(|s3| Store::new(s3, &library.folder, library.minimum_free, metrics.store.clone()));
+    let store = store
+        .transpose()
+        .map_err(|trouble| StartError { what: format!("the bucket cannot be used: {trouble}"), advice: "`althing doctor` tries it out".into() })?;
+    let opened = Library::open_with(library, store.clone(), metrics.library.clone()).map_err(refused)?;
+    let jobs = Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?;
+    store.into_iter().for_each(|store| jobs.bring_from(store));
+    opened.make_with(jobs);
     Ok(Some(opened))
 }
 
@@ -365,6 +378,8 @@ fn rules(config: &Config) -> Rules {
         tcp: config.media.takes_tcp(),
         data: config.data.limits,
         data_channels: config.data.channels,
+        tracks: config.rooms.tracks.into(),
+        metadata_bytes: config.limits.metadata_bytes as usize,
     }
 }
 

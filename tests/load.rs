@@ -2,18 +2,20 @@
 
 #[path = "load/foreign.rs"]
 mod foreign;
+#[path = "load/wire.rs"]
+mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use althing::config::{Config, Secret};
 use althing::control::auth::{Claims, Source, TokenGrants, sign};
 use althing::load::{Door, Kind, Outcome, Place, Plan, Trace, Trouble, run};
 use althing::node::Node;
-use tokio::net::UdpSocket;
 use tokio::sync::watch;
+use wire::{Wire, signaling_that_names};
 
 async fn node(change: impl FnOnce(&mut Config)) -> Node {
     let mut config = Config::default();
@@ -89,18 +91,8 @@ async fn a_node_with_keys_is_counted_right_in_several_rooms() {
     let plan = plan(&node);
     let token = |place: &Place| {
         let publish = vec![Source::Microphone, Source::Camera];
-        let grants = TokenGrants {
-            room: place.room_name.clone(),
-            join: true,
-            publish,
-            subscribe: true,
-            chat: false,
-            data: None,
-            moderate: false,
-            record: false,
-            library: None,
-        };
-        sign("main", &secret(), &Claims { sub: place.name.clone(), name: None, exp: 4_000_000_000, nbf: None, grants }).expect("signed")
+        let grants = TokenGrants { room: place.room_name.clone(), join: true, publish, subscribe: true, ..TokenGrants::default() };
+        sign("main", &secret(), &Claims { sub: place.name.clone(), name: None, exp: 4_000_000_000, grants, ..Claims::default() }).expect("signed")
     };
     let tokens = plan.places().iter().map(token).collect();
     all_came(&carried_out(Plan { tokens, ..plan }).await);
@@ -158,58 +150,13 @@ async fn a_run_that_is_stopped_ends_in_order_with_what_it_has() {
     node.shut_down().await;
 }
 
-/// Between clients and server: every datagram passes but each `drop_one_in`th media packet towards the clients.
-struct Wire {
-    address: SocketAddr,
-    dropped: Arc<AtomicU64>,
-}
-
-/// Bytes from which a datagram towards a client counts as video: sound and reports are smaller.
-const VIDEO_FROM: usize = 500;
-
-async fn wire(server: SocketAddr, drop_one_in: u64) -> Wire {
-    let outside = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
-    let wire = Wire { address: outside.local_addr().expect("bound"), dropped: Arc::default() };
-    let dropped = wire.dropped.clone();
-    tokio::spawn(async move {
-        let mut inside = std::collections::BTreeMap::<SocketAddr, Arc<UdpSocket>>::new();
-        let mut buffer = vec![0; 65_536];
-        while let Ok((len, from)) = outside.recv_from(&mut buffer).await {
-            let socket = match inside.get(&from) {
-                Some(socket) => socket.clone(),
-                None => {
-                    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
-                    socket.connect(server).await.expect("connected");
-                    tokio::spawn(backwards(socket.clone(), outside.clone(), from, drop_one_in, dropped.clone()));
-                    inside.insert(from, socket.clone());
-                    socket
-                }
-            };
-            let _ = socket.send(&buffer[..len]).await;
-        }
-    });
-    wire
-}
-
-async fn backwards(inside: Arc<UdpSocket>, outside: Arc<UdpSocket>, to: SocketAddr, drop_one_in: u64, dropped: Arc<AtomicU64>) {
-    let (mut buffer, mut seen) = (vec![0; 65_536], 0u64);
-    while let Ok(len) = inside.recv(&mut buffer).await {
-        let is_video = len >= VIDEO_FROM && (128..192).contains(&buffer[0]) && !(192..=223).contains(&buffer[1]);
-        seen += u64::from(is_video);
-        if is_video && seen.is_multiple_of(drop_one_in) {
-            dropped.fetch_add(1, Ordering::Relaxed);
-        } else {
-            let _ = outside.send_to(&buffer[..len], to).await;
-        }
-    }
-}
-
 /// A node and a wire in front of its media.
 async fn node_behind_a_wire(drop_one_in: u64) -> (Node, Wire) {
     // Free a moment ago: the node does not say which port it took by itself.
     let port = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
     let node = node(|config| (config.media.port, config.media.workers) = (port, 1)).await;
-    let wire = wire(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), drop_one_in).await;
+    let wire = Wire::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
+    wire.to_clients.store(drop_one_in, Ordering::Relaxed);
     (node, wire)
 }
 
@@ -220,70 +167,6 @@ async fn lossy(nack: bool, transport_cc: bool) -> (Outcome, u64) {
     let outcome = carried_out(plan).await;
     node.shut_down().await;
     (outcome, wire.dropped.load(Ordering::Relaxed))
-}
-
-/// A signaling front that passes everything on, and writes the wire's address into the answers in place of the node's.
-async fn signaling_that_names(node: &Node, wire: SocketAddr) -> SocketAddr {
-    use futures_util::{SinkExt, StreamExt};
-    use tokio_tungstenite::tungstenite::Message;
-    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-    use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    let url = format!("ws://{}/ws", node.http);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let url = url.clone();
-            tokio::spawn(async move {
-                #[allow(clippy::result_large_err, reason = "the type that the library takes")]
-                let protocol = |_: &Request, mut response: Response| {
-                    response.headers_mut().insert("Sec-WebSocket-Protocol", althing::wire::SUBPROTOCOL.parse().expect("a header"));
-                    Ok(response)
-                };
-                let client = tokio_tungstenite::accept_hdr_async(stream, protocol).await.expect("a WebSocket");
-                let mut request = url.into_client_request().expect("an address");
-                request.headers_mut().insert("Sec-WebSocket-Protocol", althing::wire::SUBPROTOCOL.parse().expect("a header"));
-                let (server, _) = tokio_tungstenite::connect_async(request).await.expect("the node");
-                let ((mut to_client, mut from_client), (mut to_server, mut from_server)) = (client.split(), server.split());
-                let there = async {
-                    while let Some(Ok(message)) = from_client.next().await {
-                        if to_server.send(message).await.is_err() {
-                            return;
-                        }
-                    }
-                };
-                let back = async {
-                    while let Some(Ok(message)) = from_server.next().await {
-                        let message = match message {
-                            Message::Text(text) => Message::text(renamed(text.as_str(), wire)),
-                            other => other,
-                        };
-                        if to_client.send(message).await.is_err() {
-                            return;
-                        }
-                    }
-                };
-                tokio::select! {
-                    () = there => {}
-                    () = back => {}
-                }
-            });
-        }
-    });
-    address
-}
-
-/// The candidate lines of an answer, at the wire.
-fn renamed(text: &str, wire: SocketAddr) -> String {
-    let mut parts = text.split("a=candidate:");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let mut fields: Vec<String> = part.splitn(7, ' ').map(str::to_owned).collect();
-        (fields[4], fields[5]) = (wire.ip().to_string(), wire.port().to_string());
-        out += &format!("a=candidate:{}", fields.join(" "));
-    }
-    out
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, at_least, invalid, text_of};
@@ -16,7 +17,7 @@ use super::schema::Key;
 const MOST_URLS: usize = 8;
 
 /// Events, as they are written.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventSettings {
     /// Whether what happens in rooms is kept, and told to webhooks.
@@ -38,7 +39,7 @@ impl Default for EventSettings {
 }
 
 /// Webhooks, as they are written.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhookSettings {
     /// Where events are posted to.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::health::Health;
 use super::plan::SrtpProfile;
 use crate::base::{Bitrate, PeerId, RoomId, TrackId, WorkerId};
 
@@ -59,6 +60,15 @@ pub enum Event {
         tracks: Vec<Quality>,
         /// What its link carries, where it says what it receives.
         link: Option<LinkState>,
+    },
+    /// How a peer's connection does: every few seconds while somebody may notice, and now and then.
+    Health {
+        /// Where.
+        room: RoomId,
+        /// Whose connection.
+        peer: PeerId,
+        /// How it has done since it was told last.
+        health: Box<Health>,
     },
     /// The first packet of a published track has arrived.
     TrackStarted {

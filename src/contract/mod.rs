@@ -3,12 +3,15 @@
 
 pub mod command;
 pub mod event;
+pub mod health;
+pub mod measure;
 pub mod plan;
 pub mod report;
 pub mod tap;
 
 pub use command::{Command, RoomCommand, View};
 pub use event::{DataEnd, DisconnectReason, Event, Limit, LinkState, Mapped, Quality};
+pub use measure::{Distributions, Measure};
 pub use plan::{
     CNAME, Codec, CodecPlan, DataLimits, DataPlan, DtlsRole, Extension, ExtensionMap, Feedback, Fingerprint, H264Profile, HashFunction,
     IceCredentials, MOST_ENCODINGS, MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, SrtpKeys, SrtpProfile, TransportPlan,

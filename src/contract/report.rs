@@ -1,5 +1,7 @@
 //! What a worker counts. Counters are cumulative: a lost report costs staleness, nothing else.
 
+use super::measure::Distributions;
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident => $metric:literal, $label:literal;)*) => {
         /// Everything that a worker counts.
@@ -13,7 +15,7 @@ macro_rules! counters {
             /// All counters, in the order of their discriminants.
             pub const ALL: &'static [Counter] = &[$(Counter::$name,)*];
 
-            /// The metric's name (without the `althing_` prefix), and `key=value` of its label or an empty string.
+            /// The metric's name (without the `althing_` prefix), and `key=value` of its labels, with commas between them.
             pub const fn metric(self) -> (&'static str, &'static str) {
                 match self {
                     $(Counter::$name => ($metric, $label),)*
@@ -46,6 +48,22 @@ counters! {
     RtpIn => "rtp_packets_received_total", "";
     /// RTP packets forwarded to subscribers, retransmissions excluded.
     RtpForwarded => "rtp_packets_forwarded_total", "";
+    /// RTP packets of sound accepted from publishers; as the three after it counted when their connection reports, and when it ends.
+    AudioPacketsIn => "media_packets_total", "direction=received,kind=audio";
+    /// RTP packets of pictures accepted from publishers.
+    VideoPacketsIn => "media_packets_total", "direction=received,kind=video";
+    /// RTP packets of sound forwarded to subscribers.
+    AudioPacketsOut => "media_packets_total", "direction=sent,kind=audio";
+    /// RTP packets of pictures forwarded to subscribers.
+    VideoPacketsOut => "media_packets_total", "direction=sent,kind=video";
+    /// Bytes of those of sound from publishers, with their headers.
+    AudioBytesIn => "media_bytes_total", "direction=received,kind=audio";
+    /// Bytes of those of pictures from publishers, with their headers.
+    VideoBytesIn => "media_bytes_total", "direction=received,kind=video";
+    /// Bytes of sound forwarded, headers excluded.
+    AudioBytesOut => "media_bytes_total", "direction=sent,kind=audio";
+    /// Bytes of pictures forwarded, headers excluded.
+    VideoBytesOut => "media_bytes_total", "direction=sent,kind=video";
     /// RTP packets sent again on request.
     RtpRetransmitted => "rtp_packets_retransmitted_total", "";
     /// RTP packets that a publisher sent again and that filled a hole.
@@ -325,6 +343,8 @@ pub struct WorkerReport {
     pub streams: u64,
     /// Allocations of its relay now.
     pub allocations: u64,
+    /// What it has measured: cumulative.
+    pub distributions: Distributions,
     /// What it holds.
     pub memory: Memory,
     /// CPU time that the worker's thread has used, in microseconds.

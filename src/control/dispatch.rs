@@ -34,6 +34,7 @@ const fn room_of(event: &Event) -> Option<RoomId> {
         | Event::Speakers { room, .. }
         | Event::Demand { room, .. }
         | Event::Quality { room, .. }
+        | Event::Health { room, .. }
         | Event::TrackStarted { room, .. }
         | Event::DataChannel { room, .. }
         | Event::Data { room, .. }

@@ -19,7 +19,7 @@ use super::streams::{Framing, Streams};
 use super::udp::{self, Receiver, Sender};
 use crate::base::outgoing::Outgoing;
 use crate::base::{Time, WorkerId};
-use crate::contract::{Counter, Event, WorkerReport};
+use crate::contract::{Counter, Event, Measure, WorkerReport};
 use crate::media::engine::{Engine, EngineConfig};
 use crate::media::route::relay::{RelaySink, send_stray};
 use crate::media::route::tap::TapSink;
@@ -133,6 +133,8 @@ pub struct Worker {
     unreported: bool,
     /// The last turn was the relay's alone.
     gathers: bool,
+    /// When it was looked last what the engine's timers ask for.
+    served_at: Time,
     reported_at: Option<Time>,
 }
 
@@ -179,6 +181,7 @@ impl Worker {
             more_commands: false,
             unreported: true,
             gathers: false,
+            served_at: Time::ZERO,
             reported_at: None,
         };
         Ok((worker, (port, relay_port)))
@@ -238,9 +241,12 @@ impl Worker {
         self.take_commands(now)?;
         self.take_streams(now);
         self.take_relays(now);
-        if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+        if let Some(due) = self.engine.poll_timeout().filter(|due| *due <= now) {
+            // What was set since, for a moment that was past already, is late since then only.
+            self.engine.distributions_mut().observe(Measure::LoopLag, now.micros_since(due.max(self.served_at)));
             self.engine.handle_timeout(now);
         }
+        self.served_at = now;
         self.handle_timeouts(now);
         self.give_out(now);
         if self.engine.has_deferred() {
@@ -292,6 +298,7 @@ impl Worker {
         let Some(socket) = self.sockets.get(local as usize) else { return false };
         // An error here is the answer to an earlier datagram (port unreachable); the socket itself goes on.
         let received = self.receiver.receive(socket).unwrap_or(0);
+        self.engine.distributions_mut().observe(Measure::ReceiveBatch, received as u64);
         self.engine.counters_mut().add(Counter::ReceiveCalls);
         for index in 0..received {
             match self.receiver.datagram(index) {

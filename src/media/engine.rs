@@ -23,7 +23,7 @@ use crate::base::outgoing::Outgoing;
 use crate::base::prefix::PrefixRate;
 use crate::base::random::Random;
 use crate::base::{Bitrate, Ntp, PeerId, RoomId, Time, WorkerId};
-use crate::contract::{Command, Counter, Counters, Event, RoomCommand, WorkerReport, owner_of_ufrag};
+use crate::contract::{Command, Counter, Counters, Distributions, Event, RoomCommand, WorkerReport, owner_of_ufrag};
 
 /// No room is worth a turn of the clock sooner than this after the last one.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);
@@ -52,6 +52,8 @@ pub struct EngineConfig {
 pub struct Shared {
     /// Everything counted.
     pub counters: Counters,
+    /// Everything measured.
+    pub distributions: Distributions,
     /// What control will be told.
     pub events: VecDeque<Event>,
     /// Numbers that need no secrecy.
@@ -156,6 +158,7 @@ impl Engine {
             questions: None,
             shared: Shared {
                 counters: Counters::default(),
+                distributions: Distributions::default(),
                 events: VecDeque::new(),
                 random: Random::new(config.seed),
                 demux: Demux::new(seed),
@@ -361,6 +364,11 @@ impl Engine {
         &mut self.shared.counters
     }
 
+    /// What is measured, for what the hands of the engine measure.
+    pub fn distributions_mut(&mut self) -> &mut Distributions {
+        &mut self.shared.distributions
+    }
+
     /// What the link to a peer carries on the wire, as far as it says what it receives.
     pub fn estimate(&self, room: RoomId, peer: PeerId) -> Option<Bitrate> {
         self.rooms.get(self.key(room)?)?.estimate(peer)
@@ -368,7 +376,8 @@ impl Engine {
 
     /// What the worker reports about itself.
     pub fn report(&self) -> WorkerReport {
-        let mut report = WorkerReport { counters: self.shared.counters.clone(), ..WorkerReport::default() };
+        let (counters, distributions) = (self.shared.counters.clone(), self.shared.distributions.clone());
+        let mut report = WorkerReport { counters, distributions, ..WorkerReport::default() };
         for (_, room) in &self.rooms {
             room.add_to(&mut report);
         }
@@ -433,8 +442,9 @@ impl Engine {
     }
 
     fn remove_room(&mut self, key: DefaultKey) {
-        if let Some(room) = self.rooms.remove(key) {
+        if let Some(mut room) = self.rooms.remove(key) {
             room.refuse_all(&mut self.shared);
+            room.settle(&mut self.shared);
             self.keys.remove(&room.id());
             self.timers.remove(slot_of(key));
         }

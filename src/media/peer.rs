@@ -9,6 +9,7 @@ use crate::contract::{CodecPlan, Feedback, MediaPlan, Quality, ReceivePlan, Secu
 use crate::media::pace::Link;
 use crate::media::packet::twcc::Arrivals;
 use crate::media::publish::stream::Stream;
+use crate::media::room::Watch;
 use crate::media::route::leg::Leg;
 use crate::media::route::origins::Origins;
 use crate::media::route::queue::PaceQueue;
@@ -99,6 +100,8 @@ pub struct Peer {
     pub rtt: Option<u32>,
     /// When a receiver that sends nothing said what its clock shows, and who it is there.
     pub reference_time: Option<(u32, Ntp, Time)>,
+    /// How it does.
+    pub watch: Watch,
     /// Our wall clock minus its NTP clock, in microseconds, from its first sender report.
     pub clock_offset: Option<i64>,
     waiting_dtls: VecDeque<Vec<u8>>,
@@ -226,6 +229,7 @@ impl Peer {
             fir_number: 0,
             rtt: None,
             reference_time: None,
+            watch: Watch::new(now),
             clock_offset: None,
             waiting_dtls: VecDeque::new(),
             memory: PeerMemory::default(),

@@ -1,11 +1,12 @@
 //! A room on a worker: all its state in one value, so that it can be dropped as one.
 //!
 //! Split by pace: commands here (negotiation), `pointing` (which track goes where), `packets` (each datagram), `feedback` (what receivers report),
-//! `timers` (what is due by the clock), `selection` (what each subscriber gets), `pacing` (when), `voices` (who is heard), `relay`
+//! `timers` (what is due by the clock), `health` (how it all does), `selection` (what each subscriber gets), `pacing` (when), `voices` (who is heard), `relay`
 //! (what other workers have to do with it), `tapping` (what is copied for recordings), `data` (data channels, after all of that).
 
 mod data;
 mod feedback;
+mod health;
 mod pacing;
 mod packets;
 mod pointing;
@@ -33,6 +34,7 @@ use super::transport::DtlsTransport;
 use crate::base::outgoing::Outgoing;
 use crate::base::{BitSet, PeerId, RoomId, Time, TrackId, WorkerId};
 use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, Quality, RoomCommand, SecurityPlan, TransportPlan, WorkerReport};
+pub use health::{Tally, Told, Watch};
 use relay::Elsewhere;
 use selection::Scratch;
 
@@ -263,6 +265,8 @@ impl Room {
                 self.detach(now, index, leg, shared);
             }
         }
+        // Legs may go with it, and streams be bound anew.
+        health::settle(&mut self.peers[index], &mut shared.counters);
         self.take_data_plan(index, plan.data, shared);
         self.peers[index].negotiate(now, plan, &mut shared.random);
         if changed {
@@ -296,6 +300,7 @@ impl Room {
             self.detach(now, index, leg, shared);
         }
         let mut peer = self.peers.remove(index);
+        health::settle(&mut peer, &mut shared.counters);
         self.peer_of.remove(&id);
         self.peers_due.remove(index);
         self.tick.forget(index);

@@ -1,8 +1,11 @@
 //! What the control plane counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::register::Register;
+
+/// From a join on a quiet machine to one that somebody gives up.
+const JOINS: [f64; 11] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
 /// Counters and gauges of the control plane: cheap to clone.
 #[derive(Clone)]
@@ -31,6 +34,10 @@ pub struct ControlMetrics {
     messages: IntCounterVec,
     errors: IntCounterVec,
     joins: IntCounterVec,
+    /// Calls that are over and of which something is kept, and the bytes of that.
+    pub kept: [IntGauge; 2],
+    /// From reading a join, or a resumption, to its answer: of those that were let in.
+    pub join_seconds: Histogram,
     calls: IntGaugeVec,
     direct: IntCounterVec,
     direct_failed: IntCounter,
@@ -67,6 +74,15 @@ impl ControlMetrics {
         for outcome in ["accepted", "rejected", "busy", "cancelled", "timed_out", "gone"] {
             rings.with_label_values(&[outcome]);
         }
+        let sockets_refused = register.counters("althing_signaling_sockets_refused_total", "Signaling sockets refused.", &["reason"])?;
+        for reason in ["origin", "full"] {
+            sockets_refused.with_label_values(&[reason]);
+        }
+        let joins = register.counters("althing_joins_total", "Joins and resumptions, by result.", &["result"])?;
+        for result in ["ok", "resumed"] {
+            joins.with_label_values(&[result]);
+        }
+        register.gauges("althing_build_info", "1, and which program this is.", &["version"])?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
             tls_handshakes,
             rings,
@@ -77,7 +93,7 @@ impl ControlMetrics {
                 .counter("althing_direct_connections_failed_total", "Direct connections that could not be had or were lost, each once.")?,
             fallbacks: ["wanted", "sent"].map(|state| gauges.with_label_values(&[state])),
             sockets: register.gauge("althing_signaling_sockets", "Signaling sockets open now.")?,
-            sockets_refused: register.counters("althing_signaling_sockets_refused_total", "Signaling sockets refused.", &["reason"])?,
+            sockets_refused,
             whip_sessions: register.gauge("althing_whip_sessions", "WHIP and WHEP sessions open now.")?,
             rooms: register.gauge("althing_rooms", "Rooms open now.")?,
             members: register.gauge("althing_members", "Members of all rooms now, those whose socket is lost included.")?,
@@ -87,7 +103,16 @@ impl ControlMetrics {
                 .counter("althing_media_events_dropped_total", "Workers' events dropped because their room was too far behind.")?,
             messages: register.counters("althing_signaling_messages_total", "Requests answered, by type and result.", &["type", "result"])?,
             errors: register.counters("althing_signaling_errors_total", "Requests refused and messages that were none, by error code.", &["code"])?,
-            joins: register.counters("althing_joins_total", "Joins and resumptions, by result.", &["result"])?,
+            joins,
+            kept: [
+                register.gauge("althing_calls_kept", "Calls that are over and of which is kept what happened.")?,
+                register.gauge("althing_calls_kept_bytes", "Bytes of what is kept of them.")?,
+            ],
+            join_seconds: register.seconds(
+                "althing_join_seconds",
+                "From reading a join, or a resumption, to its answer: of those that were let in.",
+                &JOINS,
+            )?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{IntCounterVec, IntGaugeVec, Registry};
+use prometheus::{CounterVec, IntCounterVec, IntGaugeVec, Registry};
 
 use super::register::Register;
 
@@ -16,7 +16,7 @@ const RESULTS: [&str; 5] = ["done", "failed", "too_long", "cancelled", "refused"
 pub struct JobMetrics {
     waiting: IntGaugeVec,
     ended: IntCounterVec,
-    micros: IntCounterVec,
+    seconds: CounterVec,
 }
 
 impl JobMetrics {
@@ -29,11 +29,11 @@ impl JobMetrics {
         let metrics = Self {
             waiting: register.gauges("althing_jobs", "Jobs that wait or are done at present: pictures, waveforms, mixdowns.", &["kind"])?,
             ended: register.counters("althing_jobs_ended_total", "Jobs by how they ended.", &["kind", "result"])?,
-            micros: register.counters("althing_jobs_micros_total", "Microseconds that jobs took, without those in which they waited.", &["kind"])?,
+            seconds: register.sums("althing_jobs_seconds_total", "Seconds that jobs took, without those in which they waited.", &["kind"])?,
         };
         for kind in KINDS {
             metrics.waiting.with_label_values(&[kind]);
-            metrics.micros.with_label_values(&[kind]);
+            metrics.seconds.with_label_values(&[kind]);
             RESULTS.iter().for_each(|result| drop(metrics.ended.with_label_values(&[kind, result])));
         }
         Ok(metrics)
@@ -53,6 +53,6 @@ impl JobMetrics {
     pub fn ended(&self, kind: &'static str, result: &'static str, took: Duration) {
         self.waiting.with_label_values(&[kind]).dec();
         self.ended.with_label_values(&[kind, result]).inc();
-        self.micros.with_label_values(&[kind]).inc_by(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.seconds.with_label_values(&[kind]).inc_by(took.as_secs_f64());
     }
 }

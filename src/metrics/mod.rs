@@ -7,6 +7,7 @@ mod jobs;
 mod library;
 mod record;
 mod register;
+mod store;
 mod workers;
 
 use prometheus::process_collector::ProcessCollector;
@@ -20,6 +21,7 @@ pub use events::EventMetrics;
 pub use jobs::JobMetrics;
 pub use library::LibraryMetrics;
 pub use record::RecordMetrics;
+pub use store::StoreMetrics;
 pub use workers::ReadReport;
 
 /// Everything that `/metrics` shows.
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub jobs: JobMetrics,
     /// What the library counts.
     pub library: LibraryMetrics,
+    /// What the bucket counts.
+    pub store: StoreMetrics,
 }
 
 impl Metrics {
@@ -52,7 +56,8 @@ impl Metrics {
         let record = RecordMetrics::register(&registry)?;
         let jobs = JobMetrics::register(&registry)?;
         let library = LibraryMetrics::register(&registry)?;
-        Ok(Self { registry, control, events, record, library, jobs })
+        let store = StoreMetrics::register(&registry)?;
+        Ok(Self { registry, control, events, record, library, jobs, store })
     }
 
     /// Shows when the certificate of the public listener expires, too.

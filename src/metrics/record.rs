@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::register::Register;
+
+/// From a fast disk to one that is late (a second).
+const SYNCS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
 /// Counters and gauges of recording: cheap to clone.
 #[derive(Clone)]
@@ -21,8 +24,7 @@ pub struct RecordMetrics {
     pub free: IntGauge,
     lost: IntCounterVec,
     errors: IntCounterVec,
-    syncs: IntCounter,
-    sync_micros: IntCounter,
+    syncs: Histogram,
 }
 
 impl RecordMetrics {
@@ -50,8 +52,7 @@ impl RecordMetrics {
             free: register.gauge("althing_recording_free_bytes", "Bytes that are free where recordings go.")?,
             lost,
             errors,
-            syncs: register.counter("althing_recording_syncs_total", "Times that all that was recorded was made to last.")?,
-            sync_micros: register.counter("althing_recording_sync_micros_total", "Microseconds that this took.")?,
+            syncs: register.seconds("althing_recording_sync_seconds", "How long it took to make all that was recorded last.", &SYNCS)?,
         })
     }
 
@@ -67,7 +68,6 @@ impl RecordMetrics {
 
     /// All that was recorded was made to last, which took so long.
     pub fn synced(&self, took: Duration) {
-        self.syncs.inc();
-        self.sync_micros.inc_by(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.syncs.observe(took.as_secs_f64());
     }
 }

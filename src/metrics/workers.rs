@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Counter as CounterValue, Gauge as GaugeValue, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{
+    Bucket, Counter as CounterValue, Gauge as GaugeValue, Histogram as HistogramValue, LabelPair, Metric, MetricFamily, MetricType,
+};
 
 use crate::base::WorkerId;
-use crate::contract::{Counter, Memory, WorkerReport};
+use crate::contract::{Counter, Measure, Memory, WorkerReport};
 
 const PREFIX: &str = "althing_";
 
@@ -51,6 +53,7 @@ impl Workers {
     /// For these workers.
     pub fn new(workers: Vec<(WorkerId, ReadReport)>) -> prometheus::Result<Self> {
         let mut names: BTreeMap<&str, &str> = Counter::ALL.iter().map(|c| (c.metric().0, help(c.metric().0))).collect();
+        names.extend(Measure::ALL.iter().map(|m| (m.metric().0, help(m.metric().0))));
         names.extend(GAUGES.iter().chain([&BUSY]).map(|(name, help, _)| (*name, *help)).chain([MEMORY]));
         let describe =
             |(name, help): (&str, &str)| Desc::new(format!("{PREFIX}{name}"), help.to_owned(), vec!["worker".to_owned()], Default::default());
@@ -72,13 +75,19 @@ impl Collector for Workers {
             counters.entry(name).or_default().extend(metrics);
         }
         let mut families: Vec<_> = counters.into_iter().map(|(name, metrics)| family(name, help(name), MetricType::COUNTER, metrics)).collect();
-        let (name, help, read) = BUSY;
-        families.push(family(name, help, MetricType::COUNTER, reports.iter().map(|(w, r)| counted(w, "", read(r))).collect()));
+        let (name, about, read) = BUSY;
+        families.push(family(name, about, MetricType::COUNTER, reports.iter().map(|(w, r)| counted(w, "", read(r))).collect()));
         for (name, help, read) in GAUGES {
             families.push(family(name, help, MetricType::GAUGE, reports.iter().map(|(w, r)| measured(w, "", read(r))).collect()));
         }
         let held = KINDS.iter().flat_map(|(kind, read)| reports.iter().map(|(w, r)| measured(w, kind, read(&r.memory) as f64)));
         families.push(family(MEMORY.0, MEMORY.1, MetricType::GAUGE, held.collect()));
+        let mut distributions: BTreeMap<&str, Vec<Metric>> = BTreeMap::new();
+        for measure in Measure::ALL {
+            let metrics = reports.iter().map(|(worker, report)| distributed(worker, *measure, report));
+            distributions.entry(measure.metric().0).or_default().extend(metrics);
+        }
+        families.extend(distributions.into_iter().map(|(name, metrics)| family(name, help(name), MetricType::HISTOGRAM, metrics)));
         families
     }
 }
@@ -108,9 +117,26 @@ fn measured(worker: &str, label: &str, value: f64) -> Metric {
     metric
 }
 
-/// `key=value`, or nothing, and the worker; in alphabetical order.
+fn distributed(worker: &str, measure: Measure, report: &WorkerReport) -> Metric {
+    let (scale, distribution) = (measure.scale(), report.distributions.get(measure));
+    let bucket = |(bound, count): (u64, u64)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(bound as f64 / scale.unit);
+        bucket.set_cumulative_count(count);
+        bucket
+    };
+    let mut histogram = HistogramValue::default();
+    histogram.set_bucket(distribution.cumulative(scale).map(bucket).collect());
+    histogram.set_sample_count(distribution.count());
+    histogram.set_sample_sum(distribution.sum() as f64 / scale.unit);
+    let mut metric = Metric::from_label(labels(worker, measure.metric().1));
+    metric.set_histogram(histogram);
+    metric
+}
+
+/// Each `key=value`, and the worker; in alphabetical order.
 fn labels(worker: &str, label: &str) -> Vec<LabelPair> {
-    let pairs = label.split_once('=').into_iter().chain([("worker", worker)]);
+    let pairs = label.split(',').filter_map(|pair| pair.split_once('=')).chain([("worker", worker)]);
     let mut labels: Vec<_> = pairs
         .map(|(name, value)| {
             let mut pair = LabelPair::default();
@@ -175,6 +201,19 @@ fn help(name: &'static str) -> &'static str {
         "commands_ignored_total" => "Commands that named something unknown.",
         "room_panics_total" => "Rooms dropped after a fault in their dispatch.",
         "worker_ticks_total" => "Turns of the worker's loop; an idle worker makes none.",
+        "media_packets_total" => "RTP packets accepted from publishers and forwarded to subscribers, by kind; about a second late.",
+        "media_bytes_total" => "Bytes of those packets, by kind: with RTP headers those received, without those sent.",
+        "ice_connect_seconds" => "From a connection's plan to the first ICE check that was validated.",
+        "dtls_handshake_seconds" => "From the first validated ICE check to the keys of SRTP.",
+        "first_media_seconds" => "From a connection's plan to its first packet of a published track.",
+        "round_trip_seconds" => "Round trips to peers, each once a second, as their receiver reports say.",
+        "jitter_seconds" => "Jitter (RFC 3550) of each stream: of what is received once a second, of what is sent as subscribers report.",
+        "loss_ratio" => {
+            "Share of each stream that was lost on the way, before repairs: of what is received once a second, of what is sent as subscribers report."
+        }
+        "link_estimate_bytes_per_second" => "What subscribers' links are estimated to carry, each once a second.",
+        "worker_loop_lag_seconds" => "How late the worker's timers were served.",
+        "worker_receive_batch_messages" => "Messages taken from a socket with one call.",
         _ => name,
     }
 }

@@ -1,4 +1,4 @@
-//! The private listener: metrics and health.
+//! The private listener: metrics, health, journals, and what happened in calls.
 
 use axum::extract::Path;
 use axum::http::{StatusCode, Uri, header};
@@ -8,6 +8,7 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 
 use super::readiness;
+use crate::control::admin::calls::calls_router;
 use crate::control::events::http::page;
 use crate::control::rooms::Directory;
 use crate::metrics::Metrics;
@@ -15,12 +16,14 @@ use crate::metrics::Metrics;
 /// The private listener's routes.
 pub fn admin_router(metrics: Metrics, rooms: Directory, ready: watch::Receiver<bool>) -> Router {
     let events = rooms.events();
+    let calls = calls_router(rooms.clone());
     Router::new()
         .route("/api/v1/events", get(move |uri: Uri| async move { page(events, &uri).await }))
         .route("/rooms/{room}/journal", get(move |Path(room): Path<String>| async move { journal(&rooms, &room).await }))
         .route("/metrics", get(move || async move { text(&metrics) }))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || readiness(ready.clone())))
+        .merge(calls)
 }
 
 /// What happened to the media of a room's members, and why: JSON, a list of members.

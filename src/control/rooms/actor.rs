@@ -16,10 +16,12 @@ use tokio::time::{sleep, sleep_until};
 use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
 use super::journal::MemberJournal;
+use super::past::CallAccount;
 use super::picture;
 use super::recording::RecordEffect;
 use super::room::Room;
 use super::screenshot::Wish;
+use super::seen::{MemberSeen, RoomSeen, TrackSeen};
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
@@ -30,7 +32,7 @@ use crate::control::whip::Place;
 use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
 use crate::record::{Beginning, Recording, Wanted};
-use crate::wire::{self, ByeReason, OkResult};
+use crate::wire::{self, ByeReason, MemberId, OkResult};
 
 /// Commands that may wait for a room: a few for each of 500 members that come at once.
 pub const MAILBOX: usize = 1_024;
@@ -59,7 +61,7 @@ pub enum Letter {
     },
     /// From an HTTP handler, with the request's name.
     Ask {
-        /// `Attach`, `Detach` or `Order`.
+        /// `Attach`, `Detach`, `Order` or `Administer`.
         command: Command,
         /// The request's name.
         name: &'static str,
@@ -74,6 +76,34 @@ pub enum Letter {
     Command(Command, &'static str),
     /// From the admin listener, which wants to know what happened.
     Journals(oneshot::Sender<Vec<MemberJournal>>),
+    /// The same with those who have left.
+    Account(oneshot::Sender<CallAccount>),
+    /// From an HTTP handler, which wants to see something.
+    Look(Look),
+}
+
+/// What somebody wants to see of a room, and where it goes.
+pub enum Look {
+    /// The room.
+    Room(oneshot::Sender<RoomSeen>),
+    /// Members behind this seat, in the order of their coming, so many of them at most.
+    Members(u32, usize, oneshot::Sender<Vec<MemberSeen>>),
+    /// One member.
+    Member(MemberId, oneshot::Sender<Option<MemberSeen>>),
+    /// Tracks with higher numbers than this, in their order, so many of them at most.
+    Tracks(u64, usize, oneshot::Sender<Vec<TrackSeen>>),
+}
+
+impl Look {
+    /// Shows it. Whoever asked may have hung up.
+    fn at(self, room: &Room) {
+        match self {
+            Look::Room(to) => drop(to.send(room.seen())),
+            Look::Members(after, most, to) => drop(to.send(room.members_seen(after, most))),
+            Look::Member(member, to) => drop(to.send(room.member_seen(&member))),
+            Look::Tracks(after, most, to) => drop(to.send(room.tracks_seen(after, most))),
+        }
+    }
 }
 
 /// The room's task.
@@ -147,6 +177,14 @@ impl Actor {
                 Some(Letter::Journals(asked)) => {
                     // Whoever asked may have hung up.
                     let _ = asked.send(self.room.journals());
+                    Ok(())
+                }
+                Some(Letter::Look(look)) => {
+                    look.at(&self.room);
+                    Ok(())
+                }
+                Some(Letter::Account(asked)) => {
+                    let _ = asked.send(self.room.account(self.handle.id, self.around.began()));
                     Ok(())
                 }
                 Some(Letter::Enter { command, socket, outbox, entered }) => self.enter(command, socket, outbox, entered).await,
@@ -239,7 +277,12 @@ impl Actor {
             Effect::Unreached => self.around.unreached(&self.handle.name),
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
-            Effect::SentAway { member } => self.around.relay_users.revoke(&user_of(&self.relay_key, &member)),
+            Effect::SentAway { member } => {
+                self.around.relay_users.revoke(&user_of(&self.relay_key, &member));
+                if let Some(library) = &self.around.library {
+                    library.send_away(self.handle.name.as_str(), &member.0);
+                }
+            }
             Effect::Happened(what) => {
                 if let Some(book) = &mut self.book {
                     book.write(*what);
@@ -362,6 +405,7 @@ impl Drop for Actor {
     /// However the room ends: it is found no more, its worker forgets it, and whoever was inside is told.
     fn drop(&mut self) {
         self.around.forget(&self.handle);
+        self.around.keep(|| self.room.account_at_the_end(self.handle.id, self.around.began()));
         self.around.metrics.members.sub(self.room.len() as i64);
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.around.metrics.way_changed(self.room.via(), None);
@@ -383,8 +427,8 @@ impl Drop for Actor {
 }
 
 impl Surroundings {
-    /// The room's clock.
-    fn now(&self) -> Time {
+    /// The rooms' clock.
+    pub(super) fn now(&self) -> Time {
         Time::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::{mpsc, oneshot};
@@ -13,13 +14,18 @@ use tokio::sync::{mpsc, oneshot};
 use super::actor::{Actor, DATA, Letter, MAILBOX, MEDIA, Mail};
 use super::command::{Command, OfferDraws};
 use super::journal::MemberJournal;
+use super::kept::{Kept, Summary};
 use super::names::RoomName;
+use super::past::CallAccount;
 use super::placement::Placement;
 use super::room::{Ground, Room, Rules};
+use super::settings::RoomSettings;
 use super::unreached::Unreached;
 use crate::base::{RoomId, Time, WorkerId};
+use crate::config::KeptConfig;
 use crate::contract;
 use crate::control::Refusal;
+use crate::control::auth::unix_time;
 use crate::control::draw::{self, Numbers};
 use crate::control::events::Events;
 use crate::metrics::ControlMetrics;
@@ -27,7 +33,10 @@ use crate::port::{RelayUsers, WorkerHandle};
 use crate::record::jobs::{Jobs, Unmade};
 use crate::record::library::Library;
 use crate::record::{Recorder, Refused};
-use crate::wire::ErrorCode;
+use crate::wire::{ErrorCode, Policy};
+
+/// Calls that are listed at a time.
+pub const MOST_LISTED: usize = 500;
 
 /// All rooms of the node.
 #[derive(Clone)]
@@ -42,9 +51,13 @@ pub struct Handle {
     pub name: RoomName,
     /// Its worker.
     pub worker: WorkerId,
+    /// When it began: milliseconds since the Unix epoch.
+    pub created: u64,
     letters: mpsc::Sender<Letter>,
     media: mpsc::Sender<contract::Event>,
     data: mpsc::Sender<contract::Event>,
+    /// When it began.
+    since: Time,
 }
 
 /// A worker, as rooms need it.
@@ -82,6 +95,7 @@ pub struct Surroundings {
     pub library: Option<Library>,
     /// Where what happens in rooms is said, if anywhere.
     pub events: Option<Events>,
+    kept: Kept,
 }
 
 /// What a directory needs.
@@ -106,12 +120,14 @@ pub struct Settlement {
     pub library: Option<Library>,
     /// Where what happens in rooms is said, if anywhere.
     pub events: Option<Events>,
+    /// What is kept of calls that are over.
+    pub kept: KeptConfig,
 }
 
 impl Directory {
     /// A directory without rooms.
     pub fn new(settlement: Settlement) -> Self {
-        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library, events } = settlement;
+        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library, kept, events } = settlement;
         Self(Arc::new(Surroundings {
             by_name: DashMap::new(),
             by_id: DashMap::new(),
@@ -128,23 +144,44 @@ impl Directory {
             recorder,
             library,
             events,
+            kept: Kept::new(kept),
             numbers: Numbers::default(),
             metrics,
             unreached: Unreached::new(),
         }))
     }
 
-    /// The room of this name; opened when there is none.
+    /// The room of this name; opened when there is none, and given this then.
     ///
     /// # Errors
     /// `Full` when there are as many rooms as there may be, or the node ends.
-    pub fn open(&self, name: &RoomName) -> Result<Handle, Refusal> {
+    pub fn open(&self, name: &RoomName, given: &RoomSettings) -> Result<Handle, Refusal> {
+        self.find_or_begin(name, given).map(|(room, _)| room)
+    }
+
+    /// Opens a room before anybody has come.
+    ///
+    /// # Errors
+    /// `WrongState` when there is one of this name, `Forbidden` when its media may not travel so here, `Full` as [`Self::open`].
+    pub fn create(&self, name: &RoomName, given: &RoomSettings) -> Result<Handle, Refusal> {
+        if self.0.rules.policy == Policy::Sfu && given.policy.is_some_and(|policy| policy != Policy::Sfu) {
+            return Err(Refusal::forbidden("this server carries all media, so that no member learns another one's addresses (rooms.policy)"));
+        }
+        match self.find_or_begin(name, given)? {
+            (room, true) => Ok(room),
+            (_, false) => Err(Refusal::new(ErrorCode::WrongState, "there is a room of this name already")),
+        }
+    }
+
+    /// The room of this name, and whether it is a new one.
+    fn find_or_begin(&self, name: &RoomName, given: &RoomSettings) -> Result<(Handle, bool), Refusal> {
         let entry = self.0.by_name.entry(name.clone());
         if let Entry::Occupied(room) = &entry
             && !room.get().is_over()
         {
-            return Ok(room.get().clone());
+            return Ok((room.get().clone(), false));
         }
+        given.check(self.0.rules.metadata_bytes)?;
         if self.0.closing.load(Ordering::Relaxed) {
             return Err(Refusal::new(ErrorCode::Full, "the server is shutting down: try again in a moment"));
         }
@@ -152,12 +189,12 @@ impl Directory {
             self.0.count.fetch_sub(1, Ordering::Relaxed);
             return Err(Refusal::new(ErrorCode::Full, "the server has no place for another room: try again later"));
         }
-        let (handle, actor) = self.begin(name.clone());
+        let (handle, actor) = self.begin(name.clone(), given);
         self.0.by_id.insert(handle.id, handle.clone());
         entry.insert(handle.clone());
         self.0.metrics.rooms.inc();
         tokio::spawn(actor.run());
-        Ok(handle)
+        Ok((handle, true))
     }
 
     /// The room of this identity.
@@ -170,12 +207,47 @@ impl Directory {
         self.0.by_name.get(name).map(|room| room.clone())
     }
 
+    /// Rooms that began after this one, in the order of their beginning, so many of them at most.
+    pub fn begun_after(&self, room: RoomId, most: usize) -> Vec<Handle> {
+        let mut later: Vec<RoomId> = self.0.by_id.iter().map(|found| *found.key()).filter(|id| *id > room).collect();
+        later.sort_unstable();
+        later.truncate(most);
+        later.into_iter().filter_map(|id| self.find(id)).collect()
+    }
+
+    /// The rooms' clock.
+    pub fn now(&self) -> Time {
+        self.0.now()
+    }
+
     /// What happened to the media of a room's members, and why; none when there is no such room.
     pub async fn journals(&self, name: &str) -> Option<Vec<MemberJournal>> {
         let room = self.named(&RoomName::new(name).ok()?)?;
         let (asked, answer) = oneshot::channel();
         room.send(Letter::Journals(asked)).await.ok()?;
         answer.await.ok()
+    }
+
+    /// Calls that are under way, and those that are over and kept: the newest first, at most [`MOST_LISTED`].
+    pub fn calls(&self) -> Vec<Summary> {
+        let mut calls = self.0.kept.list(&self.0.metrics);
+        calls.extend(self.0.by_id.iter().map(|room| Summary::of_present(room.id, &room.name, room.since, self.0.began())));
+        calls.sort_by_key(|call| std::cmp::Reverse(call.id));
+        calls.truncate(MOST_LISTED);
+        calls
+    }
+
+    /// What happened in a call, as JSON; none when nothing is known of it (any more).
+    pub async fn call(&self, id: RoomId) -> Option<Bytes> {
+        if let Some(room) = self.find(id) {
+            let (asked, answer) = oneshot::channel();
+            if room.send(Letter::Account(asked)).await.is_ok()
+                && let Ok(account) = answer.await
+            {
+                return Some(account.to_json());
+            }
+        }
+        self.0.kept.get(id, &self.0.metrics)
     }
 
     /// The room of a session: its secret begins with the room's number.
@@ -281,21 +353,21 @@ impl Directory {
         &self.0.metrics
     }
 
-    fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.0.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
-    }
-
-    fn begin(&self, name: RoomName) -> (Handle, Actor) {
+    fn begin(&self, name: RoomName, given: &RoomSettings) -> (Handle, Actor) {
         let (id, [worker, _]) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
         self.0.placement.give(worker);
         let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), salt: draw::hex::<8>() };
-        let now = self.now();
-        let room = Room::new(name.clone(), self.0.rules.clone(), ground, now);
-        let room = if self.0.events.is_some() { room.with_ledger(now) } else { room };
+        let since = self.now();
+        let mut room = Room::new(name.clone(), self.0.rules.clone(), ground, since);
+        if *given != RoomSettings::default() {
+            room.furnish(given.clone());
+        }
+        let room = if self.0.events.is_some() { room.with_ledger(since) } else { room };
         let (letters, letters_end) = mpsc::channel(MAILBOX);
         let (media, media_end) = mpsc::channel(MEDIA);
         let (data, data_end) = mpsc::channel(DATA * self.0.workers.len().max(1));
-        let handle = Handle { id, name, worker, letters, media, data };
+        let created = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
+        let handle = Handle { id, name, worker, created, since, letters, media, data };
         let mail = Mail { letters: letters_end, media: media_end, data: data_end };
         (handle.clone(), Actor::new(room, handle, mail, self.0.clone()))
     }
@@ -319,6 +391,11 @@ impl Handle {
         mailbox.try_send(event).map_err(|_| RoomOver)
     }
 
+    /// Waits until the room is over, and found no more.
+    pub async fn over(&self) {
+        self.letters.closed().await;
+    }
+
     /// Whether the room takes no more letters.
     pub fn is_over(&self) -> bool {
         self.letters.is_closed()
@@ -339,6 +416,25 @@ impl Surroundings {
         self.metrics.unreached.inc();
         let announced = self.candidates.load().iter().flatten().copied().collect();
         self.unreached.say(room, &announced, self.rules.tcp);
+    }
+
+    /// The wall clock when the node's clock began, in milliseconds since 1970.
+    pub(super) fn began(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(now.saturating_sub(self.epoch.elapsed()).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Keeps what is known of a call that is over; looked at where nobody waits for it.
+    pub(super) fn keep(self: &Arc<Self>, account: impl FnOnce() -> CallAccount) {
+        if !self.kept.keeps() {
+            return;
+        }
+        let (around, account) = (self.clone(), account());
+        let put = move || around.kept.put(&account, &around.metrics);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(put)),
+            Err(_) => put(),
+        }
     }
 
     /// Called by the room's task when it ends.

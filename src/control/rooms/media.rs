@@ -26,7 +26,7 @@ impl Room {
                 }
             }
             Media::DataChannel { peer, end, .. } => self.data_channel(peer, end),
-            Media::TrackStarted { .. } | Media::Data { .. } | Media::Mapped(_) => {}
+            Media::Health { .. } | Media::TrackStarted { .. } | Media::Data { .. } | Media::Mapped(_) => {}
             Media::RoomFailed { .. } => self.restart(),
         }
     }
@@ -66,6 +66,7 @@ impl Room {
         }
         self.peers.clear();
         std::mem::take(&mut self.tracks).into_keys().for_each(|track| self.ledger.note(Note::Ended(track)));
+        self.restricted.clear();
         self.fallbacks = Fallbacks::default();
         self.set_speakers(Vec::new());
         self.tell(|_| true, Event::Restart {});

@@ -1,5 +1,7 @@
 //! Rooms without sockets and without a worker: what members are told and what the worker is told.
 
+mod account;
+mod administration;
 mod chat;
 mod choice;
 mod coming_and_going;
@@ -9,6 +11,7 @@ mod door;
 mod encryption;
 mod fallback;
 mod gestures;
+mod kept;
 mod ledger;
 mod media;
 mod model;

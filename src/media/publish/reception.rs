@@ -12,6 +12,8 @@ pub struct Reception {
     bytes: u64,
     reported_expected: u64,
     reported_received: u64,
+    /// Of what was received, what [`Self::uncounted`] has given out.
+    counted: (u64, u64),
     /// Sixteen times the smoothed jitter, in timestamp units.
     jitter_x16: u32,
     last_transit: Option<u32>,
@@ -45,6 +47,18 @@ impl Reception {
     /// Bytes received so far.
     pub const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Packets received since the last report.
+    pub const fn unreported(&self) -> u64 {
+        self.received.wrapping_sub(self.reported_received)
+    }
+
+    /// Packets and bytes received since the last call.
+    pub const fn uncounted(&mut self) -> (u64, u64) {
+        let (packets, bytes) = self.counted;
+        self.counted = (self.received, self.bytes);
+        (self.received.wrapping_sub(packets), self.bytes.wrapping_sub(bytes))
     }
 
     /// The report block about this stream; the fraction lost is since the last call.

@@ -2,6 +2,7 @@
 
 use super::holes::Holes;
 use super::reception::Reception;
+use crate::media::room::Tally;
 use crate::media::transport::ReceiveStream;
 
 /// SSRCs remembered for one peer. A browser sends two for each video and one for each audio m-line.
@@ -44,6 +45,8 @@ pub struct Stream {
     pub srtp: ReceiveStream,
     /// Statistics for receiver reports.
     pub reception: Reception,
+    /// What it has gone through since its peer was looked at.
+    pub tally: Tally,
     /// What is missing of it.
     pub holes: Holes,
 }
@@ -62,6 +65,6 @@ impl Stream {
 
     /// A stream whose first packet has just authenticated.
     pub fn new(ssrc: u32, Bound { kind, mline, encoding }: Bound, srtp: ReceiveStream) -> Self {
-        Self { ssrc, kind, mline, encoding, srtp, reception: Reception::default(), holes: Holes::default() }
+        Self { ssrc, kind, mline, encoding, srtp, reception: Reception::default(), tally: Tally::default(), holes: Holes::default() }
     }
 }

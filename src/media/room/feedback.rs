@@ -5,6 +5,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::Room;
+use super::health::measure_sent;
 use crate::base::{Ntp, Time};
 use crate::contract::{Counter, Counters, MediaKind};
 use crate::media::engine::Shared;
@@ -143,6 +144,7 @@ impl Room {
             // Padding may come as RTX long before any media: a report about that says nothing of the other SSRC.
             if peer.legs[leg].ssrc() == block.ssrc {
                 peer.legs[leg].acknowledge();
+                measure_sent(&mut peer.legs[leg], &block, &mut shared.distributions);
             }
             let round_trip = round_trip_micros(middle, &block);
             peer.rtt = round_trip.or(peer.rtt);

@@ -37,6 +37,9 @@ impl Room {
             shared.demux.add_path(path, at);
         }
         if answer.validated {
+            if let Some(peer) = self.peers.get_mut(index) {
+                peer.watch.reached(now, &mut shared.distributions);
+            }
             self.begin_handshake(now, index, shared);
         }
         if answer.reconnected {
@@ -73,7 +76,7 @@ impl Room {
         if !std::mem::replace(&mut peer.handshake_started, true) {
             shared.counters.add(Counter::HandshakeStarted);
             dtls.start(now);
-            self.after_dtls(index, shared);
+            self.after_dtls(now, index, shared);
         }
     }
 
@@ -101,12 +104,12 @@ impl Room {
             self.take_data(now, index, shared);
             return true;
         }
-        self.after_dtls(index, shared);
+        self.after_dtls(now, index, shared);
         false
     }
 
     /// What DTLS has to say and to send.
-    pub(super) fn after_dtls(&mut self, index: usize, shared: &mut Shared) {
+    pub(super) fn after_dtls(&mut self, now: Time, index: usize, shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let Some(dtls) = &mut peer.dtls else { return };
         send_dtls(dtls, peer.ice.selected(), shared);
@@ -115,6 +118,7 @@ impl Room {
             match event {
                 DtlsEvent::Established(keys) => {
                     shared.counters.add(Counter::HandshakeCompleted);
+                    peer.watch.secured(now, &mut shared.distributions);
                     shared.events.push_back(Event::Connected { room, peer: peer.id, profile: keys.profile });
                     peer.srtp = Srtp::new(&keys).ok().map(Box::new);
                 }
@@ -196,6 +200,7 @@ impl Room {
         }
         if !std::mem::replace(&mut track.started, true) {
             shared.events.push_back(Event::TrackStarted { room: self.id, track: track.id });
+            peer.watch.sent(now, &mut shared.distributions);
         }
         if let (MediaKind::Audio, Some(value)) = (track.kind, received.extensions.get(Extension::AudioLevel, packet)) {
             track.level.heard(now, AudioLevel::read(value).map_or(127, |l| l.level));

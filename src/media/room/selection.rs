@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::Room;
+use super::health::link_state;
 use crate::base::{Bitrate, PeerId, Time};
-use crate::contract::{Counter, Event, Limit, LinkState, MediaKind, Quality};
+use crate::contract::{Counter, Event, Limit, MediaKind, Quality};
 use crate::media::engine::Shared;
 use crate::media::pace::Link;
 use crate::media::packet::layers::Layer;
@@ -299,12 +300,7 @@ impl Room {
         }
         if peer.quality_told != tracks {
             peer.quality_told.clone_from(&tracks);
-            let link = peer.link.as_deref().map(|link| LinkState {
-                estimate: link.estimate(),
-                why: link.why().name(),
-                loss_per_cent: (link.loss() * 100.0) as u8,
-                round_trip_ms: link.round_trip().as_millis().min(u128::from(u32::MAX)) as u32,
-            });
+            let link = peer.link.as_deref().map(link_state);
             shared.events.push_back(Event::Quality { room: self.id, peer: peer.id, tracks: tracks.clone(), link });
         }
         self.qualities = tracks;

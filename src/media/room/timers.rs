@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Room;
+use super::health::measure_received;
 use crate::base::outgoing::MAX_DATAGRAM;
 use crate::base::{Bitrate, Ntp, PeerId, Time};
 use crate::contract::{CNAME, Counter, DisconnectReason, Event};
@@ -102,7 +103,7 @@ impl Room {
             && dtls.poll_timeout().is_some_and(|at| at <= now)
         {
             dtls.handle_timeout(now);
-            self.after_dtls(index, shared);
+            self.after_dtls(now, index, shared);
         }
         self.data_due(now, index, shared);
     }
@@ -158,6 +159,7 @@ impl Room {
     /// Sender reports for every leg, receiver reports for every stream, and REMB where it is understood.
     fn report(&mut self, now: Time, index: usize, shared: &mut Shared) {
         let wall = shared.wall(now);
+        self.watch(now, index, shared);
         let Some(peer) = self.peers.get_mut(index) else { return };
         // The next one at the same phase; one that could not report for long goes on from now.
         peer.report_due = Some(peer.report_due + REPORT_EVERY).filter(|at| *at > now).unwrap_or(now + REPORT_EVERY);
@@ -169,7 +171,14 @@ impl Room {
         let mut ssrcs = [0; MAX_COUNT];
         let mut count = 0;
         for stream in peer.streams.iter_mut().filter(|s| s.kind != StreamKind::Unwanted).take(MAX_COUNT) {
+            let packets = stream.reception.unreported();
             if let Some(block) = stream.reception.report(now, stream.ssrc) {
+                if stream.kind == StreamKind::Media
+                    && let Some(plan) = peer.plan.receive.iter().find(|l| l.mline == stream.mline)
+                {
+                    let clock_rate = plan.codecs.first().map_or(90_000, |codec| codec.clock_rate);
+                    measure_received(stream, plan.kind, clock_rate, &block, packets, &mut shared.distributions);
+                }
                 (blocks[count], ssrcs[count]) = (block, stream.ssrc);
                 count += 1;
             }

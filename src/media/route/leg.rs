@@ -22,6 +22,7 @@ use crate::media::publish::cache::CachedPacket;
 use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;
 use crate::media::rewrite::{Continuity, Dependency, HeaderRewrite, OutFields, PictureMap, Redundancy, SequenceMap, TimestampMap, WallMap};
+use crate::media::room::Told;
 use crate::media::select::{Aim, Step, Switch, Ways};
 use crate::media::transport::SrtpSender;
 
@@ -71,6 +72,10 @@ pub struct Leg {
     // touched by changes of source
     pub(super) before: Option<Box<Before>>,
     // touched by reports
+    /// Of its packets and octets, what [`Self::uncounted`] has given out.
+    counted: (u32, u32),
+    /// What its subscriber has said of it lately.
+    pub(in crate::media) told: Told,
     wall: WallMap,
     pointed_at: Time,
     /// How its picture is shown.
@@ -142,6 +147,8 @@ impl Leg {
             wall: WallMap { base: now, base_ts: random.next_u32(), clock_rate },
             packets: 0,
             octets: 0,
+            counted: (0, 0),
+            told: Told::default(),
             repeats_exactly: repeats_exactly(&plan),
             acknowledged: false,
             ssrc: plan.ssrc,
@@ -310,6 +317,23 @@ impl Leg {
         way.sent(moment.now, number, len, Kind::Media);
         self.packets = self.packets.wrapping_add(1);
         Err(Counter::DropLayer)
+    }
+
+    /// Packets and bytes of payload sent since the last call.
+    pub const fn uncounted(&mut self) -> (u64, u64) {
+        let (packets, octets) = self.counted;
+        self.counted = (self.packets, self.octets);
+        (self.packets.wrapping_sub(packets) as u64, self.octets.wrapping_sub(octets) as u64)
+    }
+
+    /// What it carries.
+    pub const fn kind(&self) -> MediaKind {
+        self.plan.kind
+    }
+
+    /// Ticks of its clock in a second.
+    pub const fn clock_rate(&self) -> u32 {
+        self.wall.clock_rate
     }
 
     /// Memory held beside its own size, in bytes.

@@ -96,6 +96,8 @@ impl Scene {
             return_after: RETURN,
             data: DataLimits::default(),
             data_channels: true,
+            tracks: 4,
+            metadata_bytes: 1_024,
         };
         change(&mut rules);
         let ground = Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), salt: "s".into() };
@@ -196,9 +198,10 @@ impl Scene {
             moderate: false,
             record: false,
             library: LibraryGrant::None,
+            describe: true,
         };
         change(&mut grants);
-        let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
+        let admission = Admission::new(RoomName::new("room").expect("a name"), id(name), name.to_uppercase(), grants);
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let certificate = self.draw() as u8;
         match self.answer(socket, |id| Command::Join { socket, id, admission, draws, introduction })? {
@@ -301,8 +304,9 @@ impl Scene {
             moderate: false,
             record: false,
             library: LibraryGrant::None,
+            describe: true,
         };
-        let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
+        let admission = Admission::new(RoomName::new("room").expect("a name"), id(name), name.to_uppercase(), grants);
         let joining = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let (secret, offering) = (joining.resume.clone(), self.offer_draws());
         let peer = offering.peer;

@@ -1,0 +1,135 @@
+//! What is known of a call as a whole: of those who are there and of those who have left. Who had bad pictures, when, and on which leg.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::journal::MemberJournal;
+use super::member::Member;
+use super::room::Room;
+use super::troubles::{Leg, Shown, Sign, Trouble, Worst};
+use crate::base::{RoomId, Time};
+use crate::wire::MemberId;
+
+/// What is kept of those who have left, counted in entries of their journals: about a megabyte of text.
+const MOST: usize = 8_192;
+
+/// What a room remembers of those who have left.
+#[derive(Debug)]
+pub(super) struct Past {
+    began: Time,
+    now: Time,
+    members: VecDeque<MemberJournal>,
+    size: usize,
+    dropped: u64,
+}
+
+/// What happened in a call.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CallAccount {
+    /// Of what follows.
+    version: u8,
+    /// The call: a room from its first member to its last.
+    pub id: u64,
+    /// The room's name.
+    pub room: String,
+    /// The wall clock at 0 of all that ends in `_ms`, in milliseconds since 1970.
+    pub epoch_unix_ms: u64,
+    pub began_ms: u64,
+    /// None while it is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_ms: Option<u64>,
+    /// Members who have left and of whom nothing is kept any more.
+    dropped_members: u64,
+    /// Who had bad pictures or sound, when, and on which leg; the first first.
+    pub troubles: Vec<Finding>,
+    pub members: Vec<MemberJournal>,
+}
+
+/// A time in which somebody had bad pictures or sound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub from_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_ms: Option<u64>,
+    /// Who had it. Of an uplink: whoever was sent it meanwhile, none if nobody was.
+    pub had_by: Vec<MemberId>,
+    /// On which part of the way.
+    pub leg: Leg,
+    /// Whose part it is.
+    pub leg_of: MemberId,
+    pub sign: Sign,
+    /// What it was; none: everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Shown>,
+    pub worst: Worst,
+}
+
+impl Past {
+    pub fn new(now: Time) -> Self {
+        Self { began: now, now, members: VecDeque::new(), size: 0, dropped: 0 }
+    }
+
+    pub const fn set_now(&mut self, now: Time) {
+        self.now = now;
+    }
+
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// A member leaves: what happened to it stays, for a while.
+    pub fn keep(&mut self, member: &mut Member) {
+        member.journal.troubles.end(self.now);
+        let journal = member.journal.of(member.identity.clone(), member.name.clone(), Some(self.now));
+        self.size += journal.size();
+        self.members.push_back(journal);
+        while self.size > MOST {
+            let Some(gone) = self.members.pop_front() else { break };
+            self.size -= gone.size();
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+}
+
+impl Room {
+    /// What has happened in it so far. `epoch` is the wall clock at [`Time::ZERO`], in milliseconds since 1970.
+    pub fn account(&self, id: RoomId, epoch: u64) -> CallAccount {
+        let members: Vec<_> = self.past.members.iter().cloned().chain(self.journals()).collect();
+        let mut troubles: Vec<_> = members.iter().flat_map(|m| m.troubles.iter().map(|t| finding(&m.member, t))).collect();
+        troubles.sort_by_key(|trouble| trouble.from_ms);
+        CallAccount {
+            version: 1,
+            id: id.0,
+            room: self.name.as_str().to_owned(),
+            epoch_unix_ms: epoch,
+            began_ms: self.past.began.as_micros() / 1_000,
+            ended_ms: None,
+            dropped_members: self.past.dropped,
+            troubles,
+            members,
+        }
+    }
+
+    /// The same when it is over. Whoever was still there has left now.
+    pub fn account_at_the_end(&mut self, id: RoomId, epoch: u64) -> CallAccount {
+        for mut member in std::mem::take(&mut self.members).into_values() {
+            self.past.keep(&mut member);
+        }
+        CallAccount { ended_ms: Some(self.past.now.as_micros() / 1_000), ..self.account(id, epoch) }
+    }
+}
+
+impl CallAccount {
+    /// As it is given out.
+    pub fn to_json(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+}
+
+fn finding(member: &MemberId, trouble: &Trouble) -> Finding {
+    let Trouble { from_ms, to_ms, leg, sign, ref shown, worst, ref seen_by } = *trouble;
+    let had_by = if leg == Leg::Uplink { seen_by.clone() } else { vec![member.clone()] };
+    Finding { from_ms, to_ms, had_by, leg, leg_of: member.clone(), sign, shown: shown.clone(), worst }
+}
