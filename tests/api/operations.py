@@ -96,14 +96,14 @@ def check(good, why):
 
 
 class Server:
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, events):
         with contextlib.closing(socket.socket()) as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         settings = {
             "http.listen": f"127.0.0.1:{self.port}", "admin.listen": "127.0.0.1:0", "media.port": "0", "media.bind": "127.0.0.1", "media.workers": "1",
             "turn.enabled": "false", "auth.keys.main": SECRET, "recording.enabled": "true", "recording.folder": folder, "recording.minimum_free_mib": "1",
-            "jobs.ffmpeg": "",
+            "jobs.ffmpeg": "", "events.enabled": "true", "events.folder": events,
         }
         arguments = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
         self.process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -230,6 +230,14 @@ def drive(server):
     # A room, made twice with one key, and in vain with another.
     settings = {"policy": "sfu", "members": 3, "tracks": 2, "empty_seconds": 60, "metadata": "a lesson"}
     made = ask("POST", "/api/v1/rooms", {"name": "hall", "settings": settings}, node, 201, **{"Idempotency-Key": "make-hall"})
+    # What happened in it is on the disk a moment later.
+    deadline = time.monotonic() + 10
+    while not (happened := ask("GET", "/api/v1/events?room=hall", bearer=own))["events"]:
+        check(time.monotonic() < deadline, "nothing is written of the room")
+        time.sleep(0.05)
+    check(happened["events"][0]["type"] == "room.created" and happened["events"][0]["room"] == "hall", "it was made")
+    ask("GET", "/api/v1/events", bearer=own, status=403)
+    ask("GET", "/api/v1/events?limit=0", bearer=node, status=400)
     again = ask("POST", "/api/v1/rooms", {"name": "hall", "settings": settings}, node, 201, **{"Idempotency-Key": "make-hall"})
     check(made == again, f"another answer: {again}")
     ask("POST", "/api/v1/rooms", {"name": "other"}, node, 422, **{"Idempotency-Key": "make-hall"})
@@ -354,9 +362,9 @@ def drive(server):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as events:
         keep(folder, "5f0c", "old")
-        server = Server(sys.argv[1], folder)
+        server = Server(sys.argv[1], folder, events)
         try:
             drive(server)
         finally:

@@ -11,10 +11,12 @@
 //! | `GET …/{room}/members`; `GET`, `PATCH`, `DELETE …/members/{member}` | members |
 //! | `GET …/{room}/tracks`; `PATCH …/tracks/{track}`; `POST …/{room}/mute` | tracks |
 //! | `POST …/{room}/data`; `PUT …/{room}/knocking/{member}` | data for members; who is let in |
+//! | `GET /api/v1/events` | what happened in rooms |
 //! | `GET /api/v1/openapi.json` | the description of all of it |
 
 mod answer;
 mod asked;
+mod events;
 mod members;
 mod node;
 mod once;
@@ -82,6 +84,7 @@ pub fn routes(public: Public, answered: Once) -> Router {
     Router::new()
         .route("/api/v1/node", get(node::look))
         .route("/api/v1/openapi.json", get(openapi_document))
+        .route("/api/v1/events", get(events::list))
         .route("/api/v1/rooms", get(rooms::list).post(rooms::create))
         .route("/api/v1/rooms/{room}", get(rooms::look).patch(rooms::change).delete(rooms::end))
         .route("/api/v1/rooms/{room}/members", get(members::list))

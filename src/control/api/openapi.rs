@@ -93,6 +93,24 @@ fn operations() -> Sides {
     let at = api.add("get", "/api/v1/openapi.json", "getOpenapi", "This description. It needs no token.");
     (at.answers, at.status) = (Some(json!({ "type": "object" }).try_into().expect("a schema")), 200);
 
+    let kept = json!({
+        "type": "object",
+        "required": ["events", "after", "more"],
+        "properties": {
+            "events": { "type": "array", "items": { "type": "object" }, "description": "Events as docs/EVENTS.md has them, oldest first." },
+            "after": { "type": "string", "description": "Where the next page begins." },
+            "more": { "type": "boolean", "description": "Whether there may be more at present." },
+        },
+    });
+    let at =
+        api.add("get", "/api/v1/events", "listEvents", "What happened in rooms, as webhooks are told it; of one room, if the token is its alone.");
+    at.query = &[
+        ("after", "What `after` was: only what comes behind that; 0 for the oldest that is kept."),
+        ("room", "Only this room's."),
+        ("limit", "How many at most (1–1000, else 100)."),
+    ];
+    (at.answers, at.status, at.refusals) = (Some(kept.try_into().expect("a schema")), 200, &[400, 404]);
+
     let answers = api.answered::<RoomList>();
     let at = api.add("get", "/api/v1/rooms", "listRooms", "Rooms, the oldest first.");
     (at.query, at.answers, at.status, at.refusals) = (PAGE, answers, 200, &[400]);

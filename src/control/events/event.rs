@@ -145,6 +145,8 @@ pub enum Reason {
     Kicked,
     /// The same identity joined again.
     Replaced,
+    /// The room was ended by whoever runs the service.
+    Ended,
     /// Nobody was in the room any more.
     Empty,
     /// The node was told to end.

@@ -192,6 +192,12 @@ async fn a_torn_end_is_cut_off_wherever_it_is_torn_and_the_log_goes_on() {
         std::fs::write(path, &whole[..cut]).expect("written");
         let _ = folder.segments().iter().filter(|other| *other != path).try_for_each(std::fs::remove_file);
         let (events, _) = folder.open();
+        let cut_off = std::fs::read(path).unwrap_or_default();
+        let mut offset = 0;
+        while let segment::Next::Frame(_, end) = segment::next(&cut_off, offset) {
+            offset = end;
+        }
+        assert_eq!(offset, cut_off.len(), "what is torn is gone");
         let before = all(&events);
         assert!(before.windows(2).all(|two| two[1].seq == two[0].seq + 1), "{before:?}");
         let mut book = events.book(room("next"));

@@ -544,7 +544,8 @@ impl Room {
             self.bye(seat, reason);
         }
         self.close_all();
-        self.ledger.note(Note::Closed(Reason::ShuttingDown));
+        let why = if reason == ByeReason::Ended { Reason::Ended } else { Reason::ShuttingDown };
+        self.ledger.note(Note::Closed(why));
         self.effects.push(Effect::Closed);
     }
 }

@@ -174,10 +174,15 @@ async fn a_room_whose_events_nobody_takes_keeps_no_other_one_waiting() {
     let stage = Stage::new(LONG).await;
     stage.hook.heard().sick = vec!["sick".into()];
     let (mut sick, mut well) = (stage.events.book(room("sick")), stage.events.book(room("well")));
-    for visit in 1..=50 {
+    sick.write(joined(1));
+    stage.hook.until("the first one is refused", |heard| !heard.refused.is_empty()).await;
+    for visit in 2..=50 {
         sick.write(joined(visit));
         well.write(joined(visit));
+        // What comes while one is under way waits for it.
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    well.write(joined(51));
     stage.hook.until("the other one is told", |heard| heard.taken.len() == 50).await;
     assert!(stage.hook.heard().refused.iter().all(|event| event.seq == 1), "the first one is tried again and again");
     for _ in 0..300 {
