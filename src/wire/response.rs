@@ -72,7 +72,7 @@ pub enum OkResult {
         /// The room's name.
         room: String,
         /// The member's own identity and name.
-        me: MemberInfo,
+        me: Box<MemberInfo>,
         /// What it may do.
         grants: Grants,
         /// The secret that `resume` takes.

@@ -187,7 +187,7 @@ fn results() -> Vec<OkResult> {
         },
         OkResult::Joined {
             room: "room".into(),
-            me: member("alice"),
+            me: Box::new(member("alice")),
             grants: grants.clone(),
             resume: "1.secret".into(),
             pairs: 4,

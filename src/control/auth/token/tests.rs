@@ -129,7 +129,7 @@ fn public_keys_open_what_their_private_halves_have_signed_and_nothing_else() {
             let confused = sign("main", &secret(known), &claims()).expect("signed");
             assert_eq!(outcome(&confused), Err(TokenError::WrongAlgorithm));
         }
-        let der = base64url(&pair.keys.public_key_raw());
+        let der = base64url(pair.keys.public_key_raw());
         assert_eq!(outcome(&sign("main", &secret(&der), &claims()).expect("signed")), Err(TokenError::WrongAlgorithm));
     }
     let (ed25519, rsa) = (Pair::ed25519(), Pair::rsa());

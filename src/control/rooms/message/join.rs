@@ -117,7 +117,7 @@ impl Room {
         let member = self.members.get(&seat)?;
         Some(OkResult::Joined {
             room: self.name.as_str().to_owned(),
-            me: member.own_info(),
+            me: Box::new(member.own_info()),
             grants: member.grants.clone(),
             resume: member.resume.clone(),
             pairs: member.asked as u32,
