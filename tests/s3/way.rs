@@ -28,8 +28,8 @@ pub struct Server {
 impl Server {
     pub fn start() -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let installed = here.join("target/moto/bin/python");
-        let python = if installed.exists() { installed } else { "python3".into() };
+        let installed = here.join("target/moto");
+        let python = if installed.join(".installed").exists() { installed.join("bin/python") } else { "python3".into() };
         let started =
             Command::new(python).arg(here.join("tests/s3/server.py")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = started.expect("python3");
