@@ -10,6 +10,7 @@ SHELL := bash
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
+MOTO := target/moto
 PAGE := web/app/dist/index.html
 WEB_SOURCES := $(shell find web/sdk/src web/app -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/paraglide' -prune -o -type f -print 2>/dev/null)
 comma := ,
@@ -57,7 +58,15 @@ check:
 	@cargo clippy --locked --all-targets -- -D warnings 2>&1 | scripts/progress.sh
 	@cargo test --locked --quiet --test architecture
 
-unit:
+# A server that speaks S3, for the tests of buckets.
+$(MOTO)/.installed: tests/s3/requirements.txt
+	@scripts/need.sh python
+	$(call say,installing moto)
+	@python3 -m venv $(MOTO)
+	@$(MOTO)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+unit: $(MOTO)/.installed
 	@cargo test --locked
 	@cargo test --locked --features fault-hooks --test faults
 

@@ -46,6 +46,7 @@ use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, ReportSlot, WorkerHandle, events};
 use crate::record::jobs::Jobs;
 use crate::record::library::Library;
+use crate::record::store::Store;
 use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
 use crate::wire::Policy;
@@ -188,6 +189,9 @@ impl Node {
             closing: closing_seen.clone(),
         });
         if let Some(library) = library.clone() {
+            if let Some(store) = library.store().cloned() {
+                tokio::spawn(store.run(library.clone(), closing_seen.clone()));
+            }
             tokio::spawn(library.run(closing_seen.clone()));
         }
         if let Some(watch) = watch {
@@ -268,8 +272,14 @@ impl Node {
 fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, StartError> {
     let Some(library) = &config.library else { return Ok(None) };
     let refused = |error| no_folder(&library.folder, &error);
-    let opened = Library::open(library, metrics.library.clone()).map_err(refused)?;
-    opened.make_with(Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?);
+    let store = config.s3.as_ref().map(|s3| Store::new(s3, &library.folder, library.minimum_free, metrics.store.clone()));
+    let store = store
+        .transpose()
+        .map_err(|trouble| StartError { what: format!("the bucket cannot be used: {trouble}"), advice: "`althing doctor` tries it out".into() })?;
+    let opened = Library::open_with(library, store.clone(), metrics.library.clone()).map_err(refused)?;
+    let jobs = Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?;
+    store.into_iter().for_each(|store| jobs.bring_from(store));
+    opened.make_with(jobs);
     Ok(Some(opened))
 }
 

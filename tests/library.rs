@@ -1,8 +1,12 @@
 //! The library of a real node: lists, playing, downloading, sharing, deleting, uploads, and what strangers get.
 
+#[path = "s3/bucket.rs"]
+mod bucket;
 mod client;
 #[path = "client/folder.rs"]
 mod folder;
+#[path = "s3/way.rs"]
+mod way;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -316,7 +320,8 @@ async fn plays(asking: &Asking, files: &[Value], on_disk: &[Vec<u8>], seed: u64)
 async fn saved(asking: &Asking, item: &Value, on_disk: &[Vec<u8>]) {
     let files = item["files"].as_array().expect("files");
     let answer = asking.send(Method::GET, text(&files[0], "download")).await;
-    assert!(header(&answer, CONTENT_DISPOSITION).starts_with("attachment; filename=\"hall - "), "{}", header(&answer, CONTENT_DISPOSITION));
+    let title = format!("attachment; filename=\"{} - ", text(item, "title"));
+    assert!(header(&answer, CONTENT_DISPOSITION).starts_with(&title), "{}", header(&answer, CONTENT_DISPOSITION));
     let answer = asking.send(Method::GET, text(item, "zip")).await;
     assert_eq!((answer.status(), header(&answer, CONTENT_TYPE)), (StatusCode::OK, "application/zip".into()));
     let unpacked = Folder::new("library-unzip");
@@ -331,7 +336,8 @@ async fn saved(asking: &Asking, item: &Value, on_disk: &[Vec<u8>]) {
     let mut found: Vec<_> =
         fs::read_dir(&unpacked.0).expect("files").flatten().map(|entry| entry.file_name().into_string().expect("UTF-8")).collect();
     found.sort();
-    assert_eq!(found.len(), files.len() + 2, "each file, the manifest and the archive: {found:?}");
+    let beside = 2 + usize::from(item["chat"].is_string());
+    assert_eq!(found.len(), files.len() + beside, "each file, the manifest, the archive, and what was said: {found:?}");
     for (file, bytes) in files.iter().zip(on_disk) {
         let name = found.iter().find(|name| name.ends_with(text(file, "name"))).expect("it is there");
         assert!(fs::read(unpacked.0.join(name)).expect("readable") == *bytes, "{name} has other bytes");

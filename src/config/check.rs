@@ -9,6 +9,7 @@ use super::data::DataConfig;
 use super::jobs::JobsConfig;
 use super::library::LibraryConfig;
 use super::recording::RecordingConfig;
+use super::s3::S3Config;
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 use super::stun::StunServer;
 use super::tls::{self, TlsConfig};
@@ -40,6 +41,8 @@ pub struct Config {
     pub data: DataConfig,
     /// Recording, if there is any.
     pub recording: Option<RecordingConfig>,
+    /// The bucket that what is kept is copied to, if there is one.
+    pub s3: Option<S3Config>,
     /// What is made of recordings afterwards.
     pub jobs: JobsConfig,
     /// The library, if there is anything to keep.
@@ -73,6 +76,7 @@ impl Default for Config {
             calls: calls(&settings),
             data: DataConfig { channels: settings.data.channels, limits: DataLimits::default() },
             recording: None,
+            s3: None,
             jobs: JobsConfig::default(),
             library: None,
             limits: settings.limits,
@@ -223,9 +227,19 @@ impl Secret {
         (text.len() >= Self::MIN_BYTES).then(|| Self(text.to_owned()))
     }
 
+    /// A secret that another server has drawn, of whatever length but none at all.
+    pub fn of_others(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -291,9 +305,10 @@ impl Settings {
         let data = self.data.check(&self.limits)?;
         let (recording, jobs) = (self.recording.check()?, self.jobs.check()?);
         let library = self.library.check(&self.recording)?;
+        let s3 = self.s3.check(&self.recording, library.as_ref())?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         let (admin, limits, drain, log) = (self.admin.listen, self.limits, seconds(self.drain.seconds), self.log);
-        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, recording, library, jobs, limits, drain, log })
+        Ok(Config { http, tls, admin, media, ice, turn, auth, rooms, calls, data, recording, s3, library, jobs, limits, drain, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -451,16 +466,29 @@ fn ice(settings: &IceSettings) -> Result<IceConfig, InvalidSetting> {
 }
 
 fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
-    let text = match key {
-        Key::Secret(text) => text.clone(),
-        Key::File { secret_file } => match std::fs::read_to_string(secret_file) {
-            Ok(text) => text.trim_end().to_owned(),
-            Err(e) => return invalid(name, format!("{}: {e}", secret_file.display())),
-        },
-    };
-    match Secret::new(&text) {
+    match Secret::new(&key.read(name)?) {
         Some(secret) => Ok(secret),
         None => invalid(name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
+    }
+}
+
+impl Key {
+    fn read(&self, name: &str) -> Result<String, InvalidSetting> {
+        match self {
+            Key::Secret(text) => Ok(text.clone()),
+            Key::File { secret_file } => match std::fs::read_to_string(secret_file) {
+                Ok(text) => Ok(text.trim_end().to_owned()),
+                Err(e) => invalid(name, format!("{}: {e}", secret_file.display())),
+            },
+        }
+    }
+
+    /// A secret that another server has drawn.
+    pub(super) fn text(&self, name: &str) -> Result<Secret, InvalidSetting> {
+        match Secret::of_others(&self.read(name)?) {
+            Some(secret) => Ok(secret),
+            None => invalid(name, "it is empty: write what the service has given, or { secret_file = \"PATH\" }".into()),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ const OTHER_VARIABLES: [&str; 1] = ["config"];
 /// Settings that are lists: in the environment and on the command line their items are separated by commas.
 const LISTS: [&str; 6] = ["http.origins", "tls.domains", "media.bind", "media.announce", "ice.urls", "turn.allow_peers"];
 /// Settings that are text, or a table that says in which file the text is.
-const SECRETS: [&str; 1] = ["ice.secret"];
+const SECRETS: [&str; 3] = ["ice.secret", "s3.access_key", "s3.secret_key"];
 /// Below this anything goes: the names are the operator's.
 const FREE: &str = "auth.keys.";
 

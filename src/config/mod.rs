@@ -9,6 +9,7 @@ mod jobs;
 mod library;
 mod load;
 mod recording;
+mod s3;
 mod schema;
 mod stun;
 mod tls;
@@ -19,7 +20,8 @@ pub use data::{DataConfig, DataSettings};
 pub use jobs::{JobSettings, JobsConfig};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
 pub use load::{LoadError, Overrides, load};
-pub use recording::{RecordingConfig, RecordingSettings};
+pub use recording::{RecordingConfig, RecordingSettings, StoreKind};
+pub use s3::{S3Config, S3Settings};
 pub use schema::{
     AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,
     Settings, TlsMode, TlsSettings,

@@ -10,6 +10,7 @@ use super::data::DataSettings;
 use super::jobs::JobSettings;
 use super::library::LibrarySettings;
 use super::recording::RecordingSettings;
+use super::s3::S3Settings;
 use super::turn::TurnSettings;
 
 /// All settings as they are written, before they are checked.
@@ -38,6 +39,8 @@ pub struct Settings {
     pub data: DataSettings,
     /// Recording.
     pub recording: RecordingSettings,
+    /// The bucket that what is kept is copied to.
+    pub s3: S3Settings,
     /// What is made of recordings afterwards.
     pub jobs: JobSettings,
     /// What is kept, and who may add to it.

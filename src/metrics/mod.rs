@@ -6,6 +6,7 @@ mod jobs;
 mod library;
 mod record;
 mod register;
+mod store;
 mod workers;
 
 use prometheus::process_collector::ProcessCollector;
@@ -18,6 +19,7 @@ pub use control::ControlMetrics;
 pub use jobs::JobMetrics;
 pub use library::LibraryMetrics;
 pub use record::RecordMetrics;
+pub use store::StoreMetrics;
 pub use workers::ReadReport;
 
 /// Everything that `/metrics` shows.
@@ -32,6 +34,8 @@ pub struct Metrics {
     pub jobs: JobMetrics,
     /// What the library counts.
     pub library: LibraryMetrics,
+    /// What the bucket counts.
+    pub store: StoreMetrics,
 }
 
 impl Metrics {
@@ -47,7 +51,8 @@ impl Metrics {
         let record = RecordMetrics::register(&registry)?;
         let jobs = JobMetrics::register(&registry)?;
         let library = LibraryMetrics::register(&registry)?;
-        Ok(Self { registry, control, record, library, jobs })
+        let store = StoreMetrics::register(&registry)?;
+        Ok(Self { registry, control, record, library, jobs, store })
     }
 
     /// Shows when the certificate of the public listener expires, too.

@@ -158,7 +158,7 @@ impl<'a> FileAnswer<'a> {
 /// The mixdowns of an item that there are, are being made, or could not be made lately.
 pub fn mixdowns(item: &Item, links: &Links, jobs: Option<&Jobs>) -> Vec<MixdownAnswer> {
     let url = |film: Film| links.to(Purpose::File, &item.manifest.id, film.file_name());
-    let of = |film: Film| MixdownAnswer::new(&item.folder, film, jobs?, || url(film));
+    let of = |film: Film| MixdownAnswer::new(item, film, jobs?, || url(film));
     Film::ALL.into_iter().filter(|_| item.manifest.kind == Kind::Recording).filter_map(of).collect()
 }
 

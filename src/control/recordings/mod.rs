@@ -19,6 +19,7 @@ mod bytes;
 mod link;
 mod made;
 mod orders;
+mod stored;
 mod uploads;
 mod zip;
 
@@ -245,7 +246,10 @@ async fn file(
     let link = at.link(Purpose::File, &id, &name, &uri)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
     let (path, media_type) = item.file(&name).ok_or(LibraryError::Unknown)?;
-    let mut answer = bytes::serve(&path, media_type, &method, &headers).await?;
+    let mut answer = match bytes::serve(&path, media_type, &method, &headers).await? {
+        Some(answer) => answer,
+        None => stored::serve(&at.library, &item, &name, media_type, &method, &headers)?,
+    };
     if link.is_download() && answer.status().is_success() {
         answer.headers_mut().insert(header::CONTENT_DISPOSITION, bytes::attachment(&file_name(&item, &name)));
     }
@@ -255,9 +259,10 @@ async fn file(
 async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, method: Method) -> Result<Response, Problem> {
     at.link(Purpose::Zip, &id, "", &uri)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
-    let entries = item.names().map(|name| Entry { name: saved_as(&file_name(&item, name)), path: item.folder.join(name) });
+    let entry = |name: &str, called: String| Entry { called, path: item.folder.join(name), stored: stored::Object::of(&at.library, &item, name) };
+    let entries = item.names().map(|name| entry(name, saved_as(&file_name(&item, name))));
     let beside = [CHAT, MANIFEST].into_iter().filter(|name| item.beside.contains(*name));
-    let entries: Vec<_> = entries.chain(beside.map(|name| Entry { name: name.to_owned(), path: item.folder.join(name) })).collect();
+    let entries: Vec<_> = entries.chain(beside.map(|name| entry(name, name.to_owned()))).collect();
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
@@ -273,7 +278,9 @@ async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri,
 
 async fn chat(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
     at.link(Purpose::Chat, &id, "", &uri)?;
-    let said = at.library.work(move |library| library.read(&id).and_then(|item| item.chat())).await?;
+    let item = at.library.work(move |library| library.read(&id)).await?;
+    at.library.bring(&item, CHAT).await?;
+    let said = at.library.work(move |_| item.chat()).await?;
     Ok(Json(said).into_response())
 }
 
@@ -322,6 +329,11 @@ impl From<LibraryError> for Problem {
         match error {
             LibraryError::Unknown => Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is no such thing in the library (any more)"),
             LibraryError::GoesOn => Self::new(StatusCode::CONFLICT, ErrorCode::WrongState, "it is still being recorded: end the recording first"),
+            LibraryError::Away(trouble) => {
+                tracing::error!(why = %trouble, "what the bucket alone has cannot be had");
+                Self::named(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", "the place where it is does not answer: try again later")
+                    .with(header::RETRY_AFTER, "5")
+            }
             LibraryError::Disk(error) => {
                 tracing::error!(%error, "the library's disk refuses");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Internal, "the server's disk refuses: try again later")

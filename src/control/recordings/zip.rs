@@ -1,8 +1,8 @@
 //! All files of something as one archive (ZIP, APPNOTE 6.3.10), made while it is sent: stored as they are, lengths and sums after each, Zip64
 //! where it takes that. Nothing of it is held but the piece that is on its way.
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_zip::base::write::ZipFileWriter;
@@ -11,10 +11,12 @@ use axum::body::Body;
 use futures_util::{StreamExt, TryFutureExt, stream};
 use prometheus::IntGauge;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, DuplexStream, copy, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, DuplexStream, copy, duplex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::compat::FuturesAsyncWriteCompatExt;
-use tokio_util::io::ReaderStream;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::stored::Object;
 
 /// Archives that are made at a time. Each reads the disk as fast as its reader takes it.
 const AT_ONCE: usize = 16;
@@ -37,9 +39,11 @@ pub struct Making {
 /// A file for an archive.
 pub struct Entry {
     /// Its name there.
-    pub name: String,
+    pub called: String,
     /// Where it lies.
     pub path: PathBuf,
+    /// The bucket's, for when it lies there no longer.
+    pub stored: Option<Object>,
 }
 
 impl Zips {
@@ -79,17 +83,29 @@ impl Making {
 
 async fn write(writer: DuplexStream, entries: Vec<Entry>) -> io::Result<()> {
     let mut archive = ZipFileWriter::with_tokio(writer);
-    for Entry { name, path } in entries {
-        let file = File::open(&path).await?;
-        // What is being recorded grows: what there was when it was its turn is in the archive.
-        let mut whole = file.take(0);
-        let length = whole.get_ref().metadata().await?.len();
-        whole.set_limit(length);
-        let entry = ZipEntryBuilder::new(name.into(), Compression::Stored).unix_permissions(0o644);
+    for Entry { called, path, stored } in entries {
+        let mut content = content(&path, stored).await?;
+        let entry = ZipEntryBuilder::new(called.into(), Compression::Stored).unix_permissions(0o644);
         let mut place = archive.write_entry_stream(entry).await.map_err(io::Error::other)?;
-        copy(&mut whole, &mut (&mut place).compat_write()).await?;
+        copy(&mut content, &mut (&mut place).compat_write()).await?;
         place.close().await.map_err(io::Error::other)?;
     }
     archive.close().await.map_err(io::Error::other)?;
     Ok(())
+}
+
+/// What there is of a file, from here or from the bucket.
+async fn content(path: &Path, stored: Option<Object>) -> io::Result<Box<dyn AsyncRead + Send + Unpin>> {
+    let file = match (File::open(path).await, stored) {
+        (Err(error), Some(stored)) if error.kind() == ErrorKind::NotFound => {
+            let reading = stored.reading().map_err(|_| io::Error::other("too many read from the bucket"))?;
+            return Ok(Box::new(StreamReader::new(Box::pin(reading))));
+        }
+        (file, _) => file?,
+    };
+    // What is being recorded grows: what there was when it was its turn is in the archive.
+    let mut whole = file.take(0);
+    let length = whole.get_ref().metadata().await?.len();
+    whole.set_limit(length);
+    Ok(Box::new(whole))
 }
