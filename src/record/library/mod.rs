@@ -282,8 +282,9 @@ impl Library {
         match &self.0.store {
             // The folder itself is there until the bucket has nothing of it any more.
             Some(store) => {
+                let emptied = empty(&gone);
                 store.touch(id);
-                Ok(empty(&gone)?)
+                Ok(emptied?)
             }
             None => Ok(remove_dir_all(gone)?),
         }

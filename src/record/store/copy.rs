@@ -137,10 +137,14 @@ async fn delete(store: &Store, id: &str, folder: PathBuf) -> Result<(), Failed> 
     Ok(())
 }
 
-/// Removes what a deleted item has here, but for what says which of its objects were begun.
+/// Removes what a deleted item has here, but for what says which of its objects were begun. Two may be at it, and what one has removed is no
+/// trouble to the other.
 pub fn empty(folder: &Path) -> io::Result<()> {
     for entry in read_dir(folder)?.flatten().filter(|entry| entry.file_name() != super::ledger::NAME) {
-        remove_file(entry.path())?;
+        match remove_file(entry.path()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     Ok(())
 }
