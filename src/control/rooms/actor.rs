@@ -162,7 +162,11 @@ impl Actor {
 
     pub async fn run(mut self) {
         tracing::info!(room = %self.handle.name, id = %self.handle.id, "room opened");
-        while self.turn().await.is_ok() {}
+        // A room that a service has made says so before anybody comes.
+        let mut open = self.around.events.is_none() || self.apply(Command::Timeout, "timeout").await.is_ok();
+        while open {
+            open = self.turn().await.is_ok();
+        }
         tracing::info!(room = %self.handle.name, id = %self.handle.id, "room closed");
         // `Drop` does the rest, as it does after a panic.
     }
