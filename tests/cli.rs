@@ -158,6 +158,9 @@ fn a_port_that_is_taken_is_69_and_a_node_tells_how_it_is() {
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(ask(&[]), (Some(0), String::new(), String::new()));
+    let rooms = |more: &[&str]| told(althing(&[&["rooms"], more].concat()).args(line(admin)).output().expect("it runs"));
+    assert_eq!(rooms(&[]), (Some(0), String::new(), String::new()), "nobody has come yet");
+    assert_eq!(rooms(&["--json"]).1, "[]\n");
     // Another one on the same port that is no node of ours.
     let stranger = taken.local_addr().expect("an address").to_string();
     thread::spawn(move || taken.incoming().flatten().for_each(drop));
@@ -165,6 +168,8 @@ fn a_port_that_is_taken_is_69_and_a_node_tells_how_it_is() {
     Command::new("kill").args(["-TERM", &node.0.id().to_string()]).status().expect("kill");
     assert_eq!(node.0.wait().expect("it ends").code(), Some(0), "told to end, it ends well");
     assert_eq!(ask(&[]).0, Some(1));
+    let (status, _, err) = rooms(&[]);
+    assert_eq!(status, Some(69), "{err}");
 }
 
 #[test]

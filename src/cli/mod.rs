@@ -5,6 +5,7 @@ mod failure;
 mod health;
 mod load;
 mod papers;
+mod rooms;
 mod settings;
 mod token;
 
@@ -66,6 +67,8 @@ enum Verb {
         #[command(subcommand)]
         verb: settings::Verb,
     },
+    /// The calls of a node on this machine
+    Rooms(rooms::Rooms),
     /// Ask a node on this machine how it is, for containers
     Healthcheck(health::Health),
     /// Print what completes this command line in a shell
@@ -96,6 +99,7 @@ impl Arguments {
             Some(Verb::Doctor(asked)) => return doctor::run(&asked, &common),
             Some(Verb::Load(load)) => return Ok(load::run(&load, &common.checked()?)),
             Some(Verb::Healthcheck(asked)) => return health::run(&asked, &common.checked()?),
+            Some(Verb::Rooms(asked)) => rooms::run(&asked, &common.checked()?),
             Some(Verb::Token { verb }) => token::run(verb, &common.checked()?).map_err(Failure::with(USAGE)),
             Some(Verb::Config { verb }) => settings::run(&verb, &common),
             Some(Verb::Completions(asked)) => papers::complete(&asked, Self::command()),
