@@ -16,12 +16,13 @@ use crate::wire::{Wire, signaling_that_names};
 
 /// How long a way is bad: more than twice as long as the server looks at it at a time.
 const BAD: Duration = Duration::from_secs(11);
-/// Between two such times.
-const GOOD: Duration = Duration::from_secs(7);
+/// After such a time: a look that has some of it, and a look that has not.
+const GOOD: Duration = Duration::from_secs(12);
 /// The server looks every five seconds: so much earlier, or later, may a time begin or end.
-const BLUR_MS: u64 = 6_500;
-/// Each fifth packet is lost.
-const ONE_IN: u64 = 5;
+const BLUR_MS: u64 = 7_000;
+/// Every large packet of a picture is lost, and what repairs it too; each frame's last part comes. Of less, nobody would notice anything:
+/// repairs come within milliseconds here.
+const ONE_IN: u64 = 1;
 
 async fn join(url: String, number: u16, phase: &watch::Receiver<Phase>) -> Participant {
     let settings = Settings { url, room: "weak-link".into(), number, token: None, address: HERE, pairs: 2 };
@@ -62,7 +63,7 @@ async fn an_account_names_who_had_bad_video_when_and_on_which_leg() {
     let good = join(format!("ws://{}/ws", node.http), 1, &phases).await;
     let bad = join(format!("ws://{behind}/ws"), 2, &phases).await;
     let (good_id, bad_id) = (good.member.0.clone(), bad.member.0.clone());
-    sleep(GOOD).await;
+    sleep(Duration::from_secs(4)).await;
 
     let mut times = Vec::new();
     for way in [&wire.to_clients, &wire.to_server] {
@@ -91,7 +92,7 @@ async fn an_account_names_who_had_bad_video_when_and_on_which_leg() {
     is_about(*from, times[1].0);
     is_about(to.expect("it is over"), times[1].1);
     let worst = present["troubles"].as_array().expect("a list").iter().filter_map(|t| t["worst"]["loss_per_cent"].as_u64()).max();
-    assert!(worst.is_some_and(|worst| (10..=30).contains(&worst)), "a fifth was lost: {worst:?}");
+    assert!(worst.is_some_and(|worst| (50..=90).contains(&worst)), "five in six were lost: {worst:?}");
 
     good.leave().await;
     bad.leave().await;

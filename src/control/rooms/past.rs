@@ -15,6 +15,9 @@ use crate::wire::MemberId;
 /// What is kept of those who have left, counted in entries of their journals: about a megabyte of text.
 const MOST: usize = 8_192;
 
+/// So much more may be lost of a picture at a subscriber than on the way from its publisher, and still be the same loss, measured at other times.
+const ECHO_PER_CENT: u16 = 5;
+
 /// What a room remembers of those who have left.
 #[derive(Debug)]
 pub(super) struct Past {
@@ -98,6 +101,10 @@ impl Room {
     pub fn account(&self, id: RoomId, epoch: u64) -> CallAccount {
         let members: Vec<_> = self.past.members.iter().cloned().chain(self.journals()).collect();
         let mut troubles: Vec<_> = members.iter().flat_map(|m| m.troubles.iter().map(|t| finding(&m.member, t))).collect();
+        let now = self.past.now.as_micros() / 1_000;
+        let echoes: Vec<_> = troubles.iter().map(|found| troubles.iter().any(|other| found.is_echo_of(other, now))).collect();
+        let mut is_echo = echoes.into_iter();
+        troubles.retain(|_| !is_echo.next().unwrap_or(false));
         troubles.sort_by_key(|trouble| trouble.from_ms);
         CallAccount {
             version: 1,
@@ -118,6 +125,23 @@ impl Room {
             self.past.keep(&mut member);
         }
         CallAccount { ended_ms: Some(self.past.now.as_micros() / 1_000), ..self.account(id, epoch) }
+    }
+}
+
+impl Finding {
+    /// What never came to the server is missing at every subscriber, who reports it as loss: it is no fault of that leg.
+    fn is_echo_of(&self, other: &Finding, now: u64) -> bool {
+        let lost = |found: &Finding| found.worst.loss_per_cent.unwrap_or(0);
+        let track = |found: &Finding| found.shown.as_ref().map(|shown| shown.track);
+        let legs = (self.leg, self.sign, other.leg, other.sign) == (Leg::Downlink, Sign::Loss, Leg::Uplink, Sign::Loss);
+        legs && track(self) == track(other) && lost(self) <= lost(other) + ECHO_PER_CENT && self.mostly_within(other, now)
+    }
+
+    /// Whether at least half of it lies within another one; `now` is where those end that last.
+    fn mostly_within(&self, other: &Finding, now: u64) -> bool {
+        let (ends, other_ends) = (self.to_ms.unwrap_or(now), other.to_ms.unwrap_or(now));
+        let overlap = ends.min(other_ends).saturating_sub(self.from_ms.max(other.from_ms));
+        overlap * 2 >= ends.saturating_sub(self.from_ms)
     }
 }
 

@@ -79,6 +79,23 @@ fn loss_on_the_way_from_one_is_had_by_all_who_are_sent_it() {
 }
 
 #[test]
+fn what_was_lost_on_the_way_up_is_not_blamed_on_the_ways_down() {
+    let (mut scene, [alice, bob, _]) = call();
+    let (publisher, watcher, track) = (peer(&scene, &bob), peer(&scene, &alice), camera(&scene, &bob));
+    let lossy = |loss_per_mille| Flow { track, loss_per_mille, jitter_ms: 3, silent: false, waits_ms: 0 };
+    tell(&mut scene, 20_000, Media::Health { room: ROOM, peer: publisher, health: health(vec![lossy(200)], vec![]) });
+    tell(&mut scene, 22_000, Media::Health { room: ROOM, peer: watcher, health: health(vec![], vec![lossy(190)]) });
+    let legs = |scene: &Scene| findings(scene).iter().map(|found| found.leg).collect::<Vec<_>>();
+    assert_eq!(legs(&scene), [Leg::Uplink]);
+    for (from, way) in [(25_000, publisher), (27_000, watcher)] {
+        tell(&mut scene, from, Media::Health { room: ROOM, peer: way, health: health(vec![], vec![]) });
+    }
+    assert_eq!(legs(&scene), [Leg::Uplink], "nor when it is over");
+    tell(&mut scene, 60_000, Media::Health { room: ROOM, peer: watcher, health: health(vec![], vec![lossy(190)]) });
+    assert_eq!(legs(&scene), [Leg::Uplink, Leg::Downlink], "what is lost at another time is");
+}
+
+#[test]
 fn a_camera_that_is_muted_is_no_trouble_and_one_that_sends_nothing_is() {
     let (mut scene, [_, bob, _]) = call();
     let (publisher, track) = (peer(&scene, &bob), camera(&scene, &bob));
