@@ -33,8 +33,11 @@ fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64
 }
 
-/// Times of loss on a leg, by the wall clock: who had it, whose leg it was, whose picture, from, to.
-fn lossy(account: &Value, leg: &str) -> Vec<(Vec<String>, String, String, u64, Option<u64>)> {
+/// A time of loss, by the wall clock: who had it, whose leg it was, whose picture, from, to.
+type Lossy = (Vec<String>, String, String, u64, Option<u64>);
+
+/// Those on a leg.
+fn lossy(account: &Value, leg: &str) -> Vec<Lossy> {
     let epoch = account["epoch_unix_ms"].as_u64().expect("an epoch");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let all = account["troubles"].as_array().expect("a list");

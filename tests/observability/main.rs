@@ -4,7 +4,6 @@
 mod boards;
 mod calls;
 #[path = "../client/mod.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
 mod client;
 mod files;
 #[path = "../client/folder.rs"]
