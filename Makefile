@@ -6,10 +6,12 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip e2e lab attacks bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-deb prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
+API := target/api
+MOTO := target/moto
 PAGE := web/app/dist/index.html
 WEB_SOURCES := $(shell find web/sdk/src web/app -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/paraglide' -prune -o -type f -print 2>/dev/null)
 comma := ,
@@ -44,8 +46,9 @@ test:
 	@$(MAKE) --no-print-directory check
 	$(call say,4/7 unit tests and simulation)
 	@$(MAKE) --no-print-directory unit
-	$(call say,5/7 WHIP and WHEP with aiortc and FFmpeg)
+	$(call say,5/7 WHIP and WHEP with aiortc and FFmpeg$(comma) the HTTP API)
 	@$(MAKE) --no-print-directory whip
+	@$(MAKE) --no-print-directory api
 	$(call say,6/7 browsers)
 	@$(MAKE) --no-print-directory e2e
 	$(call say,7/7 a browser behind a link that breaks down)
@@ -57,7 +60,15 @@ check:
 	@cargo clippy --locked --all-targets -- -D warnings 2>&1 | scripts/progress.sh
 	@cargo test --locked --quiet --test architecture
 
-unit:
+# A server that speaks S3, for the tests of buckets.
+$(MOTO)/.installed: tests/s3/requirements.txt
+	@scripts/need.sh python
+	$(call say,installing moto)
+	@python3 -m venv $(MOTO)
+	@$(MOTO)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+unit: $(MOTO)/.installed
 	@cargo test --locked
 	@cargo test --locked --features fault-hooks --test faults
 
@@ -78,6 +89,18 @@ whip: $(AIORTC)/.installed
 	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
 	@$(AIORTC)/bin/python tests/whip/aiortc_calls.py target/debug/althing
 
+$(API)/.installed: tests/api/requirements.txt
+	@scripts/need.sh python
+	$(call say,installing what looks at descriptions)
+	@python3 -m venv $(API)
+	@$(API)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# Every operation of docs/openapi.json against a real server, each answer and each signaling message held to its description.
+api: $(API)/.installed
+	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
+	@$(API)/bin/python tests/api/operations.py target/debug/althing
+
 e2e: web
 	@scripts/need.sh build browsers lab
 	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
@@ -91,14 +114,30 @@ lab: web
 	$(call say,two browsers behind NATs: holes$(comma) relays$(comma) IPv6$(comma) a server behind a NAT)
 	@node tests/lab/nat.mjs --seconds 3 --short
 
-# The relay under attack, with full counts, into docs/proof/attacks.jsonl; `make unit` has a part of it. A build with debug assertions, so that
-# a sum that overflows is found, too.
-attacks:
-	@scripts/need.sh build
+# Every class of attacks with full counts (tests/attacks/classes.json), into docs/proof/attacks.jsonl; `make unit` has a part of it. A build with debug
+# assertions, so that a sum that overflows is found, too.
+attacks: web
+	@scripts/need.sh build web browsers
 	$(call say,building the server and the attackers)
-	@cargo test --locked --test attacks --no-run 2>&1 | scripts/progress.sh
-	$(call say,ten classes on loopback (about two minutes))
+	@cargo test --locked --tests --no-run 2>&1 | scripts/progress.sh
+	$(call say,the relay: ten classes on loopback (about two minutes))
 	@ALTHING_ATTACKS_FULL=1 cargo test --quiet --locked --test attacks -- --nocapture --test-threads=1
+	$(call say,media$(comma) signaling and pages)
+	@node tests/attacks/run.mjs
+
+# The twelve requirements of OWASP ASVS 5.0, chapter V17, each with the tests that show it.
+asvs: web
+	@scripts/need.sh build web browsers
+	@node tests/attacks/run.mjs --doc --check
+	@cargo test --locked --tests --no-run 2>&1 | scripts/progress.sh
+	@node tests/attacks/run.mjs --asvs
+
+# Everything in deploy/ by the linters of what it is for; what cannot be had is skipped, and said so. CHECKS="helm proxies": some of them.
+deploy-check: web
+	@scripts/need.sh build python web
+	$(call say,building the server)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@deploy/check/run.sh $(CHECKS)
 
 bench:
 	@scripts/need.sh build
@@ -202,6 +241,22 @@ prove-data:
 	@cargo test --locked --test data --no-run 2>&1 | scripts/progress.sh
 	$(call say,lossy ways and hostile chunks (about a minute))
 	@ALTHING_DATA_FULL=1 cargo test --quiet --locked --test data -- --nocapture --test-threads=1
+
+# A node that is killed again and again during a thousand events: each reaches its receiver, in order, with a signature that another
+# implementation takes. Into docs/proof/events.jsonl; `make unit` has a part of it.
+prove-events: $(WEB_STAMP)
+	@scripts/need.sh build web
+	$(call say,building the server and its clients)
+	@cargo test --locked --test events --no-run 2>&1 | scripts/progress.sh
+	$(call say,kills during a thousand events (about a minute))
+	@node tests/prove/events.mjs
+
+# A minimal Debian boots, takes the package, and serves calls of browsers after one command. As root.
+prove-deb: web
+	@scripts/need.sh build web browsers deb
+	$(call say,building the server)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	@node tests/prove/deb.mjs
 
 # What a relayed packet costs, beside Debian's coturn: twenty and a hundred clients, in bursts and evenly spaced.
 prove-relay:

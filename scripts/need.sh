@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # need.sh WHAT...: makes sure that what a verb needs is there. As root on Debian or Ubuntu it installs it; else it
-# names the exact command. WHAT is one of: build web browsers files lab nat metrics acme python
+# names the exact command. WHAT is one of: build web browsers files lab nat metrics acme python deb
 set -euo pipefail
 
 missing=()
@@ -50,6 +50,11 @@ for what in "$@"; do
   metrics)
     want promtool prometheus
     want prometheus prometheus
+    ;;
+  deb)
+    want dpkg-shlibdeps dpkg-dev
+    want mmdebstrap mmdebstrap
+    want ip iproute2
     ;;
   acme)
     want pebble pebble

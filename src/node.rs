@@ -1,6 +1,6 @@
 //! A node: the only place that knows every room. What is started in which order, what is wired to what, and how it ends.
 //!
-//! Start: addresses → certificate → workers → metrics → library with its jobs → recorder → rooms → dispatch of workers' events → listeners.
+//! Start: addresses → certificate → workers → metrics → library with its jobs → events → recorder → rooms → dispatch of workers' events → listeners.
 //! Whoever is told to listen listens before the node says that it is ready.
 //!
 //! | channel | from → to | where its capacity is argued |
@@ -31,12 +31,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AllowedOrigins, CallPolicy, Config};
+use crate::config::{AllowedOrigins, CallPolicy, CertificateSource, Config};
 use crate::contract::WorkerReport;
 use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
 use crate::control::draw;
+use crate::control::events::{Deliveries, Events};
 use crate::control::http::{Beside, Public};
 use crate::control::p2p::{self, IceServers};
 use crate::control::rooms::directory::{Settlement, WorkerAccess};
@@ -46,6 +47,7 @@ use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, ReportSlot, WorkerHandle, events};
 use crate::record::jobs::Jobs;
 use crate::record::library::Library;
+use crate::record::store::Store;
 use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
 use crate::wire::Policy;
@@ -65,6 +67,10 @@ pub struct Node {
     lobbies: Lobbies,
     recorder: Option<Recorder>,
     library: Option<Library>,
+    events: Option<Events>,
+    deliveries: Option<Deliveries>,
+    /// Says when nothing more will happen.
+    telling: watch::Sender<bool>,
     public: Public,
     asked: Vec<Asked>,
     ready: watch::Sender<bool>,
@@ -139,6 +145,7 @@ impl Node {
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
         let library = open_library(&config, &metrics)?;
+        let events = open_events(&config, &metrics)?;
         let recorder = start_recorder(&config, taps, epoch, library.clone(), &metrics)?;
         let asked = fleet.workers.iter().map(|w| Asked { inbox: w.inbox.clone(), report: w.report.clone(), before: w.report.latest() }).collect();
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
@@ -151,7 +158,9 @@ impl Node {
         };
         let relay = relay.map(|relay| {
             let sealed = relay.sealed_url(named.as_deref());
-            if sealed.is_none() && config.tls.is_some() && relay.config.tls_port.is_some() {
+            // Browsers do not ask anybody whether they trust a relay: one with a self-made certificate would help nobody.
+            let made = config.tls.as_ref().is_some_and(|tls| matches!(tls.source, CertificateSource::Development { .. }));
+            if sealed.is_none() && !made && config.tls.is_some() && relay.config.tls_port.is_some() {
                 tracing::warn!("clients are told no relay behind TLS: the certificate is for no name; set turn.host to one that it is for");
             }
             p2p::OwnRelay { addresses: relay_addresses, sealed, secret: relay.secret }
@@ -167,6 +176,7 @@ impl Node {
             relay_users: users,
             recorder: recorder.clone(),
             library: library.clone(),
+            events: events.clone(),
             kept: config.kept,
         });
         let (mapped, answers) = mpsc::channel(reflexive::ANSWERS);
@@ -189,8 +199,16 @@ impl Node {
             closing: closing_seen.clone(),
         });
         if let Some(library) = library.clone() {
+            if let Some(store) = library.store().cloned() {
+                tokio::spawn(store.run(library.clone(), closing_seen.clone()));
+            }
             tokio::spawn(library.run(closing_seen.clone()));
         }
+        let (telling, telling_seen) = watch::channel(false);
+        let deliveries = match (&config.events, &events) {
+            (Some(kept), Some(events)) => Some(events.deliver(kept, &telling_seen).map_err(|error| no_events(&kept.folder, &error))?),
+            _ => None,
+        };
         if let Some(watch) = watch {
             let (rooms, front) = (rooms.clone(), front.clone());
             let tell = move |candidates: Vec<Vec<SocketAddr>>| {
@@ -214,7 +232,22 @@ impl Node {
         }
         ready.send_replace(true);
         listeners::announce(&config, at, &addresses.announced, development);
-        Ok(Self { http: at.http, admin: at.admin, redirect: at.redirect, rooms, lobbies, recorder, library, public, asked, ready, closing })
+        Ok(Self {
+            http: at.http,
+            admin: at.admin,
+            redirect: at.redirect,
+            rooms,
+            lobbies,
+            recorder,
+            library,
+            events,
+            deliveries,
+            telling,
+            public,
+            asked,
+            ready,
+            closing,
+        })
     }
 
     /// Makes the dispatch of a room fail on its home worker, on purpose: for the tests of what comes after it.
@@ -263,15 +296,51 @@ impl Node {
         if let Some(library) = &self.library {
             library.close();
         }
+        self.end_events().await;
+    }
+
+    /// What has happened is on the disk, and told as far as receivers take it within a moment.
+    async fn end_events(self) {
+        let Some(events) = &self.events else { return };
+        let over = async {
+            while self.rooms.count() > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // A room that does not end in time is closed by the next node here.
+        let _ = timeout(FAREWELL, over).await;
+        events.flush().await;
+        self.telling.send_replace(true);
+        if let Some(deliveries) = self.deliveries {
+            deliveries.ended().await;
+        }
     }
 }
 
 fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, StartError> {
     let Some(library) = &config.library else { return Ok(None) };
     let refused = |error| no_folder(&library.folder, &error);
-    let opened = Library::open(library, metrics.library.clone()).map_err(refused)?;
-    opened.make_with(Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?);
+    let store = config.s3.as_ref().map(|s3| Store::new(s3, &library.folder, library.minimum_free, metrics.store.clone()));
+    let store = store
+        .transpose()
+        .map_err(|trouble| StartError { what: format!("the bucket cannot be used: {trouble}"), advice: "`althing doctor` tries it out".into() })?;
+    let opened = Library::open_with(library, store.clone(), metrics.library.clone()).map_err(refused)?;
+    let jobs = Jobs::start(&config.jobs, &library.folder, library.minimum_free, metrics.jobs.clone()).map_err(refused)?;
+    store.into_iter().for_each(|store| jobs.bring_from(store));
+    opened.make_with(jobs);
     Ok(Some(opened))
+}
+
+fn open_events(config: &Config, metrics: &Metrics) -> Result<Option<Events>, StartError> {
+    let Some(events) = &config.events else { return Ok(None) };
+    Events::open(events, metrics.events.clone()).map(Some).map_err(|error| no_events(&events.folder, &error))
+}
+
+fn no_events(folder: &Path, error: &io::Error) -> StartError {
+    StartError {
+        what: format!("events cannot be kept in {}: {error}", folder.display()),
+        advice: "choose a directory that this process may write to with `--set events.folder=DIRECTORY`, and that no other node uses".into(),
+    }
 }
 
 fn start_recorder(
@@ -309,6 +378,8 @@ fn rules(config: &Config) -> Rules {
         tcp: config.media.takes_tcp(),
         data: config.data.limits,
         data_channels: config.data.channels,
+        tracks: config.rooms.tracks.into(),
+        metadata_bytes: config.limits.metadata_bytes as usize,
     }
 }
 

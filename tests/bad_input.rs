@@ -7,6 +7,8 @@ mod client;
 #[path = "sim/network.rs"]
 #[allow(dead_code, reason = "shared with the simulation, which uses all of it")]
 mod network;
+#[path = "bad_input/storms.rs"]
+mod storms;
 #[path = "sim/world.rs"]
 #[allow(dead_code, reason = "shared with the simulation, which uses all of it")]
 mod world;

@@ -29,3 +29,21 @@ fn the_default_file_has_every_setting_and_explains_it() {
         }
     }
 }
+
+/// What the chart takes as `config` is what the program takes. `UPDATE_SCHEMA=1 cargo test --test config` writes it.
+#[test]
+fn the_chart_knows_every_setting() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/althing/values.schema.json"));
+    let written: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).expect("the chart's schema")).expect("JSON");
+    let mut settings = schemars::schema_for!(Settings).to_value();
+    let mut expected = written.clone();
+    let settings = settings.as_object_mut().expect("a schema");
+    expected["$defs"] = settings.remove("$defs").expect("each section has its own");
+    settings.remove("$schema");
+    expected["properties"]["config"] = settings.clone().into();
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(path, format!("{expected:#}\n")).expect("written");
+    } else {
+        assert!(written == expected, "values.schema.json is not that of the settings: UPDATE_SCHEMA=1 cargo test --test config");
+    }
+}

@@ -1,8 +1,12 @@
 //! The library of a real node: lists, playing, downloading, sharing, deleting, uploads, and what strangers get.
 
+#[path = "s3/bucket.rs"]
+mod bucket;
 mod client;
 #[path = "client/folder.rs"]
 mod folder;
+#[path = "s3/way.rs"]
+mod way;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,10 +20,10 @@ use althing::node::Node;
 use althing::record::file::Container;
 use althing::record::library::{Purpose, Signer};
 use althing::record::manifest::{FileEntry, FileState, Kind, Manifest, Person, SCHEMA, State};
-use althing::wire::Request;
+use althing::wire::{MemberId, Request, VERSION};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use client::{Participant, Phase, Settings};
+use client::{Participant, Phase, Settings, Signaling};
 use folder::Folder;
 use reqwest::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
@@ -140,7 +144,7 @@ fn with_keys(config: &mut Config) {
 fn token(room: &str, member: &str, change: impl FnOnce(&mut TokenGrants)) -> String {
     let mut grants = TokenGrants { room: room.into(), join: true, ..TokenGrants::default() };
     change(&mut grants);
-    sign("main", &secret(), &Claims { sub: member.into(), name: None, exp: 4_000_000_000, nbf: None, grants }).expect("signed")
+    sign("main", &secret(), &Claims { sub: member.into(), name: None, exp: 4_000_000_000, grants, ..Claims::default() }).expect("signed")
 }
 
 /// Asks a node.
@@ -316,12 +320,17 @@ async fn plays(asking: &Asking, files: &[Value], on_disk: &[Vec<u8>], seed: u64)
 async fn saved(asking: &Asking, item: &Value, on_disk: &[Vec<u8>]) {
     let files = item["files"].as_array().expect("files");
     let answer = asking.send(Method::GET, text(&files[0], "download")).await;
-    assert!(header(&answer, CONTENT_DISPOSITION).starts_with("attachment; filename=\"hall - "), "{}", header(&answer, CONTENT_DISPOSITION));
+    let title = format!("attachment; filename=\"{} - ", text(item, "title"));
+    assert!(header(&answer, CONTENT_DISPOSITION).starts_with(&title), "{}", header(&answer, CONTENT_DISPOSITION));
     let answer = asking.send(Method::GET, text(item, "zip")).await;
     assert_eq!((answer.status(), header(&answer, CONTENT_TYPE)), (StatusCode::OK, "application/zip".into()));
     let unpacked = Folder::new("library-unzip");
     let archive = unpacked.0.join("all.zip");
-    fs::write(&archive, answer.bytes().await.expect("bytes")).expect("written");
+    let announced = header(&answer, CONTENT_LENGTH).parse::<usize>().expect("as many bytes as will come");
+    assert_eq!(header(&asking.send(Method::HEAD, text(item, "zip")).await, CONTENT_LENGTH), announced.to_string());
+    let bytes = answer.bytes().await.expect("bytes");
+    assert_eq!(bytes.len(), announced);
+    fs::write(&archive, bytes).expect("written");
     let unzip = |arguments: &[&str]| {
         let output = Command::new("unzip").args(arguments).arg(&archive).current_dir(&unpacked.0).output().expect("unzip is installed");
         assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -331,7 +340,8 @@ async fn saved(asking: &Asking, item: &Value, on_disk: &[Vec<u8>]) {
     let mut found: Vec<_> =
         fs::read_dir(&unpacked.0).expect("files").flatten().map(|entry| entry.file_name().into_string().expect("UTF-8")).collect();
     found.sort();
-    assert_eq!(found.len(), files.len() + 2, "each file, the manifest and the archive: {found:?}");
+    let beside = 2 + usize::from(item["chat"].is_string());
+    assert_eq!(found.len(), files.len() + beside, "each file, the manifest, the archive, and what was said: {found:?}");
     for (file, bytes) in files.iter().zip(on_disk) {
         let name = found.iter().find(|name| name.ends_with(text(file, "name"))).expect("it is there");
         assert!(fs::read(unpacked.0.join(name)).expect("readable") == *bytes, "{name} has other bytes");
@@ -432,7 +442,7 @@ async fn strangers_get_nothing() {
     }
     let signer = Signer::open(&folder.0).expect("the key");
     let signed = |id: &str, name: &str, expires: u64| {
-        let signature = signer.sign(Purpose::File, id, name, expires);
+        let signature = signer.sign(Purpose::File, id, name, expires, None);
         format!("expires={expires}&signature={signature}")
     };
     let old = signed("r1", "0001.webm", now() / 1_000 - 1);
@@ -518,6 +528,75 @@ async fn who_has_a_shared_link_sees_that_one_thing_until_it_expires_or_is_delete
     assert_eq!(manager.status(Method::DELETE, "/api/v1/library/r1").await, 204);
     assert_eq!(guest.status(Method::GET, &api).await, 404);
     assert_eq!(guest.status(Method::GET, &url).await, 404);
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_removed_from_a_room_has_nothing_of_its_library_any_more() {
+    let folder = Folder::new("library-removed");
+    folder.keep("r1", "hall", 1_000, &[1_000]);
+    folder.keep("r2", "attic", 1_000, &[1_000]);
+    let node = node(&folder.0, with_keys).await;
+    let enter = async |member: &str, change: fn(&mut TokenGrants)| {
+        let token = token("hall", member, change);
+        let (socket, events) = Signaling::open(&format!("ws://{}/ws", node.http)).await.expect("a socket");
+        socket.ask(Request::Hello { versions: vec![VERSION], features: vec![] }).await.expect("welcome");
+        socket.ask(Request::join("hall", member, Some(token.clone()))).await.expect("joined");
+        ((socket, events), Asking::with(&node, token))
+    };
+    let all: fn(&mut TokenGrants) = |grants| (grants.moderate, grants.library) = (true, Some(LibraryGrant::Manage));
+    let (moderator, mia) = enter("mia", all).await;
+    let (_socket, eve) = enter("eve", all).await;
+    let guest = Asking::of(&node);
+    let links = async |who: &Asking| {
+        let item = who.get("/api/v1/library/r1").await;
+        let (_, share) = who.json(Method::POST, "/api/v1/library/r1/share", json!({ "seconds": 31_536_000 })).await;
+        let shared = format!("/api/v1{}", text(&share, "url"));
+        let by_it = guest.get(&shared).await;
+        [text(&item["files"][0], "url"), text(&item["files"][0], "download"), text(&item, "zip"), &shared, text(&by_it["files"][0], "url")]
+            .map(str::to_owned)
+    };
+    let (hers, others) = (links(&eve).await, links(&mia).await);
+    let piece = [("room", "hall"), ("type", "image/png")];
+    let upload = async || {
+        let request = eve.request(Method::POST, "/api/v1/library/uploads").header("Tus-Resumable", "1.0.0").header("Upload-Length", "9");
+        request.header("Upload-Metadata", metadata(&piece)).send().await.expect("an answer").status().as_u16()
+    };
+    for link in hers.iter().chain(&others) {
+        assert_eq!(guest.status(Method::GET, link).await, 200, "{link}");
+    }
+    moderator.0.ask(Request::Kick { member: MemberId("eve".into()) }).await.expect("removed");
+    until("she may see nothing", async || (eve.status(Method::GET, "/api/v1/library?room=hall").await == 403).then_some(())).await;
+    let refused = eve.send(Method::GET, "/api/v1/library/r1").await.text().await.expect("text");
+    assert!(refused.contains("\"code\":\"kicked\""), "{refused}");
+    assert_eq!(eve.status(Method::DELETE, "/api/v1/library/r1").await, 403);
+    assert_eq!(eve.status(Method::POST, "/api/v1/rooms/hall/recording").await, 403);
+    assert_eq!(upload().await, 403);
+    for link in &hers {
+        let answer = guest.send(Method::GET, link).await;
+        assert_eq!(answer.status(), StatusCode::GONE, "{link}");
+        assert!(answer.text().await.expect("text").contains("\"code\":\"link_ended\""), "{link}");
+        let (link, signature) = link.split_once("signature=").expect("signed");
+        let (mac, _) = signature.split_once('.').expect("it names her");
+        for other in
+            [format!("{link}signature={mac}"), format!("{link}signature={mac}.{}.mia", now() / 1_000), format!("{link}signature={mac}.0.eve")]
+        {
+            assert_eq!(guest.status(Method::GET, &other).await, 403, "{other}");
+        }
+    }
+    for link in &others {
+        assert_eq!(guest.status(Method::GET, link).await, 200, "what was handed to somebody else is as good as before: {link}");
+    }
+    let elsewhere = Asking::with(&node, token("attic", "eve", |grants| grants.library = Some(LibraryGrant::View)));
+    assert_eq!(elsewhere.status(Method::GET, "/api/v1/library?room=attic").await, 200, "another room");
+    assert_eq!(mia.status(Method::GET, "/api/v1/library?room=hall").await, 200);
+    until("it is written down", async || folder.0.join(".removed.json").exists().then_some(())).await;
+    node.shut_down().await;
+
+    let node = self::node(&folder.0, with_keys).await;
+    let (eve, guest) = (Asking::with(&node, eve.token.expect("hers")), Asking::of(&node));
+    assert_eq!(eve.status(Method::GET, "/api/v1/library?room=hall").await, 403, "a restart lets nobody in again");
+    assert_eq!((guest.status(Method::GET, &hers[0]).await, guest.status(Method::GET, &others[0]).await), (410, 200));
     node.shut_down().await;
 }
 

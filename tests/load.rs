@@ -91,18 +91,8 @@ async fn a_node_with_keys_is_counted_right_in_several_rooms() {
     let plan = plan(&node);
     let token = |place: &Place| {
         let publish = vec![Source::Microphone, Source::Camera];
-        let grants = TokenGrants {
-            room: place.room_name.clone(),
-            join: true,
-            publish,
-            subscribe: true,
-            chat: false,
-            data: None,
-            moderate: false,
-            record: false,
-            library: None,
-        };
-        sign("main", &secret(), &Claims { sub: place.name.clone(), name: None, exp: 4_000_000_000, nbf: None, grants }).expect("signed")
+        let grants = TokenGrants { room: place.room_name.clone(), join: true, publish, subscribe: true, ..TokenGrants::default() };
+        sign("main", &secret(), &Claims { sub: place.name.clone(), name: None, exp: 4_000_000_000, grants, ..Claims::default() }).expect("signed")
     };
     let tokens = plan.places().iter().map(token).collect();
     all_came(&carried_out(Plan { tokens, ..plan }).await);

@@ -2,6 +2,8 @@
 
 #[path = "protocol/access.rs"]
 mod access;
+#[path = "protocol/api.rs"]
+mod api;
 #[path = "protocol/bad_input.rs"]
 mod bad_input;
 #[path = "protocol/calls.rs"]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Common;
+use super::failure::{Failure, SOFTWARE, SYSTEM};
 use crate::control::admin::doctor::{Finding, Report, Verdict};
 use crate::node::doctor::{Questions, examine};
 
@@ -22,10 +23,10 @@ pub struct Doctor {
 }
 
 /// Looks and says what it found. The exit code: 0 nothing stops a call, 1 something does.
-pub fn run(doctor: &Doctor, common: &Common) -> Result<ExitCode, String> {
+pub fn run(doctor: &Doctor, common: &Common) -> Result<ExitCode, Failure> {
     let report = report(doctor, common)?;
     if doctor.json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?);
+        println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::with(SOFTWARE))?);
     } else {
         print!("{report}");
     }
@@ -33,7 +34,7 @@ pub fn run(doctor: &Doctor, common: &Common) -> Result<ExitCode, String> {
 }
 
 /// Settings that cannot work are a finding like others: nothing else can be looked at then.
-fn report(doctor: &Doctor, common: &Common) -> Result<Report, String> {
+fn report(doctor: &Doctor, common: &Common) -> Result<Report, Failure> {
     let config = match common.checked() {
         Ok(config) => config,
         Err(error) => {
@@ -41,7 +42,7 @@ fn report(doctor: &Doctor, common: &Common) -> Result<Report, String> {
             return Ok(Report { findings: vec![Finding::problem("settings", what, "correct it and look again")] });
         }
     };
-    let runtime = tokio::runtime::Runtime::new().map_err(|e| format!("the system gives no threads: {e}"))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|e| Failure::new(format!("the system gives no threads: {e}"), SYSTEM))?;
     let questions = Questions { url: doctor.url.clone(), stun: doctor.stun.clone() };
     let report = runtime.block_on(examine(&config, &questions));
     // A lookup of a name that still waits is not waited for.

@@ -10,22 +10,13 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::failure::{CANNOT_WRITE, DATA, SYSTEM, UNAVAILABLE, USAGE};
 use crate::config::Config;
 use crate::control::auth::{Claims, Source, TokenGrants, sign, unix_time};
 use crate::load::{self, AudioPattern, Door, Expectations, Kind, Place, Plan, Role, Trace, Trouble, VideoShape};
 
 /// The run was done, and something that was expected was not reached.
 const MISSED: u8 = 1;
-/// `EX_USAGE` of sysexits.h: the command line is wrong.
-const USAGE: u8 = 64;
-/// `EX_DATAERR`: the trace is wrong.
-const DATA: u8 = 65;
-/// `EX_UNAVAILABLE`: the server is not there, or lets nobody in.
-const UNAVAILABLE: u8 = 69;
-/// `EX_OSERR`: this machine does not give what is needed.
-const SYSTEM: u8 = 71;
-/// `EX_CANTCREAT`: the JSON cannot be written.
-const CANNOT_WRITE: u8 = 73;
 
 #[derive(Args)]
 pub struct Load {
@@ -280,18 +271,8 @@ impl Load {
         let claims = |place: &Place| {
             let publish = if matches!(place.role, Role::Publisher(_)) { vec![Source::Microphone, Source::Camera] } else { Vec::new() };
             let subscribe = place.role == Role::Subscriber || !self.no_subscribe;
-            let grants = TokenGrants {
-                room: place.room_name.clone(),
-                join: true,
-                publish,
-                subscribe,
-                chat: false,
-                data: None,
-                moderate: false,
-                record: false,
-                library: None,
-            };
-            Claims { sub: place.name.clone(), name: None, exp, nbf: None, grants }
+            let grants = TokenGrants { room: place.room_name.clone(), join: true, publish, subscribe, ..TokenGrants::default() };
+            Claims { sub: place.name.clone(), name: None, exp, grants, ..Claims::default() }
         };
         places.iter().map(|place| sign(id, secret, &claims(place))).collect()
     }

@@ -1,7 +1,11 @@
 //! The command line.
 
 mod doctor;
+mod failure;
+mod health;
 mod load;
+mod papers;
+mod rooms;
 mod settings;
 mod token;
 
@@ -9,14 +13,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use self::failure::{CONFIG, Failure, SYSTEM, UNAVAILABLE, USAGE};
 use crate::config::{self, Config, Overrides, Settings};
 use crate::node;
 
 /// Althing: a WebRTC SFU in one binary.
 #[derive(Parser)]
-#[command(name = "althing", version, propagate_version = true)]
+#[command(name = "althing", version, propagate_version = true, after_long_help = failure::HELP)]
 pub struct Arguments {
     #[command(flatten)]
     common: Common,
@@ -62,56 +67,72 @@ enum Verb {
         #[command(subcommand)]
         verb: settings::Verb,
     },
+    /// The calls of a node on this machine
+    Rooms(rooms::Rooms),
+    /// Ask a node on this machine how it is, for containers
+    Healthcheck(health::Health),
+    /// Print what completes this command line in a shell
+    Completions(papers::Completions),
+    /// Print the manual (roff)
+    Man(papers::Manual),
 }
 
 /// Carries out the command line.
 pub fn main() -> ExitCode {
-    let Arguments { common, verb } = Arguments::parse();
-    let done = match verb {
-        Some(Verb::Load(load)) => match common.checked() {
-            Ok(config) => return load::run(&load, &config),
-            Err(error) => Err(error),
-        },
-        Some(Verb::Doctor(asked)) => match doctor::run(&asked, &common) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        None | Some(Verb::Run) => run(&common),
-        Some(Verb::Token { verb }) => common.checked().and_then(|config| token::run(verb, &config)),
-        Some(Verb::Config { verb }) => settings::run(&verb, &common),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("althing: {error}");
-            ExitCode::FAILURE
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and version are asked for like this, too.
+        Err(said) => {
+            let wrong = said.use_stderr();
+            let _ = said.print();
+            return if wrong { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
+    };
+    arguments.carry_out().unwrap_or_else(|failure| failure.end())
+}
+
+impl Arguments {
+    fn carry_out(self) -> Result<ExitCode, Failure> {
+        let Self { common, verb } = self;
+        let done = match verb {
+            None | Some(Verb::Run) => run(&common),
+            Some(Verb::Doctor(asked)) => return doctor::run(&asked, &common),
+            Some(Verb::Load(load)) => return Ok(load::run(&load, &common.checked()?)),
+            Some(Verb::Healthcheck(asked)) => return health::run(&asked, &common.checked()?),
+            Some(Verb::Rooms(asked)) => rooms::run(&asked, &common.checked()?),
+            Some(Verb::Token { verb }) => token::run(verb, &common.checked()?).map_err(Failure::with(USAGE)),
+            Some(Verb::Config { verb }) => settings::run(&verb, &common),
+            Some(Verb::Completions(asked)) => papers::complete(&asked, Self::command()),
+            Some(Verb::Man(asked)) => papers::manual(&asked, Self::command()),
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 
-fn run(common: &Common) -> Result<(), String> {
+fn run(common: &Common) -> Result<(), Failure> {
     let config = common.checked()?;
-    let log = node::logs::Log::begin(&config.log).map_err(|e| e.to_string())?;
+    let log = node::logs::Log::begin(&config.log).map_err(Failure::with(CONFIG))?;
     // Media has a thread on each core, and goes first: signaling makes do with half as many, which hand less over to one another.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    let runtime = runtime.map_err(|e| format!("the system gives no threads: {e}"))?;
-    runtime.block_on(node::run(config, &log, || common.checked())).map_err(|e| e.to_string())
+    let runtime = runtime.map_err(|e| Failure::new(format!("the system gives no threads: {e}"), SYSTEM))?;
+    let read_again = || common.checked().map_err(|failure| failure.to_string());
+    runtime.block_on(node::run(config, &log, read_again)).map_err(Failure::with(UNAVAILABLE))
 }
 
 impl Common {
     /// The settings as written.
-    fn settings(&self) -> Result<Settings, String> {
+    fn settings(&self) -> Result<Settings, Failure> {
         let mut overrides: Overrides = self.set.iter().cloned().collect();
         let flags = [("http.listen", &self.listen), ("media.announce", &self.announce), ("log.level", &self.log)];
         overrides.extend(flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
         let environment: BTreeMap<String, String> =
             std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
-        config::load(self.config.as_deref(), environment, &overrides).map_err(|e| e.to_string())
+        config::load(self.config.as_deref(), environment, &overrides).map_err(Failure::with(CONFIG))
     }
 
-    fn checked(&self) -> Result<Config, String> {
-        self.settings()?.check().map_err(|e| e.to_string())
+    fn checked(&self) -> Result<Config, Failure> {
+        self.settings()?.check().map_err(Failure::with(CONFIG))
     }
 }
 
@@ -122,8 +143,6 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,8 +1,10 @@
 //! `althing config`: what is set, and whether it works.
 
 use clap::Subcommand;
+use schemars::schema_for;
 
 use super::Common;
+use super::failure::{CONFIG, Failure, SOFTWARE};
 use crate::config::{Key, Settings};
 
 #[derive(Subcommand)]
@@ -11,23 +13,28 @@ pub enum Verb {
     Print,
     /// Check the settings and say what is wrong
     Check,
+    /// Print the JSON Schema of the settings, for editors and for charts
+    Schema,
 }
 
-pub fn run(verb: &Verb, common: &Common) -> Result<(), String> {
-    let settings = common.settings()?;
+pub fn run(verb: &Verb, common: &Common) -> Result<(), Failure> {
     match verb {
-        Verb::Print => print!("{}", printed(settings)?),
+        Verb::Print => print!("{}", printed(common.settings()?).map_err(Failure::with(SOFTWARE))?),
         Verb::Check => {
-            settings.check().map_err(|e| e.to_string())?;
+            common.settings()?.check().map_err(Failure::with(CONFIG))?;
             println!("the settings are fine");
         }
+        Verb::Schema => println!("{:#}", schema_for!(Settings).to_value()),
     }
     Ok(())
 }
 
 fn printed(mut settings: Settings) -> Result<String, String> {
-    for key in settings.auth.keys.values_mut().filter(|k| matches!(k, Key::Secret(_))) {
-        *key = Key::Secret("(hidden)".to_owned());
+    let Settings { auth, ice, s3, .. } = &mut settings;
+    for key in auth.keys.values_mut().chain([&mut ice.secret, &mut s3.access_key, &mut s3.secret_key]) {
+        if matches!(key, Key::Secret(text) if !text.is_empty()) {
+            *key = Key::Secret("(hidden)".to_owned());
+        }
     }
     toml::to_string(&settings).map_err(|e| e.to_string())
 }
@@ -39,7 +46,9 @@ mod tests {
     #[test]
     fn secrets_are_not_printed() {
         let mut settings = Settings::default();
-        settings.auth.keys.insert("main".into(), Key::Secret("0123456789abcdef0123456789abcdef".into()));
+        let secret = || Key::Secret("0123456789abcdef0123456789abcdef".into());
+        settings.auth.keys.insert("main".into(), secret());
+        (settings.ice.secret, settings.s3.access_key, settings.s3.secret_key) = (secret(), secret(), secret());
         let text = printed(settings).expect("text");
         assert!(!text.contains("0123456789"), "{text}");
         assert!(text.contains("main"), "{text}");

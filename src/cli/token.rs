@@ -1,9 +1,11 @@
 //! `althing token`: join tokens for trying things out and for scripts. Services sign their own with any JWT library.
 
 use clap::{Args, Subcommand};
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 
 use crate::config::Config;
-use crate::control::auth::{Claims, LibraryGrant, RoomName, Source, TokenGrants, identity, sign, unix_time};
+use crate::control::auth::{AdminGrant, Claims, LibraryGrant, Role, RoomName, Source, TokenGrants, identity, sign, unix_time};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -14,17 +16,20 @@ pub enum Verb {
 #[derive(Args)]
 pub struct Create {
     /// The room that it is for
-    #[arg(long)]
-    room: String,
+    #[arg(long, required_unless_present = "admin")]
+    room: Option<String>,
     /// The member's identity: whoever joins with the same one takes its place
     #[arg(long)]
     identity: String,
     /// The name to show; without it the member chooses
     #[arg(long)]
     name: Option<String>,
-    /// What may be published: microphone, camera, screen, screen_audio, or none
-    #[arg(long, value_delimiter = ',', default_value = "microphone,camera,screen,screen_audio", value_name = "SOURCES")]
-    publish: Vec<String>,
+    /// A usual set of rights, to which others are added: host, member or viewer
+    #[arg(long, value_parser = named::<Role>, value_name = "ROLE", conflicts_with_all = ["no_subscribe", "no_chat", "no_data"])]
+    role: Option<Role>,
+    /// What may be published: microphone, camera, screen, screen_audio, or none; without it everything, or what the role says
+    #[arg(long, value_delimiter = ',', value_name = "SOURCES")]
+    publish: Option<Vec<String>>,
     /// May not receive the others' tracks
     #[arg(long)]
     no_subscribe: bool,
@@ -40,8 +45,14 @@ pub struct Create {
     /// May have the room recorded
     #[arg(long)]
     record: bool,
+    /// May change its own metadata and attributes
+    #[arg(long)]
+    describe: bool,
+    /// For programs, which do not join: what may be done by the HTTP API: room (its own alone) or node (all of them)
+    #[arg(long, value_parser = named::<AdminGrant>, value_name = "GRANT")]
+    admin: Option<AdminGrant>,
     /// What may be done with what is kept of the room: none, view or manage; without it manage with --record, else none
-    #[arg(long, value_parser = library_grant, value_name = "GRANT")]
+    #[arg(long, value_parser = named::<LibraryGrant>, value_name = "GRANT")]
     library: Option<LibraryGrant>,
     /// How long it is valid: a number with s, m, h or d
     #[arg(long, default_value = "6h", value_parser = seconds, value_name = "TIME")]
@@ -59,36 +70,48 @@ pub fn run(verb: Verb, config: &Config) -> Result<(), String> {
 
 fn token(create: &Create, config: &Config) -> Result<String, String> {
     let key = match &create.key {
-        Some(id) => config.auth.secret(id).map(|secret| (id.as_str(), secret)).ok_or(format!("there is no key `{id}` in auth.keys"))?,
+        Some(id) => config.auth.secret(id).map(|secret| (id.as_str(), secret)).ok_or(format!("there is no key `{id}` with a secret in auth.keys"))?,
+        None if !config.auth.is_empty() && config.auth.first().is_none() => {
+            return Err("auth.keys has public keys only: tokens are made where the private halves are".into());
+        }
         None => config
             .auth
             .first()
             .ok_or("no keys are set, so that anybody may join without a token; set one in auth.keys, or name the file with --config")?,
     };
-    RoomName::new(&create.room).map_err(|e| e.to_string())?;
+    match &create.room {
+        Some(room) => drop(RoomName::new(room).map_err(|e| e.to_string())?),
+        None if create.admin == Some(AdminGrant::Node) => {}
+        None => return Err("name the room: --room".into()),
+    }
     identity(&create.identity).ok_or("an identity has 1 to 64 letters, digits, dots, underscores or hyphens")?;
+    // A role says it all, and programs that administer do not join.
+    let by_role = create.role.is_some() || create.admin.is_some();
     let grants = TokenGrants {
-        room: create.room.clone(),
-        join: true,
-        publish: sources(&create.publish)?,
-        subscribe: !create.no_subscribe,
-        chat: !create.no_chat,
-        data: Some(!create.no_data),
+        room: create.room.clone().unwrap_or_default(),
+        join: !by_role,
+        publish: match &create.publish {
+            Some(named) => sources(named)?,
+            None if by_role => Vec::new(),
+            None => Source::ALL.to_vec(),
+        },
+        subscribe: !by_role && !create.no_subscribe,
+        chat: !by_role && !create.no_chat,
+        data: (!by_role).then_some(!create.no_data),
         moderate: create.moderate,
         record: create.record,
         library: create.library,
+        role: create.role,
+        describe: create.describe,
+        admin: create.admin.unwrap_or_default(),
     };
     let exp = unix_time().as_secs().saturating_add(create.ttl);
-    sign(key.0, key.1, &Claims { sub: create.identity.clone(), name: create.name.clone(), exp, nbf: None, grants })
+    sign(key.0, key.1, &Claims { sub: create.identity.clone(), name: create.name.clone(), exp, grants, ..Claims::default() })
 }
 
-fn library_grant(text: &str) -> Result<LibraryGrant, String> {
-    match text {
-        "none" => Ok(LibraryGrant::None),
-        "view" => Ok(LibraryGrant::View),
-        "manage" => Ok(LibraryGrant::Manage),
-        _ => Err("write none, view or manage".into()),
-    }
+/// A value as tokens write it.
+fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    T::deserialize(StrDeserializer::<ValueError>::new(text)).map_err(|error| error.to_string())
 }
 
 fn sources(names: &[String]) -> Result<Vec<Source>, String> {
@@ -141,6 +164,21 @@ mod tests {
         let keys = [("main".to_owned(), Secret::new("0123456789abcdef0123456789abcdef").expect("long enough"))].into_iter().collect();
         let (identity, claims) = verify(&keys, Some(&token), &RoomName::new("r").expect("a name")).expect("valid");
         assert_eq!((identity.0.as_str(), claims.grants.publish.as_slice(), claims.grants.moderate), ("alice", [Source::Camera].as_slice(), false));
+    }
+
+    #[test]
+    fn roles_and_administration_are_granted_and_nothing_beside() {
+        let claims = |arguments: &[&str]| {
+            let token = created(arguments).expect("a token");
+            let payload = token.split('.').nth(1).expect("three parts").to_owned();
+            let claims = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).expect("base64");
+            serde_json::from_slice::<Claims>(&claims).expect("claims").grants
+        };
+        let viewer = claims(&["--room", "r", "--identity", "a", "--role", "viewer"]);
+        assert_eq!((viewer.in_room().publish, viewer.in_room().subscribe, viewer.in_room().data), (vec![], true, false));
+        let program = claims(&["--identity", "backend", "--admin", "node"]);
+        assert_eq!((program.admin, program.may_join(), program.room.as_str()), (AdminGrant::Node, false, ""));
+        assert!(created(&["--identity", "backend", "--admin", "room"]).is_err_and(|e| e.contains("--room")));
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! From settings as written to settings that mean something: what cannot work is refused here, once.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use super::data::DataConfig;
+use super::events::EventsConfig;
 use super::jobs::JobsConfig;
+use super::keys::{AuthKeys, PublicKey, Secret, TokenKey};
 use super::library::LibraryConfig;
 use super::recording::RecordingConfig;
+use super::s3::S3Config;
 use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, MediaSettings, Settings};
 use super::stun::StunServer;
 use super::tls::{self, TlsConfig};
@@ -40,8 +43,12 @@ pub struct Config {
     pub calls: CallsConfig,
     /// Data between members.
     pub data: DataConfig,
+    /// What is kept and told of what happens in rooms, if anything is.
+    pub events: Option<EventsConfig>,
     /// Recording, if there is any.
     pub recording: Option<RecordingConfig>,
+    /// The bucket that what is kept is copied to, if there is one.
+    pub s3: Option<S3Config>,
     /// What is made of recordings afterwards.
     pub jobs: JobsConfig,
     /// The library, if there is anything to keep.
@@ -84,7 +91,9 @@ impl Default for Config {
             rooms: rooms(&settings),
             calls: calls(&settings),
             data: DataConfig { channels: settings.data.channels, limits: DataLimits::default() },
+            events: None,
             recording: None,
+            s3: None,
             jobs: JobsConfig::default(),
             library: None,
             limits: settings.limits,
@@ -178,6 +187,8 @@ pub struct RoomsConfig {
     pub policy: CallPolicy,
     /// How long two who remain stay on the server.
     pub return_after: Duration,
+    /// Tracks that a member publishes at most at a time.
+    pub tracks: u8,
 }
 
 /// Calling a person.
@@ -193,58 +204,6 @@ pub struct CallsConfig {
     pub people: usize,
     /// Calls that an identity may make in a minute.
     pub per_minute: u32,
-}
-
-/// The keys that tokens are signed with.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct AuthKeys(BTreeMap<String, Secret>);
-
-impl AuthKeys {
-    /// The secret of a key.
-    pub fn secret(&self, id: &str) -> Option<&Secret> {
-        self.0.get(id)
-    }
-
-    /// Whether there are none: development mode.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The first key, in alphabetical order.
-    pub fn first(&self) -> Option<(&str, &Secret)> {
-        self.0.iter().next().map(|(id, secret)| (id.as_str(), secret))
-    }
-}
-
-impl FromIterator<(String, Secret)> for AuthKeys {
-    fn from_iter<I: IntoIterator<Item = (String, Secret)>>(keys: I) -> Self {
-        Self(keys.into_iter().collect())
-    }
-}
-
-/// A secret; Debug output hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// RFC 7518 section 3.2: a key of HS256 has at least as many bits as its hash.
-    pub const MIN_BYTES: usize = 32;
-
-    /// A secret of at least [`Self::MIN_BYTES`] bytes.
-    pub fn new(text: &str) -> Option<Self> {
-        (text.len() >= Self::MIN_BYTES).then(|| Self(text.to_owned()))
-    }
-
-    /// Its bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 /// A setting that cannot work.
@@ -294,20 +253,25 @@ impl Settings {
         if self.rooms.voices > MOST_VOICES {
             return invalid("rooms.voices", format!("nobody can follow so many: choose {MOST_VOICES} or fewer"));
         }
+        if self.rooms.tracks > MOST_TRACKS {
+            return invalid("rooms.tracks", format!("a member has a microphone, a camera, a screen and its sound: choose {MOST_TRACKS} or fewer"));
+        }
         for origin in self.http.origins.iter().filter(|o| *o != "*") {
             check_origin(origin)?;
         }
-        let auth = self.auth.keys.iter().map(|(id, key)| Ok((id.clone(), secret(&format!("auth.keys.{id}"), key)?))).collect::<Result<_, _>>()?;
+        let auth = self.auth.keys.iter().map(|(id, key)| Ok((id.clone(), token_key(&format!("auth.keys.{id}"), key)?))).collect::<Result<_, _>>()?;
         let ice = ice(&self.ice)?;
         let turn = self.turn.check(media_ports(&self.media), self.http.listen.port())?;
         let tls = tls::check(&self.tls, self.http.listen)?;
         let data = self.data.check(&self.limits)?;
         let (recording, jobs) = (self.recording.check()?, self.jobs.check()?);
         let library = self.library.check(&self.recording)?;
+        let s3 = self.s3.check(&self.recording, library.as_ref())?;
+        let events = self.events.check(&self.webhooks)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         let (admin, kept, drain) = (self.admin.listen, kept(&self), seconds(self.drain.seconds));
         let (limits, log) = (self.limits, self.log);
-        Ok(Config { http, tls, admin, kept, media, ice, turn, auth, rooms, calls, data, recording, library, jobs, limits, drain, log })
+        Ok(Config { http, tls, admin, kept, media, ice, turn, auth, rooms, calls, data, events, recording, s3, library, jobs, limits, drain, log })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {
@@ -357,6 +321,14 @@ impl Settings {
         at_least("limits.mlines", limits.mlines.into(), 2)?;
         at_least("limits.chat_bytes", limits.chat_bytes.into(), 1)?;
         at_least("limits.name_bytes", limits.name_bytes.into(), 1)?;
+        let metadata = u64::from(limits.metadata_bytes).saturating_mul(self.rooms.members as u64);
+        if metadata > ALL_METADATA {
+            let most = ALL_METADATA / self.rooms.members.max(1) as u64;
+            return invalid(
+                "limits.metadata_bytes",
+                format!("the answer to a join has that of all members: with rooms.members choose {most} or fewer"),
+            );
+        }
         if limits.mlines > 64 {
             return invalid("limits.mlines", "an m-line's index is at most 63: choose 64 or fewer".to_owned());
         }
@@ -385,6 +357,10 @@ fn http(settings: &Settings) -> HttpConfig {
 
 /// Voices at a time at most: workers tell each other of no more.
 const MOST_VOICES: u8 = 10;
+/// Tracks of a member at most, fallbacks not counted: one of each source.
+const MOST_TRACKS: u8 = 4;
+/// Bytes of all members' metadata at most: the answer to a join has all of it, and each byte may take two in JSON.
+const ALL_METADATA: u64 = 768 * 1024;
 /// Workers at most.
 const MOST_WORKERS: u16 = 256;
 
@@ -426,6 +402,7 @@ fn rooms(settings: &Settings) -> RoomsConfig {
         voices: rooms.voices,
         policy: rooms.policy,
         return_after: Duration::from_secs(rooms.return_seconds),
+        tracks: rooms.tracks,
     }
 }
 
@@ -464,17 +441,42 @@ fn ice(settings: &IceSettings) -> Result<IceConfig, InvalidSetting> {
     Ok(IceConfig { stun: settings.stun, urls: settings.urls.clone(), secret, credential_lifetime: Duration::from_secs(settings.credential_seconds) })
 }
 
-fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
-    let text = match key {
-        Key::Secret(text) => text.clone(),
-        Key::File { secret_file } => match std::fs::read_to_string(secret_file) {
-            Ok(text) => text.trim_end().to_owned(),
-            Err(e) => return invalid(name, format!("{}: {e}", secret_file.display())),
-        },
+fn token_key(name: &str, key: &Key) -> Result<TokenKey, InvalidSetting> {
+    let pem = match key {
+        Key::Secret(_) | Key::File { .. } => return secret(name, key).map(TokenKey::Secret),
+        Key::Public { public_key } => public_key.clone(),
+        Key::PublicFile { public_key_file } => read(name, public_key_file)?,
     };
-    match Secret::new(&text) {
+    PublicKey::parse(&pem).map(TokenKey::Public).or_else(|why| invalid(name, why))
+}
+
+fn read(name: &str, file: &Path) -> Result<String, InvalidSetting> {
+    std::fs::read_to_string(file).or_else(|e| invalid(name, format!("{}: {e}", file.display())))
+}
+
+/// The text of a secret, which may be in a file.
+pub(super) fn text_of(name: &str, key: &Key) -> Result<String, InvalidSetting> {
+    match key {
+        Key::Secret(text) => Ok(text.clone()),
+        Key::File { secret_file } => Ok(read(name, secret_file)?.trim_end().to_owned()),
+        Key::Public { .. } | Key::PublicFile { .. } => invalid(name, "a public key is no secret".to_owned()),
+    }
+}
+
+fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
+    match Secret::new(&text_of(name, key)?) {
         Some(secret) => Ok(secret),
         None => invalid(name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
+    }
+}
+
+impl Key {
+    /// A secret that another server has drawn.
+    pub(super) fn text(&self, name: &str) -> Result<Secret, InvalidSetting> {
+        match Secret::of_others(&text_of(name, self)?) {
+            Some(secret) => Ok(secret),
+            None => invalid(name, "it is empty: write what the service has given, or { secret_file = \"PATH\" }".into()),
+        }
     }
 }
 
@@ -533,19 +535,20 @@ mod tests {
         assert_eq!(refused(|s| s.data.bytes_per_second = 1_000), "data.bytes_per_second");
         assert_eq!(refused(|s| s.data.queue_bytes = 30_000), "data.queue_bytes");
         assert_eq!(refused(|s| s.limits.chat_bytes = 1 << 20), "limits.chat_bytes");
+        assert_eq!(refused(|s| s.limits.metadata_bytes = 4_096), "limits.metadata_bytes");
+        assert_eq!(refused(|s| s.rooms.tracks = 5), "rooms.tracks");
         assert_eq!(refused(|s| s.http.origins = vec!["meet.example.org".into()]), "http.origins");
         assert_eq!(refused(|s| s.ice.urls = vec!["http://relay".into()]), "ice.urls");
         assert_eq!(refused(|s| s.ice.urls = vec!["turn:relay".into()]), "ice.secret");
         assert_eq!(refused(|s| s.ice.secret = Key::Secret("short".into())), "ice.secret");
         assert_eq!(refused(|s| s.ice.credential_seconds = 1), "ice.credential_seconds");
         assert_eq!(refused(|s| s.auth.keys = [("main".to_owned(), Key::Secret("short".into()))].into()), "auth.keys.main");
+        let public = Key::Public { public_key: "no key".into() };
+        assert_eq!(refused(|s| s.auth.keys = [("main".to_owned(), public.clone())].into()), "auth.keys.main");
+        assert_eq!(refused(|s| s.ice.secret = public), "ice.secret");
+        let missing = Key::PublicFile { public_key_file: "/nonexistent/key".into() };
+        assert_eq!(refused(|s| s.auth.keys = [("main".to_owned(), missing)].into()), "auth.keys.main");
         let missing = Key::File { secret_file: "/nonexistent/secret".into() };
         assert_eq!(refused(|s| s.auth.keys = [("main".to_owned(), missing)].into()), "auth.keys.main");
-    }
-
-    #[test]
-    fn a_secret_is_never_printed() {
-        let secret = Secret::new("0123456789abcdef0123456789abcdef").expect("long enough");
-        assert!(!format!("{secret:?}").contains("0123"));
     }
 }

@@ -1,5 +1,6 @@
 //! Data channels to the server.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, at_least, invalid};
@@ -7,7 +8,7 @@ use super::schema::LimitSettings;
 use crate::contract::DataLimits;
 
 /// Data between members.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSettings {
     /// Whether offers may have data channels.

@@ -1,11 +1,12 @@
 //! The section `jobs`: what is made of recordings afterwards, by an FFmpeg that is installed beside.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, at_least, invalid};
 
 /// Jobs, as they are written.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobSettings {
     /// The program that decodes: a name that is looked for in PATH, or a path; empty for none.

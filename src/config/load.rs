@@ -13,9 +13,11 @@ const PREFIX: &str = "ALTHING";
 /// Variables with the prefix that are not settings.
 const OTHER_VARIABLES: [&str; 1] = ["config"];
 /// Settings that are lists: in the environment and on the command line their items are separated by commas.
-const LISTS: [&str; 6] = ["http.origins", "tls.domains", "media.bind", "media.announce", "ice.urls", "turn.allow_peers"];
+const LISTS: [&str; 7] = ["http.origins", "tls.domains", "media.bind", "media.announce", "ice.urls", "turn.allow_peers", "webhooks.urls"];
 /// Settings that are text, or a table that says in which file the text is.
-const SECRETS: [&str; 1] = ["ice.secret"];
+const SECRETS: [&str; 5] = ["ice.secret", "s3.access_key", "s3.secret_key", "webhooks.secret", "webhooks.old_secret"];
+/// Settings that are one of a few words, and these.
+const CHOICES: [(&str, &str); 3] = [("rooms.policy", "auto, p2p or sfu"), ("tls.mode", "off, files, acme or dev"), ("log.format", "text or json")];
 /// Below this anything goes: the names are the operator's.
 const FREE: &str = "auth.keys.";
 
@@ -74,14 +76,20 @@ pub fn load(file: Option<&Path>, environment: BTreeMap<String, String>, override
     if let Some((name, _)) = environment.iter().find(empty) {
         return Err(LoadError::Value(format!("environment: {name} is empty: give it a secret, or unset it")));
     }
-    let source = variables(environment);
+    let source = variables(secrets_in_files(environment)?);
     check_names(&known, &source, "environment")?;
     builder = builder.add_source(source);
-    // The command line has the environment's form: text, lists separated by commas.
+    // The command line has the environment's form: text, lists separated by commas, or written as in a file.
     let source = variables(overrides.iter().map(|(k, v)| (format!("{PREFIX}_{}", k.replace('.', "__")), v.clone())).collect());
     check_names(&known, &source, "command line")?;
     let built = builder.add_source(source).build().map_err(|e| LoadError::Value(e.to_string()))?;
-    built.try_deserialize().map_err(|e| LoadError::Value(e.to_string()))
+    built.try_deserialize().map_err(|e| LoadError::Value(said(&e.to_string())))
+}
+
+/// What is wrong with a value, in words that somebody who has not read this program knows.
+fn said(error: &str) -> String {
+    let choice = CHOICES.iter().find(|(name, _)| error.contains("variant") && error.contains(&format!("`{name}`")));
+    choice.map_or_else(|| error.to_owned(), |(name, choices)| format!("the setting `{name}` cannot work: it is {choices}"))
 }
 
 fn read_file(path: &Path) -> Result<config::File<config::FileSourceString, FileFormat>, LoadError> {
@@ -89,6 +97,40 @@ fn read_file(path: &Path) -> Result<config::File<config::FileSourceString, FileF
     let source = File::from_str(&text, FileFormat::Toml);
     source.collect().map_err(|e| LoadError::File { path: path.into(), why: e.to_string() })?;
     Ok(source)
+}
+
+/// With `ALTHING_ICE__SECRET_FILE=path` as what it stands for: `ice.secret = { secret_file = "path" }`. Containers and systemd hand over
+/// secrets as files.
+fn secrets_in_files(environment: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, LoadError> {
+    let (mut plain, mut in_files) = (environment, Vec::new());
+    plain.retain(|name, value| match of_secret(name) {
+        Some(secret) => {
+            in_files.push((name.clone(), secret.to_owned(), std::mem::take(value)));
+            false
+        }
+        None => true,
+    });
+    for (name, secret, path) in in_files {
+        if plain.get(&secret).is_some_and(|value| !value.is_empty()) {
+            return Err(LoadError::Value(format!("environment: {secret} and {name} are both set: leave one of them")));
+        }
+        if path.is_empty() {
+            return Err(LoadError::Value(format!("environment: {name} is empty: name a file, or unset it")));
+        }
+        plain.insert(format!("{secret}__SECRET_FILE"), path);
+    }
+    Ok(plain)
+}
+
+/// The variable of the secret in whose place this one names a file.
+fn of_secret(name: &str) -> Option<&str> {
+    let secret = name.get(..name.len().checked_sub("_file".len())?)?;
+    if !name.get(secret.len()..)?.eq_ignore_ascii_case("_file") {
+        return None;
+    }
+    let setting = secret.to_lowercase().strip_prefix("althing_")?.replace("__", ".");
+    let is_key = setting.strip_prefix(FREE).is_some_and(|id| !id.is_empty() && !id.contains('.'));
+    (is_key || SECRETS.contains(&setting.as_str())).then_some(secret)
 }
 
 /// A source of `ALTHING_SECTION__KEY=value` pairs; other variables are left alone.
@@ -99,7 +141,16 @@ fn variables(all: BTreeMap<String, String>) -> Environment {
     });
     let source = Environment::with_prefix(PREFIX).prefix_separator("_").separator("__").list_separator(",").ignore_empty(true);
     let source = LISTS.into_iter().fold(source.try_parsing(true), |source, list| source.with_list_parse_key(list));
-    source.source(Some(ours.collect()))
+    source.source(Some(ours.map(|(name, value)| (name, separated(value))).collect()))
+}
+
+/// A list that is written as in a file, as the environment has it: its items, separated by commas.
+fn separated(text: String) -> String {
+    if !text.trim_start().starts_with('[') {
+        return text;
+    }
+    let list = toml::from_str::<BTreeMap<String, Vec<String>>>(&format!("list = {text}"));
+    list.ok().and_then(|mut table| table.remove("list")).map_or(text, |items| items.join(","))
 }
 
 fn check_names(known: &BTreeSet<String>, source: &dyn Source, place: &str) -> Result<(), LoadError> {
@@ -200,6 +251,36 @@ mod tests {
     }
 
     #[test]
+    fn lists_may_be_written_as_in_a_file_too() {
+        let given = pairs(&[("media.announce", r#"["192.0.2.1", "2001:db8::1"]"#), ("tls.domains", "['meet.example.org']")]);
+        let settings = load(None, BTreeMap::new(), &given).expect("settings");
+        assert_eq!((settings.media.announce.len(), settings.tls.domains), (2, vec!["meet.example.org".to_owned()]));
+        let given = pairs(&[("http.listen", "[::1]:8080"), ("media.announce", "[]")]);
+        let settings = load(None, BTreeMap::new(), &given).expect("an address is no list");
+        assert_eq!((settings.http.listen.to_string().as_str(), settings.media.announce.len()), ("[::1]:8080", 0));
+        assert!(load(None, BTreeMap::new(), &pairs(&[("media.announce", "[192.0.2.1")])).is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_none_of_a_few_is_refused_with_these() {
+        for (name, choices) in CHOICES {
+            let text = load(None, BTreeMap::new(), &pairs(&[(name, "direct")])).expect_err("refused").to_string();
+            assert!(text.contains(name) && text.contains(choices), "{text}");
+            for word in choices.split([',', ' ']).filter(|word| !["", "or"].contains(word)) {
+                load(None, BTreeMap::new(), &pairs(&[(name, word)])).expect("one of these");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_of_digits_is_refused_with_what_to_write() {
+        for name in ["auth.keys.main", "ice.secret"] {
+            let text = load(None, BTreeMap::new(), &pairs(&[(name, &"0".repeat(40))])).expect_err("refused").to_string();
+            assert!(text.contains("not of digits alone") && text.contains(name), "{text}");
+        }
+    }
+
+    #[test]
     fn an_unknown_name_is_refused_with_the_nearest_one_wherever_it_is_written() {
         let (path, _remove) = file("[http]\nlissten = '127.0.0.1:1'\n");
         let errors = [
@@ -240,6 +321,22 @@ mod tests {
         assert_eq!(load(None, environment, &Overrides::new()).expect("settings").ice.urls, ["turn:a", "turns:b"]);
         let (path, _remove) = file("[ice]\nsecret = { file = '/etc/althing/turn' }\n");
         assert!(load(Some(&path), BTreeMap::new(), &Overrides::new()).is_err());
+    }
+
+    #[test]
+    fn the_environment_may_name_files_with_secrets() {
+        let in_file = |path: &str| crate::config::Key::File { secret_file: path.into() };
+        let (path, _remove) = file("[ice]\nsecret = 'one of the file'\n[auth.keys]\nold = 'another'\n");
+        let environment = pairs(&[("ALTHING_ICE__SECRET_FILE", "/run/secrets/turn"), ("ALTHING_AUTH__KEYS__MAIN_FILE", "/run/secrets/main")]);
+        let settings = load(Some(&path), environment, &Overrides::new()).expect("settings");
+        assert_eq!(settings.ice.secret, in_file("/run/secrets/turn"));
+        assert_eq!(settings.auth.keys.get("main"), Some(&in_file("/run/secrets/main")));
+        assert_eq!(settings.auth.keys.len(), 2);
+        let refused = |all: &[(&str, &str)]| load(None, pairs(all), &Overrides::new()).expect_err("refused").to_string();
+        assert!(refused(&[("ALTHING_ICE__SECRET_FILE", "/a"), ("ALTHING_ICE__SECRET", "b")]).contains("both"));
+        assert!(refused(&[("ALTHING_ICE__SECRET_FILE", "")]).contains("ALTHING_ICE__SECRET_FILE"));
+        // Only secrets are read from files.
+        assert!(refused(&[("ALTHING_HTTP__LISTEN_FILE", "/a")]).contains("http.listen"));
     }
 
     #[test]

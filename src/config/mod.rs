@@ -5,21 +5,27 @@
 
 mod check;
 mod data;
+mod events;
 mod jobs;
+mod keys;
 mod library;
 mod load;
 mod recording;
+mod s3;
 mod schema;
 mod stun;
 mod tls;
 mod turn;
 
-pub use check::{AllowedOrigins, AuthKeys, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, MediaConfig, RoomsConfig, Secret};
+pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, MediaConfig, RoomsConfig};
 pub use data::{DataConfig, DataSettings};
+pub use events::{EventSettings, EventsConfig, WebhookConfig, WebhookSecret, WebhookSettings};
 pub use jobs::{JobSettings, JobsConfig};
+pub use keys::{AuthKeys, KeyAlgorithm, PublicKey, Secret, TokenKey};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
 pub use load::{LoadError, Overrides, load};
-pub use recording::{RecordingConfig, RecordingSettings};
+pub use recording::{RecordingConfig, RecordingSettings, StoreKind};
+pub use s3::{S3Config, S3Settings};
 pub use schema::{
     AdminSettings, AuthSettings, CallPolicy, HttpSettings, IceSettings, Key, LimitSettings, LogFormat, LogSettings, MediaSettings, RoomSettings,
     Settings, TlsMode, TlsSettings,

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, at_least, invalid};
 
 /// Recording, as it is written.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecordingSettings {
     /// Whether there is any.
@@ -25,11 +26,32 @@ pub struct RecordingSettings {
     pub queue_mib: u64,
     /// Seconds after which a key frame is asked for, so that one can seek.
     pub key_frame_seconds: u64,
+    /// Where what is complete goes.
+    pub store: StoreKind,
+}
+
+/// Where what is complete goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// It stays in the folder.
+    File,
+    /// To a bucket, too: see the section `s3`.
+    S3,
 }
 
 impl Default for RecordingSettings {
     fn default() -> Self {
-        Self { enabled: false, folder: PathBuf::new(), recordings: 100, minimum_free_mib: 1_024, quota_mib: 0, queue_mib: 64, key_frame_seconds: 10 }
+        Self {
+            enabled: false,
+            folder: PathBuf::new(),
+            recordings: 100,
+            minimum_free_mib: 1_024,
+            quota_mib: 0,
+            queue_mib: 64,
+            key_frame_seconds: 10,
+            store: StoreKind::File,
+        }
     }
 }
 

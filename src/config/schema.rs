@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
+use super::events::{EventSettings, WebhookSettings};
 use super::jobs::JobSettings;
 use super::library::LibrarySettings;
 use super::recording::RecordingSettings;
+use super::s3::S3Settings;
 use super::turn::TurnSettings;
 
 /// All settings as they are written, before they are checked.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The public listener: page and signaling.
@@ -36,8 +39,14 @@ pub struct Settings {
     pub calls: CallSettings,
     /// Data between members.
     pub data: DataSettings,
+    /// What is kept of what happens in rooms.
+    pub events: EventSettings,
+    /// Who is told of it.
+    pub webhooks: WebhookSettings,
     /// Recording.
     pub recording: RecordingSettings,
+    /// The bucket that what is kept is copied to.
+    pub s3: S3Settings,
     /// What is made of recordings afterwards.
     pub jobs: JobSettings,
     /// What is kept, and who may add to it.
@@ -51,7 +60,7 @@ pub struct Settings {
 }
 
 /// The public listener.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
     /// Where it listens.
@@ -71,7 +80,7 @@ impl Default for HttpSettings {
 }
 
 /// How a node ends.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrainSettings {
     /// Seconds that it goes on for its members after SIGTERM; 0 is not at all.
@@ -85,7 +94,7 @@ impl Default for DrainSettings {
 }
 
 /// TLS for the public listener.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSettings {
     /// Where the certificate comes from, if there is one.
@@ -131,7 +140,7 @@ impl Default for TlsSettings {
 }
 
 /// Where the certificate comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TlsMode {
     /// No TLS: plain HTTP.
@@ -145,7 +154,7 @@ pub enum TlsMode {
 }
 
 /// The private listener.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminSettings {
     /// Where it listens.
@@ -163,7 +172,7 @@ impl Default for AdminSettings {
 }
 
 /// The media plane.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaSettings {
     /// Worker threads, each pinned to a core, each with its own UDP port; 0 is one for each core.
@@ -200,7 +209,7 @@ impl Default for MediaSettings {
 }
 
 /// STUN and TURN for clients that are connected directly.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IceSettings {
     /// Whether clients are told of this server's own STUN service, which is on its media port.
@@ -220,16 +229,16 @@ impl Default for IceSettings {
 }
 
 /// Who may join.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
-    /// Key id → secret. None at all is development mode: anybody may join any room and moderate it.
+    /// Key id → secret, or public key. None at all is development mode: anybody may join any room and moderate it.
     pub keys: BTreeMap<String, Key>,
 }
 
 /// The secret of a key, or where it is.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a secret is text, not of digits alone (it is taken for a number), or { secret_file = \"…\" }")]
 pub enum Key {
     /// The secret itself.
     Secret(String),
@@ -238,10 +247,20 @@ pub enum Key {
         /// Its path.
         secret_file: PathBuf,
     },
+    /// A public key (PEM) of Ed25519 or RSA. For `auth.keys` alone.
+    Public {
+        /// The key.
+        public_key: String,
+    },
+    /// A file with one.
+    PublicFile {
+        /// Its path.
+        public_key_file: PathBuf,
+    },
 }
 
 /// Rooms and members.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoomSettings {
     /// Rooms at a time.
@@ -262,10 +281,12 @@ pub struct RoomSettings {
     pub policy: CallPolicy,
     /// Seconds that two who remain of a larger room stay on the server before they are connected directly again.
     pub return_seconds: u64,
+    /// Tracks that a member publishes at most at a time.
+    pub tracks: u8,
 }
 
 /// How a room's media travels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CallPolicy {
     /// Directly between two browsers, through the server when there are more or when that fails.
@@ -288,12 +309,13 @@ impl Default for RoomSettings {
             voices: 5,
             policy: CallPolicy::Auto,
             return_seconds: 10,
+            tracks: 4,
         }
     }
 }
 
 /// Calling a person.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallSettings {
     /// Seconds that a call rings.
@@ -315,7 +337,7 @@ impl Default for CallSettings {
 }
 
 /// What a client may send.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitSettings {
     /// Signaling sockets at a time.
@@ -336,6 +358,8 @@ pub struct LimitSettings {
     pub chat_bytes: u32,
     /// Bytes of a name to show.
     pub name_bytes: u32,
+    /// Bytes of a member's metadata and attributes together, and of a room's metadata.
+    pub metadata_bytes: u32,
 }
 
 impl Default for LimitSettings {
@@ -350,12 +374,13 @@ impl Default for LimitSettings {
             mlines: 64,
             chat_bytes: 4 * 1024,
             name_bytes: 128,
+            metadata_bytes: 1_024,
         }
     }
 }
 
 /// The log.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
     /// How it is written.
@@ -371,7 +396,7 @@ impl Default for LogSettings {
 }
 
 /// How the log is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.

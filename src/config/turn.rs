@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, at_least, invalid};
@@ -13,7 +14,7 @@ use super::check::{InvalidSetting, at_least, invalid};
 const MOST_GATHERED: u64 = 5_000;
 
 /// The relay, as it is written.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TurnSettings {
     /// Whether there is one.
@@ -106,6 +107,9 @@ impl TurnSettings {
         if overlaps {
             return invalid("turn.first_port", format!("media has ports among these ({}–{}): choose others", media.start(), media.end()));
         }
+        if media.contains(&self.port) && self.port != 0 {
+            return invalid("turn.port", format!("media has it ({}–{}): choose another", media.start(), media.end()));
+        }
         if self.host.contains(|c: char| c.is_whitespace() || "/:?".contains(c)) {
             return invalid("turn.host", format!("`{}` is no name of a server: write turn.example.org", self.host));
         }
@@ -157,6 +161,7 @@ mod tests {
         assert_eq!(refused(|s| s.last_port = 1_024), "turn.last_port");
         assert_eq!(refused(|s| s.first_port = 39_000), "turn.first_port");
         assert_eq!(refused(|s| s.port = 50_000), "turn.port");
+        assert_eq!(refused(|s| s.port = 40_007), "turn.port");
         assert_eq!(refused(|s| s.host = "https://x".into()), "turn.host");
         assert_eq!(refused(|s| s.tls_port = s.port), "turn.tls_port");
         assert_eq!(refused(|s| s.gather_micros = 5_001), "turn.gather_micros");

@@ -145,8 +145,16 @@ mod tests {
     #[test]
     fn what_others_do_is_not_read_and_what_concerns_us_is() {
         let text = |event| serde_json::to_string(&ServerMessage::Event { seq: 3, event }).expect("plain data");
-        let member =
-            MemberInfo { member: MemberId("a".into()), name: "need slots".into(), moderator: false, away: false, tracks: vec![], hand: None };
+        let member = MemberInfo {
+            member: MemberId("a".into()),
+            name: "need slots".into(),
+            moderator: false,
+            away: false,
+            tracks: vec![],
+            hand: None,
+            metadata: String::new(),
+            attributes: Default::default(),
+        };
         assert!(!concerns_us(&text(Event::MemberJoined { member })));
         assert!(!concerns_us(&text(Event::Speakers { members: vec![MemberId("bye".into())] })));
         for event in [Event::Need { pairs: 4 }, Event::Slots { slots: vec![] }, Event::Restart {}, Event::Bye { reason: ByeReason::Kicked }] {

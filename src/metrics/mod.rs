@@ -2,10 +2,12 @@
 
 mod certificate;
 mod control;
+mod events;
 mod jobs;
 mod library;
 mod record;
 mod register;
+mod store;
 mod workers;
 
 use prometheus::process_collector::ProcessCollector;
@@ -15,9 +17,11 @@ use crate::base::WorkerId;
 
 pub use certificate::ReadExpiry;
 pub use control::ControlMetrics;
+pub use events::EventMetrics;
 pub use jobs::JobMetrics;
 pub use library::LibraryMetrics;
 pub use record::RecordMetrics;
+pub use store::StoreMetrics;
 pub use workers::ReadReport;
 
 /// Everything that `/metrics` shows.
@@ -26,12 +30,16 @@ pub struct Metrics {
     registry: Registry,
     /// What the control plane counts.
     pub control: ControlMetrics,
+    /// What events count.
+    pub events: EventMetrics,
     /// What recording counts.
     pub record: RecordMetrics,
     /// What jobs count.
     pub jobs: JobMetrics,
     /// What the library counts.
     pub library: LibraryMetrics,
+    /// What the bucket counts.
+    pub store: StoreMetrics,
 }
 
 impl Metrics {
@@ -44,10 +52,12 @@ impl Metrics {
         registry.register(Box::new(workers::Workers::new(workers)?))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let control = ControlMetrics::register(&registry)?;
+        let events = EventMetrics::register(&registry)?;
         let record = RecordMetrics::register(&registry)?;
         let jobs = JobMetrics::register(&registry)?;
         let library = LibraryMetrics::register(&registry)?;
-        Ok(Self { registry, control, record, library, jobs })
+        let store = StoreMetrics::register(&registry)?;
+        Ok(Self { registry, control, events, record, library, jobs, store })
     }
 
     /// Shows when the certificate of the public listener expires, too.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use super::addresses::{self, Addresses};
 use super::reflexive;
@@ -15,19 +16,23 @@ use crate::base::address::Reach;
 use crate::config::{CertificateSource, Config, TurnConfig};
 use crate::control::admin::doctor::addresses::{Seen, of_detours, of_seen};
 use crate::control::admin::doctor::ask::{self, Credentials, IceUrl};
-use crate::control::admin::doctor::certificate::{Certificate, of_certificate};
+use crate::control::admin::doctor::bucket::of_bucket;
+use crate::control::admin::doctor::certificate::{Certificate, of_certificate, of_challenge};
 use crate::control::admin::doctor::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page};
 use crate::control::admin::doctor::ports::{Found, Running, Service, of_ports};
 use crate::control::admin::doctor::relays::{Outcome, of_relay, of_sealed};
 use crate::control::admin::doctor::{Finding, Report};
 use crate::control::p2p::IceServers;
 use crate::io::udp;
+use crate::record::store::{Trouble, try_out};
 use crate::tls;
 
 /// Ports of the relay's range that are tried, spread over all of it: thousands cost seconds.
 const RELAYED_TRIED: u16 = 16;
 /// Media ports that a running node is asked on: it answers a hundred STUN requests a second from one network.
 const MOST_ASKED: usize = 48;
+/// A bucket has to be tried out in so long.
+const BUCKET: Duration = Duration::from_secs(30);
 /// Files that a node has open beside sockets of members: listeners, wake-ups, the log.
 const OTHER_FILES: u64 = 128;
 
@@ -91,10 +96,17 @@ pub async fn examine(config: &Config, questions: &Questions) -> Report {
 
     let shown_as = page.as_ref().map(|page| (page.scheme.as_str(), page.host.as_str()));
     findings.push(of_certificate(&certificate(config, shown_as, &own).await, shown_as, unix_seconds(SystemTime::now())));
+    if let Some(CertificateSource::Acme(_)) = config.tls.as_ref().map(|tls| &tls.source) {
+        findings.extend(of_challenge(config.http.listen.port()));
+    }
     findings.extend(sealed_relay(config, &own).await);
     findings.extend(of_families(config.http.listen, &addresses.announced, &places));
     findings.extend(page_findings(page.as_ref(), &places, &own).await);
     findings.extend(machine(config, addresses.bound.len()));
+    if let Some(s3) = &config.s3 {
+        let tried = timeout(BUCKET, try_out(s3)).await;
+        findings.push(of_bucket(&s3.bucket, tried.unwrap_or_else(|_| Err(Trouble::Unreachable("it takes too long".into()))).as_ref().err()));
+    }
     findings.extend(relays(config).await);
     Report { findings }
 }
@@ -286,7 +298,8 @@ fn written(directory: &Path) -> io::Result<()> {
 /// Whether clients find the own relay behind TLS, and take it.
 async fn sealed_relay(config: &Config, own: &[IpAddr]) -> Option<Finding> {
     let turn = config.turn.as_ref().filter(|turn| turn.tls_port.is_some())?;
-    let tls = config.tls.as_ref()?;
+    // Browsers do not ask anybody whether they trust a relay: one that was made here helps nobody, and no relay behind TLS is missed.
+    let tls = config.tls.as_ref().filter(|tls| !matches!(tls.source, CertificateSource::Development { .. }))?;
     // One that is not there yet will be for the names that are asked for; one that cannot be used is told of already.
     let shown = tls::look(tls, own).await.ok().flatten()?;
     let name = match &turn.host {

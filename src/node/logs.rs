@@ -81,6 +81,8 @@ fn filter(level: &str) -> Result<EnvFilter, InvalidSetting> {
         let why = format!("`{odd}` is no level: choose error, warn, info, debug or trace, or directives like info,althing::control=debug");
         return Err(InvalidSetting { name: "log.level".to_owned(), why });
     }
+    // That crate tells of each request that it tries again, at info; what comes of them is said once, by `record::store`.
+    let level = if level.trim().is_empty() { level.to_owned() } else { format!("object_store=warn,{level}") };
     EnvFilter::try_new(level).map_err(|e| InvalidSetting {
         name: "log.level".to_owned(),
         why: format!("{e}: choose error, warn, info, debug or trace, or directives like info,althing::control=debug"),

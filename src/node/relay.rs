@@ -103,10 +103,11 @@ impl OwnRelay {
 }
 
 fn failed(transport: &str, at: SocketAddr, setting: &str, error: &io::Error) -> StartError {
-    StartError {
-        what: format!("cannot start the relay on {transport} {at}: {error}"),
-        advice: format!("another relay may have it: choose another with `--set {setting}=PORT`, or no relay with `--set turn.enabled=false`"),
-    }
+    let advice = match error.kind() {
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address: name others with `--set media.bind=ADDRESS`".to_owned(),
+        _ => format!("another relay may have it: choose another with `--set {setting}=PORT`, or no relay with `--set turn.enabled=false`"),
+    };
+    StartError { what: format!("cannot start the relay on {transport} {at}: {error}"), advice }
 }
 
 /// The addresses that allocations are bound to: of each family that behind the announced address that reaches furthest.
@@ -145,6 +146,13 @@ mod tests {
         assert_eq!(relayed(&addresses), [ip("10.0.0.1"), ip("2001:db8::1")]);
         let public = vec![ip("10.0.0.1"), ip("198.51.99.7")];
         assert_eq!(relayed(&Addresses { bound: public.clone(), announced: public, seen: Vec::new() }), [ip("198.51.99.7")], "peers are out there");
+    }
+
+    #[test]
+    fn what_cannot_be_bound_is_refused_with_what_helps() {
+        let advice = |kind: io::ErrorKind| failed("UDP", SocketAddr::from(([192, 0, 2, 1], 3_478)), "turn.port", &kind.into()).advice;
+        assert!(advice(io::ErrorKind::AddrNotAvailable).contains("media.bind"));
+        assert!(advice(io::ErrorKind::AddrInUse).contains("turn.port"));
     }
 
     #[test]

@@ -36,7 +36,11 @@ impl Fragments {
             all.remove(at).map(|(_, whole)| whole)
         };
         let before = known(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default();
-        let file = File::open(path)?;
+        let file = match File::open(path) {
+            // It is in the bucket; what is whole of it was written down before it left.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(serde_json::from_slice(&std::fs::read(place_of(path))?)?),
+            opened => opened?,
+        };
         let len = file.metadata()?.len();
         // A file that is shorter than it was is another one.
         let before = if before.len <= len { before } else { Whole::default() };
@@ -51,6 +55,33 @@ impl Fragments {
         }
         if whole.cues.is_empty() { Err(io::ErrorKind::InvalidData.into()) } else { Ok(whole) }
     }
+}
+
+/// Where it is written down what is whole of a file.
+pub fn place_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".fragments.json");
+    path.with_file_name(name)
+}
+
+/// Writes down what is whole of a file that is complete, once: its playlist can be made without it then. A file that is not here, or that has
+/// nothing whole, is left alone.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn keep(path: &Path) -> io::Result<()> {
+    let place = place_of(path);
+    if place.exists() {
+        return Ok(());
+    }
+    let whole = match Fragments::default().of(path) {
+        Ok(whole) => whole,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let new = path.with_extension("fragments.new");
+    std::fs::write(&new, serde_json::to_vec(&whole)?)?;
+    std::fs::rename(new, place)
 }
 
 /// A segment: a range of bytes, and how long it is in microseconds.

@@ -50,6 +50,7 @@ pub struct Manifest {
 /// What something is that is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Kind {
     /// A recording of this server.
     #[default]
@@ -79,6 +80,7 @@ pub struct UploadEntry {
 
 /// A member of the room, as it was known then.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Person {
     /// The identity.
     pub member: String,
@@ -89,6 +91,7 @@ pub struct Person {
 /// How far a recording is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum State {
     /// It goes on.
     Recording,
@@ -101,6 +104,7 @@ pub enum State {
 /// How far a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum FileState {
     /// It is being written.
     Writing,
@@ -163,12 +167,20 @@ impl Manifest {
         self.files.iter().fold(upload, |bytes, file| bytes.saturating_add(file.bytes))
     }
 
+    /// It as its file has it.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn text(&self) -> io::Result<Vec<u8>> {
+        Ok(serde_json::to_vec_pretty(self)?)
+    }
+
     /// Writes it into a folder: the old one is there until the new one is whole.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
-        let (new, text) = (folder.join("manifest.new"), serde_json::to_vec_pretty(self)?);
+        let (new, text) = (folder.join("manifest.new"), self.text()?);
         let mut file = File::create(&new)?;
         file.write_all(&text)?;
         // A name that leads to nothing after a power cut would be worse than the old manifest.

@@ -19,6 +19,7 @@ pub mod manifest;
 mod open_file;
 pub mod reorder;
 pub mod repair;
+pub mod store;
 pub mod take;
 mod thread;
 pub mod timeline;

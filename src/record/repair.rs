@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::file::seal::holds;
 use super::file::{Container, Cue, mp4, webm};
 use super::manifest::{FileEntry, FileState, Manifest, State};
@@ -20,7 +22,7 @@ const MOST_PIECE: u64 = 64 << 20;
 const ENOUGH: usize = 240;
 
 /// What is whole of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whole {
     /// Where its first piece begins.
     pub head: u64,

@@ -54,6 +54,8 @@ impl Refusal {
     pub const UNAUTHORIZED: Self = Self(401, "");
     pub const STALE_NONCE: Self = Self(438, "");
     pub const FORBIDDEN: Self = Self(403, "Forbidden: not an address of the public internet");
+    /// Whoever they were given to has been removed from its room.
+    pub const REVOKED: Self = Self(403, "Forbidden: these credentials were taken back");
     pub const UNKNOWN_ATTRIBUTE: Self = Self(420, "Unknown Attribute");
     pub const MISMATCH: Self = Self(437, "Allocation Mismatch");
     pub const FAMILY_UNSUPPORTED: Self = Self(440, "Address Family not Supported");

@@ -159,7 +159,7 @@ impl Relay {
         let (whose, _) = credentials::parse(&user.name).ok_or(Refusal::UNAUTHORIZED)?;
         hands.claim(whose).map_err(|denied| match denied {
             Denied::Quota => Refusal::QUOTA,
-            Denied::Revoked => Refusal::FORBIDDEN,
+            Denied::Revoked => Refusal::REVOKED,
         })?;
         let slot = self.free.pop().unwrap_or(self.slots.len());
         let Some(bound) = hands.open(slot, ipv6, even) else {
@@ -239,7 +239,7 @@ fn mapped(path: Path) -> XorMappedAddress {
 
 fn counter_of(refusal: Refusal) -> Counter {
     match refusal {
-        Refusal::UNAUTHORIZED => Counter::TurnUnauthorized,
+        Refusal::UNAUTHORIZED | Refusal::REVOKED => Counter::TurnUnauthorized,
         Refusal::STALE_NONCE => Counter::TurnStaleNonce,
         Refusal::FORBIDDEN => Counter::TurnForbidden,
         Refusal::QUOTA => Counter::TurnQuota,

@@ -199,7 +199,9 @@ fn whoever_is_sent_away_has_no_allocation_any_more_and_gets_no_new_one() {
     assert!(due <= net.now + Duration::from_secs(5));
     net.relay.handle_timeout(due, &mut net.ports);
     assert_eq!(net.ports.open.len(), 1);
+    let before = net.count(Counter::TurnUnauthorized);
     assert_eq!(net.allocate(&mut ada), Err(403));
+    assert_eq!((net.count(Counter::TurnUnauthorized) > before, net.count(Counter::TurnForbidden)), (true, 0), "it is no matter of where it sends to");
     assert_eq!(net.ask(&mut ben, METHOD_REFRESH, &[]).map(|_| ()), Ok(()));
 }
 

@@ -6,13 +6,13 @@ use super::values::MemberId;
 
 /// Names a call, from its first ring to its end. Only its two ends learn it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct CallId(pub String);
 
 /// What somebody wants to call with. Each end decides by itself what it publishes then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum CallMedia {
     /// Sound alone.
     Voice,
@@ -23,7 +23,7 @@ pub enum CallMedia {
 /// Why somebody does not take a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum RejectReason {
     /// They do not want to.
     #[default]
@@ -35,7 +35,7 @@ pub enum RejectReason {
 /// Why a call is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum CallEnd {
     /// It was rejected.
     Rejected,
@@ -58,7 +58,7 @@ pub enum CallEnd {
 
 /// Somebody in a lobby.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct PersonInfo {
     /// The identity.
     pub member: MemberId,

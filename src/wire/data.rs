@@ -18,7 +18,7 @@ pub const MOST_RECEIVERS: usize = 32;
 /// What is sent, on the socket.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum DataPayload {
     /// Text.
     Text(String),
@@ -29,7 +29,7 @@ pub enum DataPayload {
 /// Why the server has closed a member's data channels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum DataEnd {
     /// The member took too long to take what it was sent: what waited is lost.
     TooSlow,

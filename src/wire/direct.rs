@@ -8,7 +8,7 @@ use super::values::MemberId;
 /// How a room's media shall travel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum Policy {
     /// Directly between two, through the server when they are more or when that fails.
     #[default]
@@ -22,7 +22,7 @@ pub enum Policy {
 /// How a member's media travels.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "via", rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum Way {
     /// There is nobody whom it could travel to: no connection is needed. A direct connection that is up may be kept.
     Nobody {},
@@ -41,7 +41,7 @@ pub enum Way {
 
 /// That a client can be connected with another one directly.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct DirectAbility {
     /// The direct connection that it still has, made before its session was lost: it is kept when the other end comes with it, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub struct DirectAbility {
 /// What the ends of a direct connection say to each other by way of the server, which does not look into it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum Signal {
     /// An offer.
     Offer {
@@ -92,7 +92,7 @@ pub enum Signal {
 
 /// A STUN or TURN server, as `RTCIceServer` of W3C has it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct IceServer {
     /// Where it is: `stun:`, `turn:` and `turns:` URLs.
     pub urls: Vec<String>,
@@ -109,7 +109,7 @@ pub struct IceServer {
 /// How a direct connection stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum DirectState {
     /// It is up, over this pair of candidates.
     Up {
@@ -127,7 +127,7 @@ pub enum DirectState {
 /// Types of candidates (RFC 8445, section 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum CandidateType {
     /// An address of the machine itself.
     Host,
@@ -142,7 +142,7 @@ pub enum CandidateType {
 /// What carries a direct connection's media.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum DirectProtocol {
     /// UDP.
     Udp,

@@ -6,12 +6,14 @@ use super::calls::{CallEnd, CallId, CallMedia, PersonInfo};
 use super::data::{DataEnd, DataPayload};
 use super::direct::{Policy, Signal, Way};
 use super::response::SlotPair;
-use super::values::{ChatMessage, Knocker, MemberId, MemberInfo, Reaction, RecordingInfo, Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec};
+use super::values::{
+    ChatMessage, Grants, Knocker, MemberId, MemberInfo, Reaction, RecordingInfo, Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec,
+};
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum Event {
     /// Somebody has come.
     MemberJoined {
@@ -36,6 +38,21 @@ pub enum Event {
         member: MemberId,
         /// Whether the socket is lost.
         away: bool,
+    },
+    /// Somebody's name, metadata, attributes or right to moderate has changed; they themselves are told, too.
+    MemberChanged {
+        /// Who, as they are now.
+        member: MemberInfo,
+    },
+    /// What the member may do has changed. What it publishes from a source that it may not publish any more has ended (no event for each).
+    Granted {
+        /// What it may do now.
+        grants: Grants,
+    },
+    /// What the application says of the room has changed.
+    Room {
+        /// The metadata as it is now.
+        metadata: String,
     },
     /// A track has been published, or has changed (muted or not). Whoever did it knows from the answer; a moderator's muting
     /// is told to everybody.
@@ -235,7 +252,7 @@ pub enum Event {
 /// Why somebody has gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum LeaveReason {
     /// They left.
     Left,
@@ -250,7 +267,7 @@ pub enum LeaveReason {
 /// Why a session is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum ByeReason {
     /// A moderator removed the member.
     Kicked,
@@ -262,4 +279,6 @@ pub enum ByeReason {
     TooSlow,
     /// The server is shutting down.
     ShuttingDown,
+    /// The room was ended by whoever runs the service.
+    Ended,
 }

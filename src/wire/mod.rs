@@ -3,7 +3,7 @@
 //! JSON over WebSocket. A client sends [`ClientMessage`]s, each with an `id`; each gets exactly one
 //! [`Ok`](ServerMessage::Ok) or [`Error`](ServerMessage::Error) with that `id`. Whatever else the server
 //! says is an event with a `seq` that rises by one, so that a client that comes back can say what it has seen.
-//! The TypeScript types of `web/sdk/src/wire.ts` are generated from here.
+//! The TypeScript types of `web/sdk/src/wire.ts`, the JSON Schema of docs/schema and the tables of docs/PROTOCOL.md are generated from here.
 
 mod calls;
 mod data;
@@ -13,6 +13,8 @@ mod request;
 mod response;
 mod values;
 
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -34,7 +36,7 @@ pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol that a client asks for.
 pub const SUBPROTOCOL: &str = "althing.v1";
 /// The `type` of every request, in the order of [`Request`]'s variants.
-pub const REQUEST_TYPES: [&str; 37] = [
+pub const REQUEST_TYPES: [&str; 39] = [
     "hello",
     "join",
     "resume",
@@ -63,6 +65,8 @@ pub const REQUEST_TYPES: [&str; 37] = [
     "data",
     "hand",
     "react",
+    "describe",
+    "audience",
     "kick",
     "mute_member",
     "mute_all",

@@ -1,5 +1,7 @@
 //! What a client may say.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::calls::{CallId, CallMedia, RejectReason};
@@ -9,7 +11,7 @@ use super::values::{MemberId, Priority, Reaction, Source, TrackNumber, is_false}
 
 /// One message from a client.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct ClientMessage {
     /// Chosen by the client; the answer carries it.
     pub id: u32,
@@ -21,7 +23,7 @@ pub struct ClientMessage {
 /// What a client asks for.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum Request {
     /// First of all: which versions and features the client has.
     Hello {
@@ -255,6 +257,28 @@ pub enum Request {
         /// What.
         reaction: Reaction,
     },
+    /// Changes what is said of the own self: everybody is told. What is not mentioned stays as it was. Together they have as many bytes as `welcome`
+    /// says.
+    Describe {
+        /// The metadata; empty for none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        metadata: Option<String>,
+        /// The attributes: all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        attributes: Option<BTreeMap<String, String>>,
+    },
+    /// Says who may receive what the member publishes from a source, now and later. At first everybody may. Where not everybody may, media
+    /// goes through the server.
+    Audience {
+        /// The source.
+        source: Source,
+        /// Who alone may receive it (at most 100; nobody, where none is named); absent: everybody again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        members: Option<Vec<MemberId>>,
+    },
     /// Moderation: a member is removed from the room (or the lobby), its token's further use there refused for its life.
     Kick {
         /// Whom.
@@ -349,6 +373,8 @@ impl Request {
             Request::Data { .. } => "data",
             Request::Hand { .. } => "hand",
             Request::React { .. } => "react",
+            Request::Describe { .. } => "describe",
+            Request::Audience { .. } => "audience",
             Request::Kick { .. } => "kick",
             Request::MuteMember { .. } => "mute_member",
             Request::MuteAll { .. } => "mute_all",
@@ -364,7 +390,7 @@ impl Request {
 
 /// How one track of video is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct Tile {
     /// Which track.
     pub track: TrackNumber,
@@ -380,7 +406,7 @@ pub struct Tile {
 
 /// What a sending m-line carries.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct PublishLine {
     /// The m-line's mid.
     pub mid: String,

@@ -10,7 +10,7 @@ use super::values::{ChatMessage, Grants, Knocker, MemberId, MemberInfo, Recordin
 /// One message from the server.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum ServerMessage {
     /// A request was carried out.
     Ok {
@@ -48,7 +48,7 @@ pub enum ServerMessage {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant, reason = "one lives at a time: it is written at once")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum OkResult {
     /// Of `hello`.
     Welcome {
@@ -72,7 +72,7 @@ pub enum OkResult {
         /// The room's name.
         room: String,
         /// The member's own identity and name.
-        me: MemberInfo,
+        me: Box<MemberInfo>,
         /// What it may do.
         grants: Grants,
         /// The secret that `resume` takes.
@@ -110,6 +110,10 @@ pub enum OkResult {
         #[serde(default, skip_serializing_if = "is_false")]
         #[cfg_attr(test, ts(optional, as = "Option<_>"))]
         encrypted: bool,
+        /// What the application says of the room: the server does not look into it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        metadata: String,
     },
     /// Of `enter`: the lobby as it is. Events are numbered from 1 after it; the first ones say what rings already.
     Entered {
@@ -175,7 +179,7 @@ pub enum OkResult {
 
 /// What a server can do, beyond the version.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct WelcomeFeatures {
     /// No keys are configured: anybody may join any room.
     pub development: bool,
@@ -195,11 +199,14 @@ pub struct WelcomeFeatures {
     /// Members may add to it.
     #[serde(default)]
     pub uploads: bool,
+    /// The server takes pictures of what members show (`screenshot`), by whoever is granted to record: as far as it knows, there is what decodes them.
+    #[serde(default)]
+    pub screenshots: bool,
 }
 
 /// Limits that a client should know.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct Limits {
     /// Bytes of a message, `offer` excepted.
     pub message_bytes: u32,
@@ -215,11 +222,14 @@ pub struct Limits {
     pub name_bytes: u32,
     /// Bytes of data in one message.
     pub data_bytes: u32,
+    /// Bytes of a member's metadata and attributes together.
+    #[serde(default)]
+    pub metadata_bytes: u32,
 }
 
 /// The m-lines of a receiving slot pair.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct PairMids {
     /// The pair's number, from 0.
     pub pair: u32,
@@ -235,7 +245,7 @@ pub struct PairMids {
 
 /// Who is in a slot pair. A pair that is empty is not listed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct SlotPair {
     /// The pair's number.
     pub pair: u32,
@@ -256,7 +266,7 @@ pub struct SlotPair {
 /// Why a request was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum ErrorCode {
     /// Not JSON, or not of the protocol's form.
     Malformed,

@@ -1,6 +1,6 @@
 //! Every message as it is written, kept as snapshots: a change of the protocol shows in review.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,11 +8,20 @@ use serde::de::DeserializeOwned;
 use super::*;
 
 fn member(name: &str) -> MemberInfo {
-    MemberInfo { member: MemberId(name.into()), name: name.to_uppercase(), moderator: false, away: false, tracks: vec![track()], hand: None }
+    MemberInfo {
+        member: MemberId(name.into()),
+        name: name.to_uppercase(),
+        moderator: false,
+        away: false,
+        tracks: vec![track()],
+        hand: None,
+        metadata: String::new(),
+        attributes: BTreeMap::new(),
+    }
 }
 
 fn track() -> TrackInfo {
-    TrackInfo { track: TrackNumber(7), source: Source::Camera, muted: false, muted_by_moderator: false, fallback: false }
+    TrackInfo { track: TrackNumber(7), source: Source::Camera, muted: false, muted_by_moderator: false, fallback: false, audience: None }
 }
 
 fn chat(key: Option<&str>) -> ChatMessage {
@@ -122,6 +131,10 @@ fn requests() -> Vec<Request> {
         Request::Hand { raised: true, member: None },
         Request::Hand { raised: false, member: Some(MemberId("bob".into())) },
         Request::React { reaction: Reaction::Applause },
+        Request::Describe { metadata: Some("m".into()), attributes: Some([("role".to_owned(), "teacher".to_owned())].into()) },
+        Request::Describe { metadata: None, attributes: None },
+        Request::Audience { source: Source::Screen, members: Some(vec![MemberId("bob".into())]) },
+        Request::Audience { source: Source::Screen, members: None },
         Request::Kick { member: MemberId("bob".into()) },
         Request::MuteMember { track: TrackNumber(7), muted: true },
         Request::MuteAll { source: Source::Microphone, muted: true },
@@ -151,6 +164,7 @@ fn results() -> Vec<OkResult> {
         chat_bytes: 4_096,
         name_bytes: 128,
         data_bytes: 16_384,
+        metadata_bytes: 1_024,
     };
     let grants = Grants {
         publish: Source::ALL.to_vec(),
@@ -160,6 +174,7 @@ fn results() -> Vec<OkResult> {
         moderate: false,
         record: true,
         library: LibraryGrant::Manage,
+        describe: true,
     };
     vec![
         OkResult::Welcome {
@@ -168,15 +183,24 @@ fn results() -> Vec<OkResult> {
             limits,
             heartbeat_ms: 15_000,
             resume_ms: 60_000,
-            features: WelcomeFeatures { development: false, direct: true, data: true, recording: true, relay: true, library: true, uploads: false },
+            features: WelcomeFeatures {
+                development: false,
+                direct: true,
+                data: true,
+                recording: true,
+                relay: true,
+                library: true,
+                uploads: false,
+                screenshots: true,
+            },
         },
         OkResult::Joined {
             room: "room".into(),
-            me: member("alice"),
+            me: Box::new(member("alice")),
             grants: grants.clone(),
             resume: "1.secret".into(),
             pairs: 4,
-            members: vec![MemberInfo { hand: Some(2), ..member("bob") }],
+            members: vec![MemberInfo { hand: Some(2), metadata: "m".into(), ..member("bob") }],
             speakers: vec![MemberId("bob".into())],
             chat: vec![chat(None)],
             locked: false,
@@ -188,6 +212,7 @@ fn results() -> Vec<OkResult> {
             recording: Some(Box::new(recording())),
             knocking: vec![knocker()],
             encrypted: true,
+            metadata: "m".into(),
         },
         OkResult::Entered { lobby: "lobby".into(), me: person("alice", false), grants, people: vec![person("bob", true)] },
         OkResult::Calling { call: ring(), left_ms: 45_000 },
@@ -219,7 +244,11 @@ fn events() -> Vec<Event> {
         Event::MemberJoined { member: member("bob") },
         Event::MemberLeft { member: bob(), reason: LeaveReason::Kicked },
         Event::MemberAway { member: bob(), away: true },
+        Event::MemberChanged { member: MemberInfo { attributes: [("role".to_owned(), "teacher".to_owned())].into(), ..member("bob") } },
+        Event::Granted { grants: Grants::default() },
+        Event::Room { metadata: "m".into() },
         Event::Track { member: bob(), track: track() },
+        Event::Track { member: bob(), track: TrackInfo { audience: Some(vec![bob()]), ..track() } },
         Event::TrackEnded { member: bob(), track: TrackNumber(7) },
         Event::Need { pairs: 8 },
         Event::Slots { slots: vec![slot()] },
@@ -251,6 +280,7 @@ fn events() -> Vec<Event> {
         Event::Screenshot { by: MemberId("ada".into()), member: MemberId("bob".into()), source: Source::Screen },
         Event::Media { connected: true },
         Event::Restart {},
+        Event::Draining { seconds: 30 },
         Event::Person { person: person("bob", true) },
         Event::PersonGone { member: bob() },
         Event::Ringing { call: ring(), from: bob(), name: "BOB".into(), media: CallMedia::Voice, left_ms: 45_000 },
@@ -322,7 +352,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 10);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 31);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 35);
 }
 
 #[test]

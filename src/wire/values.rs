@@ -1,21 +1,23 @@
 //! Values that several messages share.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A member's identity in its room: from the token's `sub`, or drawn by the server in development mode.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct MemberId(pub String);
 
 /// A track's number, unique within the node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct TrackNumber(#[cfg_attr(test, ts(type = "number"))] pub u64);
 
 /// Where a track comes from. A member publishes at most one track of each source.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum Source {
     /// The microphone.
     Microphone,
@@ -43,8 +45,8 @@ impl Source {
 }
 
 /// What a member may do.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct Grants {
     /// The sources it may publish.
     pub publish: Vec<Source>,
@@ -62,12 +64,15 @@ pub struct Grants {
     /// What it may do with what is kept of the room.
     #[serde(default)]
     pub library: LibraryGrant,
+    /// Whether it may change its own metadata and attributes.
+    #[serde(default)]
+    pub describe: bool,
 }
 
 /// What somebody may do with what is kept of a room: recordings, screenshots and uploads.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum LibraryGrant {
     /// Nothing.
     #[default]
@@ -80,7 +85,7 @@ pub enum LibraryGrant {
 
 /// A recording that goes on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct RecordingInfo {
     /// Its identity.
     pub recording: String,
@@ -97,7 +102,7 @@ pub struct RecordingInfo {
 
 /// A published track, as others see it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct TrackInfo {
     /// Its number.
     pub track: TrackNumber,
@@ -111,13 +116,17 @@ pub struct TrackInfo {
     #[serde(default, skip_serializing_if = "is_false")]
     #[cfg_attr(test, ts(optional, as = "Option<_>"))]
     pub fallback: bool,
+    /// Who alone may receive it; absent: everybody who may receive anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub audience: Option<Vec<MemberId>>,
 }
 
 /// A codec of video, in the one form that every browser with that codec has: VP9 and AV1 of profile 0, H.264 of the constrained
 /// baseline profile with packetization mode 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum VideoCodec {
     /// VP8 (RFC 7741).
     Vp8,
@@ -132,7 +141,7 @@ pub enum VideoCodec {
 /// How much a picture matters beside the others, when not all can be had. Shared screens come first in any case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum Priority {
     /// Less than others.
     Low,
@@ -145,7 +154,7 @@ pub enum Priority {
 
 /// What a member is sent of a track of video.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct TrackQuality {
     /// Which track.
     pub track: TrackNumber,
@@ -160,7 +169,7 @@ pub struct TrackQuality {
 /// How good a picture is, of what its publisher can send.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum QualityLevel {
     /// Nothing is sent.
     Paused,
@@ -175,7 +184,7 @@ pub enum QualityLevel {
 /// What keeps a picture from being better.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum QualityLimit {
     /// The member's own connection carries no more.
     Bandwidth,
@@ -189,7 +198,7 @@ pub enum QualityLimit {
 
 /// A member, as others see it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct MemberInfo {
     /// Its identity.
     pub member: MemberId,
@@ -205,12 +214,20 @@ pub struct MemberInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub hand: Option<u32>,
+    /// What the application says of it: the server does not look into it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+    pub metadata: String,
+    /// The same by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// What a member shows for a moment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum Reaction {
     /// Thumbs up.
     Agree,
@@ -230,7 +247,7 @@ pub enum Reaction {
 
 /// Somebody who waits at the door of a locked room.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct Knocker {
     /// The identity that it would have in the room.
     pub member: MemberId,
@@ -240,7 +257,7 @@ pub struct Knocker {
 
 /// One line of chat.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct ChatMessage {
     /// Its number in the room, from 1, without gaps.
     #[cfg_attr(test, ts(type = "number"))]

@@ -141,8 +141,12 @@ async fn every_panel_shows_something_under_load() {
     fs::create_dir_all(&recordings).expect("a folder");
     let node = start(&recordings, |_| ()).await;
     let prometheus = Prometheus::start(&folder.0, node.admin).await;
-    // Counters have to be seen before they rise.
-    sleep(Duration::from_secs(3)).await;
+    // Counters have to be seen before they rise, and Prometheus looks for whom to ask every five seconds only.
+    let begun = Instant::now();
+    while !matches!(prometheus.numbers("sum (count_over_time(up[10s])) > 1", seconds(), seconds()).await, Ok(1)) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the node is scraped");
+        sleep(Duration::from_millis(200)).await;
+    }
     let from = seconds();
     let (_phase, phases) = watch::channel(Phase::Count);
     let settings = Settings { url: format!("ws://{}/ws", node.http), room: "recorded".into(), number: 1, token: None, address: HERE, pairs: 2 };

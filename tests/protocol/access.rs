@@ -10,7 +10,7 @@ fn grants() -> TokenGrants {
 }
 
 fn claims(identity: &str, grants: TokenGrants) -> Claims {
-    Claims { sub: identity.into(), name: None, exp: unix_time().as_secs() + 60, nbf: None, grants }
+    Claims { sub: identity.into(), name: None, exp: unix_time().as_secs() + 60, grants, ..Claims::default() }
 }
 
 fn token(claims: &Claims) -> String {

@@ -36,7 +36,7 @@ pub fn secret() -> Secret {
 /// What a token grants to whoever is no moderator.
 pub fn everyones(room: &str) -> TokenGrants {
     let publish = Source::ALL.to_vec();
-    TokenGrants { room: room.into(), join: true, publish, subscribe: true, chat: true, data: None, moderate: false, record: false, library: None }
+    TokenGrants { room: room.into(), join: true, publish, subscribe: true, chat: true, ..TokenGrants::default() }
 }
 
 pub async fn node_with(change: impl FnOnce(&mut Config)) -> Node {

@@ -40,7 +40,7 @@ pub fn begin() {
 /// The token that an end of an accepted call is given.
 async fn call_token(node: &Node, alice: &str) -> String {
     let grants = TokenGrants { room: "logged".into(), join: true, ..TokenGrants::default() };
-    let claims = Claims { sub: "bob".into(), name: None, exp: unix_time().as_secs() + 60, nbf: None, grants };
+    let claims = Claims { sub: "bob".into(), name: None, exp: unix_time().as_secs() + 60, grants, ..Claims::default() };
     let bob = sign("main", &secret(), &claims).expect("a token");
     let enter = |token: &str| Request::Enter { lobby: "logged".into(), name: "Private Name".into(), token: Some(token.into()), me: None, call: None };
     let (mut caller, mut callee) = (Client::greet(node).await, Client::greet(node).await);
@@ -61,7 +61,7 @@ async fn the_log_has_no_secret_no_address_of_a_client_and_no_session_description
     let node = guarded_node().await;
     let mut client = Client::greet(&node).await;
     let grants = TokenGrants { moderate: true, ..everyones("logged") };
-    let claims = Claims { sub: "alice".into(), name: Some("Private Name".into()), exp: unix_time().as_secs() + 60, nbf: None, grants };
+    let claims = Claims { sub: "alice".into(), name: Some("Private Name".into()), exp: unix_time().as_secs() + 60, grants, ..Claims::default() };
     let token = sign("main", &secret(), &claims).expect("a token");
     let join = Request::join("logged", "", Some(token.clone()));
     let joined = client.enter(join).await.expect("joined");

@@ -236,7 +236,7 @@ async fn with_keys_a_token_opens_its_lobby_and_a_call_gives_a_token_for_its_room
     let token = |who: &str, room: &str, seconds: i64| {
         let grants = TokenGrants { moderate: true, publish: vec![Source::Microphone], ..everyones(room) };
         let exp = unix_time().as_secs().saturating_add_signed(seconds);
-        sign("main", &secret(), &Claims { sub: who.into(), name: Some(who.to_uppercase()), exp, nbf: None, grants }).expect("a token")
+        sign("main", &secret(), &Claims { sub: who.into(), name: Some(who.to_uppercase()), exp, grants, ..Claims::default() }).expect("a token")
     };
     let enter = |token: Option<String>| Request::Enter { lobby: "office".into(), name: String::new(), token, me: None, call: None };
     let mut ada = Client::greet(&node).await;

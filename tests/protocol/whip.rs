@@ -82,7 +82,8 @@ async fn sessions(node: &Node) -> String {
 fn token(identity: &str, change: impl FnOnce(&mut TokenGrants)) -> String {
     let mut grants = everyones("r");
     change(&mut grants);
-    let claims = Claims { sub: identity.into(), name: Some(format!("{identity} by name")), exp: unix_time().as_secs() + 60, nbf: None, grants };
+    let claims =
+        Claims { sub: identity.into(), name: Some(format!("{identity} by name")), exp: unix_time().as_secs() + 60, grants, ..Claims::default() };
     sign("main", &secret(), &claims).expect("a token")
 }
 

@@ -1,8 +1,9 @@
 // Every test with real browsers, those that `make test` leaves out for their length among them: a row for each file. `make prove-page`, or
-// `node tests/prove/page.mjs record_here player` for some.
+// `node tests/prove/page.mjs record_here player` for some. What a call is for has rows of its own, each backed by one test (`article.mjs`).
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { cells, hasPassed } from './article.mjs';
 import { row, writeRows } from './rows.mjs';
 
 const at = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
@@ -19,6 +20,7 @@ for (const [index, name] of files.entries()) {
   failed += pass ? 0 : 1;
   console.log(`${pass ? 'ok  ' : 'FAIL'} ${index + 1}/${files.length} ${name}: ${passed} of ${tests}${skipped ? `, ${skipped} skipped` : ''}`);
   if (!pass) console.log(stdout.slice(-3000));
-  writeRows(at('../../docs/proof/page.jsonl'), [row('make prove-page', `page.${name}`, passed, `of ${tests} tests`, 'all', pass)]);
+  const shown = cells.filter(({ file }) => file === name).map(({ row: cell, test }) => row('make prove-page', cell, hasPassed(stdout, test) ? 1 : 0, `test: ${name}, “${test}”`, '1', hasPassed(stdout, test)));
+  writeRows(at('../../docs/proof/page.jsonl'), [...shown, row('make prove-page', `page.${name}`, passed, `of ${tests} tests`, 'all', pass)]);
 }
 process.exit(failed === 0 ? 0 : 1);

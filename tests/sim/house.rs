@@ -60,6 +60,8 @@ impl House {
             return_after: std::time::Duration::from_secs(10),
             data: Default::default(),
             data_channels: true,
+            tracks: 4,
+            metadata_bytes: 1_024,
         };
         let fingerprint = self.world.identity.fingerprint().value.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":");
         let ground = Ground { worker: WorkerId(worker as u16), fingerprint, salt: "sim".into() };
@@ -95,13 +97,10 @@ impl House {
             moderate: name.starts_with("mod"),
             record: false,
             library: LibraryGrant::None,
+            describe: true,
         };
-        let admission = Admission {
-            room: RoomName::new(&format!("room{room}")).expect("a name"),
-            identity: self.members[member].id(),
-            name: name.to_uppercase(),
-            grants,
-        };
+        let place = RoomName::new(&format!("room{room}")).expect("a name");
+        let admission = Admission::new(place, self.members[member].id(), name.to_uppercase(), grants);
         let draws = JoinDraws { resume: format!("{room}.{name}.{}", self.draw()) };
         match self.ask(member, |socket, id| Command::Join { socket, id, admission, draws, introduction: Introduction::default() }) {
             Ok(_) => Ok(member),
@@ -284,6 +283,8 @@ impl House {
                 Effect::DataRefused(code) => unreachable!("{code:?}"),
                 // Nobody here uses relays, and nobody reads a log.
                 Effect::SentAway { .. } | Effect::Unreached => {}
+                // And nobody makes a bill of it.
+                Effect::Happened(what) => unreachable!("{what:?}"),
                 Effect::Closed => self.rooms[room].closed = true,
             }
         }

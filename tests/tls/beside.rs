@@ -23,7 +23,12 @@ async fn beside() -> Scene {
 }
 
 async fn stream(scene: &Scene) -> TlsStream<TcpStream> {
-    shake(scene.node.http, "localhost", scene.authority.client(&[])).await.expect("a handshake")
+    naming(scene, &[]).await
+}
+
+/// A stream whose client says that it speaks these (ALPN).
+async fn naming(scene: &Scene, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+    shake(scene.node.http, "localhost", scene.authority.client(protocols)).await.expect("a handshake")
 }
 
 fn request(kind: MessageType, id: u8, content: &[&dyn Setter]) -> Vec<u8> {
@@ -67,6 +72,13 @@ async fn a_relay_and_pages_share_a_port() {
     let mut both = stream(&scene).await;
     both.write_all(&[request(BINDING_REQUEST, 3, &[]), request(BINDING_REQUEST, 4, &[])].concat()).await.expect("sent");
     assert_eq!([answer(&mut both).await.transaction_id.0, answer(&mut both).await.transaction_id.0], [[3; 12], [4; 12]]);
+
+    // Clients of RFC 7443 name what they speak, and coturn's names HTTP before it.
+    for protocols in [&[&b"stun.turn"[..]][..], &[b"http/1.1", b"stun.turn", b"stun.nat-discovery"]] {
+        let mut named = naming(&scene, protocols).await;
+        named.write_all(&request(BINDING_REQUEST, 5, &[])).await.expect("sent");
+        assert_eq!(answer(&mut named).await.transaction_id.0, [5; 12], "{protocols:?}");
+    }
 
     // Pages and sockets are where they were, with and without a protocol named.
     let mut plain = stream(&scene).await;

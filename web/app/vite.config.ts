@@ -14,5 +14,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: false,
   },
+  // Modules, as the page itself is.
+  worker: { format: 'es' },
   server: { proxy: { '/ws': { target: SERVER, ws: true, changeOrigin: true }, '/api': { target: SERVER, changeOrigin: true } } },
 });

@@ -4,18 +4,21 @@ mod token;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::config::AuthKeys;
-use crate::control::rooms::{Admission, display_name};
+use crate::config::{AuthKeys, Secret};
+use crate::control::rooms::{Admission, Profile, RoomSettings, display_name};
 use crate::control::{Refusal, draw};
 use crate::wire::{ErrorCode, Grants, MemberId};
 
 pub use crate::control::rooms::{RoomName, identity};
 pub use crate::wire::{LibraryGrant, Source};
-pub use token::{Claims, TokenError, TokenGrants, sign, verify};
+pub use token::{AdminGrant, Claims, LEEWAY, Role, TokenError, TokenGrants, sign, verify, verify_admin};
 
 /// How long the token of an accepted call is good for: longer than a call, whose ends come again with it when the server was started anew. It opens
 /// nothing but this call's room, whose name was drawn.
 pub const CALL_TOKEN: Duration = Duration::from_secs(24 * 3_600);
+
+/// How the id of a key begins that the server has drawn for itself.
+const OWN_KEY: &str = "althing.own.";
 
 /// Whoever asks by HTTP for what is kept of a room.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,13 +39,22 @@ pub struct Visitor {
 #[derive(Clone, Debug)]
 pub struct Access {
     keys: AuthKeys,
+    /// What the server signs its own tokens with, for the ends of accepted calls.
+    own: Option<(String, Secret)>,
     name_bytes: u32,
 }
 
 impl Access {
     /// With these keys; with none of them, everybody may do everything.
     pub fn new(keys: AuthKeys, name_bytes: u32) -> Self {
-        Self { keys, name_bytes }
+        if keys.is_empty() {
+            return Self { keys, own: None, name_bytes };
+        }
+        let own = keys.first().map(|(kid, secret)| (kid.to_owned(), secret.clone()));
+        // Where there are public keys only, it has a secret of its own, which ends with it.
+        let drawn = || Some((format!("{OWN_KEY}{}", draw::hex::<6>()), Secret::new(&draw::hex::<32>())?));
+        let own = own.or_else(drawn);
+        Self { keys: keys.with(own.clone()), own, name_bytes }
     }
 
     /// Whether everybody may do everything.
@@ -60,18 +72,17 @@ impl Access {
             let before = me.and_then(|me| identity(&me.0));
             let identity = before.unwrap_or_else(|| MemberId(format!("guest-{}", draw::hex::<6>())));
             let publish = Source::ALL.to_vec();
-            let grants = Grants { publish, subscribe: true, chat: true, data: true, moderate: true, record: true, library: LibraryGrant::Manage };
-            return Ok(Admission { room, identity, name, grants });
+            let library = LibraryGrant::Manage;
+            let grants = Grants { publish, subscribe: true, chat: true, data: true, moderate: true, record: true, library, describe: true };
+            return Ok(Admission::new(room, identity, name, grants));
         }
         let (identity, claims) = verify(&self.keys, token, &room)?;
         let name = match &claims.name {
             Some(name) => display_name(name, self.name_bytes)?,
             None => name,
         };
-        let library = claims.grants.library();
-        let TokenGrants { publish, subscribe, chat, data, moderate, record, .. } = claims.grants;
-        let grants = Grants { publish, subscribe, chat, data: data.unwrap_or(chat), moderate, record, library };
-        Ok(Admission { room, identity, name, grants })
+        let grants = claims.grants.in_room();
+        Ok(Admission { grants, ..of_claims(room, identity, name, claims) })
     }
 
     /// Admits a publisher by WHIP, who does nothing else; a token must be for this very member.
@@ -81,15 +92,16 @@ impl Access {
     pub fn admit_publisher(&self, room: &str, member: &str, token: Option<&str>) -> Result<Admission, Refusal> {
         let (room, member) = (RoomName::new(room)?, member_of_path(member)?);
         if self.development() {
-            let name = member.0.clone();
-            return Ok(one_way(room, member, name, Source::ALL.to_vec(), false));
+            let (name, claims) = (member.0.clone(), Claims::default());
+            return Ok(one_way(of_claims(room, member, name, claims), Source::ALL.to_vec(), false));
         }
         let (identity, claims) = verify(&self.keys, token, &room)?;
         if identity != member {
             return Err(Refusal::forbidden("the token is for another member: its `sub` has to be the member of the path"));
         }
         let name = self.name_of(&identity, &claims)?;
-        Ok(one_way(room, identity, name, claims.grants.publish, false))
+        let publish = claims.grants.in_room().publish;
+        Ok(one_way(of_claims(room, identity, name, claims), publish, false))
     }
 
     /// Admits a player by WHEP, who does nothing else.
@@ -100,15 +112,15 @@ impl Access {
         let room = RoomName::new(room)?;
         if self.development() {
             let identity = MemberId(format!("player-{}", draw::hex::<6>()));
-            let name = identity.0.clone();
-            return Ok(one_way(room, identity, name, Vec::new(), true));
+            let (name, claims) = (identity.0.clone(), Claims::default());
+            return Ok(one_way(of_claims(room, identity, name, claims), Vec::new(), true));
         }
         let (identity, claims) = verify(&self.keys, token, &room)?;
-        if !claims.grants.subscribe {
+        if !claims.grants.in_room().subscribe {
             return Err(Refusal::forbidden("your token does not allow to receive others' tracks"));
         }
         let name = self.name_of(&identity, &claims)?;
-        Ok(one_way(room, identity, name, Vec::new(), true))
+        Ok(one_way(of_claims(room, identity, name, claims), Vec::new(), true))
     }
 
     /// Admits to what is kept of a room and to what concerns the room as a whole, without joining it.
@@ -123,7 +135,29 @@ impl Access {
         }
         let (member, claims) = verify(&self.keys, token, &room)?;
         let name = claims.name.as_deref().map(|name| display_name(name, self.name_bytes)).transpose()?;
-        Ok(Visitor { room, member, name, library: claims.grants.library(), record: claims.grants.record })
+        Ok(Visitor { room, member, name, library: claims.grants.library(), record: claims.grants.in_room().record })
+    }
+
+    /// Admits a program to the administration of a room, or of the node; who it is.
+    ///
+    /// # Errors
+    /// A token that is missing or does not allow this.
+    pub fn admit_administrator(&self, room: Option<&RoomName>, token: Option<&str>) -> Result<MemberId, Refusal> {
+        if self.development() {
+            return Ok(MemberId("development".into()));
+        }
+        Ok(verify_admin(&self.keys, token, room).map(|(identity, _)| identity)?)
+    }
+
+    /// Whose token it is, whatever it allows.
+    ///
+    /// # Errors
+    /// A token that is missing, or not valid.
+    pub fn bearer_of(&self, token: Option<&str>) -> Result<MemberId, Refusal> {
+        if self.development() {
+            return Ok(MemberId("development".into()));
+        }
+        Ok(token::open(&self.keys, token).map(|(identity, _)| identity)?)
     }
 
     /// A name that a visitor has chosen, where its token says none.
@@ -136,9 +170,9 @@ impl Access {
 
     /// The token with which an end of an accepted call joins its room; none where nobody needs one. It is good for [`CALL_TOKEN`].
     pub fn admit_to_call(&self, admission: &Admission) -> Option<String> {
-        let (kid, secret) = self.keys.first()?;
-        let Admission { room, identity, name, grants } = admission;
-        let Grants { publish, subscribe, chat, data, moderate, record, library } = grants.clone();
+        let (kid, secret) = self.own.as_ref()?;
+        let Admission { room, identity, name, grants, profile, tracks, .. } = admission;
+        let Grants { publish, subscribe, chat, data, moderate, record, library, describe } = grants.clone();
         let claims = Claims {
             sub: identity.0.clone(),
             name: Some(name.clone()),
@@ -154,7 +188,13 @@ impl Access {
                 moderate,
                 record,
                 library: Some(library),
+                describe,
+                ..TokenGrants::default()
             },
+            metadata: profile.metadata.clone(),
+            attributes: profile.attributes.clone(),
+            tracks: *tracks,
+            settings: None,
         };
         match sign(kid, secret, &claims) {
             Ok(token) => Some(token),
@@ -179,10 +219,18 @@ pub fn member_of_path(text: &str) -> Result<MemberId, Refusal> {
         .ok_or_else(|| Refusal::new(ErrorCode::InvalidName, "a member's identity has 1 to 64 letters, digits, dots, underscores or hyphens"))
 }
 
-/// What a publisher or a player by HTTP is called and allowed: nothing but that.
-fn one_way(room: RoomName, identity: MemberId, name: String, publish: Vec<Source>, subscribe: bool) -> Admission {
-    let grants = Grants { publish, subscribe, chat: false, data: false, moderate: false, record: false, library: LibraryGrant::None };
-    Admission { room, identity, name, grants }
+/// What a token says beside its grants.
+fn of_claims(room: RoomName, identity: MemberId, name: String, claims: Claims) -> Admission {
+    let Claims { metadata, attributes, tracks, settings, .. } = claims;
+    let profile = Profile { metadata, attributes };
+    // Into a room that is locked from the beginning not even the token's bearer would come.
+    let settings = RoomSettings { locked: None, ..settings.unwrap_or_default() };
+    Admission { profile, tracks, settings, ..Admission::new(room, identity, name, Grants::default()) }
+}
+
+/// What a publisher or a player by HTTP is allowed: nothing but that.
+fn one_way(admission: Admission, publish: Vec<Source>, subscribe: bool) -> Admission {
+    Admission { grants: Grants { publish, subscribe, ..Grants::default() }, ..admission }
 }
 
 /// Since the Unix epoch, by the wall clock: for tokens and for the time of a chat message.

@@ -188,7 +188,7 @@ impl Lobby {
         let name = self.people.get(&other.member).map(|other| other.name.clone()).unwrap_or_default();
         // Of two who call each other neither is the other's moderator.
         let grants = Grants { moderate: false, record: false, library: LibraryGrant::None, ..person.grants.clone() };
-        let admission = Admission { room: call.room.clone(), identity: member.clone(), name: person.name.clone(), grants };
+        let admission = Admission::new(call.room.clone(), member.clone(), person.name.clone(), grants);
         let (with, media) = (other.member.clone(), call.media);
         let Some(seq) = self.number(socket) else { return };
         self.effects.push(Effect::Admit(Box::new(Admit { socket, seq, admission, call: id.clone(), with, name, media })));

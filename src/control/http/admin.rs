@@ -1,7 +1,7 @@
 //! The private listener: metrics, health, journals, and what happened in calls.
 
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -9,13 +9,16 @@ use tokio::sync::watch;
 
 use super::readiness;
 use crate::control::admin::calls::calls_router;
+use crate::control::events::http::page;
 use crate::control::rooms::Directory;
 use crate::metrics::Metrics;
 
 /// The private listener's routes.
 pub fn admin_router(metrics: Metrics, rooms: Directory, ready: watch::Receiver<bool>) -> Router {
+    let events = rooms.events();
     let calls = calls_router(rooms.clone());
     Router::new()
+        .route("/api/v1/events", get(move |uri: Uri| async move { page(events, &uri).await }))
         .route("/rooms/{room}/journal", get(move |Path(room): Path<String>| async move { journal(&rooms, &room).await }))
         .route("/metrics", get(move || async move { text(&metrics) }))
         .route("/healthz", get(|| async { "ok" }))

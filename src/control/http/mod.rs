@@ -1,4 +1,4 @@
-//! The listeners: the public one (page, signaling, WHIP and WHEP) and the private one (metrics and health).
+//! The listeners: the public one (page, signaling, WHIP and WHEP, the HTTP API) and the private one (metrics and health).
 
 mod admin;
 mod beside;
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::config::AllowedOrigins;
 use crate::control::signaling::Front;
-use crate::control::{recordings, whip};
+use crate::control::{api, recordings, whip};
 
 pub use admin::admin_router;
 pub use beside::Beside;
@@ -54,10 +54,11 @@ impl Public {
 
 /// The public listener's routes.
 pub fn public_router(public: Public) -> Router {
-    let ready = public.ready.clone();
+    let (ready, answered) = (public.ready.clone(), api::Once::new(public.front.access.clone()));
     Router::new()
         .merge(whip::routes(public.clone()))
-        .merge(recordings::routes(public.clone()))
+        .merge(recordings::routes(public.clone(), answered.clone()))
+        .merge(api::routes(public.clone(), answered))
         .route("/ws", any(upgrade::upgrade).with_state(public))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || readiness(ready.clone())))

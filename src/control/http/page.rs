@@ -17,6 +17,12 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 /// What the page may load and talk to: this server only. Browsers let `'self'` stand for its WebSocket too.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
      connect-src 'self'; media-src 'self' blob: mediastream:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What the worker that blurs backgrounds may do: compile WebAssembly of this server, which nothing else of the page may (CSP3 section 4.5.1).
+const COMPILING_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+/// How the names of its script begin. A worker is held to the policy that comes with its own script (HTML section 10.2.4).
+const COMPILING: &str = "assets/background.worker-";
 /// Which powers of the browser the page may use; whoever frames or injects something gets none.
 const PERMISSIONS_POLICY: &str = "camera=(self), microphone=(self), display-capture=(self), speaker-selection=(self), autoplay=(self), \
      fullscreen=(self), picture-in-picture=(self), screen-wake-lock=(self), clipboard-write=(self), geolocation=(), payment=(), usb=()";
@@ -67,6 +73,9 @@ fn serve(find: impl Fn(&str) -> Option<EmbeddedFile>, name: &str, request: &Head
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching(name)));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if name.starts_with(COMPILING) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, COMPILING_POLICY);
+    }
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
     }
@@ -167,6 +176,7 @@ fn media_type(name: &str) -> &'static str {
         "png" => "image/png",
         "json" => "application/json",
         "woff2" => "font/woff2",
+        "wasm" => "application/wasm",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }
@@ -198,6 +208,8 @@ mod tests {
             "index.html.br" => Some(file("page/br")),
             "index.html.gz" => Some(file("page/gz")),
             "assets/a-1234.js" => Some(file("script")),
+            "assets/background.worker-1234.js" => Some(file("worker")),
+            "assets/a-1234.wasm" => Some(file("program")),
             _ => None,
         }
     }
@@ -238,6 +250,16 @@ mod tests {
         assert_eq!(header(&script, header::CONTENT_TYPE), "text/javascript; charset=utf-8");
         let page = serve(built, "index.html", &HeaderMap::new());
         assert_eq!(header(&page, header::CACHE_CONTROL), "no-cache");
+    }
+
+    #[test]
+    fn the_worker_that_blurs_may_compile_and_nothing_else_may() {
+        let policy = |name| header(&serve(built, name, &HeaderMap::new()), header::CONTENT_SECURITY_POLICY).to_owned();
+        assert!(policy("assets/background.worker-1234.js").contains("script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"));
+        for other in ["index.html", "assets/a-1234.js", "assets/a-1234.wasm", "assets/no-such-file.js"] {
+            assert!(policy(other).contains("script-src 'self'; style-src") && !policy(other).contains("unsafe"), "{other}");
+        }
+        assert_eq!(header(&serve(built, "assets/a-1234.wasm", &HeaderMap::new()), header::CONTENT_TYPE), "application/wasm");
     }
 
     #[tokio::test]

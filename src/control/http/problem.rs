@@ -88,6 +88,26 @@ const fn status(code: ErrorCode) -> StatusCode {
     }
 }
 
+/// A refusal that is none of ours (a path that is not there, a method that it does not take) as one that is.
+pub fn as_problem(answer: Response) -> Response {
+    let status = answer.status();
+    let is_one = answer.extensions().get::<ProblemCode>().is_some();
+    if is_one || !(status.is_client_error() || status.is_server_error()) {
+        return answer;
+    }
+    let (code, detail) = match status {
+        StatusCode::NOT_FOUND => (ErrorCode::NotFound, "there is nothing at this path"),
+        StatusCode::METHOD_NOT_ALLOWED => (ErrorCode::UnknownMessage, "this path does not take this method: the header Allow says which it takes"),
+        _ if status.is_client_error() => (ErrorCode::Malformed, "the request is not well formed"),
+        _ => (ErrorCode::Internal, "the server has failed: try again later"),
+    };
+    let mut problem = Problem::new(status, code, detail).into_response();
+    for (name, value) in answer.headers().iter().filter(|(name, _)| ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name)) {
+        problem.headers_mut().insert(name, value.clone());
+    }
+    problem
+}
+
 /// The code of the problem that an answer is, for whoever counts answers.
 #[derive(Clone, Copy, Debug)]
 pub struct ProblemCode(pub &'static str);

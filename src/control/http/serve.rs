@@ -47,6 +47,8 @@ const STREAMS: u32 = 64;
 /// What is negotiated (RFC 7301). A browser asks for HTTP/1.1 alone for its WebSocket.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 const HTTP2: &[u8] = PROTOCOLS[0];
+/// Where the relay is at the same port, those of its clients that name what they speak are taken, too (RFC 7443).
+const PROTOCOLS_BESIDE: [&[u8]; 3] = [b"h2", b"http/1.1", b"stun.turn"];
 
 /// What stands behind a listener.
 #[derive(Clone)]
@@ -136,7 +138,8 @@ impl Tls {
             hello.into_stream(config).await.map_err(failed)?;
             return Err(NoConnection::Challenge);
         }
-        hello.into_stream(self.certificates.current(&PROTOCOLS)).await.map_err(failed)
+        let protocols = if self.beside.is_some() { &PROTOCOLS_BESIDE[..] } else { &PROTOCOLS[..] };
+        hello.into_stream(self.certificates.current(protocols)).await.map_err(failed)
     }
 
     /// Somebody has typed the address without `https://`: methods begin with a capital letter, TLS records do not (RFC 8446 section 5.1).
@@ -177,8 +180,8 @@ async fn serve_one(stream: TcpStream, from: SocketAddr, door: Door, closing: wat
     let Some(mut stream) = tls.accept(stream, from).await else { return };
     match (stream.get_ref().1.alpn_protocol(), &tls.beside) {
         (Some(HTTP2), _) => return serve_http2(stream, from, door, closing).await,
-        // Browsers name no protocol for `turns:`, nor do plain clients of HTTP: the first byte tells.
-        (None, Some(beside)) => match timeout(door.header, stream.fill_buf()).await {
+        // Browsers name no protocol for `turns:`, nor do plain clients of HTTP; coturn's client names `http/1.1`: the first byte tells.
+        (_, Some(beside)) => match timeout(door.header, stream.fill_buf()).await {
             Ok(Ok([first, ..])) if Beside::begins_with(*first) => {
                 if beside.hand_over(stream, from).is_none() {
                     tls.counted.with_label_values(&["relay_full"]).inc();

@@ -13,6 +13,7 @@ use crate::record::manifest::{FileEntry, FileState, Kind, Person, State, UploadE
 
 /// Something that is kept, with links to its parts.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ItemAnswer<'a> {
     id: &'a str,
     room: &'a str,
@@ -42,6 +43,7 @@ pub struct ItemAnswer<'a> {
 
 /// A file of it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct FileAnswer<'a> {
     name: &'a str,
     /// To show it.
@@ -158,7 +160,7 @@ impl<'a> FileAnswer<'a> {
 /// The mixdowns of an item that there are, are being made, or could not be made lately.
 pub fn mixdowns(item: &Item, links: &Links, jobs: Option<&Jobs>) -> Vec<MixdownAnswer> {
     let url = |film: Film| links.to(Purpose::File, &item.manifest.id, film.file_name());
-    let of = |film: Film| MixdownAnswer::new(&item.folder, film, jobs?, || url(film));
+    let of = |film: Film| MixdownAnswer::new(item, film, jobs?, || url(film));
     Film::ALL.into_iter().filter(|_| item.manifest.kind == Kind::Recording).filter_map(of).collect()
 }
 

@@ -1,5 +1,6 @@
 //! The bytes of a file: all of them, or a range (RFC 9110 section 14).
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -17,12 +18,14 @@ const CHUNK: usize = 64 * 1024;
 /// What a name may have as it is in a header's extended value (RFC 8187 section 3.2.1).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A file as an answer to such a request.
-pub async fn serve(path: &Path, media_type: &str, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
-    let metadata = tokio::fs::metadata(path).await.map_err(LibraryError::from)?;
+/// A file as an answer to such a request; none where there is no such file.
+pub async fn serve(path: &Path, media_type: &str, method: &Method, headers: &HeaderMap) -> Result<Option<Response>, Problem> {
+    let metadata = match tokio::fs::metadata(path).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        metadata => metadata.map_err(LibraryError::from)?,
+    };
     let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    // Until it is complete a file grows, and its beginning is written over at the end: each state has a tag of its own.
-    let tag = format!("\"{:x}-{:x}\"", metadata.len(), modified.as_nanos());
+    let tag = tag_of(metadata.len(), modified.as_nanos());
     let mut answer = if lists(headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -34,26 +37,40 @@ pub async fn serve(path: &Path, media_type: &str, method: &Method, headers: &Hea
         let served = ServeFile::new(path).with_buf_chunk_size(CHUNK).try_call(request).await.map_err(LibraryError::from)?;
         served.map(Body::new)
     };
+    if answer.status() == StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
+    say(&mut answer, &tag, media_type);
+    Ok(Some(answer))
+}
+
+/// The entity tag of a file. Until it is complete it grows, and its beginning is written over at the end: each state has a tag of its own.
+pub fn tag_of(bytes: u64, modified: u128) -> String {
+    format!("\"{bytes:x}-{modified:x}\"")
+}
+
+/// What is said of a file with each answer.
+pub fn say(answer: &mut Response, tag: &str, media_type: &str) {
+    let success = answer.status().is_success();
     let headers = answer.headers_mut();
     headers.remove(header::LAST_MODIFIED);
-    headers.insert(header::ETAG, HeaderValue::try_from(tag).map_err(|_| LibraryError::Unknown)?);
+    headers.extend(HeaderValue::try_from(tag).map(|tag| (header::ETAG, tag)));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if answer.status().is_success() {
+    if success {
         let media_type = HeaderValue::try_from(media_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-        answer.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        headers.insert(header::CONTENT_TYPE, media_type);
     }
-    Ok(answer)
 }
 
 /// The one range that is asked for. Several at once may be answered with everything (RFC 9110 section 14.2), and so is one of what the file was
 /// before (section 13.1.5).
-fn range<'a>(headers: &'a HeaderMap, tag: &str) -> Option<&'a HeaderValue> {
+pub fn range<'a>(headers: &'a HeaderMap, tag: &str) -> Option<&'a HeaderValue> {
     let same = headers.get(header::IF_RANGE).is_none_or(|known| known.as_bytes() == tag.as_bytes());
     headers.get(header::RANGE).filter(|range| same && !range.as_bytes().contains(&b','))
 }
 
 /// Whether an `If-None-Match` has this tag, weakly compared (RFC 9110 section 13.1.2).
-fn lists(headers: &HeaderMap, tag: &str) -> bool {
+pub fn lists(headers: &HeaderMap, tag: &str) -> bool {
     let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     known.is_some_and(|tags| tags.split(',').map(|known| known.trim().trim_start_matches("W/")).any(|known| known == tag || known == "*"))
 }

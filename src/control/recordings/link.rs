@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::control::auth::unix_time;
 use crate::control::http::problem::Problem;
-use crate::record::library::{BadLink, Purpose, Signer};
+use crate::record::library::{BadLink, Holder, Library, Purpose, Signer};
 
 /// Seconds that a link is good for: a page that is open all day asks again.
 const GOOD_FOR: u64 = 12 * 3_600;
@@ -14,6 +14,7 @@ const GOOD_FOR: u64 = 12 * 3_600;
 pub struct Links<'a> {
     signer: &'a Signer,
     expires: u64,
+    holder: Option<Holder>,
 }
 
 /// The part of a link after the question mark.
@@ -26,13 +27,21 @@ pub struct Link {
     signature: String,
     #[serde(default)]
     download: String,
+    /// Whom it was handed to, once it is checked.
+    #[serde(skip)]
+    holder: Option<Holder>,
 }
 
 impl<'a> Links<'a> {
-    /// Links that are good for a while, and not beyond `until` (seconds since the Unix epoch).
-    pub fn new(signer: &'a Signer, until: Option<u64>) -> Self {
-        let expires = unix_time().as_secs().saturating_add(GOOD_FOR);
-        Self { signer, expires: until.map_or(expires, |until| until.min(expires)) }
+    /// Links for somebody that are good for a while; for nobody in particular where everybody may do everything.
+    pub fn new(signer: &'a Signer, holder: Option<Holder>) -> Self {
+        Self { signer, expires: unix_time().as_secs().saturating_add(GOOD_FOR), holder }
+    }
+
+    /// Links for whoever came by this one: they are good for no longer, and end with it.
+    pub fn by(signer: &'a Signer, link: &Link) -> Self {
+        let links = Self::new(signer, link.holder.clone());
+        Self { expires: links.expires.min(link.expires), ..links }
     }
 
     /// A link to a part of something; `name` is that of a file, or empty.
@@ -46,7 +55,7 @@ impl<'a> Links<'a> {
             Purpose::Thumbnail => "/thumbnail".to_owned(),
             Purpose::Share => String::new(),
         };
-        let signature = self.signer.sign(purpose, id, name, expires);
+        let signature = self.signer.sign(purpose, id, name, expires, self.holder.as_ref());
         format!("/api/v1/library/{id}{place}?expires={expires}&signature={signature}")
     }
 }
@@ -57,16 +66,22 @@ impl Link {
         !matches!(self.download.as_str(), "" | "0")
     }
 
-    /// Checks it.
+    /// Checks it, and notes whom it was handed to.
     ///
     /// # Errors
     /// What is answered, and how it is counted.
-    pub fn check(&self, signer: &Signer, purpose: Purpose, id: &str, name: &str) -> Result<(), (Problem, &'static str)> {
-        signer.check(purpose, id, name, (self.expires, &self.signature), unix_time().as_secs()).map_err(|bad| match bad {
+    pub fn check(&mut self, library: &Library, purpose: Purpose, id: &str, name: &str) -> Result<(), (Problem, &'static str)> {
+        let now = unix_time().as_secs();
+        self.holder = library.signer().check(purpose, id, name, (self.expires, &self.signature), now).map_err(|bad| match bad {
             BadLink::Expired => (Problem::named(StatusCode::GONE, "link_expired", "the link has expired: ask for a new one"), "expired"),
             BadLink::Altered => {
                 (Problem::named(StatusCode::FORBIDDEN, "link_invalid", "the link is incomplete, was changed, or is of another server"), "altered")
             }
-        })
+        })?;
+        if self.holder.as_ref().is_some_and(|holder| library.has_ended(id, holder)) {
+            let why = "whoever this link was made for has been removed from the room: it has ended";
+            return Err((Problem::named(StatusCode::GONE, "link_ended", why), "ended"));
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! What is made of what is kept: thumbnails and waveforms (as they are, or made now), playlists of fragments, mixdowns.
 
-use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -14,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::answer::mixdowns;
 use super::link::Links;
 use super::{Endpoints, bytes, json_of, malformed, query};
+use crate::control::auth::Visitor;
 use crate::control::http::problem::Problem;
-use crate::record::hls::playlist;
+use crate::record::hls::{place_of, playlist};
 use crate::record::jobs::mixdown::Film;
 use crate::record::jobs::{JobState, Jobs, Unmade, thumbnail_of, waveform_of};
 use crate::record::library::{Item, LibraryError, Purpose};
@@ -39,7 +39,7 @@ async fn thumbnail(
     let clip = item.to_be_seen().ok_or(Unmade::Nothing)?;
     let place = thumbnail_of(&item.folder);
     at.jobs()?.thumbnail(clip, &place).await?;
-    bytes::serve(&place, "image/jpeg", &method, &headers).await
+    Ok(bytes::serve(&place, "image/jpeg", &method, &headers).await?.ok_or(LibraryError::Unknown)?)
 }
 
 async fn waveform(
@@ -50,18 +50,21 @@ async fn waveform(
     let clip = item.to_be_heard(&name).ok_or(Unmade::Nothing)?;
     let place = waveform_of(&clip.path);
     at.jobs()?.waveform(clip, &place).await?;
-    bytes::serve(&place, "application/json", &method, &headers).await
+    Ok(bytes::serve(&place, "application/json", &method, &headers).await?.ok_or(LibraryError::Unknown)?)
 }
 
 /// A playlist of a file of fragments, by the link to that file: whoever may have it may stream it.
 async fn index(State(at): State<Arc<Endpoints>>, Path((id, name)): Path<(String, String)>, uri: Uri) -> Result<Response, Problem> {
     let link = at.link(Purpose::File, &id, &name, &uri)?;
-    let (of, asked) = (id.clone(), name.clone());
+    let item = at.library.work(move |library| library.read(&id)).await?;
+    let (path, goes_on) = item.fragments(&name).ok_or(LibraryError::Unknown)?;
+    if let Some(kept) = place_of(&path).file_name().and_then(|name| name.to_str()) {
+        at.library.bring(&item, kept).await?;
+    }
     let endpoints = at.clone();
     let list = at.library.work(move |library| {
-        let (path, goes_on) = library.read(&of)?.fragments(&asked).ok_or(LibraryError::Unknown)?;
         let whole = endpoints.fragments.of(&path)?;
-        let url = Links::new(library.signer(), Some(link.expires)).to(Purpose::File, &of, &asked);
+        let url = Links::by(library.signer(), &link).to(Purpose::File, &item.manifest.id, &name);
         Ok(playlist(&whole, &url, !goes_on))
     });
     let mut answer = Response::new(Body::from(list.await?));
@@ -82,7 +85,7 @@ impl Wish {
 }
 
 async fn mix_down(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
     let film = json_of::<Wish>(body).await?.film()?;
     let item = at.library.work(move |library| library.read(&id)).await?;
     if item.manifest.state == Recorded::Recording {
@@ -95,16 +98,16 @@ async fn mix_down(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri:
     if !jobs.may_work() {
         return Err(Unmade::NoProgram.into());
     }
-    if jobs.mixdown(&item.folder, film).is_none_or(|(state, _)| matches!(state, JobState::Failed(_))) {
+    if state_of(&item, film, jobs).is_none_or(|(state, _)| matches!(state, JobState::Failed(_))) {
         jobs.mix_down(&item.folder, film)?;
     }
-    Ok((StatusCode::ACCEPTED, at.mixdowns(&item)).into_response())
+    Ok((StatusCode::ACCEPTED, at.mixdowns(&item, &visitor)).into_response())
 }
 
 async fn look(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::View)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::View)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
-    Ok(at.mixdowns(&item).into_response())
+    Ok(at.mixdowns(&item, &visitor).into_response())
 }
 
 /// One that is being made is taken back; one that there is is deleted.
@@ -113,8 +116,7 @@ async fn take_back(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri
     let film = query::<Wish>(&uri)?.film()?;
     let item = at.library.work(move |library| library.read(&id)).await?;
     if !at.jobs()?.cancel_mixdown(&item.folder, film) {
-        let gone = item.folder.join(film.file_name());
-        at.library.work(move |_| Ok(std::fs::remove_file(gone)?)).await?;
+        at.library.work(move |library| library.unmake(&item, film.file_name())).await?;
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -124,13 +126,14 @@ impl Endpoints {
         self.library.jobs().ok_or(Unmade::NoProgram)
     }
 
-    fn mixdowns(&self, item: &Item) -> Json<Vec<MixdownAnswer>> {
-        Json(mixdowns(item, &Links::new(self.library.signer(), None), self.library.jobs()))
+    fn mixdowns(&self, item: &Item, visitor: &Visitor) -> Json<Vec<MixdownAnswer>> {
+        Json(mixdowns(item, &self.links(visitor), self.library.jobs()))
     }
 }
 
 /// A mixdown that there is, or that is being made, or that could not be made lately.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MixdownAnswer {
     film: &'static str,
     /// `waiting`, `running`, `done` or `failed`.
@@ -155,9 +158,9 @@ pub struct MixdownAnswer {
 }
 
 impl MixdownAnswer {
-    /// Of an item's folder; `url` leads to it once it is there.
-    pub fn new(folder: &FilePath, film: Film, jobs: &Jobs, url: impl FnOnce() -> String) -> Option<Self> {
-        let (state, ahead) = jobs.mixdown(folder, film)?;
+    /// Of an item; `url` leads to it once it is there.
+    pub fn new(item: &Item, film: Film, jobs: &Jobs, url: impl FnOnce() -> String) -> Option<Self> {
+        let (state, ahead) = state_of(item, film, jobs)?;
         let film_name = film.name();
         let mut answer =
             Self { film: film_name, state: "done", ahead: None, progress: None, code: None, detail: None, url: None, download: None, bytes: None };
@@ -167,7 +170,8 @@ impl MixdownAnswer {
             JobState::Failed(why) => (answer.state, answer.code, answer.detail) = ("failed", Some(why.code()), Some(why.detail())),
             JobState::Done => {
                 let url = url();
-                answer.bytes = folder.join(film.file_name()).metadata().ok().map(|data| data.len());
+                let here = item.folder.join(film.file_name()).metadata().ok().map(|data| data.len());
+                answer.bytes = here.or_else(|| item.stored.of(film.file_name()).map(|stored| stored.bytes));
                 (answer.download, answer.url) = (Some(format!("{url}&download=1")), Some(url));
             }
         }
@@ -175,11 +179,19 @@ impl MixdownAnswer {
     }
 }
 
+/// How far a mixdown is; one that the bucket alone has is there.
+fn state_of(item: &Item, film: Film, jobs: &Jobs) -> Option<(JobState, usize)> {
+    match jobs.mixdown(&item.folder, film) {
+        None | Some((JobState::Failed(_), _)) if item.stored.of(film.file_name()).is_some() => Some((JobState::Done, 0)),
+        known => known,
+    }
+}
+
 impl From<Unmade> for Problem {
     fn from(why: Unmade) -> Self {
         let status = match why {
             Unmade::NoProgram | Unmade::NoEncoder | Unmade::Nothing | Unmade::Gone => StatusCode::NOT_FOUND,
-            Unmade::Busy | Unmade::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+            Unmade::Busy | Unmade::Cancelled | Unmade::Away => StatusCode::SERVICE_UNAVAILABLE,
             Unmade::Full => StatusCode::INSUFFICIENT_STORAGE,
             Unmade::TooLong | Unmade::Failed(_) => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -19,8 +19,48 @@ mod bytes;
 mod link;
 mod made;
 mod orders;
+mod stored;
 mod uploads;
 mod zip;
+
+/// What requests and answers are, for their description.
+#[cfg(test)]
+pub mod described {
+    use schemars::JsonSchema;
+
+    pub use super::answer::ItemAnswer;
+    pub use super::orders::What;
+    pub use super::{Rename, Share};
+
+    /// What is kept of a room, newest first.
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    pub struct ItemList {
+        /// The items.
+        items: Vec<ItemAnswer<'static>>,
+        /// `after` of the next page; absent where there are no more.
+        #[schemars(skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
+    }
+
+    /// A link for whoever has it.
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    pub struct Shared {
+        /// The page of this server that shows it.
+        url: String,
+        /// Until when: seconds since the Unix epoch.
+        expires: u64,
+    }
+
+    /// A recording that has begun.
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    pub struct Began {
+        /// Its identity in the library.
+        id: String,
+    }
+}
 
 use std::sync::Arc;
 
@@ -35,23 +75,24 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::control::api::{Once, once};
 use crate::control::auth::{Visitor, unix_time};
 use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
-use crate::control::http::problem::{Problem, ProblemCode, bearer};
+use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer};
 use crate::record::hls::Fragments;
-use crate::record::library::{CHAT, Item, Library, LibraryError, Place, Purpose};
-use crate::record::manifest::{Kind, NAME as MANIFEST};
+use crate::record::library::{CHAT, Holder, Item, Library, LibraryError, Place, Purpose};
+use crate::record::manifest::{Kind, NAME as MANIFEST, State as Recorded};
 use crate::wire::{ErrorCode, LibraryGrant};
 use answer::{ItemAnswer, file_name, title};
 use bytes::saved_as;
 use link::{Link, Links};
-use zip::{Entry, Zips};
+use zip::{Content, Entry, Zips};
 
 /// What pages of other origins may ask for and see.
 const ALLOWED: Allowed = Allowed {
     methods: "DELETE, GET, HEAD, OPTIONS, PATCH, POST",
-    headers: "Authorization, Content-Type, If-Range, Range, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset",
+    headers: "Authorization, Content-Type, Idempotency-Key, If-Range, Range, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset",
     exposed: "Accept-Ranges, Althing-Item, Content-Length, Content-Range, ETag, Location, Retry-After, Tus-Extension, Tus-Max-Size, Tus-Resumable, \
               Tus-Version, Upload-Expires, Upload-Length, Upload-Offset",
 };
@@ -86,8 +127,8 @@ struct Endpoints {
 }
 
 /// The routes.
-pub fn routes(public: Public) -> Router {
-    let orders = orders::routes().with_state(public.clone());
+pub fn routes(public: Public, answered: Once) -> Router {
+    let orders = orders::routes().layer(from_fn_with_state(answered, once)).with_state(public.clone());
     let kept = match public.front.library.clone() {
         Some(library) => kept(&public, library),
         None => nothing_kept(),
@@ -123,7 +164,7 @@ async fn guard(State(public): State<Public>, request: Request, next: Next) -> Re
     let answer = match *request.method() {
         _ if !cors.is_allowed() => Problem::strange_origin().into_response(),
         Method::OPTIONS => preflight(&public, &cors),
-        _ => next.run(request).await,
+        _ => as_problem(next.run(request).await),
     };
     public.front.rooms.metrics().answered("library", answer.extensions().get::<ProblemCode>().map(|code| code.0));
     let mut answer = cors.around(&ALLOWED, answer);
@@ -152,6 +193,7 @@ struct ListQuery {
 async fn list(State(at): State<Arc<Endpoints>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let ListQuery { room, after, limit, kind } = query(&uri)?;
     let visitor = at.visitor(&room, &headers, LibraryGrant::View)?;
+    let holder = visitor.clone();
     let limit = limit.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, ErrorCode::LimitExceeded, format!("ask for 1 to {MOST} at a time")));
@@ -167,7 +209,7 @@ async fn list(State(at): State<Arc<Endpoints>>, uri: Uri, headers: HeaderMap) ->
             Ok((items, next))
         })
         .await?;
-    let links = Links::new(at.library.signer(), None);
+    let links = at.links(&holder);
     let items: Vec<_> = items.iter().map(|item| ItemAnswer::new(item, &links, at.library.jobs())).collect();
     let mut answer = json!({ "items": items });
     if let Some(next) = next {
@@ -183,22 +225,25 @@ fn place(after: &str) -> Option<Place> {
 }
 
 async fn one(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::View)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::View)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
-    Ok(at.answer(&item, None))
+    Ok(at.answer(&item, &at.links(&visitor)))
 }
 
+/// Another title.
 #[derive(Deserialize)]
-struct Rename {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Rename {
+    /// The title (at most 200 bytes); empty for the room's name again.
     title: String,
 }
 
 async fn rename(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
     let Rename { title } = json_of(body).await?;
     let title = title_of(&title)?;
     let item = at.library.work(move |library| library.amend(&id, |manifest| manifest.title = title)).await?;
-    Ok(at.answer(&item, None))
+    Ok(at.answer(&item, &at.links(&visitor)))
 }
 
 /// A title as it is kept; none for an empty one.
@@ -217,26 +262,29 @@ async fn delete(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: U
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// A link for whoever has it.
 #[derive(Deserialize)]
-struct Share {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Share {
+    /// Seconds that it is good for: at most a year.
     seconds: u64,
 }
 
 async fn share(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
+    let visitor = at.admit(&id, &uri, &headers, LibraryGrant::Manage)?;
     let Share { seconds } = json_of(body).await?;
     if !(1..=SHARED_SECONDS).contains(&seconds) {
         return Err(malformed("a link is good for 1 second to a year (31536000 seconds)"));
     }
     let expires = unix_time().as_secs().saturating_add(seconds);
-    let signature = at.library.signer().sign(Purpose::Share, &id, "", expires);
+    let signature = at.library.signer().sign(Purpose::Share, &id, "", expires, at.holder(&visitor).as_ref());
     Ok(Json(json!({ "url": format!("/library/shared/{id}?expires={expires}&signature={signature}"), "expires": expires })).into_response())
 }
 
 async fn shared(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
     let link = at.link(Purpose::Share, &id, "", &uri)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
-    Ok(at.answer(&item, Some(link.expires)))
+    Ok(at.answer(&item, &Links::by(at.library.signer(), &link)))
 }
 
 async fn file(
@@ -245,7 +293,10 @@ async fn file(
     let link = at.link(Purpose::File, &id, &name, &uri)?;
     let item = at.library.work(move |library| library.read(&id)).await?;
     let (path, media_type) = item.file(&name).ok_or(LibraryError::Unknown)?;
-    let mut answer = bytes::serve(&path, media_type, &method, &headers).await?;
+    let mut answer = match bytes::serve(&path, media_type, &method, &headers).await? {
+        Some(answer) => answer,
+        None => stored::serve(&at.library, &item, &name, media_type, &method, &headers)?,
+    };
     if link.is_download() && answer.status().is_success() {
         answer.headers_mut().insert(header::CONTENT_DISPOSITION, bytes::attachment(&file_name(&item, &name)));
     }
@@ -254,10 +305,10 @@ async fn file(
 
 async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri, method: Method) -> Result<Response, Problem> {
     at.link(Purpose::Zip, &id, "", &uri)?;
-    let item = at.library.work(move |library| library.read(&id)).await?;
-    let entries = item.names().map(|name| Entry { name: saved_as(&file_name(&item, name)), path: item.folder.join(name) });
-    let beside = [CHAT, MANIFEST].into_iter().filter(|name| item.beside.contains(*name));
-    let entries: Vec<_> = entries.chain(beside.map(|name| Entry { name: name.to_owned(), path: item.folder.join(name) })).collect();
+    let reader = at.clone();
+    let (item, entries) =
+        at.library.work(move |library| library.read(&id).and_then(|item| entries(&reader.library, &item).map(|entries| (item, entries)))).await?;
+    let length = zip::length(&entries);
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
@@ -268,12 +319,36 @@ async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri,
     let mut answer = Response::new(body);
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     answer.headers_mut().insert(header::CONTENT_DISPOSITION, bytes::attachment(&format!("{}.zip", title(&item))));
+    if let Some(length) = length {
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
     Ok(answer)
+}
+
+/// What an archive of something has in it. What is still being recorded grows.
+fn entries(library: &Library, item: &Item) -> Result<Vec<Entry>, LibraryError> {
+    let goes_on = item.manifest.state == Recorded::Recording;
+    let entry = |name: String, file: &str| {
+        let (path, stored) = (item.folder.join(file), stored::Object::of(library, item, file));
+        let bytes = match (std::fs::metadata(&path), &stored) {
+            _ if goes_on => None,
+            (Err(error), Some(stored)) if error.kind() == std::io::ErrorKind::NotFound => Some(stored.bytes()),
+            (metadata, _) => Some(metadata?.len()),
+        };
+        Ok(Entry { name, content: Content::File { path, bytes, stored } })
+    };
+    let files = item.names().map(|name| entry(saved_as(&file_name(item, name)), name));
+    let chat = item.beside.contains(CHAT).then(|| entry(CHAT.to_owned(), CHAT));
+    // Renaming it puts another manifest there: what was said here is what is sent.
+    let manifest = Entry { name: MANIFEST.to_owned(), content: Content::Bytes(item.manifest.text()?) };
+    files.chain(chat).chain([Ok(manifest)]).collect()
 }
 
 async fn chat(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
     at.link(Purpose::Chat, &id, "", &uri)?;
-    let said = at.library.work(move |library| library.read(&id).and_then(|item| item.chat())).await?;
+    let item = at.library.work(move |library| library.read(&id)).await?;
+    at.library.bring(&item, CHAT).await?;
+    let said = at.library.work(move |_| item.chat()).await?;
     Ok(Json(said).into_response())
 }
 
@@ -281,6 +356,7 @@ impl Endpoints {
     /// Whoever asks, if its token allows so much in this room.
     fn visitor(&self, room: &str, headers: &HeaderMap, needed: LibraryGrant) -> Result<Visitor, Problem> {
         let visitor = self.public.front.access.admit_visitor(room, bearer(headers))?;
+        refuse_removed(&self.public, &visitor)?;
         if visitor.library < needed {
             let why = if needed == LibraryGrant::View {
                 "your token does not allow to see what is kept"
@@ -305,16 +381,36 @@ impl Endpoints {
 
     /// The link that was asked by, if it is a good one for this.
     fn link(&self, purpose: Purpose, id: &str, name: &str, uri: &Uri) -> Result<Link, Problem> {
-        let link: Link = query(uri)?;
-        let checked = link.check(self.library.signer(), purpose, id, name);
+        let mut link: Link = query(uri)?;
+        let checked = link.check(&self.library, purpose, id, name);
         self.library.metrics().link(checked.as_ref().map_or_else(|bad| bad.1, |()| "ok"));
         checked.map_err(|bad| bad.0).map(|()| link)
     }
 
-    /// An item with links that are good for a while, and for no longer than that by which it was asked for.
-    fn answer(&self, item: &Item, until: Option<u64>) -> Response {
-        Json(ItemAnswer::new(item, &Links::new(self.library.signer(), until), self.library.jobs())).into_response()
+    /// An item with these links.
+    fn answer(&self, item: &Item, links: &Links) -> Response {
+        Json(ItemAnswer::new(item, links, self.library.jobs())).into_response()
     }
+
+    /// Links for somebody.
+    fn links(&self, visitor: &Visitor) -> Links<'_> {
+        Links::new(self.library.signer(), self.holder(visitor))
+    }
+
+    /// Whom a link is handed to now; nobody where nobody says who they are.
+    fn holder(&self, visitor: &Visitor) -> Option<Holder> {
+        let known = !self.public.front.access.development();
+        known.then(|| Holder { member: visitor.member.0.clone(), issued: unix_time().as_secs() })
+    }
+}
+
+/// Refuses whom a moderator has removed from the room.
+fn refuse_removed(public: &Public, visitor: &Visitor) -> Result<(), Problem> {
+    let library = public.front.library.as_ref().filter(|_| !public.front.access.development());
+    if library.is_some_and(|library| library.is_sent_away(visitor.room.as_str(), &visitor.member.0)) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Kicked, "a moderator has removed you from this room"));
+    }
+    Ok(())
 }
 
 impl From<LibraryError> for Problem {
@@ -322,6 +418,11 @@ impl From<LibraryError> for Problem {
         match error {
             LibraryError::Unknown => Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is no such thing in the library (any more)"),
             LibraryError::GoesOn => Self::new(StatusCode::CONFLICT, ErrorCode::WrongState, "it is still being recorded: end the recording first"),
+            LibraryError::Away(trouble) => {
+                tracing::error!(why = %trouble, "what the bucket alone has cannot be had");
+                Self::named(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", "the place where it is does not answer: try again later")
+                    .with(header::RETRY_AFTER, "5")
+            }
             LibraryError::Disk(error) => {
                 tracing::error!(%error, "the library's disk refuses");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Internal, "the server's disk refuses: try again later")

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{JSON_BYTES, malformed};
+use super::{JSON_BYTES, malformed, refuse_removed};
 use crate::control::auth::{Visitor, unix_time};
 use crate::control::http::Public;
 use crate::control::http::problem::{Problem, bearer};
@@ -23,8 +23,11 @@ use crate::wire::{ErrorCode, MemberId, Source};
 /// Whom and what a recording is of; without it everybody and everything.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct What {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct What {
+    /// Who is recorded; nobody named: everybody.
     members: Vec<MemberId>,
+    /// What of them is recorded; nothing named: everything.
     sources: Vec<Source>,
 }
 
@@ -56,6 +59,7 @@ async fn end(State(public): State<Public>, Path(room): Path<String>, headers: He
 
 fn admit(public: &Public, room: &str, headers: &HeaderMap) -> Result<Visitor, Problem> {
     let visitor = public.front.access.admit_visitor(room, bearer(headers))?;
+    refuse_removed(public, &visitor)?;
     if !visitor.record {
         return Err(Refusal::forbidden("your token does not allow to record").into());
     }

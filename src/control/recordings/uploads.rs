@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::{Endpoints, malformed, title_of};
+use super::{Endpoints, malformed, refuse_removed, title_of};
 use crate::control::auth::{Visitor, unix_time};
 use crate::control::draw;
 use crate::control::http::problem::{Problem, bearer};
@@ -182,6 +182,7 @@ impl Endpoints {
         speaks(headers)?;
         let progress = self.library.upload(id).ok_or(UploadError::Unknown)?;
         let visitor = self.public.front.access.admit_visitor(&progress.room, bearer(headers))?;
+        refuse_removed(&self.public, &visitor)?;
         let own = progress.finished || visitor.member.0 == progress.member;
         if visitor.library < LibraryGrant::Manage || !own {
             return Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, "the upload is another member's"));

@@ -1,8 +1,9 @@
 //! All files of something as one archive (ZIP, APPNOTE 6.3.10), made while it is sent: stored as they are, lengths and sums after each, Zip64
-//! where it takes that. Nothing of it is held but the piece that is on its way.
+//! always, since what follows a file may not know how long it was. Nothing of it is held but the piece that is on its way. How long it is in all is known
+//! before its first byte where nothing in it grows any more.
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_zip::base::write::ZipFileWriter;
@@ -11,10 +12,12 @@ use axum::body::Body;
 use futures_util::{StreamExt, TryFutureExt, stream};
 use prometheus::IntGauge;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, DuplexStream, copy, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, copy, duplex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::compat::FuturesAsyncWriteCompatExt;
-use tokio_util::io::ReaderStream;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::stored::Object;
 
 /// Archives that are made at a time. Each reads the disk as fast as its reader takes it.
 const AT_ONCE: usize = 16;
@@ -38,8 +41,36 @@ pub struct Making {
 pub struct Entry {
     /// Its name there.
     pub name: String,
-    /// Where it lies.
-    pub path: PathBuf,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What is in a file of an archive.
+pub enum Content {
+    /// Something short.
+    Bytes(Vec<u8>),
+    /// What lies there, of so many bytes; of as many as there are when it is its turn, where it may still grow.
+    File {
+        /// Where it lies.
+        path: PathBuf,
+        /// Its length.
+        bytes: Option<u64>,
+        /// The bucket's, for when it lies there no longer.
+        stored: Option<Object>,
+    },
+}
+
+/// Bytes of an archive of these; none where one may still grow.
+pub fn length(entries: &[Entry]) -> Option<u64> {
+    // By APPNOTE 4.3.7, 4.5.3, 4.3.9, 4.3.12, 4.3.14 to 4.3.16; the extra field has two lengths before a file and its place as well in the directory.
+    let (before, extra, after, directory, directory_extra, end) = (30, 4 + 16, 24, 46, 4 + 24, 56 + 20 + 22);
+    entries.iter().try_fold(end, |sum: u64, Entry { name, content }| {
+        let bytes = match content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::File { bytes, .. } => (*bytes)?,
+        };
+        sum.checked_add(bytes)?.checked_add(before + extra + after + directory + directory_extra + 2 * name.len() as u64)
+    })
 }
 
 impl Zips {
@@ -79,17 +110,79 @@ impl Making {
 
 async fn write(writer: DuplexStream, entries: Vec<Entry>) -> io::Result<()> {
     let mut archive = ZipFileWriter::with_tokio(writer);
-    for Entry { name, path } in entries {
-        let file = File::open(&path).await?;
-        // What is being recorded grows: what there was when it was its turn is in the archive.
-        let mut whole = file.take(0);
-        let length = whole.get_ref().metadata().await?.len();
-        whole.set_limit(length);
+    for Entry { name, content } in entries {
         let entry = ZipEntryBuilder::new(name.into(), Compression::Stored).unix_permissions(0o644);
         let mut place = archive.write_entry_stream(entry).await.map_err(io::Error::other)?;
-        copy(&mut whole, &mut (&mut place).compat_write()).await?;
+        match content {
+            Content::Bytes(bytes) => (&mut place).compat_write().write_all(&bytes).await?,
+            Content::File { path, bytes, stored } => {
+                let (mut file, bytes) = opened(&path, bytes, stored).await?;
+                if copy(&mut file, &mut (&mut place).compat_write()).await? < bytes {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file is shorter than it was"));
+                }
+            }
+        }
         place.close().await.map_err(io::Error::other)?;
     }
     archive.close().await.map_err(io::Error::other)?;
     Ok(())
+}
+
+/// What there is of a file, from here or from the bucket, and how many bytes of it are to come.
+async fn opened(path: &Path, bytes: Option<u64>, stored: Option<Object>) -> io::Result<(Box<dyn AsyncRead + Send + Unpin>, u64)> {
+    let file = match (File::open(path).await, stored) {
+        (Err(error), Some(stored)) if error.kind() == ErrorKind::NotFound => {
+            let bytes = stored.bytes();
+            let reading = stored.reading().map_err(|_| io::Error::other("too many read from the bucket"))?;
+            return Ok((Box::new(StreamReader::new(Box::pin(reading))), bytes));
+        }
+        (file, _) => file?,
+    };
+    // What is being recorded grows: what there was when it was its turn is in the archive.
+    let bytes = match bytes {
+        Some(bytes) => bytes,
+        None => file.metadata().await?.len(),
+    };
+    Ok((Box::new(file.take(bytes)), bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_archive_is_as_long_as_was_said_before() {
+        let file = std::env::temp_dir().join(format!("althing-zip-{}", std::process::id()));
+        std::fs::write(&file, [7; 70_000]).expect("written");
+        let entry = |name: &str, content| Entry { name: name.into(), content };
+        let lies = |bytes| Content::File { path: file.clone(), bytes, stored: None };
+        let archives = [
+            vec![entry("a", Content::Bytes(Vec::new()))],
+            vec![entry("a.webm", lies(Some(70_000))), entry("manifest.json", Content::Bytes(vec![1; 500]))],
+            vec![entry("会议 - Ada.webm", lies(Some(69_999))), entry("b", Content::Bytes(vec![1])), entry("c", Content::Bytes(vec![2]))],
+            // More than the legacy count of files holds.
+            (0..70_000).map(|n| entry(&format!("{n}"), Content::Bytes(vec![3]))).collect(),
+        ];
+        for entries in archives {
+            let said = length(&entries).expect("nothing grows");
+            assert_eq!(written(entries).await.expect("written"), said);
+        }
+        let growing = vec![entry("a", lies(None))];
+        assert_eq!(length(&growing), None);
+        assert!(written(growing).await.expect("written") > 70_000);
+        let short = vec![entry("a", lies(Some(70_001)))];
+        assert_eq!(written(short).await.expect_err("it breaks off").kind(), io::ErrorKind::UnexpectedEof);
+        std::fs::remove_file(&file).expect("removed");
+    }
+
+    /// Bytes of an archive.
+    async fn written(entries: Vec<Entry>) -> io::Result<u64> {
+        let (writer, mut reader) = duplex(WAITING);
+        let (written, bytes) = tokio::join!(write(writer, entries), copy_all(&mut reader));
+        written.map(|()| bytes)
+    }
+
+    async fn copy_all(reader: &mut DuplexStream) -> u64 {
+        copy(reader, &mut tokio::io::sink()).await.expect("read")
+    }
 }

@@ -21,16 +21,18 @@ use super::picture;
 use super::recording::RecordEffect;
 use super::room::Room;
 use super::screenshot::Wish;
+use super::seen::{MemberSeen, RoomSeen, TrackSeen};
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
+use crate::control::events::{Book, Reason};
 use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
 use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
 use crate::record::{Beginning, Recording, Wanted};
-use crate::wire::{self, ByeReason, OkResult};
+use crate::wire::{self, ByeReason, MemberId, OkResult};
 
 /// Commands that may wait for a room: a few for each of 500 members that come at once.
 pub const MAILBOX: usize = 1_024;
@@ -59,7 +61,7 @@ pub enum Letter {
     },
     /// From an HTTP handler, with the request's name.
     Ask {
-        /// `Attach`, `Detach` or `Order`.
+        /// `Attach`, `Detach`, `Order` or `Administer`.
         command: Command,
         /// The request's name.
         name: &'static str,
@@ -76,6 +78,32 @@ pub enum Letter {
     Journals(oneshot::Sender<Vec<MemberJournal>>),
     /// The same with those who have left.
     Account(oneshot::Sender<CallAccount>),
+    /// From an HTTP handler, which wants to see something.
+    Look(Look),
+}
+
+/// What somebody wants to see of a room, and where it goes.
+pub enum Look {
+    /// The room.
+    Room(oneshot::Sender<RoomSeen>),
+    /// Members behind this seat, in the order of their coming, so many of them at most.
+    Members(u32, usize, oneshot::Sender<Vec<MemberSeen>>),
+    /// One member.
+    Member(MemberId, oneshot::Sender<Option<MemberSeen>>),
+    /// Tracks with higher numbers than this, in their order, so many of them at most.
+    Tracks(u64, usize, oneshot::Sender<Vec<TrackSeen>>),
+}
+
+impl Look {
+    /// Shows it. Whoever asked may have hung up.
+    fn at(self, room: &Room) {
+        match self {
+            Look::Room(to) => drop(to.send(room.seen())),
+            Look::Members(after, most, to) => drop(to.send(room.members_seen(after, most))),
+            Look::Member(member, to) => drop(to.send(room.member_seen(&member))),
+            Look::Tracks(after, most, to) => drop(to.send(room.tracks_seen(after, most))),
+        }
+    }
 }
 
 /// The room's task.
@@ -95,6 +123,8 @@ pub(super) struct Actor {
     placed: HashMap<WorkerId, usize>,
     /// The recording of the room, while there is one; it ends when this is dropped.
     recording: Option<Recording>,
+    /// Where what happens is written, if anybody wants to know.
+    book: Option<Book>,
     /// Who waits for the answer to the command that is carried out.
     asking: Option<(SocketId, Answered)>,
 }
@@ -112,6 +142,7 @@ struct Over;
 impl Actor {
     pub fn new(room: Room, handle: Handle, mail: Mail, around: Arc<Surroundings>) -> Self {
         let Mail { letters, media, data } = mail;
+        let book = around.events.as_ref().map(|events| events.book(handle.name.clone()));
         Self {
             room,
             handle,
@@ -124,13 +155,18 @@ impl Actor {
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
+            book,
             asking: None,
         }
     }
 
     pub async fn run(mut self) {
         tracing::info!(room = %self.handle.name, id = %self.handle.id, "room opened");
-        while self.turn().await.is_ok() {}
+        // A room that a service has made says so before anybody comes.
+        let mut open = self.around.events.is_none() || self.apply(Command::Timeout, "timeout").await.is_ok();
+        while open {
+            open = self.turn().await.is_ok();
+        }
         tracing::info!(room = %self.handle.name, id = %self.handle.id, "room closed");
         // `Drop` does the rest, as it does after a panic.
     }
@@ -145,6 +181,10 @@ impl Actor {
                 Some(Letter::Journals(asked)) => {
                     // Whoever asked may have hung up.
                     let _ = asked.send(self.room.journals());
+                    Ok(())
+                }
+                Some(Letter::Look(look)) => {
+                    look.at(&self.room);
                     Ok(())
                 }
                 Some(Letter::Account(asked)) => {
@@ -241,7 +281,17 @@ impl Actor {
             Effect::Unreached => self.around.unreached(&self.handle.name),
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
-            Effect::SentAway { member } => self.around.relay_users.revoke(&user_of(&self.relay_key, &member)),
+            Effect::SentAway { member } => {
+                self.around.relay_users.revoke(&user_of(&self.relay_key, &member));
+                if let Some(library) = &self.around.library {
+                    library.send_away(self.handle.name.as_str(), &member.0);
+                }
+            }
+            Effect::Happened(what) => {
+                if let Some(book) = &mut self.book {
+                    book.write(*what);
+                }
+            }
             Effect::Closed => return Err(Over),
         }
         Ok(())
@@ -363,6 +413,10 @@ impl Drop for Actor {
         self.around.metrics.members.sub(self.room.len() as i64);
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.around.metrics.way_changed(self.room.via(), None);
+        let open = self.room.close_books(self.around.now(), Reason::Failed);
+        if let Some(book) = &mut self.book {
+            open.into_iter().for_each(|what| book.write(what));
+        }
         self.placed.entry(self.handle.worker).or_default();
         for (worker, connections) in &self.placed {
             self.around.placement.take_back(*worker, *connections);
@@ -377,8 +431,8 @@ impl Drop for Actor {
 }
 
 impl Surroundings {
-    /// The room's clock.
-    fn now(&self) -> Time {
+    /// The rooms' clock.
+    pub(super) fn now(&self) -> Time {
         Time::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 

@@ -1,15 +1,20 @@
 //! What goes into a room and what comes out.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::administration::AdminOrder;
 use super::names::RoomName;
+use super::profile::Profile;
 use super::recording::{RecordEffect, RecordOrder};
 use super::screenshot::Wish;
+use super::settings::RoomSettings;
 use super::whip::Attach;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
+use crate::control::events::What;
 use crate::sdp::Offer;
 use crate::wire::{
     ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Reaction, Signal, Source, Tile,
@@ -74,6 +79,13 @@ pub enum Command {
         /// What.
         order: RecordOrder,
     },
+    /// A program that runs the service wants something, by HTTP.
+    Administer {
+        /// Where the answer goes.
+        socket: SocketId,
+        /// What.
+        order: AdminOrder,
+    },
     /// A socket is gone; `bye` when it could not take what it was sent and still has to be told.
     SocketLost {
         /// Which.
@@ -119,6 +131,19 @@ pub struct Admission {
     pub name: String,
     /// What it may do.
     pub grants: Grants,
+    /// What the application says of it.
+    pub profile: Profile,
+    /// Tracks that it publishes at most at a time; none: as many as the room lets everybody.
+    pub tracks: Option<u8>,
+    /// What the room is given, where it is opened by this.
+    pub settings: RoomSettings,
+}
+
+impl Admission {
+    /// Of somebody of whom nothing else is said.
+    pub fn new(room: RoomName, identity: MemberId, name: String, grants: Grants) -> Self {
+        Self { room, identity, name, grants, profile: Profile::default(), tracks: None, settings: RoomSettings::default() }
+    }
 }
 
 /// What a client says of itself when it joins.
@@ -265,6 +290,20 @@ pub enum MemberRequest {
         /// What.
         reaction: Reaction,
     },
+    /// To change what is said of the own self.
+    Describe {
+        /// The metadata, if it changes.
+        metadata: Option<String>,
+        /// The attributes, if they change.
+        attributes: Option<BTreeMap<String, String>>,
+    },
+    /// To say who may receive what is published from a source.
+    Audience {
+        /// The source.
+        source: Source,
+        /// Who alone; none: everybody.
+        members: Option<Vec<MemberId>>,
+    },
     /// To remove a member.
     Kick {
         /// Whom.
@@ -380,6 +419,8 @@ pub enum Effect {
         /// Its identity.
         member: MemberId,
     },
+    /// Say this to whoever makes a bill of the room.
+    Happened(Box<What>),
     /// The room is over.
     Closed,
 }

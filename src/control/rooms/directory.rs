@@ -19,18 +19,21 @@ use super::names::RoomName;
 use super::past::CallAccount;
 use super::placement::Placement;
 use super::room::{Ground, Room, Rules};
+use super::settings::RoomSettings;
 use super::unreached::Unreached;
 use crate::base::{RoomId, Time, WorkerId};
 use crate::config::KeptConfig;
 use crate::contract;
 use crate::control::Refusal;
+use crate::control::auth::unix_time;
 use crate::control::draw::{self, Numbers};
+use crate::control::events::Events;
 use crate::metrics::ControlMetrics;
 use crate::port::{RelayUsers, WorkerHandle};
 use crate::record::jobs::{Jobs, Unmade};
 use crate::record::library::Library;
 use crate::record::{Recorder, Refused};
-use crate::wire::ErrorCode;
+use crate::wire::{ErrorCode, Policy};
 
 /// Calls that are listed at a time.
 pub const MOST_LISTED: usize = 500;
@@ -48,6 +51,8 @@ pub struct Handle {
     pub name: RoomName,
     /// Its worker.
     pub worker: WorkerId,
+    /// When it began: milliseconds since the Unix epoch.
+    pub created: u64,
     letters: mpsc::Sender<Letter>,
     media: mpsc::Sender<contract::Event>,
     data: mpsc::Sender<contract::Event>,
@@ -88,6 +93,8 @@ pub struct Surroundings {
     pub recorder: Option<Recorder>,
     /// Where what is made of rooms is kept, if anywhere.
     pub library: Option<Library>,
+    /// Where what happens in rooms is said, if anywhere.
+    pub events: Option<Events>,
     kept: Kept,
 }
 
@@ -111,6 +118,8 @@ pub struct Settlement {
     pub recorder: Option<Recorder>,
     /// Where what is made of rooms is kept, if anywhere.
     pub library: Option<Library>,
+    /// Where what happens in rooms is said, if anywhere.
+    pub events: Option<Events>,
     /// What is kept of calls that are over.
     pub kept: KeptConfig,
 }
@@ -118,7 +127,7 @@ pub struct Settlement {
 impl Directory {
     /// A directory without rooms.
     pub fn new(settlement: Settlement) -> Self {
-        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library, kept } = settlement;
+        let Settlement { most, rules, fingerprint, workers, epoch, metrics, relay_users, recorder, library, kept, events } = settlement;
         Self(Arc::new(Surroundings {
             by_name: DashMap::new(),
             by_id: DashMap::new(),
@@ -134,6 +143,7 @@ impl Directory {
             relay_users,
             recorder,
             library,
+            events,
             kept: Kept::new(kept),
             numbers: Numbers::default(),
             metrics,
@@ -141,17 +151,37 @@ impl Directory {
         }))
     }
 
-    /// The room of this name; opened when there is none.
+    /// The room of this name; opened when there is none, and given this then.
     ///
     /// # Errors
     /// `Full` when there are as many rooms as there may be, or the node ends.
-    pub fn open(&self, name: &RoomName) -> Result<Handle, Refusal> {
+    pub fn open(&self, name: &RoomName, given: &RoomSettings) -> Result<Handle, Refusal> {
+        self.find_or_begin(name, given).map(|(room, _)| room)
+    }
+
+    /// Opens a room before anybody has come.
+    ///
+    /// # Errors
+    /// `WrongState` when there is one of this name, `Forbidden` when its media may not travel so here, `Full` as [`Self::open`].
+    pub fn create(&self, name: &RoomName, given: &RoomSettings) -> Result<Handle, Refusal> {
+        if self.0.rules.policy == Policy::Sfu && given.policy.is_some_and(|policy| policy != Policy::Sfu) {
+            return Err(Refusal::forbidden("this server carries all media, so that no member learns another one's addresses (rooms.policy)"));
+        }
+        match self.find_or_begin(name, given)? {
+            (room, true) => Ok(room),
+            (_, false) => Err(Refusal::new(ErrorCode::WrongState, "there is a room of this name already")),
+        }
+    }
+
+    /// The room of this name, and whether it is a new one.
+    fn find_or_begin(&self, name: &RoomName, given: &RoomSettings) -> Result<(Handle, bool), Refusal> {
         let entry = self.0.by_name.entry(name.clone());
         if let Entry::Occupied(room) = &entry
             && !room.get().is_over()
         {
-            return Ok(room.get().clone());
+            return Ok((room.get().clone(), false));
         }
+        given.check(self.0.rules.metadata_bytes)?;
         if self.0.closing.load(Ordering::Relaxed) {
             return Err(Refusal::new(ErrorCode::Full, "the server is shutting down: try again in a moment"));
         }
@@ -159,12 +189,12 @@ impl Directory {
             self.0.count.fetch_sub(1, Ordering::Relaxed);
             return Err(Refusal::new(ErrorCode::Full, "the server has no place for another room: try again later"));
         }
-        let (handle, actor) = self.begin(name.clone());
+        let (handle, actor) = self.begin(name.clone(), given);
         self.0.by_id.insert(handle.id, handle.clone());
         entry.insert(handle.clone());
         self.0.metrics.rooms.inc();
         tokio::spawn(actor.run());
-        Ok(handle)
+        Ok((handle, true))
     }
 
     /// The room of this identity.
@@ -175,6 +205,19 @@ impl Directory {
     /// The room of this name, if there is one at present.
     pub fn named(&self, name: &RoomName) -> Option<Handle> {
         self.0.by_name.get(name).map(|room| room.clone())
+    }
+
+    /// Rooms that began after this one, in the order of their beginning, so many of them at most.
+    pub fn begun_after(&self, room: RoomId, most: usize) -> Vec<Handle> {
+        let mut later: Vec<RoomId> = self.0.by_id.iter().map(|found| *found.key()).filter(|id| *id > room).collect();
+        later.sort_unstable();
+        later.truncate(most);
+        later.into_iter().filter_map(|id| self.find(id)).collect()
+    }
+
+    /// The rooms' clock.
+    pub fn now(&self) -> Time {
+        self.0.now()
     }
 
     /// What happened to the media of a room's members, and why; none when there is no such room.
@@ -246,6 +289,11 @@ impl Directory {
         }
     }
 
+    /// Where what happens in rooms is said, if anywhere.
+    pub fn events(&self) -> Option<Events> {
+        self.0.events.clone()
+    }
+
     /// Whether rooms may be recorded.
     pub fn records(&self) -> bool {
         self.0.recorder.is_some()
@@ -305,20 +353,21 @@ impl Directory {
         &self.0.metrics
     }
 
-    fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.0.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
-    }
-
-    fn begin(&self, name: RoomName) -> (Handle, Actor) {
+    fn begin(&self, name: RoomName, given: &RoomSettings) -> (Handle, Actor) {
         let (id, [worker, _]) = (self.0.numbers.room(), self.0.placement.choose(draw::number()));
         self.0.placement.give(worker);
         let ground = Ground { worker, fingerprint: self.0.fingerprint.clone(), salt: draw::hex::<8>() };
         let since = self.now();
-        let room = Room::new(name.clone(), self.0.rules.clone(), ground, since);
+        let mut room = Room::new(name.clone(), self.0.rules.clone(), ground, since);
+        if *given != RoomSettings::default() {
+            room.furnish(given.clone());
+        }
+        let room = if self.0.events.is_some() { room.with_ledger(since) } else { room };
         let (letters, letters_end) = mpsc::channel(MAILBOX);
         let (media, media_end) = mpsc::channel(MEDIA);
         let (data, data_end) = mpsc::channel(DATA * self.0.workers.len().max(1));
-        let handle = Handle { id, name, worker, letters, media, data, since };
+        let created = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
+        let handle = Handle { id, name, worker, created, since, letters, media, data };
         let mail = Mail { letters: letters_end, media: media_end, data: data_end };
         (handle.clone(), Actor::new(room, handle, mail, self.0.clone()))
     }
@@ -340,6 +389,11 @@ impl Handle {
     pub fn media(&self, event: contract::Event) -> Result<(), RoomOver> {
         let mailbox = if matches!(event, contract::Event::Data { .. }) { &self.data } else { &self.media };
         mailbox.try_send(event).map_err(|_| RoomOver)
+    }
+
+    /// Waits until the room is over, and found no more.
+    pub async fn over(&self) {
+        self.letters.closed().await;
     }
 
     /// Whether the room takes no more letters.

@@ -71,6 +71,11 @@ impl Room {
     /// Lets somebody in, or sends them away.
     pub(super) fn admit(&mut self, seat: Seat, member: &MemberId, admitted: bool) -> Outcome {
         self.may_moderate(seat)?;
+        self.let_in(member, admitted)
+    }
+
+    /// The same, whoever wants it.
+    pub(super) fn let_in(&mut self, member: &MemberId, admitted: bool) -> Outcome {
         if !self.door.take(member) {
             return Err(Refusal::new(ErrorCode::NotFound, "nobody of that name knocks (any more)"));
         }
@@ -88,6 +93,11 @@ impl Room {
         self.door.refused.clear();
         self.door.changed |= !self.door.knocking.is_empty();
         self.door.knocking.clear();
+    }
+
+    /// Somebody moderates from now on, and has to hear who waits.
+    pub(super) fn remind_of_door(&mut self) {
+        self.door.changed |= !self.door.knocking.is_empty();
     }
 
     pub(super) fn forget_knocks(&mut self, now: Time) {

@@ -1,6 +1,7 @@
 //! What a worker says: a connection is up or down, somebody speaks, the room's media is lost.
 
 use super::fallback::Fallbacks;
+use super::ledger::Note;
 use super::member::Seat;
 use super::room::Room;
 use super::slots::Slots;
@@ -64,7 +65,8 @@ impl Room {
             member.slots = Slots::default();
         }
         self.peers.clear();
-        self.tracks.clear();
+        std::mem::take(&mut self.tracks).into_keys().for_each(|track| self.ledger.note(Note::Ended(track)));
+        self.restricted.clear();
         self.fallbacks = Fallbacks::default();
         self.set_speakers(Vec::new());
         self.tell(|_| true, Event::Restart {});

@@ -7,6 +7,7 @@ use super::fallback::Forms;
 use super::gestures::Gestures;
 use super::journal::Journal;
 use super::message::Sending;
+use super::profile::{Changes, Profile};
 use super::slots::{Group, Slots};
 use super::way::Allowance;
 use super::whip::HttpSession;
@@ -35,6 +36,16 @@ pub struct Member {
     pub allowance: Allowance,
     /// What it may still send of data by its socket.
     pub sending: Sending,
+    /// What the application says of it.
+    pub profile: Profile,
+    /// What it may still change of itself.
+    pub changes: Changes,
+    /// Who alone may receive what it publishes, by source.
+    pub audiences: BTreeMap<Source, BTreeSet<MemberId>>,
+    /// Tracks that its token lets it publish at a time, if it says so.
+    pub most_tracks: Option<u8>,
+    /// When it came.
+    pub since: Time,
     /// Its hand, where it is raised, and what it may still show.
     pub gestures: Gestures,
     /// The number of the last event for it.
@@ -92,6 +103,8 @@ pub struct Track {
     pub fallback: bool,
     /// A bit for each encoding that somebody wants, once a worker has said so.
     pub demand: Option<u8>,
+    /// Who alone may receive it.
+    pub audience: Option<Vec<MemberId>>,
 }
 
 impl Member {
@@ -120,6 +133,8 @@ impl Member {
             away: self.socket().is_none() || self.http.as_ref().is_some_and(HttpSession::is_lost),
             tracks: self.tracks.iter().filter(|t| !t.fallback).map(Track::info).collect(),
             hand: self.gestures.hand,
+            metadata: self.profile.metadata.clone(),
+            attributes: self.profile.attributes.clone(),
         }
     }
 
@@ -159,7 +174,7 @@ pub fn publishable(publishable: &[(Mid, MediaKind, u8)], mid: Mid, source: Sourc
 impl Track {
     pub fn info(&self) -> TrackInfo {
         let Track { source, muted, muted_by_moderator, fallback, .. } = *self;
-        TrackInfo { track: number(self.id), source, muted, muted_by_moderator, fallback }
+        TrackInfo { track: number(self.id), source, muted, muted_by_moderator, fallback, audience: self.audience.clone() }
     }
 
     pub fn group(&self, seat: Seat) -> Group {

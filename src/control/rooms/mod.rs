@@ -4,6 +4,7 @@
 //! that a member may ask for. Who is in which slot pair is decided in `slots`.
 
 pub mod actor;
+mod administration;
 mod awaited;
 mod chat;
 mod choice;
@@ -14,6 +15,7 @@ mod fallback;
 mod gestures;
 mod journal;
 pub mod kept;
+mod ledger;
 mod media;
 mod member;
 mod message;
@@ -21,9 +23,12 @@ mod names;
 mod past;
 mod picture;
 pub mod placement;
+mod profile;
 mod recording;
 mod room;
 mod screenshot;
+mod seen;
+mod settings;
 mod slots;
 mod spread;
 mod troubles;
@@ -34,11 +39,15 @@ mod whip;
 #[cfg(test)]
 mod tests;
 
+pub use administration::{AdminOrder, GrantsChange, MemberChange};
 pub use command::{Admission, Candidates, Command, Effect, Introduction, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, OwnedData, SocketId};
 pub use directory::Directory;
 pub use names::{MAX_NAME, RoomName, display_name, identity};
 pub use past::CallAccount;
+pub use profile::Profile;
 pub use recording::{RecordEffect, RecordOrder};
 pub use room::{Ground, Room, Rules};
 pub use screenshot::Wish;
+pub use seen::{MemberSeen, RoomSeen, TrackSeen};
+pub use settings::RoomSettings;
 pub use whip::{Attach, Purpose};

@@ -38,7 +38,7 @@ async fn keep(room: &str, library: &Library, wish: Wish, KeyFrame { container, f
             tracing::error!(%error, "a picture cannot be kept");
             unavailable("the server's disk refuses")
         }
-        LibraryError::Unknown | LibraryError::GoesOn => unavailable("the server's disk refuses"),
+        LibraryError::Unknown | LibraryError::GoesOn | LibraryError::Away(_) => unavailable("the server's disk refuses"),
     })?;
     Ok(item)
 }

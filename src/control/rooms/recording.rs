@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{Effect, SocketId};
+use super::ledger::Note;
 use super::member::{Member, Seat, Track};
 use super::room::{Outcome, Room};
 use crate::base::{TrackId, WorkerId};
@@ -126,6 +127,7 @@ impl Room {
         let info = RecordingInfo { recording: recording.clone(), by: by.0.clone(), at, members, sources };
         self.recording = Some(RoomRecording { info: info.clone(), chosen: info.members.iter().cloned().collect(), taken: BTreeMap::new() });
         self.tell(|_| true, Event::Recording { recording: Some(info) });
+        self.ledger.note(Note::Recording(recording.clone(), by.0.clone()));
         self.effects.push(Effect::Record(RecordEffect::Begin { recording, by }));
         Ok(None)
     }
@@ -154,6 +156,7 @@ impl Room {
     /// The recording is over, or could not begin.
     pub(super) fn end_recording(&mut self) {
         let Some(recording) = self.recording.take() else { return };
+        self.ledger.note(Note::RecordingOver);
         recording.taken.into_iter().for_each(|(track, worker)| self.untap(track, worker));
         self.effects.push(Effect::Record(RecordEffect::End));
         self.tell(|_| true, Event::Recording { recording: None });

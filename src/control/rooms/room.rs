@@ -10,17 +10,20 @@ use super::command::{Command, Effect, MOST_TRACKS, SocketId};
 use super::door::Door;
 use super::fallback::Fallbacks;
 use super::gestures::RoomGestures;
+use super::ledger::{Ledger, Note};
 use super::member::{Connection, Member, Presence, Seat, Track, number};
 use super::names::RoomName;
 use super::past::Past;
 use super::recording::RoomRecording;
 use super::screenshot::Screenshots;
+use super::settings::RoomSettings;
 use super::slots::Shown;
 use super::spread::Listeners;
 use super::way::Ways;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, DataLimits, MediaKind, RoomCommand, View};
 use crate::control::Refusal;
+use crate::control::events::Reason;
 use crate::wire::{ByeReason, Event, LeaveReason, MemberId, OkResult, Policy, SlotPair, Source};
 
 /// What a room holds its members to.
@@ -54,6 +57,10 @@ pub struct Rules {
     pub data: DataLimits,
     /// Whether offers may have data channels.
     pub data_channels: bool,
+    /// Tracks that a member publishes at most at a time, fallbacks not counted.
+    pub tracks: usize,
+    /// Bytes of a member's metadata and attributes together, and of a room's metadata.
+    pub metadata_bytes: usize,
 }
 
 /// Where a room's media is.
@@ -70,6 +77,11 @@ pub struct Ground {
 /// A room.
 pub struct Room {
     pub(super) name: RoomName,
+    /// What the node lets rooms do.
+    pub(super) node_rules: Rules,
+    /// What this room was given beyond.
+    pub(super) settings: RoomSettings,
+    /// What follows from both.
     pub(super) rules: Rules,
     pub(super) ground: Ground,
     pub(super) members: BTreeMap<Seat, Member>,
@@ -86,6 +98,8 @@ pub struct Room {
     pub(super) kicked: BTreeSet<MemberId>,
     /// What a moderator has muted: it stays so when it is published again, or its member comes again.
     pub(super) silenced: BTreeSet<(MemberId, Source)>,
+    /// Tracks that are not for everybody, and for whom they are.
+    pub(super) restricted: BTreeMap<TrackId, BTreeSet<MemberId>>,
     empty_since: Option<Time>,
     /// When the node ends, once it has said so.
     ends_at: Option<Time>,
@@ -102,6 +116,7 @@ pub struct Room {
     pub(super) gestures: RoomGestures,
     /// Its members encrypt their media end to end: the first one has decided.
     pub(super) encrypted: bool,
+    pub(super) ledger: Ledger,
     /// Who has left, and what happened to them.
     pub(super) past: Past,
     pub(super) effects: Vec<Effect>,
@@ -117,6 +132,8 @@ impl Room {
             name,
             chat: ChatLog::new(rules.history),
             ways: Ways::new(rules.policy),
+            node_rules: rules.clone(),
+            settings: RoomSettings::default(),
             rules,
             ground,
             members: BTreeMap::new(),
@@ -129,6 +146,7 @@ impl Room {
             insiders: BTreeSet::new(),
             kicked: BTreeSet::new(),
             silenced: BTreeSet::new(),
+            restricted: BTreeMap::new(),
             empty_since: Some(now),
             ends_at: None,
             next_seat: 0,
@@ -142,6 +160,7 @@ impl Room {
             door: Door::default(),
             gestures: RoomGestures::default(),
             encrypted: false,
+            ledger: Ledger::default(),
             effects: Vec::new(),
         }
     }
@@ -169,6 +188,7 @@ impl Room {
             Command::Attach(attach) => self.attach(*attach, now),
             Command::Detach { socket, secret } => self.detach(socket, &secret),
             Command::Order { socket, by, order } => self.order_recording(socket, by, order),
+            Command::Administer { socket, order } => self.administer(socket, order, now),
             Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
             Command::Media(event) => {
                 self.follow_connection(&event, now);
@@ -176,7 +196,10 @@ impl Room {
                 self.media(event);
                 self.end_unconnected();
             }
-            Command::RecordingFailed => self.end_recording(),
+            Command::RecordingFailed => {
+                self.ledger.note(Note::RecordingFailed);
+                self.end_recording();
+            }
             Command::ScreenshotSeen { number } => self.screenshot_seen(number),
             Command::ScreenshotOver { number, result } => self.screenshot_over(number, result),
             Command::Timeout => {
@@ -189,7 +212,7 @@ impl Room {
                 self.ends_at = Some(until);
                 self.warn_of_end(now, None);
             }
-            Command::ShutDown => self.shut_down(),
+            Command::ShutDown => self.end(ByeReason::ShuttingDown),
         }
         self.settle_awaited(now);
         self.settle_way(now);
@@ -199,6 +222,7 @@ impl Room {
         self.settle_recording();
         self.settle_door(now);
         self.note_emptiness(now);
+        self.settle_ledger(now);
         std::mem::take(&mut self.effects)
     }
 
@@ -299,6 +323,7 @@ impl Room {
             self.leave_worker(connection.worker);
             member.tracks.iter().for_each(|track| self.withdraw(track.id, connection.worker));
         }
+        self.ledger.note(Note::Left(seat, reason.into()));
         self.tell(|_| true, Event::MemberLeft { member: member.identity, reason });
         self.retain_speakers();
         self.fill_after(seat);
@@ -312,7 +337,9 @@ impl Room {
     }
 
     fn forget_track(&mut self, track: TrackId) {
+        self.ledger.note(Note::Ended(track));
         self.tracks.remove(&track);
+        self.restricted.remove(&track);
         self.fallbacks.forget(track);
         for member in self.members.values_mut() {
             member.unwanted.remove(&track);
@@ -402,8 +429,8 @@ impl Room {
 
     fn fill(&mut self, seat: Seat, groups: &[Shown], order: &[usize]) {
         let (pinned, most) = (self.pinned(seat, groups), self.most_shown());
+        let wanted = if pinned.is_some() { Vec::new() } else { self.wanted(seat, groups) };
         let Some(member) = self.members.get_mut(&seat) else { return };
-        let wanted = if pinned.is_some() { Vec::new() } else { wanted(seat, member, groups) };
         let wanted = self.choice.choose(member, wanted, groups, order, most);
         let Some(Connection { peer, worker, pairs, .. }) = &member.connection else {
             // Without a connection there is nothing to fill; the first offer should have enough pairs.
@@ -481,6 +508,14 @@ impl Room {
         filled.collect()
     }
 
+    /// What a member wants: all of the others' groups, less the tracks that it has said it does not want, and those that are not for it.
+    fn wanted(&self, seat: Seat, groups: &[Shown]) -> Vec<Shown> {
+        let Some(member) = self.members.get(&seat).filter(|m| m.grants.subscribe) else { return Vec::new() };
+        let keep = |track: Option<TrackId>| track.filter(|t| !member.unwanted.contains(t) && self.is_for(member, *t));
+        let others = groups.iter().filter(|g| g.group.seat != seat);
+        others.map(|g| Shown { audio: keep(g.audio), video: keep(g.video), ..*g }).filter(|g| g.audio.is_some() || g.video.is_some()).collect()
+    }
+
     fn note_emptiness(&mut self, now: Time) {
         if !self.members.is_empty() {
             self.empty_since = None;
@@ -489,6 +524,7 @@ impl Room {
         let since = *self.empty_since.get_or_insert(now);
         if now >= since + self.rules.grace || self.ends_at.is_some() {
             self.close_all();
+            self.ledger.note(Note::Closed(Reason::Empty));
             self.effects.push(Effect::Closed);
         }
     }
@@ -501,22 +537,15 @@ impl Room {
         self.tell(|seat| whom.is_none_or(|who| who == Some(seat)), Event::Draining { seconds });
     }
 
-    fn shut_down(&mut self) {
+    /// Ends the room: everybody is told why.
+    pub(super) fn end(&mut self, reason: ByeReason) {
         let seats: Vec<Seat> = self.members.keys().copied().collect();
         for seat in seats {
-            self.bye(seat, ByeReason::ShuttingDown);
+            self.bye(seat, reason);
         }
         self.close_all();
+        let why = if reason == ByeReason::Ended { Reason::Ended } else { Reason::ShuttingDown };
+        self.ledger.note(Note::Closed(why));
         self.effects.push(Effect::Closed);
     }
-}
-
-/// What a member wants: all of the others' groups, less the tracks that it has said it does not want.
-fn wanted(seat: Seat, member: &Member, groups: &[Shown]) -> Vec<Shown> {
-    if !member.grants.subscribe {
-        return Vec::new();
-    }
-    let keep = |track: Option<TrackId>| track.filter(|t| !member.unwanted.contains(t));
-    let others = groups.iter().filter(|g| g.group.seat != seat);
-    others.map(|g| Shown { audio: keep(g.audio), video: keep(g.video), ..*g }).filter(|g| g.audio.is_some() || g.video.is_some()).collect()
 }

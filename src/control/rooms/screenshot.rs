@@ -109,6 +109,9 @@ impl Room {
             let why = "the call goes directly between two browsers, and this server has no picture of it: take one in the browser";
             return Err(Refusal::new(ErrorCode::WrongState, why));
         };
+        if self.members.get(&seat).is_none_or(|own| owner != seat && !self.is_for(own, track.id)) {
+            return Err(Refusal::forbidden("it is not for you: whoever shows it has said for whom it is"));
+        }
         if track.muted || track.muted_by_moderator {
             return Err(Refusal::new(ErrorCode::WrongState, "it is muted, and shows nothing"));
         }

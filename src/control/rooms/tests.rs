@@ -1,6 +1,7 @@
 //! Rooms without sockets and without a worker: what members are told and what the worker is told.
 
 mod account;
+mod administration;
 mod chat;
 mod choice;
 mod coming_and_going;
@@ -11,6 +12,7 @@ mod encryption;
 mod fallback;
 mod gestures;
 mod kept;
+mod ledger;
 mod media;
 mod model;
 mod moderation;

@@ -121,8 +121,8 @@ impl Ways {
     }
 
     /// Somebody wishes for another policy. What has failed is tried again.
-    pub fn set_policy(&mut self, policy: Policy, by: Seat, now: Time) {
-        self.moved_by = (policy == Policy::Sfu).then_some(by);
+    pub fn set_policy(&mut self, policy: Policy, by: Option<Seat>, now: Time) {
+        self.moved_by = by.filter(|_| policy == Policy::Sfu);
         self.policy = policy;
         self.not_before = Some(now + APART);
         self.failed = None;
@@ -179,7 +179,8 @@ impl Room {
 
     fn next_way(&mut self, now: Time) -> At {
         self.ways.not_before = self.ways.not_before.filter(|at| now < *at);
-        let able = |m: &Member| m.may_be_direct() && !self.silenced.iter().any(|(who, _)| *who == m.identity);
+        // What goes directly nobody but its receiver holds back.
+        let able = |m: &Member| m.may_be_direct() && m.audiences.is_empty() && !self.silenced.iter().any(|(who, _)| *who == m.identity);
         let (first, second, more) = {
             let mut seats = self.members.keys().copied();
             (seats.next(), seats.next(), seats.next().is_some())
@@ -256,12 +257,13 @@ fn rank(state: DirectState) -> usize {
     labels(state).map_or(0, |[pair, _]| 1 + ["host", "reflexive", "relay"].iter().position(|known| *known == pair).unwrap_or_default())
 }
 
-/// The less direct of a pair's two candidates, and what carries it: for counting.
+/// The less direct of a pair's two candidates, and what carries it: for counting. That the other end is peer reflexive says nothing of it: a check that
+/// overtakes its candidate looks so as well. What it is it says itself, as its own candidate.
 pub(super) fn labels(state: DirectState) -> Option<[&'static str; 2]> {
     let DirectState::Up { local, remote, protocol } = state else { return None };
     let pair = match (local, remote) {
         (CandidateType::Relay, _) | (_, CandidateType::Relay) => "relay",
-        (CandidateType::Host, CandidateType::Host) => "host",
+        (CandidateType::Host, CandidateType::Host | CandidateType::Prflx) => "host",
         _ => "reflexive",
     };
     let protocol = match protocol {

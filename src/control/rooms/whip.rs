@@ -93,10 +93,14 @@ impl HttpSession {
 impl Room {
     /// What each slot pair of a member by HTTP shows; `None` when the member's slots are not pinned. `groups` are ordered.
     pub(super) fn pinned(&self, seat: Seat, groups: &[Shown]) -> Option<Vec<Option<Shown>>> {
-        let pins = &self.members.get(&seat)?.http.as_ref()?.pins;
+        let own = self.members.get(&seat)?;
+        let pins = &own.http.as_ref()?.pins;
+        let keep = |track: Option<TrackId>| track.filter(|track| self.is_for(own, *track));
         let shown = |member: &MemberId| {
             let group = Group { seat: *self.identities.get(member)?, screen: false };
-            groups.get(groups.binary_search_by_key(&group, |g| g.group).ok()?).copied()
+            let all = groups.get(groups.binary_search_by_key(&group, |g| g.group).ok()?)?;
+            let shown = Shown { audio: keep(all.audio), video: keep(all.video), ..*all };
+            (shown.audio.is_some() || shown.video.is_some()).then_some(shown)
         };
         Some(pins.iter().map(shown).collect())
     }

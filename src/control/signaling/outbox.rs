@@ -114,6 +114,7 @@ impl End {
             ByeReason::Resumed => (close_code::NORMAL, "resumed"),
             ByeReason::TooSlow => (close_code::POLICY, "too slow"),
             ByeReason::ShuttingDown => (close_code::AWAY, "shutting down"),
+            ByeReason::Ended => (close_code::NORMAL, "ended"),
         };
         Self { last: Some(last), code, reason: text, at_once: reason == ByeReason::TooSlow }
     }

@@ -223,7 +223,7 @@ impl Reader {
         for _ in 0..JOIN_TRIES {
             let (room, command) = match (&admission, &request) {
                 (Some(admission), Request::Join { direct, knock, encrypted, .. }) => {
-                    let room = self.front.rooms.open(&admission.room)?;
+                    let room = self.front.rooms.open(&admission.room, &admission.settings)?;
                     let draws = draw::join(room.id);
                     let introduction = Introduction { direct: direct.clone(), knock: *knock, encrypted: *encrypted };
                     (room, Command::Join { socket: self.id, id, admission: admission.clone(), draws, introduction })
@@ -295,6 +295,8 @@ impl Reader {
             }
             Request::Hand { raised, member } => MemberRequest::Hand { raised, member },
             Request::React { reaction } => MemberRequest::React { reaction },
+            Request::Describe { metadata, attributes } => MemberRequest::Describe { metadata, attributes },
+            Request::Audience { source, members } => MemberRequest::Audience { source, members },
             Request::Kick { member } => MemberRequest::Kick { member },
             Request::MuteMember { track, muted } => MemberRequest::MuteMember { track, muted },
             Request::Record { members, sources } => {
@@ -343,6 +345,7 @@ impl Reader {
                 chat_bytes: limits.chat_bytes,
                 name_bytes: limits.name_bytes,
                 data_bytes: self.front.data.limits.message_bytes,
+                metadata_bytes: limits.metadata_bytes,
             },
             heartbeat_ms: millis(self.front.heartbeat),
             resume_ms: millis(self.front.resume),
@@ -354,6 +357,7 @@ impl Reader {
                 relay: self.front.ice.relays_itself(),
                 library: self.front.library.is_some(),
                 uploads: self.front.library.as_ref().is_some_and(|library| library.config().uploads.is_some()),
+                screenshots: self.front.rooms.may_take_pictures().is_ok(),
             },
         }
     }

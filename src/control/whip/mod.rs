@@ -207,7 +207,7 @@ impl Endpoints {
         let rooms = &self.public.front.rooms;
         let (mut place, offer) = (Some(place), Box::new(offer));
         for _ in 0..TRIES {
-            let room = rooms.open(&admission.room)?;
+            let room = rooms.open(&admission.room, &admission.settings)?;
             let (socket, joining) = (rooms.numbers().socket(), draw::join(room.id));
             let session = joining.resume.clone();
             let (admission, purpose, offer) = (admission.clone(), purpose.clone(), offer.clone());

@@ -72,7 +72,7 @@ pub struct End {
 }
 
 /// Where a piece lies in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cue {
     /// Its first byte.
     pub position: u64,

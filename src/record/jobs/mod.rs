@@ -25,11 +25,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::file::Container;
 use super::manifest::Manifest;
+use super::store::{Failed, Lease, Store};
 use crate::config::JobsConfig;
 use crate::metrics::JobMetrics;
 use clip::{Clip, Format};
@@ -60,14 +61,22 @@ struct Inner {
     /// That there is none was said.
     missed: AtomicBool,
     closed: AtomicBool,
+    /// Where files are that are not here, if anywhere.
+    store: OnceLock<Store>,
     numbers: AtomicU64,
     metrics: JobMetrics,
 }
 
 /// A queue, and its thread's bed.
 struct Lane {
-    queue: Mutex<Queue<Work>>,
+    queue: Mutex<Queue<Order>>,
     bell: Condvar,
+}
+
+/// What is to be done; what it is made of stays on this disk meanwhile.
+struct Order {
+    work: Work,
+    _lease: Option<Lease>,
 }
 
 /// What is to be done.
@@ -111,6 +120,8 @@ pub enum Unmade {
     TooLong,
     /// The disk has less room than it is to keep.
     Full,
+    /// What it is made of is in the bucket alone, and that refuses.
+    Away,
     /// It went wrong; what was said about it, which may name files.
     Failed(String),
 }
@@ -127,6 +138,7 @@ impl Unmade {
             Unmade::Cancelled => "cancelled",
             Unmade::TooLong => "too_long",
             Unmade::Full => "disk_full",
+            Unmade::Away => "storage_unavailable",
             Unmade::Failed(_) => "failed",
         }
     }
@@ -142,6 +154,7 @@ impl Unmade {
             Unmade::Cancelled => "it was taken back",
             Unmade::TooLong => "it took too long, and was ended",
             Unmade::Full => "the disk of this server has too little room left",
+            Unmade::Away => "what it is made of is in another place, which does not answer: try again later",
             Unmade::Failed(_) => "the file could not be decoded",
         }
     }
@@ -189,6 +202,7 @@ impl Jobs {
             program: Mutex::new(None),
             missed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            store: OnceLock::new(),
             numbers: AtomicU64::new(0),
             metrics,
         });
@@ -199,6 +213,12 @@ impl Jobs {
             std::thread::Builder::new().name(name.into()).spawn(move || inner.run(lane(&inner)))?;
         }
         Ok(Self(inner))
+    }
+
+    /// Has files that are not here brought back from a bucket from now on.
+    pub fn bring_from(&self, store: Store) {
+        // Once, by whoever starts them.
+        let _ = self.0.store.set(store);
     }
 
     /// Whether there is a program, as far as that is known.
@@ -255,7 +275,7 @@ impl Jobs {
     /// Takes a mixdown back that is not done yet; false when there is none.
     pub fn cancel_mixdown(&self, folder: &Path, film: Film) -> bool {
         let (known, work) = self.0.films.lock().cancel(&folder.join(film.file_name()), Instant::now());
-        work.iter().for_each(|work| self.0.metrics.ended(work.kind(), "cancelled", std::time::Duration::ZERO));
+        work.iter().for_each(|order| self.0.metrics.ended(order.work.kind(), "cancelled", std::time::Duration::ZERO));
         known
     }
 
@@ -275,7 +295,7 @@ impl Jobs {
         self.0.closed.store(true, Ordering::Relaxed);
         for lane in [&self.0.pictures, &self.0.sounds, &self.0.films] {
             let waiting = lane.lock().end(Instant::now());
-            waiting.iter().for_each(|work| self.0.metrics.ended(work.kind(), "cancelled", std::time::Duration::ZERO));
+            waiting.iter().for_each(|order| self.0.metrics.ended(order.work.kind(), "cancelled", std::time::Duration::ZERO));
             lane.bell.notify_all();
         }
     }
@@ -305,7 +325,7 @@ pub fn waveform_of(file: &Path) -> PathBuf {
 
 impl Lane {
     /// A thread that failed has left the queue whole: nothing is done with it but in one step.
-    fn lock(&self) -> MutexGuard<'_, Queue<Work>> {
+    fn lock(&self) -> MutexGuard<'_, Queue<Order>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -317,7 +337,7 @@ impl Inner {
         }
         let work = work();
         let kind = work.kind();
-        match lane.lock().push(to, || work) {
+        match lane.lock().push(to, || Order { work, _lease: self.lease(to) }) {
             Ok((ticket, new)) => {
                 if new {
                     self.metrics.came(kind);
@@ -339,9 +359,9 @@ impl Inner {
     fn run(&self, lane: &Lane) {
         // So that it is known before anybody asks.
         let _ = self.program();
-        while let Some((ticket, work)) = self.next(lane) {
-            let begun = Instant::now();
-            let made = self.make(&ticket, &work);
+        while let Some((ticket, order)) = self.next(lane) {
+            let (begun, work) = (Instant::now(), &order.work);
+            let made = self.make(&ticket, work);
             let result = match &made {
                 Ok(()) => "done",
                 Err(Unmade::Cancelled) => "cancelled",
@@ -356,7 +376,7 @@ impl Inner {
         }
     }
 
-    fn next(&self, lane: &Lane) -> Option<(Ticket, Work)> {
+    fn next(&self, lane: &Lane) -> Option<(Ticket, Order)> {
         let mut queue = lane.lock();
         loop {
             if self.closed.load(Ordering::Relaxed) {
@@ -370,6 +390,9 @@ impl Inner {
     }
 
     fn make(&self, ticket: &Ticket, work: &Work) -> Result<(), Unmade> {
+        if matches!(work, Work::Thumbnail(_) | Work::Waveform(_)) && self.bring(&ticket.to)? {
+            return Ok(());
+        }
         let program = &self.program()?;
         let ends = || ticket.is_cancelled() || self.closed.load(Ordering::Relaxed);
         has_room(&self.root, self.minimum_free)?;
@@ -378,6 +401,7 @@ impl Inner {
             Work::Waveform(clip) => self.keep(ticket, &self.ours(clip)?.waveform(program, ends)?),
             Work::Screenshot(format, file) => self.keep(ticket, &clip::key_frame(program, *format, file, ends)?),
             Work::Mixdown(mixdown) => {
+                self.bring_all(&mixdown.folder, ends)?;
                 let work = Folder(self.root.join(WORK).join(self.number().to_string()));
                 let progress = |part| ticket.progress(part);
                 let film = mixdown.make(program, &work.0, &Watch { progress: &progress, ends: &ends })?;
@@ -408,8 +432,41 @@ impl Inner {
 
     /// A file that is in our folder, whatever way it was named.
     fn ours<'a>(&self, clip: &'a Clip) -> Result<&'a Clip, Unmade> {
+        self.bring(&clip.path)?;
         let real = clip.path.canonicalize().map_err(|_| Unmade::Gone)?;
         if real.starts_with(&self.root) && real.is_file() { Ok(clip) } else { Err(Unmade::Gone) }
+    }
+
+    /// What of an item is not here is brought back, if the bucket has it; whether the file is here then.
+    fn bring(&self, path: &Path) -> Result<bool, Unmade> {
+        let Some((store, id)) = self.store_of(path) else { return Ok(path.is_file()) };
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        store.bring_here(id, name).map_err(|failed| match failed {
+            Failed::Bucket(_) => Unmade::Away,
+            Failed::Disk(error) if error.kind() == io::ErrorKind::StorageFull => Unmade::Full,
+            Failed::Disk(error) => Unmade::Failed(error.to_string()),
+        })
+    }
+
+    fn bring_all(&self, folder: &Path, ends: impl Fn() -> bool) -> Result<(), Unmade> {
+        let manifest = Manifest::read(folder).map_err(|_| Unmade::Gone)?;
+        for entry in &manifest.files {
+            if ends() {
+                return Err(Unmade::Cancelled);
+            }
+            self.bring(&folder.join(&entry.name))?;
+        }
+        Ok(())
+    }
+
+    fn lease(&self, to: &Path) -> Option<Lease> {
+        self.store_of(to).map(|(store, id)| store.lease(id))
+    }
+
+    /// The bucket, and the item that a file is of; none of what is in no item's folder.
+    fn store_of<'a>(&self, path: &'a Path) -> Option<(&Store, &'a str)> {
+        let id = path.parent()?.file_name()?.to_str().filter(|id| *id != WORK)?;
+        Some((self.store.get()?, id))
     }
 
     /// Puts bytes where they belong: whole, or not at all.

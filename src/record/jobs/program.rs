@@ -299,8 +299,13 @@ mod tests {
     fn it_runs_on_time_that_nobody_else_wants_and_without_our_environment() {
         let program = Program::find("ffmpeg", true, 4 << 30).expect("the tests need ffmpeg");
         let mut child = program.spawn(&ENDLESS.map(OsString::from)).expect("it starts");
-        std::thread::sleep(Duration::from_millis(300));
         let of = |what: &str| std::fs::read(format!("/proc/{}/{what}", child.id())).expect("it runs");
+        // What sets the class of its time becomes the program.
+        let begun = std::time::Instant::now();
+        while !of("comm").starts_with(b"ffmpeg") {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it has not begun");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let stat = String::from_utf8_lossy(&of("stat")).into_owned();
         let after_name: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
         // proc(5): nice is field 19, the policy field 41; the third is the first after the name.

@@ -150,7 +150,7 @@ impl<W> Queue<W> {
 
     fn settle(&mut self, ticket: &Ticket, result: Result<(), Unmade>, now: Instant) {
         if let Err(why) = &result
-            && *why != Unmade::NoProgram
+            && !matches!(why, Unmade::NoProgram | Unmade::Away)
         {
             if self.failed.len() == MOST_FAILURES {
                 self.failed.pop_front();

@@ -77,6 +77,7 @@ mod tests {
 
     use super::*;
     use crate::record::manifest::tests::recording;
+    use crate::record::store::ledger::Ledger;
 
     #[test]
     fn what_was_said_is_kept_to_a_bound_and_a_line_that_a_crash_has_cut_is_left_out() {
@@ -87,7 +88,7 @@ mod tests {
         let mut said = Said::default();
         assert!(said.append(&folder, &line("one\ntwo")).is_ok_and(|bytes| bytes.is_some()));
         assert!(said.append(&folder, &line("三")).is_ok_and(|bytes| bytes.is_some()));
-        let item = Item { manifest: recording("r1", "hall", 1, 0), folder: folder.clone(), beside: BTreeSet::new() };
+        let item = Item { manifest: recording("r1", "hall", 1, 0), folder: folder.clone(), beside: BTreeSet::new(), stored: Ledger::default() };
         assert_eq!(item.chat().expect("kept"), [line("one\ntwo"), line("三")]);
         let path = folder.join(CHAT);
         let whole = std::fs::read(&path).expect("the file");

@@ -6,6 +6,7 @@
 mod chat;
 mod index;
 mod made;
+mod removed;
 mod sign;
 mod upload;
 
@@ -23,22 +24,25 @@ use super::disk::{lock, make_folder};
 use super::jobs::Jobs;
 use super::jobs::mixdown::Film;
 use super::manifest::{Kind, Manifest};
+use super::store::ledger::Ledger;
+use super::store::{Failed, Store, Trouble, drop_halves, empty};
 use super::unix_millis;
 use crate::config::LibraryConfig;
 use crate::metrics::LibraryMetrics;
 use index::Index;
+use removed::Removed;
 use upload::Uploads;
 
 pub use chat::{ChatLine, Said};
 pub use index::{Entry, Place};
 pub use made::Picture;
-pub use sign::{BadLink, Purpose, Signer};
+pub use sign::{BadLink, Holder, Purpose, Signer};
 pub use upload::{About, Continued, Progress, UploadError, media_type};
 
 /// What was said in a room while it was recorded: a JSON object a line.
 pub const CHAT: &str = "chat.jsonl";
 /// What is deleted is called so until it is gone: a start finishes what was begun.
-const DELETED: &str = ".deleted-";
+pub(super) const DELETED: &str = ".deleted-";
 /// Requests that look at the disk at a time; others wait. More: a disk of many heads is used better; less: memory, 2 MiB each at most.
 const AT_ONCE: usize = 32;
 /// How often it is looked whether something is too old.
@@ -55,12 +59,15 @@ struct Inner {
     config: LibraryConfig,
     index: Mutex<Index>,
     signer: Signer,
+    removed: Removed,
     /// Held by whoever changes a manifest.
     writing: Mutex<()>,
     /// Two nodes in one folder would delete each other's files.
     lock: Mutex<Option<File>>,
     uploads: Uploads,
     jobs: OnceLock<Jobs>,
+    /// The bucket beside the folder, if there is one.
+    store: Option<Store>,
     /// Something was added.
     added: Notify,
     busy: Arc<Semaphore>,
@@ -74,8 +81,10 @@ pub struct Item {
     pub manifest: Manifest,
     /// Where it lies.
     pub folder: PathBuf,
-    /// Files of it that are there, beside those that the manifest names.
+    /// Files of it that are there, here or in the bucket, beside those that the manifest names.
     pub beside: BTreeSet<String>,
+    /// What the bucket has of it.
+    pub stored: Ledger,
 }
 
 /// Why something of the library cannot be had or done.
@@ -87,6 +96,17 @@ pub enum LibraryError {
     GoesOn,
     /// The disk refuses.
     Disk(io::Error),
+    /// It is in the bucket alone, and that refuses.
+    Away(Trouble),
+}
+
+impl From<Failed> for LibraryError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Bucket(trouble) => Self::Away(trouble),
+            Failed::Disk(error) => error.into(),
+        }
+    }
 }
 
 impl From<io::Error> for LibraryError {
@@ -104,16 +124,33 @@ impl Library {
     /// # Errors
     /// When the folder cannot be made or read, or another node has it.
     pub fn open(config: &LibraryConfig, metrics: LibraryMetrics) -> io::Result<Self> {
+        Self::open_with(config, None, metrics)
+    }
+
+    /// As [`Self::open`], with a bucket beside the folder.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(config: &LibraryConfig, store: Option<Store>, metrics: LibraryMetrics) -> io::Result<Self> {
         make_folder(&config.folder)?;
         let lock = lock(&config.folder)?;
         let signer = Signer::open(&config.folder)?;
+        let removed = Removed::open(&config.folder)?;
         let uploads = Uploads::open(&config.folder)?;
         let mut index = Index::default();
         for entry in std::fs::read_dir(&config.folder)?.flatten() {
             let (path, name) = (entry.path(), entry.file_name());
-            if name.to_string_lossy().starts_with(DELETED) {
-                remove_dir_all(&path)?;
+            if let Some(id) = name.to_str().and_then(|name| name.strip_prefix(DELETED)) {
+                match &store {
+                    // It is gone when the bucket has nothing of it.
+                    Some(store) => store.touch(id),
+                    None => remove_dir_all(&path)?,
+                }
             } else if let Some(manifest) = Manifest::read(&path).ok().filter(|manifest| is_sound(manifest, &path)) {
+                if let Some(store) = &store {
+                    drop_halves(&path)?;
+                    store.touch(&manifest.id);
+                }
                 index.put(&manifest);
             }
         }
@@ -121,10 +158,12 @@ impl Library {
             config: config.clone(),
             index: Mutex::new(index),
             signer,
+            removed,
             writing: Mutex::new(()),
             lock: Mutex::new(Some(lock)),
             uploads,
             jobs: OnceLock::new(),
+            store,
             added: Notify::new(),
             busy: Arc::new(Semaphore::new(AT_ONCE)),
             metrics,
@@ -150,6 +189,27 @@ impl Library {
         &self.0.signer
     }
 
+    /// A moderator has removed a member from a room: what was handed to them ends at once, and a token of theirs opens nothing of it for 12 hours.
+    pub fn send_away(&self, room: &str, member: &str) {
+        self.0.removed.add(room, member, unix_millis() / 1_000);
+        let library = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = library.work(|library| Ok(library.0.removed.keep()?)).await {
+                tracing::error!(?error, "who was removed cannot be written down: it is known until the node ends");
+            }
+        });
+    }
+
+    /// Whether this member was removed from a room lately.
+    pub fn is_sent_away(&self, room: &str, member: &str) -> bool {
+        self.0.removed.is_refused(room, member, unix_millis() / 1_000)
+    }
+
+    /// Whether whoever a link to something was handed to has been removed from its room since.
+    pub fn has_ended(&self, id: &str, holder: &Holder) -> bool {
+        self.find(id).is_some_and(|entry| self.0.removed.ends(&entry.room, holder))
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &LibraryMetrics {
         &self.0.metrics
@@ -164,6 +224,7 @@ impl Library {
             self.0.added.notify_one();
             drop(index);
             self.0.jobs.get().iter().for_each(|jobs| jobs.prepare(&self.0.config.folder.join(&manifest.id), manifest));
+            self.0.store.iter().for_each(|store| store.touch(&manifest.id));
         }
     }
 
@@ -201,8 +262,10 @@ impl Library {
         self.find(id).ok_or(LibraryError::Unknown)?;
         let folder = self.0.config.folder.join(id);
         let manifest = Manifest::read(&folder)?;
-        let beside = std::fs::read_dir(&folder)?.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        Ok(Item { manifest, folder, beside })
+        let mut beside: BTreeSet<_> = std::fs::read_dir(&folder)?.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let stored = self.0.store.as_ref().map(|_| Ledger::read(&folder)).unwrap_or_default();
+        beside.extend(stored.names().cloned());
+        Ok(Item { manifest, folder, beside, stored })
     }
 
     /// Changes what something says of itself.
@@ -219,6 +282,7 @@ impl Library {
         index.put(&item.manifest);
         self.measure(&index);
         drop(index);
+        self.0.store.iter().for_each(|store| store.touch(id));
         Ok(item)
     }
 
@@ -241,7 +305,57 @@ impl Library {
         drop((index, writing));
         self.0.metrics.deleted(reason);
         tracing::info!(item = id, reason, "deleted from the library");
-        Ok(remove_dir_all(gone)?)
+        match &self.0.store {
+            // The folder itself is there until the bucket has nothing of it any more.
+            Some(store) => {
+                let emptied = empty(&gone);
+                store.touch(id);
+                Ok(emptied?)
+            }
+            None => Ok(remove_dir_all(gone)?),
+        }
+    }
+
+    /// Whether something of this identity was deleted, and the bucket still has something of it.
+    pub(super) fn is_deleted(&self, id: &str) -> bool {
+        self.0.config.folder.join(format!("{DELETED}{id}")).exists()
+    }
+
+    /// Takes in what was found in the bucket; nothing is made of it before somebody asks.
+    pub(super) fn adopt(&self, manifest: &Manifest) {
+        let mut index = self.index();
+        index.put(manifest);
+        self.measure(&index);
+        drop(index);
+        self.0.added.notify_one();
+    }
+
+    /// The bucket beside the folder.
+    pub fn store(&self) -> Option<&Store> {
+        self.0.store.as_ref()
+    }
+
+    /// Brings a small file of an item here, if the bucket alone has it.
+    ///
+    /// # Errors
+    /// When the bucket or the disk refuses.
+    pub async fn bring(&self, item: &Item, name: &str) -> Result<(), LibraryError> {
+        match &self.0.store {
+            Some(store) if item.stored.of(name).is_some() => Ok(store.bring(&item.manifest.id, name).await.map(drop)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes something that was made of an item, here and in the bucket.
+    ///
+    /// # Errors
+    /// When it is neither here nor there, or the disk refuses.
+    pub fn unmake(&self, item: &Item, name: &str) -> Result<(), LibraryError> {
+        match (std::fs::remove_file(item.folder.join(name)), &self.0.store) {
+            (Err(error), Some(_)) if error.kind() == io::ErrorKind::NotFound && item.stored.of(name).is_some() => {}
+            (removed, _) => removed?,
+        }
+        Ok(self.0.store.iter().try_for_each(|store| store.forget(&item.manifest.id, name))?)
     }
 
     /// Deletes what is too old, and the oldest of what is too much; how many that were.
@@ -327,7 +441,7 @@ impl Item {
 }
 
 /// Whether a manifest is of its folder, and names files in that folder only. Whoever runs the node may have put it there from elsewhere.
-fn is_sound(manifest: &Manifest, folder: &Path) -> bool {
+pub(super) fn is_sound(manifest: &Manifest, folder: &Path) -> bool {
     let names = manifest.files.iter().map(|file| &file.name).chain(manifest.upload.iter().map(|upload| &upload.name));
     let sound =
         is_plain(&manifest.id) && folder.file_name().is_some_and(|name| name == manifest.id.as_str()) && names.clone().all(|name| is_plain(name));
@@ -338,7 +452,7 @@ fn is_sound(manifest: &Manifest, folder: &Path) -> bool {
 }
 
 /// Whether a name is one part of a path, and no hidden one.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     first && name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }

@@ -31,6 +31,15 @@ pub enum Purpose {
     Share,
 }
 
+/// Whom a link was handed to. It ends when that member is removed from the room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The member's identity.
+    pub member: String,
+    /// When it was handed to them: seconds since the Unix epoch.
+    pub issued: u64,
+}
+
 /// Why a link is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadLink {
@@ -75,33 +84,51 @@ impl Signer {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
     }
 
-    /// The signature of a link to `name` of this identity, good until `expires` (seconds since the Unix epoch).
-    pub fn sign(&self, purpose: Purpose, id: &str, name: &str, expires: u64) -> String {
+    /// The signature of a link to `name` of this identity, good until `expires` (seconds since the Unix epoch). It names whom it was handed to,
+    /// where that is somebody: such a one is `MAC.ISSUED.MEMBER`, the other ones are the MAC alone.
+    pub fn sign(&self, purpose: Purpose, id: &str, name: &str, expires: u64, holder: Option<&Holder>) -> String {
         let mut context = hmac::Context::with_key(&self.0);
-        said(purpose, id, name, expires, |bytes| context.update(bytes));
-        URL_SAFE_NO_PAD.encode(context.sign())
+        said(purpose, id, name, expires, holder, |bytes| context.update(bytes));
+        let mac = URL_SAFE_NO_PAD.encode(context.sign());
+        match holder {
+            Some(Holder { member, issued }) => format!("{mac}.{issued}.{member}"),
+            None => mac,
+        }
     }
 
-    /// Checks a link at `now` (seconds since the Unix epoch), in a time that does not tell how much of it is right.
+    /// Checks a link at `now` (seconds since the Unix epoch), in a time that does not tell how much of it is right. Whom it was handed to, if it says.
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn check(&self, purpose: Purpose, id: &str, name: &str, (expires, signature): (u64, &str), now: u64) -> Result<(), BadLink> {
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| BadLink::Altered)?;
+    pub fn check(&self, purpose: Purpose, id: &str, name: &str, (expires, signature): (u64, &str), now: u64) -> Result<Option<Holder>, BadLink> {
+        let (mac, holder) = parts(signature).ok_or(BadLink::Altered)?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| BadLink::Altered)?;
         let mut bytes = Vec::new();
-        said(purpose, id, name, expires, |part| bytes.extend_from_slice(part));
-        hmac::verify(&self.0, &bytes, &signature).map_err(|_| BadLink::Altered)?;
-        if now >= expires { Err(BadLink::Expired) } else { Ok(()) }
+        said(purpose, id, name, expires, holder.as_ref(), |part| bytes.extend_from_slice(part));
+        hmac::verify(&self.0, &bytes, &mac).map_err(|_| BadLink::Altered)?;
+        if now >= expires { Err(BadLink::Expired) } else { Ok(holder) }
     }
 }
 
+/// The MAC of a signature, and whom it names.
+fn parts(signature: &str) -> Option<(&str, Option<Holder>)> {
+    let Some((mac, named)) = signature.split_once('.') else { return Some((signature, None)) };
+    let (issued, member) = named.split_once('.')?;
+    Some((mac, Some(Holder { member: member.to_owned(), issued: issued.parse().ok()? })))
+}
+
 /// What is signed. Each part comes with its length, so that no end of one can be the beginning of the next.
-fn said(purpose: Purpose, id: &str, name: &str, expires: u64, mut say: impl FnMut(&[u8])) {
+fn said(purpose: Purpose, id: &str, name: &str, expires: u64, holder: Option<&Holder>, mut say: impl FnMut(&[u8])) {
     for part in [purpose.name(), id, name] {
         say(&(part.len() as u64).to_be_bytes());
         say(part.as_bytes());
     }
     say(&expires.to_be_bytes());
+    if let Some(Holder { member, issued }) = holder {
+        say(&issued.to_be_bytes());
+        say(&(member.len() as u64).to_be_bytes());
+        say(member.as_bytes());
+    }
 }
 
 fn draw(folder: &Path, path: &Path) -> io::Result<Vec<u8>> {
@@ -132,9 +159,9 @@ mod tests {
     fn a_link_is_good_for_what_it_was_signed_for_until_it_expires() {
         let folder = folder("good");
         let signer = Signer::open(&folder).expect("a key");
-        let signature = signer.sign(Purpose::File, "id", "0001.webm", 100);
+        let signature = signer.sign(Purpose::File, "id", "0001.webm", 100, None);
         let check = |purpose, id, name, expires, signature: &str, now| signer.check(purpose, id, name, (expires, signature), now);
-        assert_eq!(check(Purpose::File, "id", "0001.webm", 100, &signature, 99), Ok(()));
+        assert_eq!(check(Purpose::File, "id", "0001.webm", 100, &signature, 99), Ok(None));
         assert_eq!(check(Purpose::File, "id", "0001.webm", 100, &signature, 100), Err(BadLink::Expired));
         assert_eq!(check(Purpose::File, "id", "0001.webm", 101, &signature, 99), Err(BadLink::Altered));
         assert_eq!(check(Purpose::File, "id", "0002.webm", 100, &signature, 99), Err(BadLink::Altered));
@@ -150,11 +177,28 @@ mod tests {
     }
 
     #[test]
+    fn whom_a_link_was_handed_to_cannot_be_changed() {
+        let folder = folder("holder");
+        let signer = Signer::open(&folder).expect("a key");
+        let holder = Holder { member: "a.b-c".into(), issued: 7 };
+        let signature = signer.sign(Purpose::Zip, "id", "", 100, Some(&holder));
+        let check = |signature: &str| signer.check(Purpose::Zip, "id", "", (100, signature), 1);
+        assert_eq!(check(&signature), Ok(Some(holder)));
+        let mac = signature.split('.').next().expect("a MAC");
+        for altered in [mac, &format!("{mac}.7.a.b"), &format!("{mac}.8.a.b-c"), &format!("{mac}.7"), &format!("{mac}."), &format!("{mac}..a.b-c")] {
+            assert_eq!(check(altered), Err(BadLink::Altered), "{altered}");
+        }
+        let nobodys = signer.sign(Purpose::Zip, "id", "", 100, None);
+        assert_eq!(check(&format!("{nobodys}.7.a.b-c")), Err(BadLink::Altered));
+        std::fs::remove_dir_all(folder).expect("removed");
+    }
+
+    #[test]
     fn the_key_is_kept_for_its_owner_alone_and_another_one_ends_every_link() {
         let folder = folder("kept");
-        let signature = Signer::open(&folder).expect("a key").sign(Purpose::Zip, "id", "", 100);
+        let signature = Signer::open(&folder).expect("a key").sign(Purpose::Zip, "id", "", 100, None);
         let again = Signer::open(&folder).expect("the same key");
-        assert_eq!(again.check(Purpose::Zip, "id", "", (100, &signature), 1), Ok(()));
+        assert_eq!(again.check(Purpose::Zip, "id", "", (100, &signature), 1), Ok(None));
         let mode = std::fs::metadata(folder.join(NAME)).expect("the key").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         std::fs::remove_file(folder.join(NAME)).expect("removed");

@@ -101,7 +101,7 @@ impl From<LibraryError> for UploadError {
     fn from(error: LibraryError) -> Self {
         match error {
             LibraryError::Disk(error) => error.into(),
-            LibraryError::Unknown | LibraryError::GoesOn => Self::Unknown,
+            LibraryError::Unknown | LibraryError::GoesOn | LibraryError::Away(_) => Self::Unknown,
         }
     }
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
 const folder = fileURLToPath(new URL('../dist', import.meta.url));
-const worthIt = /\.(html|js|css|svg|json|txt|webmanifest)$/;
+const worthIt = /\.(html|js|css|svg|json|txt|webmanifest|wasm|tflite)$/;
 
 for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
   if (!entry.isFile() || !worthIt.test(entry.name)) continue;

@@ -3,8 +3,8 @@
 /**
  * Gives the page a camera that shows a colour, a microphone that sounds a tone, and a screen of another colour, all within
  * 640×360×15; counts the offers that leave it, and notes how tiles are said to be shown and which devices are asked for.
- * @param {{ camera: string, screen: string, tone: number, prefer?: string, detailed?: boolean } | null} media none: the browser's own devices, limited in size;
- *   `prefer`: the codec to send; `detailed`: the camera's picture takes all bits that it is given
+ * @param {{ camera: string, screen: string, tone: number, prefer?: string, detailed?: boolean, portrait?: boolean } | null} media none: the browser's own devices, limited in size;
+ *   `prefer`: the codec to send; `detailed`: the camera's picture takes all bits that it is given; `portrait`: somebody is before it, and sharp edges behind
  */
 export function prepare(media) {
   const own = /** @type {any} */ (window);
@@ -56,16 +56,76 @@ export function prepare(media) {
     }
     return canvas;
   };
+  /** Somebody in a striped shirt before a wall of small squares; the lower left corner stays as it is. */
+  const portrait = () => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [640, 360];
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+    const ellipse = (/** @type {string | CanvasGradient} */ fill, /** @type {number} */ x, /** @type {number} */ y, /** @type {number} */ across, /** @type {number} */ down) => {
+      pen.fillStyle = fill;
+      pen.beginPath();
+      pen.ellipse(x, y, across, down, 0, 0, 7);
+      pen.fill();
+    };
+    for (let x = 0; x < 640; x += 8) {
+      for (let y = 0; y < 360; y += 8) {
+        if (x < 130 && y > 230) continue;
+        pen.fillStyle = (x + y) % 16 ? '#e8e4da' : '#54616b';
+        pen.fillRect(x, y, 8, 8);
+      }
+    }
+    // Light falls from the upper left.
+    const skin = pen.createRadialGradient(300, 120, 20, 320, 150, 110);
+    skin.addColorStop(0, '#eab892');
+    skin.addColorStop(1, '#b9805c');
+    ellipse('#2c1d14', 320, 112, 84, 88);
+    ellipse(skin, 244, 160, 12, 20);
+    ellipse(skin, 396, 160, 12, 20);
+    pen.fillStyle = '#b07a58';
+    pen.fillRect(286, 215, 68, 60);
+    ellipse(skin, 320, 150, 74, 94);
+    pen.fillStyle = '#2c1d14';
+    pen.beginPath();
+    pen.ellipse(320, 88, 76, 44, 0, Math.PI, 0);
+    pen.fill();
+    for (const side of [-1, 1]) {
+      ellipse('#f6f1ea', 320 + 28 * side, 140, 13, 7);
+      ellipse('#3a2a1c', 320 + 28 * side, 140, 6, 6);
+      pen.fillStyle = '#2c1d14';
+      pen.fillRect(320 + 28 * side - 15, 121, 30, 5);
+    }
+    pen.fillStyle = '#a56d4b';
+    pen.fillRect(314, 145, 12, 34);
+    ellipse('#9c4b44', 320, 202, 24, 7);
+    pen.save();
+    pen.beginPath();
+    pen.ellipse(320, 390, 190, 140, 0, 0, 7);
+    pen.clip();
+    for (let y = 240; y < 360; y += 8) {
+      pen.fillStyle = y % 16 ? '#23406b' : '#8fa6c8';
+      pen.fillRect(100, y, 440, 8);
+    }
+    pen.restore();
+    return canvas;
+  };
   /** A block moves over the colour, so that no two frames are alike; the lower left corner stays as it is. */
   const paint = (/** @type {string} */ color, /** @type {string} */ label) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [640, 360];
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     const backdrop = media?.detailed && label === 'camera' ? scenery() : undefined;
+    const somebody = media?.portrait && label === 'camera' ? portrait() : undefined;
     let frame = 0;
     const draw = () => {
       pen.fillStyle = color;
       pen.fillRect(0, 0, 640, 360);
+      if (somebody) {
+        frame += 1;
+        pen.drawImage(somebody, 0, 0);
+        // No two frames are alike.
+        pen.fillRect(0, 352, 8 + (frame % 100), 8);
+        return;
+      }
       pen.fillStyle = '#ffffff';
       pen.fillRect((frame * 9) % 560, 40, 80, 80);
       pen.font = '32px sans-serif';

@@ -30,12 +30,12 @@ export class Person {
 
   /**
    * @param {Name} name
-   * @param {{ browser?: 'chromium' | 'firefox', ownDevices?: boolean, prefer?: string, width?: number, height?: number, locale?: string, dark?: boolean, flags?: string[], accept?: boolean }} [options]
-   *   `prefer`: the MIME type of the codec to send
+   * @param {{ browser?: 'chromium' | 'firefox', ownDevices?: boolean, prefer?: string, portrait?: boolean, width?: number, height?: number, locale?: string, dark?: boolean, flags?: string[], accept?: boolean }} [options]
+   *   `prefer`: the MIME type of the codec to send; `portrait`: somebody is to be seen before sharp edges
    */
-  static async open(name, { browser = 'chromium', ownDevices = false, prefer, ...options } = {}) {
+  static async open(name, { browser = 'chromium', ownDevices = false, prefer, portrait = false, ...options } = {}) {
     const open = browser === 'chromium' ? openChromium : openFirefox;
-    return new Person(name, await open({ prepare, argument: ownDevices ? null : { ...PEOPLE[name], prefer }, ...options }));
+    return new Person(name, await open({ prepare, argument: ownDevices ? null : { ...PEOPLE[name], prefer, portrait }, ...options }));
   }
 
   /**

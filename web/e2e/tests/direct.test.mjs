@@ -119,6 +119,7 @@ test('a direct call outlives the server, with chat, and both ends take it up aga
   await stage.server.kill();
   await sleep(10_000);
   await allMeet([ada, ben]);
+  await until('Ada reads that the call goes on all the same', () => ada.tab.evaluate(() => document.querySelector('[data-testid=reconnecting]')?.textContent?.includes('goes on directly')));
   await ben.says('the server is gone');
   await until('Ada reads what was said without the server', async () => (await ada.chat()).includes('Ben: the server is gone'));
   await stage.server.again();

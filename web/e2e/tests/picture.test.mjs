@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { chooseAt } from '../lib/menus.mjs';
 import { scene } from '../lib/scene.mjs';
 import { until } from '../lib/wait.mjs';
 
@@ -38,8 +39,10 @@ for (const [codec, prefer] of [
     await ben.join(stage.url, room);
     await ada.sees('Ben');
     const id = await ada.idOf('Ben');
-    const item = await ada.tab.evaluate((of) => /** @type {any} */ (window).althing.screenshot(of), id);
-    await until('Ben is told', () => ben.tab.evaluate(() => document.body.innerText.includes('take a picture of')));
+    await chooseAt(ada, id, 'screenshot-server');
+    await until('Ben is told', () => ben.tab.evaluate(() => document.body.innerText.includes('take a picture of Ben')));
+    await until('Ada is told that it is kept', () => ada.tab.evaluate(() => document.body.innerText.includes('The picture of Ben is in the library')));
+    const item = await until('it is in the folder', () => readdirSync(folder).find((name) => !name.startsWith('.') && JSON.parse(readFileSync(join(folder, name, 'manifest.json'), 'utf8')).room === room));
     const manifest = JSON.parse(readFileSync(join(folder, item, 'manifest.json'), 'utf8'));
     assert.deepEqual([manifest.kind, manifest.room, manifest.by.name, manifest.state], ['screenshot', room, 'Ada', 'finished']);
     assert.deepEqual(manifest.members.map((/** @type {any} */ member) => member.name).sort(), ['Ada', 'Ben']);
@@ -52,3 +55,45 @@ for (const [codec, prefer] of [
     await stage.dismiss(ben);
   });
 }
+
+const settings = { ALTHING_RECORDING__ENABLED: 'true', ALTHING_RECORDING__MINIMUM_FREE_MIB: '1', ALTHING_ROOMS__POLICY: 'auto' };
+/** What says that it is FFmpeg, and decodes nothing. */
+const broken = join(folder, '.ffmpeg');
+writeFileSync(broken, '#!/bin/sh\ncase "$*" in *-version*|*-encoders*|*-decoders*) exec ffmpeg "$@";; esac\nexit 1\n', { mode: 0o755 });
+const [none, ill] = ['none', 'ill'].map((name) => mkdtempSync(join(tmpdir(), `althing-pictures-${name}-`)));
+after(() => [none, ill].forEach((made) => rmSync(made ?? '', { recursive: true, force: true })));
+const without = scene({ ...settings, ALTHING_RECORDING__FOLDER: none ?? '', ALTHING_JOBS__FFMPEG: '/nowhere/ffmpeg' });
+const failing = scene({ ...settings, ALTHING_RECORDING__FOLDER: ill ?? '', ALTHING_JOBS__FFMPEG: broken });
+
+/** Whether somebody is offered a picture by the server. @param {import('../lib/person.mjs').Person} who @param {string} of */
+async function isOffered(who, of) {
+  await who.tab.evaluate((id) => /** @type {HTMLElement} */ (document.querySelector(`[data-testid=tile][data-member="${id}"] [data-testid=tile-more]`)).focus(), of);
+  await who.tab.press('Enter');
+  await who.tab.appears(`[data-testid=tile][data-member="${of}"] [data-testid=screenshot-tile]`);
+  const found = await who.tab.evaluate(() => Boolean(document.querySelector('[data-testid=screenshot-server]')));
+  await who.tab.press('Escape');
+  return found;
+}
+
+test('it is offered where the server has the picture and an FFmpeg, and where that fails the page says what to do', async () => {
+  for (const stage of [without, failing]) {
+    const ada = await stage.person('Ada');
+    const ben = await stage.person('Ben');
+    await ada.join(stage.url, 'none');
+    await ben.join(stage.url, 'none');
+    await ada.sees('Ben');
+    await ada.travels('direct');
+    const id = await ada.idOf('Ben');
+    assert.equal(await isOffered(ada, id), false, 'the call goes directly');
+    await ada.tab.evaluate(() => /** @type {any} */ (window).althing.setPolicy('sfu'));
+    await ada.travels('server');
+    await ada.sees('Ben');
+    assert.equal(await isOffered(ada, id), stage === failing);
+    if (stage === failing) {
+      await chooseAt(ada, id, 'screenshot-server');
+      await until('Ada is told what to do', () => ada.tab.evaluate(() => document.body.innerText.includes('A screenshot on this device needs neither')));
+    }
+    await ada.isWell();
+    for (const person of [ada, ben]) await stage.dismiss(person);
+  }
+});

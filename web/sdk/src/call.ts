@@ -27,7 +27,7 @@ import { Views } from './views.ts';
 import { Ways } from './ways.ts';
 import type { Route } from './ways.ts';
 import type { ViewSize } from './views.ts';
-import type { ChatMessage, Event, LeaveReason, MemberId, MemberInfo, OkResult, Policy, Priority, Reaction, Source, TrackNumber, VideoCodec } from './wire.ts';
+import type { ChatMessage, Event, Grants, LeaveReason, MemberId, MemberInfo, OkResult, Policy, Priority, Reaction, Source, TrackNumber, VideoCodec } from './wire.ts';
 
 /** Where a call stands. */
 export type CallStatus = 'idle' | 'joining' | 'joined' | 'reconnecting' | 'ended';
@@ -346,6 +346,16 @@ export class Call extends Emitter<CallEvents> {
     await this.#signaling.request({ type: 'react', reaction });
   }
 
+  /** Changes what the application says of this member; everybody is told. */
+  async describe(change: { metadata?: string; attributes?: Record<string, string> }): Promise<void> {
+    await this.#signaling.request({ type: 'describe', ...change });
+  }
+
+  /** Says who alone may receive what is published from a source, now and later; everybody, where nobody is named. */
+  async setAudience(source: Source, members?: readonly MemberId[]): Promise<void> {
+    await this.#signaling.request({ type: 'audience', source, ...(members ? { members: [...members] } : {}) });
+  }
+
   /** Moderation: stops forwarding a source of everybody else who is there, or allows it again. */
   muteAll(source: Source, muted: boolean): Promise<OkResult | undefined> {
     return this.#signaling.request({ type: 'mute_all', source, muted });
@@ -441,16 +451,27 @@ export class Call extends Emitter<CallEvents> {
     return { ...this.#peer.counters, ...this.#signaling.counters, direct: this.#ways.made, iceState: this.#ways.connection?.iceConnectionState };
   }
 
+  /** What may be done has changed: what is published and may not be any more ends. */
+  #keepTo(grants: Grants): void {
+    this.#keepToGrants(grants);
+    void this.#ways.touch();
+  }
+
+  /** Gives up what may not be published (any more). */
+  #keepToGrants(grants: Grants): void {
+    for (const { source } of this.publications.filter((publication) => !grants.publish.includes(publication.source))) {
+      this.#publisher.unwant(source);
+      this.emit('problem', notGranted(source));
+    }
+  }
+
   #enter(joined: Joined, resumed: boolean): void {
     // A room entered anew may be another one: its chat is numbered from 1 again.
     const entered = enter(joined, resumed ? this.#room : undefined);
     const goesOn = !resumed && this.#ways.held !== undefined && this.#room?.room === joined.room;
     this.#set(goesOn ? { ...entered, chat: mergeChat(bygone(this.#room?.chat ?? []), joined.chat) } : entered);
     this.#read(joined.chat);
-    for (const { source } of this.publications.filter((publication) => !joined.grants.publish.includes(publication.source))) {
-      this.#publisher.unwant(source);
-      this.emit('problem', notGranted(source));
-    }
+    this.#keepToGrants(joined.grants);
     if (resumed && joined.connection) {
       this.#publisher.learn(joined.me.tracks);
       this.#peer.need(joined.pairs);
@@ -475,6 +496,7 @@ export class Call extends Emitter<CallEvents> {
     this.#set(reduce(before, event));
     if (event.type === 'need') this.#peer.need(event.pairs);
     else if (event.type === 'restart') this.#restart();
+    else if (event.type === 'granted') this.#keepTo(event.grants);
     else if (event.type === 'demand') this.#publisher.demand(event.track, event.rids);
     else if (event.type === 'fallback') this.#fallback(event.track, event.codecs);
     else if (event.type === 'way') this.#ways.follow(event.way, this.#room ?? before);

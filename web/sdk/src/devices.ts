@@ -10,6 +10,8 @@ export type DeviceProblem =
   | 'insecure'
   /** The person closed the picker without choosing. */
   | 'dismissed'
+  /** What was to be made of its picture cannot be made. */
+  | 'effect'
   /** Anything else. */
   | 'failed';
 

@@ -8,6 +8,7 @@ export type { CallEvents, CallOptions, CallStatus, Diagnostics } from './call.ts
 export type { Data, DataOptions } from './data.ts';
 export { classify, DeviceError, devicesAllowed, listDevices, openCamera, openMicrophone, openScreen, PROCESSING } from './devices.ts';
 export type { DeviceList, DeviceProblem, Processing, ScreenContent } from './devices.ts';
+export type { CameraEffect, Processed } from './effect.ts';
 export { Emitter } from './emitter.ts';
 export { Encryption } from './encryption.ts';
 export type { EncryptionEvents } from './encryption.ts';

@@ -1,5 +1,6 @@
 import { DeviceError, hintOf, openBoth, openCamera, openMicrophone, openScreen, PROCESSING } from './devices.ts';
 import type { Processing, ScreenContent } from './devices.ts';
+import type { CameraEffect, Processed } from './effect.ts';
 import { Emitter } from './emitter.ts';
 import type { Publication } from './publisher.ts';
 import type { Source } from './wire.ts';
@@ -13,6 +14,7 @@ export interface Stage {
 /** The devices of this end, as they are now. */
 export interface LocalState {
   readonly microphone: MediaStreamTrack | null;
+  /** What is shown and sent of the camera: what the effect makes of it, where there is one. */
   readonly camera: MediaStreamTrack | null;
   readonly screen: MediaStreamTrack | null;
   readonly screenAudio: MediaStreamTrack | null;
@@ -36,12 +38,20 @@ export class LocalMedia extends Emitter<LocalEvents> {
   #devices: { camera?: string; microphone?: string } = {};
   #processing: Processing = PROCESSING;
   #content: ScreenContent = 'text';
+  #effect: CameraEffect | undefined;
+  /** The camera itself, and what is made of it. */
+  #camera: { device: MediaStreamTrack; processed: Processed | undefined } | undefined;
   /** What was published once stays published, muted when off: turning it on again costs no offer. */
   #published = new Set<Source>();
   #turns = new Map<Source, Promise<void>>();
 
   get state(): LocalState {
     return this.#state;
+  }
+
+  /** The device that is held; none where none is. */
+  deviceOf(kind: 'camera' | 'microphone'): string | undefined {
+    return (kind === 'camera' ? this.#camera?.device : this.#state.microphone)?.getSettings().deviceId;
   }
 
   /** Publishes what is on, now and from now on. */
@@ -60,11 +70,10 @@ export class LocalMedia extends Emitter<LocalEvents> {
   /** Turns camera and microphone on with one question to the person; each by itself when both together cannot be had. */
   async start(): Promise<void> {
     const both = await openBoth(this.#devices, this.#processing).catch(() => undefined);
-    if (both) {
-      this.#hold('camera', both.camera);
-      this.#hold('microphone', both.microphone);
-    }
-    await Promise.allSettled([this.setCamera(true), this.setMicrophone(true)]);
+    if (both) this.#hold('microphone', both.microphone);
+    // One whose picture cannot be made what it should be is not opened once more.
+    const camera = both ? this.#inTurn('camera', () => this.#take(both.camera)).then(() => this.setCamera(true)) : this.setCamera(true);
+    await Promise.allSettled([camera, this.setMicrophone(true)]);
   }
 
   /** Turns the microphone on or off. */
@@ -97,10 +106,31 @@ export class LocalMedia extends Emitter<LocalEvents> {
     return this.#inTurn(kind, () => this.#exchange(kind, deviceId));
   }
 
+  /**
+   * What is made of the camera's picture from now on, at once if it is on; none: it is shown as it is. Rejects when it cannot be made of the
+   * one that is on, which goes on as it was. A camera of which it cannot be made later does not come on.
+   */
+  setCameraEffect(effect: CameraEffect | undefined): Promise<void> {
+    return this.#inTurn('camera', async () => {
+      if (this.#effect === effect) return;
+      const held = this.#camera;
+      const made = held && effect ? await effect(held.device) : undefined;
+      this.#effect = effect;
+      if (!held) return;
+      // Lost meanwhile.
+      if (this.#camera !== held) return made?.close();
+      const before = held.processed;
+      this.#expose(held.device, made);
+      await this.#show('camera');
+      // What is sent goes on until the other one is.
+      before?.close();
+    });
+  }
+
   /** What the browser does with the microphone's sound from now on. */
   async setProcessing(processing: Processing): Promise<void> {
     this.#processing = processing;
-    const deviceId = this.#state.microphone?.getSettings().deviceId;
+    const deviceId = this.deviceOf('microphone');
     // Browsers do not change it under a track that goes on.
     if (this.#state.microphone) await this.#inTurn('microphone', () => this.#exchange('microphone', deviceId));
   }
@@ -167,19 +197,45 @@ export class LocalMedia extends Emitter<LocalEvents> {
   }
 
   async #open(kind: 'camera' | 'microphone', open: () => Promise<MediaStreamTrack>): Promise<void> {
-    this.#hold(kind, await this.#try(kind, open));
+    const track = await this.#try(kind, open);
+    if (kind === 'camera') await this.#take(track);
+    else this.#hold(kind, track);
   }
 
-  #hold(kind: 'camera' | 'microphone', track: MediaStreamTrack): void {
-    track.onended = () => {
-      // Unplugged, or taken back by the person: `stop` on our side does not fire this.
-      this.#release(kind);
-      if (kind === 'microphone') this.#become({ microphoneOn: false });
-      this.emit('problem', { source: kind, error: new DeviceError('not_found', 'the device was lost') });
-      void this.#show(kind);
-    };
+  /** Holds a camera, once there is what is to be made of it: as it is, nobody shall see it then. */
+  async #take(device: MediaStreamTrack): Promise<void> {
+    const effect = this.#effect;
+    try {
+      const made = effect && (await this.#try('camera', () => effect(device).catch((error: unknown) => Promise.reject(new DeviceError('effect', textOf(error))))));
+      this.#hold('camera', device, made);
+    } catch (error) {
+      device.stop();
+      throw error;
+    }
+  }
+
+  #hold(kind: 'camera' | 'microphone', track: MediaStreamTrack, made?: Processed): void {
+    // Unplugged, or taken back by the person: `stop` on our side does not fire this.
+    track.onended = () => this.#lose(kind, new DeviceError('not_found', 'the device was lost'));
     this.#release(kind);
-    this.#become({ [kind]: track });
+    if (kind === 'camera') this.#expose(track, made);
+    else this.#become({ microphone: track });
+  }
+
+  /** Shows a camera as what was made of it, or as it is. */
+  #expose(device: MediaStreamTrack, processed: Processed | undefined): void {
+    this.#camera = { device, processed };
+    void processed?.failed.then((error) => {
+      if (this.#camera?.processed === processed) this.#lose('camera', new DeviceError('effect', error.message));
+    });
+    this.#become({ camera: processed?.track ?? device });
+  }
+
+  #lose(kind: 'camera' | 'microphone', error: DeviceError): void {
+    this.#release(kind);
+    if (kind === 'microphone') this.#become({ microphoneOn: false });
+    this.emit('problem', { source: kind, error });
+    void this.#show(kind);
   }
 
   async #try<T>(source: Source, open: () => Promise<T>): Promise<T> {
@@ -193,10 +249,14 @@ export class LocalMedia extends Emitter<LocalEvents> {
   }
 
   #release(key: 'microphone' | 'camera' | 'screen' | 'screenAudio'): void {
-    const track = this.#state[key];
+    const track = key === 'camera' ? this.#camera?.device : this.#state[key];
     if (!track) return;
     track.onended = null;
     track.stop();
+    if (key === 'camera') {
+      this.#camera?.processed?.close();
+      this.#camera = undefined;
+    }
     this.#become({ [key]: null });
   }
 
@@ -216,4 +276,8 @@ export class LocalMedia extends Emitter<LocalEvents> {
     this.#state = { ...this.#state, ...change };
     this.emit('change', this.#state);
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

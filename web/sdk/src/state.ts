@@ -30,6 +30,8 @@ export interface RoomState {
   readonly knocking: readonly Knocker[];
   /** Whether all members encrypt their media end to end. */
   readonly encrypted: boolean;
+  /** What the application says of the room. */
+  readonly metadata: string;
   /** The server has said that it ends in so many seconds at most. */
   readonly ending: number | undefined;
 }
@@ -52,6 +54,7 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     recording: joined.recording,
     knocking: joined.knocking ?? [],
     encrypted: joined.encrypted ?? false,
+    metadata: joined.metadata ?? '',
     ending: undefined,
   };
 }
@@ -75,6 +78,12 @@ export function reduce(state: RoomState, event: Event): RoomState {
       };
     case 'member_away':
       return change(state, event.member, (member) => ({ ...member, away: event.away }));
+    case 'member_changed':
+      return change(state, event.member.member, () => ({ ...event.member, tracks: shared(event.member.tracks) }));
+    case 'granted':
+      return { ...state, grants: event.grants, me: { ...state.me, tracks: state.me.tracks.filter((track) => event.grants.publish.includes(track.source)) } };
+    case 'room':
+      return { ...state, metadata: event.metadata };
     case 'track':
       return change(state, event.member, (member) => ({ ...member, tracks: withTrack(member.tracks, event.track) }));
     case 'track_ended':

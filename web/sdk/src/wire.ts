@@ -149,6 +149,16 @@ export type Request = { "type": "hello",
   | { "type": "react",
     /** What. */
     reaction: Reaction, }
+  | { "type": "describe",
+    /** The metadata; empty for none. */
+    metadata?: string,
+    /** The attributes: all of them. */
+    attributes?: { [key in string]: string }, }
+  | { "type": "audience",
+    /** The source. */
+    source: Source,
+    /** Who alone may receive it (at most 100; nobody, where none is named); absent: everybody again. */
+    members?: Array<MemberId>, }
   | { "type": "kick",
     /** Whom. */
     member: MemberId, }
@@ -275,7 +285,9 @@ export type OkResult = { "of": "welcome",
     /** Who knocks, for moderators. */
     knocking?: Array<Knocker>,
     /** Whether all members encrypt their media end to end. */
-    encrypted?: boolean, }
+    encrypted?: boolean,
+    /** What the application says of the room: the server does not look into it. */
+    metadata?: string, }
   | { "of": "entered",
     /** The lobby's name. */
     lobby: string,
@@ -332,7 +344,9 @@ export type WelcomeFeatures = {
     /** What is kept of rooms can be listed, played and downloaded, by whoever is granted that. */
     library: boolean,
     /** Members may add to it. */
-    uploads: boolean, };
+    uploads: boolean,
+    /** The server takes pictures of what members show (`screenshot`), by whoever is granted to record: as far as it knows, there is what decodes them. */
+    screenshots: boolean, };
 
 /** Limits that a client should know. */
 export type Limits = {
@@ -349,7 +363,9 @@ export type Limits = {
     /** Bytes of a name to show. */
     name_bytes: number,
     /** Bytes of data in one message. */
-    data_bytes: number, };
+    data_bytes: number,
+    /** Bytes of a member's metadata and attributes together. */
+    metadata_bytes: number, };
 
 /** The m-lines of a receiving slot pair. */
 export type PairMids = {
@@ -393,6 +409,15 @@ export type Event = { "type": "member_joined",
     member: MemberId,
     /** Whether the socket is lost. */
     away: boolean, }
+  | { "type": "member_changed",
+    /** Who, as they are now. */
+    member: MemberInfo, }
+  | { "type": "granted",
+    /** What it may do now. */
+    grants: Grants, }
+  | { "type": "room",
+    /** The metadata as it is now. */
+    metadata: string, }
   | { "type": "track",
     /** Whose. */
     member: MemberId,
@@ -522,7 +547,7 @@ export type Event = { "type": "member_joined",
 export type LeaveReason = "left" | "lost" | "kicked" | "replaced";
 
 /** Why a session is over. */
-export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down";
+export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down" | "ended";
 
 /** How a member's media travels. */
 export type Way = { "via": "nobody", }
@@ -639,7 +664,9 @@ export type Grants = {
     /** Whether it may have the room recorded. */
     record: boolean,
     /** What it may do with what is kept of the room. */
-    library: LibraryGrant, };
+    library: LibraryGrant,
+    /** Whether it may change its own metadata and attributes. */
+    describe: boolean, };
 
 /** What somebody may do with what is kept of a room: recordings, screenshots and uploads. */
 export type LibraryGrant = "none" | "view" | "manage";
@@ -668,7 +695,9 @@ export type TrackInfo = {
     /** Whether a moderator has muted it: nothing of it is forwarded until a moderator takes that back. */
     muted_by_moderator: boolean,
     /** Whether it is the fallback of the track of the same source. Only its publisher is told of it. */
-    fallback?: boolean, };
+    fallback?: boolean,
+    /** Who alone may receive it; absent: everybody who may receive anything. */
+    audience?: Array<MemberId>, };
 
 /** A member, as others see it. */
 export type MemberInfo = {
@@ -683,7 +712,11 @@ export type MemberInfo = {
     /** Its tracks. */
     tracks: Array<TrackInfo>,
     /** Its hand is raised: whoever has the smaller number has raised it before. */
-    hand?: number, };
+    hand?: number,
+    /** What the application says of it: the server does not look into it. */
+    metadata?: string,
+    /** The same by name. */
+    attributes?: { [key in string]: string }, };
 
 /** What a member shows for a moment. */
 export type Reaction = "agree" | "disagree" | "applause" | "heart" | "laugh" | "surprise" | "celebrate";

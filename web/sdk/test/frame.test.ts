@@ -74,7 +74,8 @@ test('two sessions of one member, and two frames of one session, never look alik
   for (const frame of frames) expect((await reader.open(frame)).is).toBe('open');
 });
 
-test('however many sessions there were, few keys are held', async () => {
+// Three hundred keys are derived: some seconds on a busy machine.
+test('however many sessions there were, few keys are held', { timeout: 60_000 }, async () => {
   const reader = await opener(1, 'ada');
   const shared = await secret(1);
   for (let session = 0; session < 300; session++) expect((await reader.open(await new Sealer(shared, 'ada').seal(bytes(20), 1))).is).toBe('open');

@@ -78,8 +78,8 @@ export function answerOf(request: Request): Reply {
 }
 
 export function welcome(): OkResult {
-  const limits = { message_bytes: 65536, offer_bytes: 524288, mlines: 64, messages_per_second: 50, chat_bytes: 4096, name_bytes: 128, data_bytes: 16384 };
-  return { of: 'welcome', version: 1, server: 'test', limits, heartbeat_ms: 60_000, resume_ms: 60_000, features: { development: true, direct: true, data: true, recording: false, relay: false, library: false, uploads: false } };
+  const limits = { message_bytes: 65536, offer_bytes: 524288, mlines: 64, messages_per_second: 50, chat_bytes: 4096, name_bytes: 128, data_bytes: 16384, metadata_bytes: 2048 };
+  return { of: 'welcome', version: 1, server: 'test', limits, heartbeat_ms: 60_000, resume_ms: 60_000, features: { development: true, direct: true, data: true, recording: false, relay: false, library: false, uploads: false, screenshots: false } };
 }
 
 export function entered(more: Partial<Extract<OkResult, { of: 'entered' }>> = {}): Extract<OkResult, { of: 'entered' }> {
@@ -87,7 +87,7 @@ export function entered(more: Partial<Extract<OkResult, { of: 'entered' }>> = {}
     of: 'entered',
     lobby: 'office',
     me: { member: 'me', name: 'Me', busy: false },
-    grants: { publish: ['camera', 'microphone'], subscribe: true, chat: true, data: true, moderate: false, record: false, library: 'none' },
+    grants: { publish: ['camera', 'microphone'], subscribe: true, chat: true, data: true, moderate: false, record: false, library: 'none', describe: true },
     people: [{ member: 'ben', name: 'Ben', busy: false }],
     ...more,
   };
@@ -98,7 +98,7 @@ export function joined(more: Partial<Extract<OkResult, { of: 'joined' }>> = {}):
     of: 'joined',
     room: 'hall',
     me: { member: 'me', name: 'Me', moderator: false, away: false, tracks: [] },
-    grants: { publish: ['camera', 'microphone'], subscribe: true, chat: true, data: true, moderate: false, record: false, library: 'none' },
+    grants: { publish: ['camera', 'microphone'], subscribe: true, chat: true, data: true, moderate: false, record: false, library: 'none', describe: true },
     resume: 'secret',
     pairs: 4,
     members: [],

@@ -28,6 +28,19 @@ test('hands go up and down, and whoever moderates knows who knocks', () => {
   expect(enter(joined()).encrypted).toBe(false);
 });
 
+test('who is changed, and what may be done, is told; what is said of the room, too', () => {
+  const begin = enter(joined({ members: [member('a', { away: true })], me: member('me', { tracks: [camera] }), metadata: 'a lesson' }));
+  expect(begin.metadata).toBe('a lesson');
+  const changed = after(
+    begin,
+    { type: 'member_changed', member: member('a', { name: 'New', attributes: { seat: '7' }, away: true }) },
+    { type: 'granted', grants: { ...begin.grants, publish: ['microphone'] } },
+    { type: 'room', metadata: 'an exam' },
+  );
+  expect(changed.members[0]).toEqual(member('a', { name: 'New', attributes: { seat: '7' }, away: true }));
+  expect([changed.me.tracks, changed.grants.publish, changed.metadata]).toEqual([[], ['microphone'], 'an exam']);
+});
+
 test('members come and go, in the order in which they came', () => {
   const state = after(
     enter(joined({ members: [member('a')] })),

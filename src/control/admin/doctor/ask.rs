@@ -311,6 +311,18 @@ pub async fn running(admin: SocketAddr) -> Running {
     }
 }
 
+/// What is found at an address of a private listener.
+///
+/// # Errors
+/// Why there is nothing: nobody answers, or not with success.
+pub async fn text(url: &str) -> Result<String, String> {
+    let client = client(Policy::none()).ok_or("HTTP cannot be set up")?;
+    let answer = client.get(url).send().await.map_err(|error| innermost(&error))?;
+    let status = answer.status();
+    let text = answer.text().await.map_err(|error| innermost(&error))?;
+    if status.is_success() { Ok(text) } else { Err(format!("it says {status}: {}", text.trim_end())) }
+}
+
 /// What a page's server says the time is.
 ///
 /// # Errors

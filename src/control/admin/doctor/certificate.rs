@@ -61,6 +61,19 @@ pub fn of_certificate(certificate: &Certificate, url: Option<(&str, &str)>, now:
     }
 }
 
+/// Whether an authority that speaks ACME finds the pages' listener, which is at this port.
+pub fn of_challenge(port: u16) -> Option<Finding> {
+    (port != 443).then(|| {
+        Finding::warning(
+            "acme_port",
+            format!(
+                "The authority looks for this server at port 443, and pages are served at {port}: it gives no certificate unless 443 leads there."
+            ),
+            format!("set http.listen to \"0.0.0.0:443\", or forward port 443 to {port}"),
+        )
+    })
+}
+
 /// With a capital and a full stop.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();

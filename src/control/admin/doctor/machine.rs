@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::Finding;
+use crate::control::auth::LEEWAY;
 
-/// Tokens and credentials of relays expire by the clock; more than this and good ones are refused.
-const MOST_SECONDS_OFF: i64 = 30;
+/// Tokens and credentials of relays expire by the clock; more than this and good ones are refused: as much as tokens are given.
+const MOST_SECONDS_OFF: i64 = LEEWAY as i64;
 
 /// Kernel buffers of a media socket, in bytes: what is wanted of both directions, what was had.
 pub fn of_buffers(wanted: usize, receive: usize, send: usize) -> Finding {

@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod ask;
+pub mod bucket;
 pub mod certificate;
 pub mod machine;
 pub mod ports;

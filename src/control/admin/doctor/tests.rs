@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::addresses::{Seen, of_announced, of_detours, of_seen};
 use super::ask::IceUrl;
-use super::certificate::{Certificate, of_certificate};
+use super::certificate::{Certificate, of_certificate, of_challenge};
 use super::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page};
 use super::ports::{Found, Running, Service, of_ports};
 use super::relays::{Outcome, of_relay, of_sealed};
@@ -171,8 +171,10 @@ fn the_relay_behind_tls_is_found_by_a_name_that_its_certificate_is_for() {
 fn the_machine_is_measured_against_what_the_settings_want() {
     assert_eq!(of_buffers(4 << 20, 4 << 20, 1 << 20).next.as_deref().map(|next| next.contains("wmem_max") && !next.contains("rmem_max")), Some(true));
     assert_eq!((of_files(Some(100), 100).verdict, of_files(Some(99), 100).verdict), (Verdict::Ok, Verdict::Warning));
-    assert_eq!((of_clock(30, "h").verdict, of_clock(-30, "h").verdict), (Verdict::Ok, Verdict::Ok));
-    assert!(of_clock(31, "h").what.contains("31 seconds ahead of") && of_clock(-31, "h").what.contains("31 seconds behind"));
+    assert_eq!(of_challenge(443), None);
+    assert!(of_challenge(8_443).is_some_and(|finding| finding.verdict == Verdict::Warning && finding.what.contains("8443")));
+    assert_eq!((of_clock(10, "h").verdict, of_clock(-10, "h").verdict), (Verdict::Ok, Verdict::Ok));
+    assert!(of_clock(11, "h").what.contains("11 seconds ahead of") && of_clock(-11, "h").what.contains("11 seconds behind"));
 }
 
 #[test]

@@ -107,9 +107,10 @@ impl Scene {
             moderate: name == "mod",
             record: false,
             library: LibraryGrant::None,
+            describe: true,
         };
         let room = RoomName::new("lobby").expect("a name");
-        let admission = Admission { room, identity: MemberId(name.into()), name: name.to_uppercase(), grants };
+        let admission = Admission::new(room, MemberId(name.into()), name.to_uppercase(), grants);
         self.apply(Command::Enter { socket, id: 1, admission, call: call.cloned() });
         self.answer(socket).map(|_| socket)
     }

@@ -86,10 +86,23 @@ impl Room {
         self.tell(|s| s == seat, Event::DataClosed { reason });
     }
 
+    /// Data of a program that runs the service.
+    pub(in crate::control::rooms) fn send_for(&mut self, from: MemberId, data: &OwnedData) -> Outcome {
+        let OwnedData { topic, to, text, payload, lossy, .. } = data;
+        let message = DataMessage { topic, to: to.clone(), text: *text, payload };
+        self.check_data(&message)?;
+        self.deliver_from(from, None, &message, !lossy);
+        Ok(None)
+    }
+
     fn may_send(&self, seat: Seat, message: &DataMessage<'_>) -> Result<(), Refusal> {
         if !self.members.get(&seat).is_some_and(|m| m.grants.data) {
             return Err(Refusal::forbidden("your token does not allow to send data"));
         }
+        self.check_data(message)
+    }
+
+    fn check_data(&self, message: &DataMessage<'_>) -> Result<(), Refusal> {
         let (longest, topic) = (self.rules.data.message_bytes as usize, message.topic);
         if message.payload.len() > longest {
             return Err(Refusal::new(ErrorCode::LimitExceeded, format!("data has at most {longest} bytes a message")));
@@ -107,6 +120,10 @@ impl Room {
     /// To each receiver by its data channels, or by its socket.
     fn deliver(&mut self, from: Seat, message: &DataMessage<'_>, reliable: bool) {
         let Some(sender) = self.members.get(&from).map(|m| m.identity.clone()) else { return };
+        self.deliver_from(sender, Some(from), message, reliable);
+    }
+
+    fn deliver_from(&mut self, sender: MemberId, from: Option<Seat>, message: &DataMessage<'_>, reliable: bool) {
         let mut peers: BTreeMap<WorkerId, Vec<PeerId>> = BTreeMap::new();
         let mut ears = Vec::new();
         for seat in self.receivers(from, &message.to) {
@@ -129,14 +146,14 @@ impl Room {
     }
 
     /// Who gets it: all others, or those of them who are named, each once.
-    fn receivers(&self, from: Seat, to: &[MemberId]) -> Vec<Seat> {
+    fn receivers(&self, from: Option<Seat>, to: &[MemberId]) -> Vec<Seat> {
         let mut seats: Vec<Seat> = match to {
             [] => self.members.keys().copied().collect(),
             named => named.iter().filter_map(|identity| self.identities.get(identity).copied()).collect(),
         };
         seats.sort_unstable();
         seats.dedup();
-        seats.retain(|seat| *seat != from);
+        seats.retain(|seat| Some(*seat) != from);
         seats
     }
 }

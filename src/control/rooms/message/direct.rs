@@ -4,7 +4,7 @@ use crate::base::Time;
 use crate::control::Refusal;
 use crate::control::rooms::command::Effect;
 use crate::control::rooms::journal::What;
-use crate::control::rooms::member::{Member, Seat};
+use crate::control::rooms::member::Seat;
 use crate::control::rooms::room::{Outcome, Room};
 use crate::wire::{DirectState, ErrorCode, Event, Policy, Signal};
 
@@ -62,18 +62,17 @@ impl Room {
         if policy != Policy::Sfu && !(policy == self.rules.policy && self.ways.is_moved_by(seat)) {
             self.may_moderate(seat)?;
         }
-        if policy != Policy::Sfu && self.rules.policy == Policy::Sfu {
-            return Err(Refusal::forbidden("this server carries all media, so that no member learns another one's addresses"));
-        }
-        let all_able = self.members.values().all(Member::may_be_direct);
-        if policy == Policy::P2p && (self.len() > 2 || !all_able) {
-            return Err(Refusal::new(ErrorCode::DirectOnly, "only two browsers can be connected directly: more are here, or others than browsers"));
-        }
+        self.may_travel(policy, self.rules.policy)?;
+        self.move_to(policy, Some(seat), now);
+        Ok(None)
+    }
+
+    /// Has the room's media travel so, and tells everybody.
+    pub(in crate::control::rooms) fn move_to(&mut self, policy: Policy, by: Option<Seat>, now: Time) {
         if policy != self.ways.policy() {
-            self.ways.set_policy(policy, seat, now);
+            self.ways.set_policy(policy, by, now);
             self.tell(|_| true, Event::Policy { policy });
         }
-        Ok(None)
     }
 }
 

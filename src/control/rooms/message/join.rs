@@ -7,8 +7,10 @@ use crate::control::Refusal;
 use crate::control::rooms::command::{Admission, Introduction, JoinDraws, SocketId};
 use crate::control::rooms::gestures::Gestures;
 use crate::control::rooms::journal::Journal;
+use crate::control::rooms::ledger::Note;
 use crate::control::rooms::member::{Member, Presence, Seat, is_unlimited};
 use crate::control::rooms::message::Sending;
+use crate::control::rooms::profile::Changes;
 use crate::control::rooms::room::{Outcome, Room};
 use crate::control::rooms::slots::Slots;
 use crate::control::rooms::way::Allowance;
@@ -22,7 +24,7 @@ impl Room {
         &mut self, socket: SocketId, admission: Admission, draws: JoinDraws, introduction: Introduction, now: Time,
     ) -> Outcome {
         let knocker = introduction.knock.then(|| Knocker { member: admission.identity.clone(), name: admission.name.clone() });
-        match (self.take_in(socket, admission, draws, introduction), knocker) {
+        match (self.take_in(socket, admission, draws, introduction, now), knocker) {
             (Ok(seat), _) => Ok(self.joined(seat)),
             (Err(refusal), Some(knocker)) if refusal.code == ErrorCode::Locked => Err(self.knock(knocker, now)),
             (Err(refusal), _) => Err(refusal),
@@ -30,8 +32,11 @@ impl Room {
     }
 
     /// Gives a newcomer a seat; whoever had its identity goes.
-    pub(super) fn take_in(&mut self, socket: SocketId, admission: Admission, draws: JoinDraws, introduction: Introduction) -> Result<Seat, Refusal> {
+    pub(super) fn take_in(
+        &mut self, socket: SocketId, admission: Admission, draws: JoinDraws, introduction: Introduction, now: Time,
+    ) -> Result<Seat, Refusal> {
         let Introduction { direct, encrypted, .. } = introduction;
+        admission.profile.check(self.rules.metadata_bytes)?;
         let before = self.identities.get(&admission.identity).copied();
         self.may_join(&admission.identity, before, direct.is_some() && is_unlimited(&admission.grants), encrypted)?;
         if self.members.len() == usize::from(before.is_some()) {
@@ -53,6 +58,11 @@ impl Room {
             direct: direct.map(bounded),
             allowance: Allowance::default(),
             sending: Sending::default(),
+            profile: admission.profile,
+            changes: Changes::default(),
+            audiences: BTreeMap::new(),
+            most_tracks: admission.tracks,
+            since: now,
             gestures: Gestures::default(),
             seq: 0,
             connection: None,
@@ -65,6 +75,7 @@ impl Room {
             slots: Slots::default(),
             asked,
         };
+        self.ledger.note(Note::Joined(seat, member.identity.clone(), member.name.clone()));
         self.members.insert(seat, member);
         self.identities.insert(admission.identity, seat);
         self.sockets.insert(socket, seat);
@@ -108,7 +119,7 @@ impl Room {
         let member = self.members.get(&seat)?;
         Some(OkResult::Joined {
             room: self.name.as_str().to_owned(),
-            me: member.own_info(),
+            me: Box::new(member.own_info()),
             grants: member.grants.clone(),
             resume: member.resume.clone(),
             pairs: member.asked as u32,
@@ -124,6 +135,7 @@ impl Room {
             recording: self.recording.as_ref().map(|recording| Box::new(recording.info.clone())),
             knocking: if member.grants.moderate { self.door.people() } else { Vec::new() },
             encrypted: self.encrypted,
+            metadata: self.metadata(),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod chat;
 mod data;
+mod describe;
 mod direct;
 mod gestures;
 mod join;
@@ -46,6 +47,8 @@ impl Room {
             MemberRequest::Data(data) => self.send_data(seat, data, now),
             MemberRequest::Hand { raised, member } => self.set_hand(seat, raised, member, now),
             MemberRequest::React { reaction } => self.react(seat, reaction, now),
+            MemberRequest::Describe { metadata, attributes } => self.describe(seat, metadata, attributes, now),
+            MemberRequest::Audience { source, members } => self.set_audience(seat, source, members, now),
             MemberRequest::Kick { member } => self.kick(seat, &member),
             MemberRequest::MuteMember { track, muted } => self.mute_member(seat, track, muted),
             MemberRequest::Record { recording, at, members, sources } => self.record(seat, recording, at, members, sources),

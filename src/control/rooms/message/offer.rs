@@ -48,7 +48,7 @@ impl Room {
         let Some(member) = self.members.get(&seat) else {
             return Err(Refusal::new(ErrorCode::WrongState, "this session is over: join again"));
         };
-        let desired = Desired::list(&member.grants, publish)?;
+        let desired = Desired::list(&member.grants, self.most_tracks(member.most_tracks), publish)?;
         let peer = draws.peer;
         let data = self.rules.data_channels.then_some(self.rules.data);
         let negotiated = self.answer(member.connection.as_ref(), offer, data, draws)?;

@@ -4,9 +4,10 @@ use super::offer::nth_track;
 use crate::base::TrackId;
 use crate::contract::{MediaKind, Mid, RoomCommand};
 use crate::control::Refusal;
+use crate::control::rooms::ledger::Note;
 use crate::control::rooms::member::{Seat, Track, publishable};
 use crate::control::rooms::room::{Outcome, Room};
-use crate::wire::{ErrorCode, Event, Grants, OkResult, PublishLine, Source, TrackNumber};
+use crate::wire::{ErrorCode, Grants, OkResult, PublishLine, Source, TrackNumber};
 
 /// A line of a publish list that its member may publish.
 pub(super) struct Desired {
@@ -17,8 +18,8 @@ pub(super) struct Desired {
 }
 
 impl Desired {
-    /// Reads a publish list: each source granted, no source and no m-line twice, no fallback of what is not published.
-    pub(super) fn list(grants: &Grants, lines: &[PublishLine]) -> Result<Vec<Self>, Refusal> {
+    /// Reads a publish list: each source granted, `most` at most, no source and no m-line twice, no fallback of what is not published.
+    pub(super) fn list(grants: &Grants, most: usize, lines: &[PublishLine]) -> Result<Vec<Self>, Refusal> {
         let mut list: Vec<Self> = Vec::new();
         for line in lines.iter() {
             let desired = Self::one(grants, line)?;
@@ -29,6 +30,9 @@ impl Desired {
         }
         if list.iter().any(|d| d.fallback && !list.iter().any(|other| other.source == d.source && !other.fallback)) {
             return Err(alone());
+        }
+        if list.iter().filter(|d| !d.fallback).count() > most {
+            return Err(too_many(most));
         }
         // What a fallback is of begins before it.
         list.sort_by_key(|d| d.fallback);
@@ -78,6 +82,9 @@ impl Room {
             }
             Some(_) => return Err(conflict("this source or this m-line is in use: unpublish it first")),
             None if desired.fallback && !member.tracks.iter().any(|t| t.source == desired.source) => return Err(alone()),
+            None if !desired.fallback && member.tracks.iter().filter(|t| !t.fallback).count() >= self.most_tracks(member.most_tracks) => {
+                return Err(too_many(self.most_tracks(member.most_tracks)));
+            }
             None => {}
         }
         self.begin_track(seat, &desired, track);
@@ -117,6 +124,11 @@ impl Room {
         }
     }
 
+    /// Tracks that a member may publish at a time, whose token says `own`.
+    pub(super) fn most_tracks(&self, own: Option<u8>) -> usize {
+        own.map_or(self.rules.tracks, |own| self.rules.tracks.min(own.into()))
+    }
+
     fn begin_track(&mut self, seat: Seat, desired: &Desired, id: TrackId) {
         let Some(member) = self.members.get_mut(&seat) else { return };
         let Some(connection) = &member.connection else { return };
@@ -125,10 +137,11 @@ impl Room {
         let muted_by_moderator = self.silenced.contains(&(member.identity.clone(), desired.source));
         let Desired { source, mid, muted, fallback } = *desired;
         let original = member.tracks.iter().find(|t| t.source == source).map(|t| t.id);
-        let track = Track { id, source, mid, muted, muted_by_moderator, fallback, demand: None };
-        let event = Event::Track { member: member.identity.clone(), track: track.info() };
-        member.tracks.push(track);
+        member.tracks.push(Track { id, source, mid, muted, muted_by_moderator, fallback, demand: None, audience: None });
         self.tracks.insert(id, seat);
+        if !fallback {
+            self.restrict(seat, id);
+        }
         self.worker(worker, RoomCommand::Publish { peer, mline, track: id, voice: source == Source::Microphone });
         if muted_by_moderator {
             self.worker(worker, RoomCommand::Mute { track: id, muted: true });
@@ -139,11 +152,14 @@ impl Room {
                 self.fallbacks.begin(original, id);
                 self.point_undecoding(original);
             }
-            None => self.tell(|s| s != seat, event),
+            None => {
+                self.ledger.note(Note::Published { track: id, seat, source, muted: muted || muted_by_moderator });
+                self.tell_track(seat, id);
+            }
         }
     }
 
-    fn finish_track(&mut self, seat: Seat, id: TrackId) {
+    pub(in crate::control::rooms) fn finish_track(&mut self, seat: Seat, id: TrackId) {
         if let Some(fallback) = self.fallbacks.of(id) {
             self.finish_track(seat, fallback);
         }
@@ -163,8 +179,8 @@ impl Room {
         let Some(member) = self.members.get_mut(&seat) else { return };
         let Some(track) = member.tracks.iter_mut().find(|t| t.id == id && t.muted != muted) else { return };
         track.muted = muted;
-        let event = Event::Track { member: member.identity.clone(), track: track.info() };
-        self.tell(|s| s != seat, event);
+        self.ledger.note(Note::Muted(id, muted || track.muted_by_moderator));
+        self.tell_track(seat, id);
     }
 
     fn own_track(&self, seat: Seat, track: TrackNumber) -> Result<TrackId, Refusal> {
@@ -180,6 +196,10 @@ impl Room {
 
 fn conflict(why: &'static str) -> Refusal {
     Refusal::new(ErrorCode::PublishConflict, why)
+}
+
+fn too_many(most: usize) -> Refusal {
+    Refusal::new(ErrorCode::LimitExceeded, format!("at most {most} tracks are published by a member at a time: end another one first"))
 }
 
 fn alone() -> Refusal {

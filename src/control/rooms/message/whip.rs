@@ -27,7 +27,7 @@ impl Room {
         let offer = offer.one_way(if purpose == Purpose::Publish { OneWay::Sent } else { OneWay::Received }).with_candidates_everywhere();
         self.may_join(&admission.identity, self.identities.get(&admission.identity).copied(), false, false)?;
         let lines = if purpose == Purpose::Publish { publish_lines(&offer)? } else { Vec::new() };
-        let desired = Desired::list(&admission.grants, &lines)?;
+        let desired = Desired::list(&admission.grants, self.most_tracks(admission.tracks), &lines)?;
         let (peer, first_track) = (offering.peer, offering.tracks);
         let negotiated = self.answer(None, &offer, None, offering)?;
         for line in &desired {
@@ -39,7 +39,7 @@ impl Room {
                 "the offer receives nothing: add recvonly m-lines, one audio and one video a member",
             ));
         }
-        let seat = self.take_in(socket, admission, joining, Introduction::default())?;
+        let seat = self.take_in(socket, admission, joining, Introduction::default(), now)?;
         if let Some(member) = self.members.get_mut(&seat) {
             member.http = Some(HttpSession::new(purpose, now));
         }

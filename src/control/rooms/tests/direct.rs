@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::scene::{Client, RESUME, RETURN, Scene, id};
 use crate::contract::MediaKind;
 use crate::contract::RoomCommand;
+use crate::control::rooms::way::labels;
 use crate::control::rooms::{MemberRequest, Purpose};
 use crate::wire::{CandidateType, DirectAbility, DirectProtocol, DirectState, ErrorCode, Event, OkResult, Policy, Signal, Way};
 
@@ -190,6 +191,21 @@ fn a_connection_that_cannot_be_had_moves_the_call_to_the_server_until_others_mee
     }
     scene.request(&bob, say(alices)).expect("noted");
     assert_eq!(scene.direct[1..], [alices], "a connection is counted once, as the end sees it that is less direct");
+}
+
+#[test]
+fn a_check_that_overtakes_its_candidate_makes_no_hole_of_one_network() {
+    use CandidateType::{Host, Prflx, Srflx};
+    let up = |local, remote| DirectState::Up { local, remote, protocol: DirectProtocol::Udp };
+    for (alices, bobs, pair) in
+        [(up(Host, Prflx), up(Host, Host), "host"), (up(Host, Prflx), up(Prflx, Host), "reflexive"), (up(Host, Host), up(Host, Srflx), "reflexive")]
+    {
+        let (mut scene, alice, bob) = two();
+        for (end, state) in [(&alice, alices), (&bob, bobs)] {
+            assert_eq!(scene.request(end, MemberRequest::Direct { session: "s.1".into(), state }), Ok(None));
+        }
+        assert_eq!(scene.direct.iter().filter_map(|state| labels(*state)).map(|[pair, _]| pair).collect::<Vec<_>>(), [pair]);
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl View {
     fn joined(&mut self, joined: OkResult) {
         let OkResult::Joined { me, members, chat, seq, slots, .. } = joined else { panic!("not joined") };
         self.away = members.iter().filter(|m| m.away).map(|m| m.member.clone()).collect();
-        self.hands = members.iter().chain([&me]).filter(|m| m.hand.is_some()).map(|m| m.member.clone()).collect();
+        self.hands = members.iter().chain([&*me]).filter(|m| m.hand.is_some()).map(|m| m.member.clone()).collect();
         self.members = members.into_iter().map(|m| (m.member, m.tracks.iter().map(|t| (t.track, t.source)).collect())).collect();
         self.shown = slots.into_iter().map(|s| (s.pair, (s.member, s.screen))).collect();
         self.chat = chat.last().map_or(0, |m| m.number);

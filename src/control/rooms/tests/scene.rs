@@ -8,6 +8,7 @@ use super::workers::Workers;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{DataLimits, MediaKind, RoomCommand};
 use crate::control::Refusal;
+use crate::control::events::What;
 pub use crate::control::rooms::Introduction;
 use crate::control::rooms::{
     Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
@@ -45,6 +46,8 @@ pub struct Scene {
     pub recorded: Vec<(RecordEffect, usize)>,
     /// Pictures that were to be taken, and how many had been told by then.
     pub wishes: Vec<(Wish, usize)>,
+    /// What was said to whoever makes a bill of it.
+    pub happened: Vec<What>,
     drawn: u64,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
@@ -93,6 +96,8 @@ impl Scene {
             return_after: RETURN,
             data: DataLimits::default(),
             data_channels: true,
+            tracks: 4,
+            metadata_bytes: 1_024,
         };
         change(&mut rules);
         let ground = Ground { worker: WorkerId(0), fingerprint: ["AB"; 32].join(":"), salt: "s".into() };
@@ -114,6 +119,7 @@ impl Scene {
             data_by_http: false,
             recorded: Vec::new(),
             wishes: Vec::new(),
+            happened: Vec::new(),
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
         }
@@ -146,6 +152,7 @@ impl Scene {
                 Effect::Unreached => self.unreached += 1,
                 Effect::DataRefused(code) => self.data_refused.push(code),
                 Effect::SentAway { member } => self.sent_away.push(member),
+                Effect::Happened(what) => self.happened.push(*what),
                 Effect::Closed => self.closed = true,
             }
         }
@@ -191,9 +198,10 @@ impl Scene {
             moderate: false,
             record: false,
             library: LibraryGrant::None,
+            describe: true,
         };
         change(&mut grants);
-        let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
+        let admission = Admission::new(RoomName::new("room").expect("a name"), id(name), name.to_uppercase(), grants);
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let certificate = self.draw() as u8;
         match self.answer(socket, |id| Command::Join { socket, id, admission, draws, introduction })? {
@@ -296,8 +304,9 @@ impl Scene {
             moderate: false,
             record: false,
             library: LibraryGrant::None,
+            describe: true,
         };
-        let admission = Admission { room: RoomName::new("room").expect("a name"), identity: id(name), name: name.to_uppercase(), grants };
+        let admission = Admission::new(RoomName::new("room").expect("a name"), id(name), name.to_uppercase(), grants);
         let joining = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let (secret, offering) = (joining.resume.clone(), self.offer_draws());
         let peer = offering.peer;

@@ -6,6 +6,7 @@ import type { Finished, Recorder } from './capture/recorder.svelte.ts';
 import type { TileView } from './people.ts';
 import { session } from './session.svelte.ts';
 import type { What } from './witness.svelte.ts';
+import { screenshotProblem } from './wording.ts';
 
 /** A picture that was taken, and of what. */
 export interface Shot {
@@ -57,6 +58,16 @@ class Capture {
       this.shot = { canvas, room, at, title: tile?.name ?? room };
     } catch (error) {
       this.failed(error);
+    }
+  }
+
+  /** Has the server take a picture of a tile: in the size that is sent, kept in the library. */
+  async screenshotByServer({ member, name, kind }: TileView): Promise<void> {
+    try {
+      await session.call?.screenshot(member, kind);
+      session.notify(m.screenshot_kept({ name }));
+    } catch (error) {
+      session.notify(screenshotProblem(error), true);
     }
   }
 

@@ -50,6 +50,7 @@ export function tileEntries(tile: TileView): MenuEntry[] {
     ...(document.fullscreenEnabled ? [{ testid: 'tile-full', icon: 'full' as const, label: m.full_screen(), act: () => stage.fill(tile).catch(() => undefined) }] : []),
     ...(document.pictureInPictureEnabled && tile.video && !tile.mine ? [{ testid: 'tile-float', icon: 'float' as const, label: m.picture_in_picture(), act: () => stage.float(tile).catch(() => undefined) }] : []),
     { testid: 'screenshot-tile', icon: 'screenshot', label: m.screenshot(), disabled: !tile.video, act: () => capture.screenshot(tile) },
+    ...screenshotByServer(tile),
     ...moderation(tile),
   ];
 }
@@ -71,6 +72,13 @@ function moderation(tile: TileView): MenuEntry[] {
   if (member.hand !== undefined) entries.push({ testid: 'tile-lower', icon: 'hand', label: m.lower_hand_of({ name }), act: () => call.raiseHand(false, member.member).catch(refused) });
   entries.push({ testid: 'tile-kick', icon: 'remove', label: m.kick_member({ name }), act: () => confirm(m.kick_confirm({ name })) && call.kick(member.member).catch(refused) });
   return entries.map((entry, place) => ({ ...entry, apart: place === 0 }));
+}
+
+/** A picture that the server takes, where it has what is sent and can read it. */
+function screenshotByServer(tile: TileView): MenuEntry[] {
+  const { room, call, route } = session;
+  if (!room?.grants.record || !call?.server?.features.screenshots || session.encrypted || route.via !== 'server') return [];
+  return [{ testid: 'screenshot-server', icon: 'shelf', label: m.screenshot_by_server(), disabled: !tile.video, act: () => capture.screenshotByServer(tile) }];
 }
 
 /** What is kept of the room on the server, in a tab of its own: the call goes on. */

@@ -11,6 +11,8 @@ export interface Preferences {
   processing?: { echoCancellation: boolean; noiseSuppression: boolean; autoGainControl: boolean };
   screenContent?: 'text' | 'motion';
   layout?: string;
+  /** Whether the background is blurred. */
+  blur?: boolean;
 }
 
 const KEY = 'althing';

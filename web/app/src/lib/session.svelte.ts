@@ -1,7 +1,8 @@
 import { AlthingError, Call, Encryption, isAlthingError, LocalMedia, PROCESSING } from '@althing/sdk';
-import type { CallOptions, CallStatus, DeviceProblem, LocalState, MediaState, Processing, RoomState, Route, ScreenContent, Token, Unreached } from '@althing/sdk';
+import type { CallOptions, CallStatus, CameraEffect, DeviceProblem, LocalState, MediaState, Processing, RoomState, Route, ScreenContent, Token, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import { inviteLink, readAddress, roomAddress, socketAddress } from './address.ts';
+import { canBlur } from './background/support.ts';
 import { files } from './files.svelte.ts';
 import { gestures } from './gestures.svelte.ts';
 import { preferences } from './preferences.ts';
@@ -45,6 +46,8 @@ export interface Interrupted {
   name: string;
 }
 
+/** What blurs the background is loaded when it is first to be blurred. */
+const blurred: CameraEffect = async (camera) => (await import('./background/effect.ts')).blurred(camera);
 /** Whoever waits at the door knocks so often (ms): less is not let in sooner by much. */
 const KNOCK_EVERY = 2000;
 /** A call that was going on when the page was reloaded is taken up again within this time (ms). */
@@ -97,6 +100,10 @@ class Session {
   speaker = $state(preferences.read().speaker ?? '');
   processing = $state.raw<Processing>({ ...PROCESSING, ...preferences.read().processing });
   screenContent = $state<ScreenContent>(preferences.read().screenContent ?? 'text');
+  /** Whether the background of the own camera is blurred. */
+  blur = $state(canBlur() && (preferences.read().blur ?? false));
+  /** Whether that is about to change. */
+  blurring = $state(false);
   #noticeCount = 0;
   /** Who knocks, as far as it was told. */
   #known = new Set<string>();
@@ -109,8 +116,10 @@ class Session {
     this.local.preferDevice('microphone', remembered.microphone);
     void this.local.setProcessing(this.processing);
     void this.local.setScreenContent(this.screenContent);
+    if (this.blur) void this.local.setCameraEffect(blurred);
     this.local.on('change', (state) => this.#devicesChanged(state));
     this.local.on('problem', ({ source, error }) => {
+      if (error.problem === 'effect') return this.#blurLost();
       if (source === 'camera' || source === 'microphone') {
         this.deviceProblems = { ...this.deviceProblems, [source]: error.problem };
         const device = source === 'camera' ? m.camera() : m.microphone();
@@ -237,6 +246,20 @@ class Session {
     await this.#with(kind, () => this.local.useDevice(kind, deviceId));
   }
 
+  /** Blurs what is behind oneself, or no longer. */
+  async blurBackground(on: boolean): Promise<void> {
+    this.blurring = true;
+    try {
+      await this.local.setCameraEffect(on ? blurred : undefined);
+      this.blur = on;
+      preferences.write({ blur: on });
+    } catch (error) {
+      this.notify(m.blur_failed({ message: error instanceof Error ? error.message : String(error) }), true);
+    } finally {
+      this.blurring = false;
+    }
+  }
+
   useSpeaker(deviceId: string): void {
     this.speaker = deviceId;
     preferences.write({ speaker: deviceId });
@@ -342,6 +365,14 @@ class Session {
     this.unreadable = call.unreadable;
     this.#tellKnocking(call.room?.knocking ?? []);
     this.tiles = tilesOf(call, this.devices);
+  }
+
+  /** The camera is off by now: nobody sees what was to be hidden, unless its person turns it on again. */
+  #blurLost(): void {
+    this.blur = false;
+    preferences.write({ blur: false });
+    void this.local.setCameraEffect(undefined);
+    this.notify(m.blur_lost(), true);
   }
 
   #tellKnocking(people: RoomState['knocking']): void {

@@ -35,6 +35,21 @@ export function joinProblem(error: AlthingError): string {
   }
 }
 
+/** Why the server has taken no picture, and what to do about it. */
+export function screenshotProblem(error: unknown): string {
+  switch ((error as { code?: unknown } | null)?.code) {
+    case 'screenshot_unavailable':
+      return m.screenshot_unavailable();
+    case 'rate_limited':
+      return m.screenshot_busy();
+    case 'wrong_state':
+    case 'not_found':
+      return m.no_picture();
+    default:
+      return m.error_other({ message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
 /** That somebody records in their own browser. */
 export function recordsLocally(what: What, name: string): string {
   return { audio: m.records_audio_event, call: m.records_call_event, screen: m.records_screen_event }[what]({ name });
@@ -43,6 +58,7 @@ export function recordsLocally(what: What, name: string): string {
 /** Why a call is over. */
 export function endReason(error: AlthingError): string {
   if (error.code === 'kicked') return m.ended_kicked();
+  if (error.message === 'ended') return m.ended_by_service();
   if (error.code !== 'closed') return m.ended_lost({ message: joinProblem(error) });
   return error.message === 'replaced' || error.message === 'resumed' ? m.ended_replaced() : m.ended_left();
 }

@@ -14,6 +14,7 @@ export function libraryProblem(error: unknown, what: 'list' | 'item' | 'shared' 
   if (code === 'token_expired') return m.error_token_expired();
   if (code === 'token_missing' || (status === 401 && code === '')) return m.error_token_missing();
   if (status === 401 || code === 'token_invalid' || code === 'token_wrong_room') return m.error_token();
+  if (code === 'kicked') return m.error_kicked();
   if (status === 403) return m.library_forbidden();
   if (status === 404 && what === 'list') return m.library_none_here();
   if (status === 404 || status === 410) return m.library_gone();

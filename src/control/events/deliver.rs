@@ -1,0 +1,340 @@
+//! Delivery: what lasts in the log is posted to a receiver, at least once, each room's events in their order. Rooms do not wait for each other.
+//!
+//! A room has one event under way at a time; it is tried again, ever more seldom, until it is taken or too old. Up to where everything was
+//! delivered is kept in a file; what is beyond is delivered again after a restart.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use reqwest::header::{CONTENT_TYPE, USER_AGENT};
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::log::Shared;
+use super::read::{Kept, Reader};
+use super::sign::signatures;
+use crate::config::WebhookConfig;
+use crate::control::auth::unix_time;
+use crate::control::draw;
+
+/// Events that are read and not delivered yet: about two megabytes. More: more rooms go on where some receivers of rooms do not.
+const WINDOW: usize = 4_096;
+/// How often it is kept what was delivered.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of an answer that are read, so that its connection serves again.
+const ANSWER: usize = 64 << 10;
+
+/// One receiver.
+pub struct Receiver {
+    reader: Reader,
+    shared: Arc<Shared>,
+    /// Its place in what is shared.
+    index: usize,
+    sender: Sender,
+    file: PathBuf,
+    kept: u64,
+    /// Read and not delivered: place → when it happened, in milliseconds since the Unix epoch.
+    pending: BTreeMap<u64, u64>,
+    rooms: BTreeMap<String, VecDeque<Letter>>,
+    busy: BTreeSet<String>,
+    under_way: JoinSet<(String, u64)>,
+}
+
+/// How something is sent.
+#[derive(Clone)]
+struct Sender {
+    client: Client,
+    url: Url,
+    config: Arc<WebhookConfig>,
+    at_once: Arc<Semaphore>,
+    shared: Arc<Shared>,
+}
+
+struct Letter {
+    place: u64,
+    id: String,
+    at: u64,
+    body: Vec<u8>,
+}
+
+/// What delivery has to know of an event.
+#[derive(Deserialize)]
+struct Address {
+    id: String,
+    room: String,
+    at: u64,
+}
+
+/// Why something was not taken.
+struct Untaken(&'static str);
+
+impl Receiver {
+    /// A receiver of a log, which goes on where it was; one that is new begins with what happens from now on.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made, or it cannot be read where this receiver is.
+    pub(super) fn new(shared: Arc<Shared>, config: Arc<WebhookConfig>, url: Url) -> io::Result<Self> {
+        let client = Client::builder()
+            // Nobody but the one who is configured gets them.
+            .redirect(Policy::none())
+            .no_proxy()
+            .timeout(config.timeout)
+            .connect_timeout(config.timeout)
+            .pool_max_idle_per_host(config.at_once)
+            .build()
+            .map_err(io::Error::other)?;
+        let file = shared.folder.join(format!("delivered-{}", name(&url)));
+        let lasting = *shared.lasting.borrow();
+        let through = match std::fs::read_to_string(&file) {
+            // Better twice than not at all.
+            Ok(text) => text.trim().parse().unwrap_or(0).min(lasting),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => lasting,
+            Err(error) => return Err(error),
+        };
+        let index = {
+            let mut delivered = shared.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+            delivered.push(through);
+            delivered.len() - 1
+        };
+        let at_once = Arc::new(Semaphore::new(config.at_once));
+        let mut receiver = Self {
+            reader: Reader::new(shared.clone(), through),
+            sender: Sender { client, url, config, at_once, shared: shared.clone() },
+            shared,
+            index,
+            file,
+            kept: u64::MAX,
+            pending: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            under_way: JoinSet::new(),
+        };
+        // One that is new should be known from now on, and not from a restart on; on a disk that is full it is tried again.
+        receiver.look();
+        Ok(receiver)
+    }
+
+    /// Delivers until the node ends. Then what can be delivered within `farewell` is; the rest is delivered when it begins again.
+    pub async fn run(mut self, mut closing: watch::Receiver<bool>, farewell: Duration) {
+        let mut lasting = self.shared.lasting.subscribe();
+        let mut tick = interval(KEEP_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut until: Option<Instant> = None;
+        loop {
+            let more = self.read(&mut lasting).await;
+            let over = until.is_some_and(|until| self.pending.is_empty() && !more || until <= Instant::now());
+            if over {
+                break;
+            }
+            tokio::select! {
+                Some(done) = self.under_way.join_next() => {
+                    // A delivery that panics would be one that nobody waits for: its room stays where it is until the node begins again.
+                    if let Ok((room, place)) = done {
+                        self.delivered(room, place);
+                    }
+                }
+                Ok(()) = lasting.changed(), if self.pending.len() < WINDOW => {}
+                _ = tick.tick() => self.look(),
+                Ok(_) = closing.wait_for(|closing| *closing), if until.is_none() => until = Some(Instant::now() + farewell),
+            }
+        }
+        self.look();
+        if !self.pending.is_empty() {
+            tracing::warn!(events = self.pending.len(), "events are not delivered yet: they will be when the node begins again");
+        }
+    }
+
+    /// Takes what has come into the log; whether there may be more.
+    async fn read(&mut self, lasting: &mut watch::Receiver<u64>) -> bool {
+        let last = *lasting.borrow_and_update();
+        let room = WINDOW.saturating_sub(self.pending.len());
+        if room == 0 || self.reader.through() >= last {
+            return self.reader.through() < last;
+        }
+        // A segment is read in chunks from the page cache; where it is not there the other tasks go on.
+        match tokio::task::block_in_place(|| self.reader.read(room)) {
+            Ok(kept) => kept.into_iter().for_each(|kept| self.take(kept)),
+            Err(error) => {
+                tracing::error!(%error, "events cannot be read");
+                sleep(KEEP_EVERY).await;
+            }
+        }
+        self.begin();
+        self.reader.through() < last
+    }
+
+    fn take(&mut self, Kept { place, json }: Kept) {
+        // It was written by this program.
+        let Ok(Address { id, room, at }) = serde_json::from_slice(&json) else { return };
+        self.pending.insert(place, at);
+        self.rooms.entry(room).or_default().push_back(Letter { place, id, at, body: json });
+    }
+
+    /// Has each room's next event sent.
+    fn begin(&mut self) {
+        let Self { rooms, busy, under_way, sender, .. } = self;
+        for (room, letters) in rooms.iter_mut().filter(|(room, _)| !busy.contains(*room)).collect::<Vec<_>>() {
+            if let Some(letter) = letters.pop_front() {
+                busy.insert(room.clone());
+                under_way.spawn(sender.clone().send(room.clone(), letter));
+            }
+        }
+    }
+
+    fn delivered(&mut self, room: String, place: u64) {
+        self.pending.remove(&place);
+        match self.rooms.get_mut(&room).and_then(VecDeque::pop_front) {
+            Some(letter) => drop(self.under_way.spawn(self.sender.clone().send(room, letter))),
+            None => {
+                self.rooms.remove(&room);
+                self.busy.remove(&room);
+            }
+        }
+    }
+
+    /// Keeps what was delivered, and says how much waits.
+    fn look(&mut self) {
+        if let Err(error) = self.keep() {
+            tracing::warn!(%error, "it cannot be kept what was delivered: after a restart it is delivered again");
+        }
+        let unread = self.shared.lasting.borrow().saturating_sub(self.reader.through());
+        let oldest = self.pending.values().min().map_or(0, |at| now().saturating_sub(*at));
+        self.shared.metrics.waiting(self.index, unread + self.pending.len() as u64, oldest);
+    }
+
+    /// Everything up to there was delivered.
+    fn through(&self) -> u64 {
+        self.pending.keys().next().map_or(self.reader.through(), |first| first - 1)
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        let through = self.through();
+        if through == self.kept {
+            return Ok(());
+        }
+        if let Some(delivered) = self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner).get_mut(self.index) {
+            *delivered = through;
+        }
+        let beside = self.file.with_extension("new");
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(through.to_string().as_bytes())?;
+        // Otherwise a file that is empty may take the place of a good one.
+        file.sync_data()?;
+        std::fs::rename(beside, &self.file)?;
+        self.kept = through;
+        Ok(())
+    }
+}
+
+impl Sender {
+    /// Sends until it is taken, or too old.
+    async fn send(self, room: String, letter: Letter) -> (String, u64) {
+        let mut wait = self.config.retry;
+        loop {
+            let Untaken(why) = match self.attempt(&letter).await {
+                Ok(()) => break,
+                Err(untaken) => untaken,
+            };
+            if now().saturating_sub(letter.at) > u64::try_from(self.config.give_up.as_millis()).unwrap_or(u64::MAX) {
+                tracing::error!(id = letter.id, why, "an event is given up: nobody has taken it");
+                self.shared.metrics.given_up.inc();
+                break;
+            }
+            tracing::debug!(id = letter.id, why, "an event is tried again");
+            sleep(jittered(wait, draw::number())).await;
+            wait = (wait * 2).min(self.config.retry_most);
+        }
+        (room, letter.place)
+    }
+
+    async fn attempt(&self, letter: &Letter) -> Result<(), Untaken> {
+        // Never closed.
+        let _one = self.at_once.acquire().await;
+        let timestamp = unix_time().as_secs();
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, concat!("althing/", env!("CARGO_PKG_VERSION")))
+            .header("webhook-id", &letter.id)
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", signatures(&self.config.secrets, &letter.id, timestamp, &letter.body))
+            .body(letter.body.clone());
+        let result = match request.send().await {
+            Ok(answer) => {
+                let status = answer.status();
+                read_out(answer).await;
+                verdict(status)
+            }
+            Err(error) if error.is_timeout() => Err(Untaken("timeout")),
+            Err(_) => Err(Untaken("unreachable")),
+        };
+        self.shared.metrics.attempted(result.as_ref().map_or_else(|untaken| untaken.0, |()| "delivered"));
+        result
+    }
+}
+
+fn verdict(status: StatusCode) -> Result<(), Untaken> {
+    match status.as_u16() {
+        200..=299 => Ok(()),
+        300..=399 => Err(Untaken("redirect")),
+        400..=499 => Err(Untaken("refused")),
+        _ => Err(Untaken("error")),
+    }
+}
+
+/// An answer that is short is read out: its connection serves again.
+async fn read_out(mut answer: reqwest::Response) {
+    let mut bytes = 0;
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        bytes += chunk.len();
+        if bytes > ANSWER {
+            break;
+        }
+    }
+}
+
+/// Between half of it and one and a half: receivers that were down are not met by everybody at once.
+fn jittered(wait: Duration, drawn: u64) -> Duration {
+    wait / 2 + wait.mul_f64((drawn % 1_024) as f64 / 1_024.0)
+}
+
+/// A URL may have a secret in it, and is a bad name for a file.
+fn name(url: &Url) -> String {
+    let hash = digest::digest(&digest::SHA256, url.as_str().as_bytes());
+    hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn now() -> u64 {
+    u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_spread_around_what_they_should_be() {
+        let wait = Duration::from_secs(8);
+        assert_eq!(jittered(wait, 0), Duration::from_secs(4));
+        assert!(jittered(wait, 1_023) < Duration::from_secs(12) && jittered(wait, 1_023) > Duration::from_millis(11_900));
+    }
+
+    #[test]
+    fn only_what_is_said_to_be_taken_is() {
+        let why = |status: u16| verdict(StatusCode::from_u16(status).expect("a status")).err().map(|untaken| untaken.0);
+        assert_eq!([200, 204].map(why), [None; 2]);
+        assert_eq!(
+            [301, 307, 400, 410, 429, 500, 503].map(why).map(Option::unwrap),
+            ["redirect", "redirect", "refused", "refused", "refused", "error", "error"]
+        );
+    }
+}

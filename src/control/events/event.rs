@@ -1,0 +1,191 @@
+//! What is said of a call to whoever answers for it: enough to make a bill of.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::rooms::RoomName;
+use crate::wire::{LeaveReason, MemberId, Source, TrackNumber};
+
+/// Something that has happened in a room, as it is kept, delivered and given out.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Its own: what is delivered twice has the same.
+    pub id: String,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// The node that says so.
+    pub node: String,
+    /// The room's name.
+    pub room: String,
+    /// This opening of the room: a name may be used again.
+    pub session: String,
+    /// Counts the session's events from 1, without gaps: where one is missing, it was lost.
+    pub seq: u64,
+}
+
+/// What has happened. Seconds have three decimals.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum What {
+    /// A room is opened.
+    #[serde(rename = "room.created")]
+    RoomCreated {},
+    /// It is over, and so is everything in it: nothing follows.
+    #[serde(rename = "room.closed")]
+    RoomClosed {
+        /// Why.
+        reason: Reason,
+        /// How long it was there.
+        seconds: f64,
+    },
+    /// Somebody is in it.
+    #[serde(rename = "member.joined")]
+    MemberJoined {
+        /// Tells this stay from others of the same member.
+        visit: u32,
+        /// Who.
+        member: MemberId,
+        /// The name to show.
+        name: String,
+    },
+    /// Somebody is in it no longer.
+    #[serde(rename = "member.left")]
+    MemberLeft {
+        /// Which stay.
+        visit: u32,
+        /// Who.
+        member: MemberId,
+        /// Why.
+        reason: Reason,
+        /// How long they were there, those in which their socket was lost included.
+        seconds: f64,
+    },
+    /// Something is published.
+    #[serde(rename = "track.published")]
+    TrackPublished {
+        /// Whose stay.
+        visit: u32,
+        /// Whose.
+        member: MemberId,
+        /// Which.
+        track: TrackNumber,
+        /// What it is.
+        kind: Kind,
+        /// Where it comes from.
+        source: Source,
+    },
+    /// It is published no longer.
+    #[serde(rename = "track.ended")]
+    TrackEnded {
+        /// Whose stay.
+        visit: u32,
+        /// Whose.
+        member: MemberId,
+        /// Which.
+        track: TrackNumber,
+        /// What it was.
+        kind: Kind,
+        /// Where it came from.
+        source: Source,
+        /// How long it was published.
+        seconds: f64,
+        /// Of these, muted; not said where a node was lost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        muted_seconds: Option<f64>,
+    },
+    /// The room is recorded.
+    #[serde(rename = "recording.started")]
+    RecordingStarted {
+        /// Its identity in the library.
+        recording: String,
+        /// Who has begun it.
+        by: MemberId,
+    },
+    /// It is recorded no longer; what was recorded may still be on its way to the disk.
+    #[serde(rename = "recording.finished")]
+    RecordingFinished {
+        /// Its identity in the library.
+        recording: String,
+        /// How long.
+        seconds: f64,
+    },
+    /// It could not be recorded, or no longer.
+    #[serde(rename = "recording.failed")]
+    RecordingFailed {
+        /// Its identity in the library.
+        recording: String,
+        /// How long.
+        seconds: f64,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What a track is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Sound.
+    Audio,
+    /// A picture.
+    Video,
+}
+
+/// Why something is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// They left.
+    Left,
+    /// Their connection was lost for longer than a session may be resumed.
+    Lost,
+    /// A moderator removed them.
+    Kicked,
+    /// The same identity joined again.
+    Replaced,
+    /// The room was ended by whoever runs the service.
+    Ended,
+    /// Nobody was in the room any more.
+    Empty,
+    /// The node was told to end.
+    ShuttingDown,
+    /// The server could not go on with it.
+    Failed,
+    /// The node was killed, or lost its machine. It is said when a node begins again where that one kept its events; the seconds are those up to
+    /// its last sign of life, of which there is one every five seconds.
+    NodeLost,
+}
+
+impl From<LeaveReason> for Reason {
+    fn from(reason: LeaveReason) -> Self {
+        match reason {
+            LeaveReason::Left => Self::Left,
+            LeaveReason::Lost => Self::Lost,
+            LeaveReason::Kicked => Self::Kicked,
+            LeaveReason::Replaced => Self::Replaced,
+        }
+    }
+}
+
+impl From<Source> for Kind {
+    fn from(source: Source) -> Self {
+        if source.is_audio() { Self::Audio } else { Self::Video }
+    }
+}
+
+/// Something that has happened, before it has its place in the log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Draft {
+    /// The room.
+    pub room: RoomName,
+    /// This opening of it.
+    pub session: String,
+    /// Its number there.
+    pub seq: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// What.
+    pub what: What,
+}

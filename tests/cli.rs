@@ -1,0 +1,223 @@
+//! The command line, as a shell or a supervisor sees it: the binary itself, its exit codes, what it prints.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const ALTHING: &str = env!("CARGO_BIN_EXE_althing");
+const SECRET: &str = "north-north-north-north-north-north";
+
+/// Without what this shell has set.
+fn althing(arguments: &[&str]) -> Command {
+    let mut command = Command::new(ALTHING);
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("ALTHING_"));
+    ours.for_each(|name| {
+        command.env_remove(name);
+    });
+    command.args(arguments);
+    command
+}
+
+fn said(arguments: &[&str]) -> (Option<i32>, String, String) {
+    told(althing(arguments).output().expect("it runs"))
+}
+
+fn told(Output { status, stdout, stderr }: Output) -> (Option<i32>, String, String) {
+    (status.code(), String::from_utf8(stdout).expect("text"), String::from_utf8(stderr).expect("text"))
+}
+
+fn refused(arguments: &[&str], code: i32, why: &str) {
+    let (status, out, err) = said(arguments);
+    assert_eq!((status, out.as_str()), (Some(code), ""), "{arguments:?}: {err}");
+    assert!(err.contains(why), "{arguments:?}: {err}");
+}
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("althing-cli-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("a path").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_wrong_line_is_64_and_help_is_not() {
+    refused(&["--lissten", "x"], 64, "--listen");
+    refused(&["docter"], 64, "doctor");
+    refused(&["--set", "http.listen"], 64, "NAME=VALUE");
+    refused(&["load", "--publishers", "0"], 64, "nobody would join");
+    refused(&["token", "create", "--room", "r", "--identity", "ada"], 64, "no keys are set");
+    for asked in [&["--help"][..], &["--version"], &["help", "load"], &["token", "create", "--help"]] {
+        let (status, out, err) = said(asked);
+        assert_eq!((status, err.as_str()), (Some(0), ""), "{asked:?}");
+        assert!(!out.is_empty());
+    }
+    assert!(said(&["--help"]).1.contains("78  the settings cannot work"), "exit codes are a part of the help");
+}
+
+#[test]
+fn settings_that_cannot_work_are_78_in_every_command_and_named() {
+    let folder = Folder::new("settings");
+    let spelt = folder.file("spelt.toml", "[http]\nlissten = '127.0.0.1:1'\n");
+    for verb in [&["run"][..], &["config", "check"], &["config", "print"], &["load"], &["healthcheck"]] {
+        refused(&[verb, &["--config", &spelt]].concat(), 78, "`http.lissten`; did you mean `http.listen`?");
+        refused(&[verb, &["--set", "media.prot=1"]].concat(), 78, "`media.prot`; did you mean `media.port`?");
+        refused(&[verb, &["--config", "/nowhere.toml"]].concat(), 78, "/nowhere.toml");
+    }
+    refused(&["config", "check", "--set", "rooms.voices=0"], 78, "rooms.voices");
+    refused(&["config", "check", "--set", "media.port=many"], 78, "media.port");
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file_and_secrets_come_from_files() {
+    let folder = Folder::new("order");
+    let config = folder
+        .file("althing.toml", "[media]\nport = 1\nworkers = 3\n[rooms]\nvoices = 4\n[auth.keys]\nmain = 'of-the-file-of-the-file-of-the-file'\n");
+    let secret = folder.file("main.key", &format!("{SECRET}\n"));
+    let environment = [
+        ("ALTHING_CONFIG", config.as_str()),
+        ("ALTHING_MEDIA__PORT", "2"),
+        ("ALTHING_ROOMS__VOICES", "6"),
+        ("ALTHING_AUTH__KEYS__MAIN_FILE", &secret),
+    ];
+    let (status, out, err) = told(althing(&["config", "print", "--set", "media.port=3"]).envs(environment).output().expect("it runs"));
+    assert_eq!(status, Some(0), "{err}");
+    for line in ["port = 3", "voices = 6", "workers = 3", &format!("secret_file = \"{secret}\"")] {
+        assert!(out.lines().any(|l| l.contains(line)), "{line} in {out}");
+    }
+    assert!(!out.contains("of-the-file"), "{out}");
+    // What it signs with the key of that file another node of the same file takes: the second part is the claims.
+    let create = ["token", "create", "--room", "hall", "--identity", "ada"];
+    let (status, token, err) = told(althing(&create).envs(environment).output().expect("it runs"));
+    assert_eq!((status, token.trim().split('.').count()), (Some(0), 3), "{err}");
+    let plain = told(althing(&[&create[..], &["--set", &format!("auth.keys.main={SECRET}")]].concat()).output().expect("it runs"));
+    let claims = |token: &str| token.split('.').next().map(str::to_owned);
+    assert_eq!(claims(&token), claims(&plain.1), "the same key, the same header");
+    let both = told(althing(&["config", "check"]).envs(environment).env("ALTHING_AUTH__KEYS__MAIN", SECRET).output().expect("it runs"));
+    assert_eq!(both.0, Some(78));
+    assert!(both.2.contains("both set"), "{}", both.2);
+}
+
+#[test]
+fn a_port_that_is_taken_is_69_and_a_node_tells_how_it_is() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let free = |_| UdpSocket::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address").port();
+    let [media, http, admin] = [0; 3].map(free);
+    let line = |admin: u16| {
+        let sets = [
+            format!("admin.listen=127.0.0.1:{admin}"),
+            format!("media.port={media}"),
+            "media.bind=127.0.0.1".into(),
+            "media.workers=1".into(),
+            "turn.enabled=false".into(),
+        ];
+        sets.into_iter()
+            .flat_map(|set| ["--set".to_owned(), set])
+            .chain(["--listen".to_owned(), format!("127.0.0.1:{http}"), "--log".to_owned(), "error".to_owned()])
+            .collect::<Vec<_>>()
+    };
+    let (status, _, err) = told(althing(&["run"]).args(line(taken.local_addr().expect("an address").port())).output().expect("it runs"));
+    assert_eq!(status, Some(69), "{err}");
+    assert!(err.contains("admin.listen"), "{err}");
+
+    let ask = |more: &[&str]| told(althing(&[&["healthcheck"], more].concat()).args(line(admin)).output().expect("it runs"));
+    let (status, _, err) = ask(&[]);
+    assert_eq!(status, Some(1), "nobody is there: {err}");
+    assert!(err.contains(&format!("127.0.0.1:{admin}")), "{err}");
+    let mut node = Running(althing(&["run"]).args(line(admin)).stdout(Stdio::null()).spawn().expect("it starts"));
+    let end = Instant::now() + Duration::from_secs(20);
+    while ask(&["--ready"]).0 != Some(0) {
+        assert!(Instant::now() < end, "not ready in time");
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(ask(&[]), (Some(0), String::new(), String::new()));
+    let rooms = |more: &[&str]| told(althing(&[&["rooms"], more].concat()).args(line(admin)).output().expect("it runs"));
+    assert_eq!(rooms(&[]), (Some(0), String::new(), String::new()), "nobody has come yet");
+    assert_eq!(rooms(&["--json"]).1, "[]\n");
+    // Another one on the same port that is no node of ours.
+    let stranger = taken.local_addr().expect("an address").to_string();
+    thread::spawn(move || taken.incoming().flatten().for_each(drop));
+    assert_eq!(ask(&["--admin", &stranger]).0, Some(1));
+    Command::new("kill").args(["-TERM", &node.0.id().to_string()]).status().expect("kill");
+    assert_eq!(node.0.wait().expect("it ends").code(), Some(0), "told to end, it ends well");
+    assert_eq!(ask(&[]).0, Some(1));
+    let (status, _, err) = rooms(&[]);
+    assert_eq!(status, Some(69), "{err}");
+}
+
+#[test]
+fn the_schema_takes_the_default_file_and_refuses_what_the_program_refuses() {
+    let (status, text, _) = said(&["config", "schema"]);
+    assert_eq!(status, Some(0));
+    let schema: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let section = |name: &str| {
+        let reference =
+            schema["properties"][name]["$ref"].as_str().or_else(|| schema["properties"][name]["allOf"][0]["$ref"].as_str()).expect("a reference");
+        schema["$defs"][reference.rsplit('/').next().expect("a name")].clone()
+    };
+    let written: toml::Table =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.toml")).expect("the file").parse().expect("TOML");
+    for (name, settings) in &written {
+        let section = section(name);
+        assert_eq!(section["additionalProperties"], serde_json::Value::Bool(false), "{name}");
+        for key in settings.as_table().expect("a section").keys() {
+            assert!(section["properties"][key]["description"].is_string(), "{name}.{key} is described");
+        }
+    }
+    assert_eq!(section("media")["properties"]["port"]["maximum"], 65_535);
+    assert_eq!(schema["additionalProperties"], serde_json::Value::Bool(false));
+}
+
+#[test]
+fn shells_take_the_completions_and_man_takes_the_manual() {
+    let folder = Folder::new("papers");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (status, script, err) = said(&["completions", shell]);
+        assert_eq!((status, err.as_str()), (Some(0), ""));
+        assert!(script.contains("healthcheck") && script.contains("announce"), "{shell}");
+    }
+    refused(&["completions", "sh"], 64, "bash");
+    let script = folder.file("althing.bash", &said(&["completions", "bash"]).1);
+    let complete = format!("source {script}; COMP_WORDS=(althing hea); COMP_CWORD=1; _althing althing hea ''; echo \"${{COMPREPLY[@]}}\"");
+    let (status, out, err) = told(Command::new("bash").args(["-c", &complete]).output().expect("bash"));
+    assert_eq!((status, out.trim()), (Some(0), "healthcheck"), "{err}");
+
+    let (status, page, _) = said(&["man"]);
+    assert_eq!(status, Some(0));
+    assert!(page.contains(".TH") && page.contains("EX") && page.contains("the settings cannot work"), "{page}");
+    let pages = folder.0.join("man");
+    assert_eq!(said(&["man", "--dir", pages.to_str().expect("a path")]).0, Some(0));
+    let names: Vec<_> = fs::read_dir(&pages).expect("pages").map(|entry| entry.expect("a page").file_name().into_string().expect("a name")).collect();
+    for name in ["althing.1", "althing-run.1", "althing-load.1", "althing-token-create.1", "althing-config-check.1"] {
+        assert!(names.iter().any(|n| n == name), "{name} in {names:?}");
+    }
+    let taken = folder.file("taken", "");
+    refused(&["man", "--dir", &taken], 73, "cannot be written");
+}

@@ -1,0 +1,3 @@
+import { article } from '../lib/article.mjs';
+
+article('server');
