@@ -60,12 +60,15 @@ check:
 	@cargo clippy --locked --all-targets -- -D warnings 2>&1 | scripts/progress.sh
 	@cargo test --locked --quiet --test architecture
 
-# A server that speaks S3, for the tests of buckets.
+# Programs of Python beside the tests, each in a folder of its own: a server that speaks S3, WebRTC clients, what looks at descriptions.
 $(MOTO)/.installed: tests/s3/requirements.txt
+$(AIORTC)/.installed: tests/whip/requirements.txt
+$(API)/.installed: tests/api/requirements.txt
+$(MOTO)/.installed $(AIORTC)/.installed $(API)/.installed:
 	@scripts/need.sh python
-	$(call say,installing moto)
-	@python3 -m venv $(MOTO)
-	@$(MOTO)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(call say,installing what $< names)
+	@python3 -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 unit: $(MOTO)/.installed
@@ -78,23 +81,9 @@ sim:
 web-test: $(WEB_STAMP)
 	@cd web && npm run --silent check && npm run --silent test
 
-$(AIORTC)/.installed: tests/whip/requirements.txt
-	@scripts/need.sh python
-	$(call say,installing aiortc)
-	@python3 -m venv $(AIORTC)
-	@$(AIORTC)/bin/pip install --quiet --disable-pip-version-check -r $<
-	@touch $@
-
 whip: $(AIORTC)/.installed
 	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
 	@$(AIORTC)/bin/python tests/whip/aiortc_calls.py target/debug/althing
-
-$(API)/.installed: tests/api/requirements.txt
-	@scripts/need.sh python
-	$(call say,installing what looks at descriptions)
-	@python3 -m venv $(API)
-	@$(API)/bin/pip install --quiet --disable-pip-version-check -r $<
-	@touch $@
 
 # Every operation of docs/openapi.json against a real server, each answer and each signaling message held to its description.
 api: $(API)/.installed

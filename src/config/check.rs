@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use super::data::DataConfig;
 use super::events::EventsConfig;
 use super::jobs::JobsConfig;
-use super::keys::{AuthKeys, PublicKey, Secret, TokenKey};
+use super::keys::{AuthKeys, Secret, secret, token_key};
 use super::library::LibraryConfig;
 use super::recording::RecordingConfig;
 use super::s3::S3Config;
@@ -439,45 +438,6 @@ fn ice(settings: &IceSettings) -> Result<IceConfig, InvalidSetting> {
         );
     }
     Ok(IceConfig { stun: settings.stun, urls: settings.urls.clone(), secret, credential_lifetime: Duration::from_secs(settings.credential_seconds) })
-}
-
-fn token_key(name: &str, key: &Key) -> Result<TokenKey, InvalidSetting> {
-    let pem = match key {
-        Key::Secret(_) | Key::File { .. } => return secret(name, key).map(TokenKey::Secret),
-        Key::Public { public_key } => public_key.clone(),
-        Key::PublicFile { public_key_file } => read(name, public_key_file)?,
-    };
-    PublicKey::parse(&pem).map(TokenKey::Public).or_else(|why| invalid(name, why))
-}
-
-fn read(name: &str, file: &Path) -> Result<String, InvalidSetting> {
-    std::fs::read_to_string(file).or_else(|e| invalid(name, format!("{}: {e}", file.display())))
-}
-
-/// The text of a secret, which may be in a file.
-pub(super) fn text_of(name: &str, key: &Key) -> Result<String, InvalidSetting> {
-    match key {
-        Key::Secret(text) => Ok(text.clone()),
-        Key::File { secret_file } => Ok(read(name, secret_file)?.trim_end().to_owned()),
-        Key::Public { .. } | Key::PublicFile { .. } => invalid(name, "a public key is no secret".to_owned()),
-    }
-}
-
-fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
-    match Secret::new(&text_of(name, key)?) {
-        Some(secret) => Ok(secret),
-        None => invalid(name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
-    }
-}
-
-impl Key {
-    /// A secret that another server has drawn.
-    pub(super) fn text(&self, name: &str) -> Result<Secret, InvalidSetting> {
-        match Secret::of_others(&text_of(name, self)?) {
-            Some(secret) => Ok(secret),
-            None => invalid(name, "it is empty: write what the service has given, or { secret_file = \"PATH\" }".into()),
-        }
-    }
 }
 
 fn check_origin(origin: &str) -> Result<(), InvalidSetting> {

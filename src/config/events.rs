@@ -10,7 +10,8 @@ use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::{InvalidSetting, at_least, invalid, text_of};
+use super::check::{InvalidSetting, at_least, invalid};
+use super::keys::text_of;
 use super::schema::Key;
 
 /// Receivers at most: each has a window of events in memory.

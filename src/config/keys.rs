@@ -3,11 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key;
 use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::check::{InvalidSetting, invalid};
+use super::schema::Key;
 
 /// Bits of an RSA key at least (RFC 7518 section 3.3).
 const RSA_BITS: usize = 2_048;
@@ -145,6 +149,45 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+pub(super) fn token_key(name: &str, key: &Key) -> Result<TokenKey, InvalidSetting> {
+    let pem = match key {
+        Key::Secret(_) | Key::File { .. } => return secret(name, key).map(TokenKey::Secret),
+        Key::Public { public_key } => public_key.clone(),
+        Key::PublicFile { public_key_file } => read(name, public_key_file)?,
+    };
+    PublicKey::parse(&pem).map(TokenKey::Public).or_else(|why| invalid(name, why))
+}
+
+fn read(name: &str, file: &Path) -> Result<String, InvalidSetting> {
+    std::fs::read_to_string(file).or_else(|e| invalid(name, format!("{}: {e}", file.display())))
+}
+
+/// The text of a secret, which may be in a file.
+pub(super) fn text_of(name: &str, key: &Key) -> Result<String, InvalidSetting> {
+    match key {
+        Key::Secret(text) => Ok(text.clone()),
+        Key::File { secret_file } => Ok(read(name, secret_file)?.trim_end().to_owned()),
+        Key::Public { .. } | Key::PublicFile { .. } => invalid(name, "a public key is no secret".to_owned()),
+    }
+}
+
+pub(super) fn secret(name: &str, key: &Key) -> Result<Secret, InvalidSetting> {
+    match Secret::new(&text_of(name, key)?) {
+        Some(secret) => Ok(secret),
+        None => invalid(name, format!("a secret has at least {} bytes: make one with `openssl rand -hex 32`", Secret::MIN_BYTES)),
+    }
+}
+
+impl Key {
+    /// A secret that another server has drawn.
+    pub(super) fn text(&self, name: &str) -> Result<Secret, InvalidSetting> {
+        match Secret::of_others(&text_of(name, self)?) {
+            Some(secret) => Ok(secret),
+            None => invalid(name, "it is empty: write what the service has given, or { secret_file = \"PATH\" }".into()),
+        }
     }
 }
 

@@ -17,3 +17,4 @@ pub mod route;
 pub mod schedule;
 pub mod select;
 pub mod transport;
+pub mod watch;

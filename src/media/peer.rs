@@ -9,13 +9,13 @@ use crate::contract::{CodecPlan, Feedback, MediaPlan, Quality, ReceivePlan, Secu
 use crate::media::pace::Link;
 use crate::media::packet::twcc::Arrivals;
 use crate::media::publish::stream::Stream;
-use crate::media::room::Watch;
 use crate::media::route::leg::Leg;
 use crate::media::route::origins::Origins;
 use crate::media::route::queue::PaceQueue;
 use crate::media::route::way::Way;
 use crate::media::select::Patience;
 use crate::media::transport::{DtlsTransport, IceLite, Path, SctpTransport, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
+use crate::media::watch::Watch;
 
 mod binding;
 

@@ -34,7 +34,6 @@ use super::transport::DtlsTransport;
 use crate::base::outgoing::Outgoing;
 use crate::base::{BitSet, PeerId, RoomId, Time, TrackId, WorkerId};
 use crate::contract::{Counter, IceCredentials, MediaKind, MediaPlan, Quality, RoomCommand, SecurityPlan, TransportPlan, WorkerReport};
-pub use health::{Tally, Told, Watch};
 use relay::Elsewhere;
 use selection::Scratch;
 

@@ -209,7 +209,7 @@ fn help(name: &'static str) -> &'static str {
         "round_trip_seconds" => "Round trips to peers, each once a second, as their receiver reports say.",
         "jitter_seconds" => "Jitter (RFC 3550) of each stream: of what is received once a second, of what is sent as subscribers report.",
         "loss_ratio" => {
-            "Share of each stream that was lost on the way, before repairs: of what is received once a second, of what is sent as subscribers report."
+            "Share of each stream that was lost on the way, before repairs by RTX: of what is received once a second, of what is sent as subscribers report."
         }
         "link_estimate_bytes_per_second" => "What subscribers' links are estimated to carry, each once a second.",
         "worker_loop_lag_seconds" => "How late the worker's timers were served.",

@@ -127,6 +127,8 @@ async fn a_request_that_comes_again_is_answered_and_not_carried_out_again() {
     assert_eq!(create(&whole, Some("k3"), json!({ "name": "r" })).await.0, 201);
     assert_eq!(create(&whole, Some("k4"), json!({ "name": "r" })).await.0, 409);
     assert_eq!(create("bad", Some("k1"), json!({})).await.0, 401, "and nobody is answered without a token");
+    let less = token("backend", |_| ());
+    assert_eq!(create(&less, Some("k1"), json!({})).await.0, 403, "nor with the same name and less rights");
     assert_eq!(ask(node, Method::GET, "/rooms", Some(&whole), None, Value::Null).await.1["rooms"].as_array().map(Vec::len), Some(4));
 }
 

@@ -136,14 +136,14 @@ pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Res
         return malformed(format!("an Idempotency-Key has 1 to {KEY_CHARS} characters")).into_response();
     };
     // Whose token is not valid is told so where it is looked at.
-    let Ok(who) = once.access.bearer_of(bearer(headers)) else { return next.run(request).await };
+    let Ok((who, rights)) = once.access.bearer_of(bearer(headers)) else { return next.run(request).await };
     let (parts, body) = request.into_parts();
     let body = match timeout(BODY_WITHIN, to_bytes(body, JSON_BYTES)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return malformed(format!("the request has more than {JSON_BYTES} bytes, or did not come whole")).into_response(),
         Err(_) => return Problem::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Malformed, "the request did not come in time").into_response(),
     };
-    let (place, asked) = (hash(&[&who.0, parts.uri.path(), &key]), hash(&[&body]));
+    let (place, asked) = (hash(&[&who.0, &rights, parts.uri.path(), &key]), hash(&[&body]));
     let known = once.answers.lock().unwrap_or_else(PoisonError::into_inner).begin(place, asked, Instant::now());
     match known {
         Known::New => {}

@@ -149,15 +149,16 @@ impl Access {
         Ok(verify_admin(&self.keys, token, room).map(|(identity, _)| identity)?)
     }
 
-    /// Whose token it is, whatever it allows.
+    /// Whose token it is, whatever it allows; and what that is, in writing.
     ///
     /// # Errors
     /// A token that is missing, or not valid.
-    pub fn bearer_of(&self, token: Option<&str>) -> Result<MemberId, Refusal> {
+    pub fn bearer_of(&self, token: Option<&str>) -> Result<(MemberId, String), Refusal> {
         if self.development() {
-            return Ok(MemberId("development".into()));
+            return Ok((MemberId("development".into()), String::new()));
         }
-        Ok(token::open(&self.keys, token).map(|(identity, _)| identity)?)
+        let (identity, claims) = token::open(&self.keys, token)?;
+        Ok((identity, serde_json::to_string(&claims.grants).unwrap_or_default()))
     }
 
     /// A name that a visitor has chosen, where its token says none.

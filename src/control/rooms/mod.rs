@@ -11,6 +11,7 @@ mod choice;
 mod command;
 pub mod directory;
 mod door;
+mod ending;
 mod fallback;
 mod gestures;
 mod journal;

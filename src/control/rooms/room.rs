@@ -23,7 +23,6 @@ use super::way::Ways;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, DataLimits, MediaKind, RoomCommand, View};
 use crate::control::Refusal;
-use crate::control::events::Reason;
 use crate::wire::{ByeReason, Event, LeaveReason, MemberId, OkResult, Policy, SlotPair, Source};
 
 /// What a room holds its members to.
@@ -100,9 +99,9 @@ pub struct Room {
     pub(super) silenced: BTreeSet<(MemberId, Source)>,
     /// Tracks that are not for everybody, and for whom they are.
     pub(super) restricted: BTreeMap<TrackId, BTreeSet<MemberId>>,
-    empty_since: Option<Time>,
+    pub(super) empty_since: Option<Time>,
     /// When the node ends, once it has said so.
-    ends_at: Option<Time>,
+    pub(super) ends_at: Option<Time>,
     next_seat: u32,
     pub(super) listeners: Listeners,
     pub(super) choice: Choice,
@@ -514,38 +513,5 @@ impl Room {
         let keep = |track: Option<TrackId>| track.filter(|t| !member.unwanted.contains(t) && self.is_for(member, *t));
         let others = groups.iter().filter(|g| g.group.seat != seat);
         others.map(|g| Shown { audio: keep(g.audio), video: keep(g.video), ..*g }).filter(|g| g.audio.is_some() || g.video.is_some()).collect()
-    }
-
-    fn note_emptiness(&mut self, now: Time) {
-        if !self.members.is_empty() {
-            self.empty_since = None;
-            return;
-        }
-        let since = *self.empty_since.get_or_insert(now);
-        if now >= since + self.rules.grace || self.ends_at.is_some() {
-            self.close_all();
-            self.ledger.note(Note::Closed(Reason::Empty));
-            self.effects.push(Effect::Closed);
-        }
-    }
-
-    /// Tells everybody, or who has just come, how long the node goes on.
-    fn warn_of_end(&mut self, now: Time, newcomer: Option<SocketId>) {
-        let Some(at) = self.ends_at else { return };
-        let seconds = at.micros_since(now).div_ceil(1_000_000) as u32;
-        let whom = newcomer.map(|socket| self.sockets.get(&socket).copied());
-        self.tell(|seat| whom.is_none_or(|who| who == Some(seat)), Event::Draining { seconds });
-    }
-
-    /// Ends the room: everybody is told why.
-    pub(super) fn end(&mut self, reason: ByeReason) {
-        let seats: Vec<Seat> = self.members.keys().copied().collect();
-        for seat in seats {
-            self.bye(seat, reason);
-        }
-        self.close_all();
-        let why = if reason == ByeReason::Ended { Reason::Ended } else { Reason::ShuttingDown };
-        self.ledger.note(Note::Closed(why));
-        self.effects.push(Effect::Closed);
     }
 }

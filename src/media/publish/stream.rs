@@ -2,7 +2,6 @@
 
 use super::holes::Holes;
 use super::reception::Reception;
-use crate::media::room::Tally;
 use crate::media::transport::ReceiveStream;
 
 /// SSRCs remembered for one peer. A browser sends two for each video and one for each audio m-line.
@@ -49,6 +48,15 @@ pub struct Stream {
     pub tally: Tally,
     /// What is missing of it.
     pub holes: Holes,
+}
+
+/// What a stream has gone through since its peer was looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub(in crate::media) expected: u64,
+    pub(in crate::media) lost: u64,
+    /// The most jitter, in microseconds.
+    pub(in crate::media) jitter: u32,
 }
 
 impl Stream {

@@ -15,76 +15,12 @@ use crate::media::packet::rtcp::ReportBlock;
 use crate::media::peer::Peer;
 use crate::media::publish::stream::{Stream, StreamKind};
 use crate::media::publish::track::Track;
-use crate::media::route::leg::Leg;
+use crate::media::route::leg::{Leg, Told};
 
 /// So often it is looked whether a peer does well. Less says more precisely when it did not, more hides what lasts a moment.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A peer that does well is told of so often.
 const TELL_EVERY: Duration = Duration::from_secs(60);
-
-/// What is remembered of a peer from one look to the next.
-#[derive(Clone, Copy, Debug)]
-pub struct Watch {
-    /// Its plan came then.
-    added: Time,
-    /// The first check of a path was validated then.
-    reached: Option<Time>,
-    /// Media has come from it.
-    has_sent: bool,
-    looked_at: Time,
-    told_at: Time,
-    /// What was told last was noticeable.
-    was_noticeable: bool,
-}
-
-/// What a stream has gone through since its peer was looked at.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    expected: u64,
-    lost: u64,
-    /// The most jitter, in microseconds.
-    jitter: u32,
-}
-
-/// What a subscriber has said of a leg since that was looked at last.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Told {
-    /// How often it has said anything.
-    pub reports: u16,
-    /// In 256ths, what was lost each time, added up.
-    pub lost: u32,
-    /// The most jitter, in microseconds.
-    pub jitter: u32,
-    /// Since when it waits for a key frame; of what it is to get.
-    pub waits_since: Option<Time>,
-}
-
-impl Watch {
-    /// Of a peer whose plan has come now.
-    pub const fn new(now: Time) -> Self {
-        Self { added: now, reached: None, has_sent: false, looked_at: now, told_at: now, was_noticeable: false }
-    }
-
-    /// A check was validated: the first one says how long it took to get there.
-    pub fn reached(&mut self, now: Time, distributions: &mut Distributions) {
-        if self.reached.is_none() {
-            self.reached = Some(now);
-            distributions.observe(Measure::IceTime, now.micros_since(self.added));
-        }
-    }
-
-    /// The keys are there.
-    pub fn secured(&self, now: Time, distributions: &mut Distributions) {
-        distributions.observe(Measure::HandshakeTime, now.micros_since(self.reached.unwrap_or(self.added)));
-    }
-
-    /// A track of it has begun.
-    pub fn sent(&mut self, now: Time, distributions: &mut Distributions) {
-        if !std::mem::replace(&mut self.has_sent, true) {
-            distributions.observe(Measure::FirstMediaTime, now.micros_since(self.added));
-        }
-    }
-}
 
 /// A receiver report about one of the streams that come from a peer goes out.
 pub fn measure_received(stream: &mut Stream, kind: MediaKind, clock_rate: u32, block: &ReportBlock, packets: u64, distributions: &mut Distributions) {

@@ -22,7 +22,6 @@ use crate::media::publish::cache::CachedPacket;
 use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;
 use crate::media::rewrite::{Continuity, Dependency, HeaderRewrite, OutFields, PictureMap, Redundancy, SequenceMap, TimestampMap, WallMap};
-use crate::media::room::Told;
 use crate::media::select::{Aim, Step, Switch, Ways};
 use crate::media::transport::SrtpSender;
 
@@ -115,6 +114,19 @@ pub struct Source<'a> {
     pub encoding: &'a Encoding,
     /// The packet.
     pub packet: CachedPacket<'a>,
+}
+
+/// What a subscriber has said of a leg since that was looked at last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    /// How often it has said anything.
+    pub reports: u16,
+    /// In 256ths, what was lost each time, added up.
+    pub lost: u32,
+    /// The most jitter, in microseconds.
+    pub jitter: u32,
+    /// Since when it waits for a key frame; of what it is to get.
+    pub waits_since: Option<Time>,
 }
 
 impl Leg {

@@ -47,14 +47,7 @@ export function article(way) {
 
   test(`${way}: two with their cameras off hear each other`, async () => {
     const [ada, ben] = [await stage.person('Ada'), await stage.person('Ben')];
-    for (const person of [ada, ben]) {
-      await person.tab.goto(`${stage.url}/r/voice`);
-      await person.tab.appears('[data-testid=preview] video');
-      await person.tab.click('[data-testid=lobby-camera]');
-      await person.tab.fill('[data-testid=name]', person.name);
-      await person.tab.click('[data-testid=join]');
-      await person.tab.appears('[data-testid=call]');
-    }
+    for (const person of [ada, ben]) await person.join(stage.url, 'voice', { camera: false });
     await ada.hears('Ben');
     await ben.hears('Ada');
     for (const [who, whom] of /** @type {const} */ ([[ada, 'Ben'], [ben, 'Ada']])) assert.equal((await who.received(whom)).frames, 0, 'no pictures are sent');

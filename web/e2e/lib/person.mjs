@@ -42,10 +42,12 @@ export class Person {
    * Goes through the lobby into the room.
    * @param {string} url
    * @param {string} room
+   * @param {{ camera?: boolean }} [options]
    */
-  async join(url, room) {
+  async join(url, room, { camera = true } = {}) {
     await this.tab.goto(`${url}/r/${room}`);
     await this.tab.appears('[data-testid=preview] video');
+    if (!camera) await this.tab.click('[data-testid=lobby-camera]');
     await this.tab.fill('[data-testid=name]', this.name);
     await this.tab.click('[data-testid=join]');
     await this.tab.appears('[data-testid=call]');

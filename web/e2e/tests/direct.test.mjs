@@ -140,14 +140,7 @@ test('a direct call outlives the server, with chat, and both ends take it up aga
 
 test('a call by voice has no m-line for pictures until somebody turns a camera on', async () => {
   const [ada, ben] = [await stage.person('Ada'), await stage.person('Ben')];
-  for (const person of [ada, ben]) {
-    await person.tab.goto(`${stage.url}/r/voice`);
-    await person.tab.appears('[data-testid=preview] video');
-    await person.tab.click('[data-testid=lobby-camera]');
-    await person.tab.fill('[data-testid=name]', person.name);
-    await person.tab.click('[data-testid=join]');
-    await person.tab.appears('[data-testid=call]');
-  }
+  for (const person of [ada, ben]) await person.join(stage.url, 'voice', { camera: false });
   await ada.hears('Ben');
   await ben.hears('Ada');
   assert.equal(await ada.tab.evaluate(mlines), 'audio');
