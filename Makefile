@@ -258,7 +258,7 @@ prove-relay:
 
 # Dashboards are what their source says, every panel shows something when a real Prometheus scrapes a node under load, every alert fires and
 # stays silent as it should. `make unit` has all of it but the first.
-dashboards: deploy/grafana/source/node_modules/.installed
+dashboards: deploy/grafana/source/node_modules/.installed $(MOTO)/.installed
 	@scripts/need.sh build metrics
 	@cd deploy/grafana/source && npm run --silent check
 	$(call say,building the node and its callers)

@@ -37,7 +37,7 @@ use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
 use crate::control::draw;
-use crate::control::events::{Deliveries, Events};
+use crate::control::events::{Deliveries, Events, follow_jobs};
 use crate::control::http::{Beside, Public};
 use crate::control::p2p::{self, IceServers};
 use crate::control::rooms::directory::{Settlement, WorkerAccess};
@@ -52,6 +52,8 @@ use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
 use crate::wire::Policy;
 
+/// Mixdowns of which nobody has heard yet: they take minutes each.
+const MIXDOWNS: usize = 16;
 /// How long sockets may take to hear that the node ends.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -146,6 +148,7 @@ impl Node {
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
         let library = open_library(&config, &metrics)?;
         let events = open_events(&config, &metrics)?;
+        tell_of_jobs(library.as_ref(), events.as_ref());
         let recorder = start_recorder(&config, taps, epoch, library.clone(), &metrics)?;
         let asked = fleet.workers.iter().map(|w| Asked { inbox: w.inbox.clone(), report: w.report.clone(), before: w.report.latest() }).collect();
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
@@ -266,6 +269,22 @@ impl Node {
         self.rooms.drain(within).await;
     }
 
+    /// Takes up keys and secrets of settings that were read again; nothing else of them. Who is inside stays inside, and what goes on goes on.
+    ///
+    /// # Errors
+    /// Why the keys stay as they were: all of them.
+    pub fn take_up(&self, config: &Config) -> Result<(), String> {
+        self.public.front.access.take_up(config.auth.clone())?;
+        self.public.front.ice.take_up(config.ice.secret.as_ref());
+        if let (Some(deliveries), Some(events)) = (&self.deliveries, &config.events) {
+            deliveries.take_up(&events.webhooks.secrets);
+        }
+        if let (Some(store), Some(s3)) = (self.library.as_ref().and_then(Library::store), &config.s3) {
+            store.take_up(s3);
+        }
+        Ok(())
+    }
+
     /// Whether no room is left.
     pub fn is_empty(&self) -> bool {
         self.rooms.count() == 0
@@ -303,7 +322,7 @@ impl Node {
     async fn end_events(self) {
         let Some(events) = &self.events else { return };
         let over = async {
-            while self.rooms.count() > 0 {
+            while !self.rooms.is_settled() {
                 sleep(Duration::from_millis(10)).await;
             }
         };
@@ -334,6 +353,14 @@ fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, S
 fn open_events(config: &Config, metrics: &Metrics) -> Result<Option<Events>, StartError> {
     let Some(events) = &config.events else { return Ok(None) };
     Events::open(events, metrics.events.clone()).map(Some).map_err(|error| no_events(&events.folder, &error))
+}
+
+/// What is made of recordings is said where events are kept.
+fn tell_of_jobs(library: Option<&Library>, events: Option<&Events>) {
+    let (Some(jobs), Some(events)) = (library.and_then(Library::jobs), events.cloned()) else { return };
+    let (told, made) = mpsc::channel(MIXDOWNS);
+    jobs.tell(told);
+    tokio::spawn(follow_jobs(made, events));
 }
 
 fn no_events(folder: &Path, error: &io::Error) -> StartError {
@@ -379,6 +406,8 @@ fn rules(config: &Config) -> Rules {
         data: config.data.limits,
         data_channels: config.data.channels,
         tracks: config.rooms.tracks.into(),
+        publish_kbps: config.rooms.publish_kbps,
+        library_mib: config.library.as_ref().and_then(|library| library.room_mib),
         metadata_bytes: config.limits.metadata_bytes as usize,
     }
 }

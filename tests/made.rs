@@ -66,7 +66,7 @@ async fn node(folder: &Path, change: impl FnOnce(&mut Config)) -> Node {
     config.media.bind = vec![HERE];
     config.media.workers = 1;
     config.jobs = JobsConfig { idle: false, height: 360, ..JobsConfig::default() };
-    config.library = Some(LibraryConfig { folder: folder.to_owned(), minimum_free: 0, keep: None, keep_bytes: None, uploads: None });
+    config.library = Some(LibraryConfig { folder: folder.to_owned(), minimum_free: 0, keep: None, keep_bytes: None, room_mib: None, uploads: None });
     change(&mut config);
     Node::start(config).await.expect("the node starts")
 }

@@ -17,7 +17,7 @@ mod stun;
 mod tls;
 mod turn;
 
-pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, MediaConfig, RoomsConfig};
+pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, LEAST_PUBLISH_KBPS, MediaConfig, RoomsConfig};
 pub use data::{DataConfig, DataSettings};
 pub use events::{EventSettings, EventsConfig, WebhookConfig, WebhookSecret, WebhookSettings};
 pub use jobs::{JobSettings, JobsConfig};

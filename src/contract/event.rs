@@ -70,6 +70,19 @@ pub enum Event {
         /// How it has done since it was told last.
         health: Box<Health>,
     },
+    /// A peer sends more than it may ([`super::RoomCommand::Allow`]).
+    Excess {
+        /// Where.
+        room: RoomId,
+        /// Whose connection.
+        peer: PeerId,
+        /// What of its takes most.
+        track: TrackId,
+        /// What it has sent lately, in all.
+        sent: Bitrate,
+        /// Whether that track is not forwarded any more; otherwise it will not be if this goes on.
+        ended: bool,
+    },
     /// The first packet of a published track has arrived.
     TrackStarted {
         /// Where.

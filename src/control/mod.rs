@@ -21,4 +21,4 @@ pub mod rooms;
 pub mod signaling;
 pub mod whip;
 
-pub use refusal::Refusal;
+pub use refusal::{Limit, Refusal};

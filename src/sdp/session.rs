@@ -9,6 +9,7 @@ use super::line::{Accepted, Common, Line, Slot};
 use super::offer::{Offer, OfferedTransport};
 use super::repeats::HELD_AGAINST;
 use super::section::Section;
+use crate::base::Bitrate;
 use crate::contract::{
     DataLimits, DataPlan, DtlsRole, Fingerprint, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, TransportPlan,
 };
@@ -28,6 +29,8 @@ pub struct Local {
     pub session_id: u64,
     /// What data channels are held to; none where none are taken.
     pub data: Option<DataLimits>,
+    /// What may be sent to us, all m-lines together, if that is bounded.
+    pub publish: Option<Bitrate>,
 }
 
 /// Randomness that an answer may need. It is drawn by the caller for each offer; what is not needed is dropped.
@@ -132,6 +135,11 @@ impl Session {
     /// A connection about which nothing is agreed yet.
     pub fn new(local: Local) -> Self {
         Self { local, version: 0, agreed: None, mlines: Vec::new() }
+    }
+
+    /// From the next answer on, so much may be sent to us.
+    pub const fn allow(&mut self, publish: Option<Bitrate>) {
+        self.local.publish = publish;
     }
 
     /// Answers an offer (RFC 8829 section 5.3). The role, the fingerprint, and each m-line's index, mid, kind and SSRCs hold for life.

@@ -6,15 +6,17 @@
 //! | a worker's events | [`MEDIA`] | the event is dropped and counted: a room that is so far behind has failed |
 //! | messages of data channels | [`DATA`] for each worker | never: a worker waits until as many are dealt with |
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
+use super::fate;
 use super::journal::MemberJournal;
 use super::past::CallAccount;
 use super::picture;
@@ -31,7 +33,7 @@ use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
 use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
-use crate::record::{Beginning, Recording, Wanted};
+use crate::record::{Beginning, Fate, Recording, Wanted};
 use crate::wire::{self, ByeReason, MemberId, OkResult};
 
 /// Commands that may wait for a room: a few for each of 500 members that come at once.
@@ -123,6 +125,8 @@ pub(super) struct Actor {
     placed: HashMap<WorkerId, usize>,
     /// The recording of the room, while there is one; it ends when this is dropped.
     recording: Option<Recording>,
+    /// What becomes of those whose files are not whole yet.
+    fates: BTreeMap<String, watch::Receiver<Fate>>,
     /// Where what happens is written, if anybody wants to know.
     book: Option<Book>,
     /// Who waits for the answer to the command that is carried out.
@@ -155,6 +159,7 @@ impl Actor {
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
+            fates: BTreeMap::new(),
             book,
             asking: None,
         }
@@ -219,6 +224,9 @@ impl Actor {
 
     async fn apply(&mut self, command: Command, name: &'static str) -> Result<(), Over> {
         let (before, fallbacks, via) = (self.room.len(), self.room.fallbacks(), self.room.via());
+        if let Command::RecordingOver { recording, .. } = &command {
+            self.fates.remove(recording);
+        }
         let mut effects = self.room.apply(command, self.around.now());
         let (mut slow, mut unrecorded) = (Vec::new(), false);
         loop {
@@ -244,6 +252,7 @@ impl Actor {
         self.around.metrics.members.add(self.room.len() as i64 - before as i64);
         self.around.metrics.fallbacks_changed(fallbacks, self.room.fallbacks());
         self.around.metrics.way_changed(via, self.room.via());
+        self.handle.library_mib.store(self.room.library_mib().unwrap_or(u32::MAX), Ordering::Relaxed);
         let room = &self.room;
         // Every member's socket has its outbox (or its place, for one that came by HTTP): as many of both, and there is none to drop.
         if self.outboxes.len() + self.places.len() != room.sockets() {
@@ -257,6 +266,9 @@ impl Actor {
         match effect {
             Effect::Reply { socket, id, result } => {
                 self.around.metrics.answered(name, result.as_ref().err().map(|r| r.code.name()));
+                if let Some(limit) = result.as_ref().err().and_then(|refusal| refusal.limit) {
+                    self.around.metrics.limited(limit.name());
+                }
                 match self.asking.take_if(|(who, _)| *who == socket) {
                     // Whoever asked by HTTP may have hung up: its session then ends because nobody connects.
                     Some((_, answered)) => drop(answered.send(result)),
@@ -300,10 +312,14 @@ impl Actor {
     /// Has something recorded; false when that cannot be, and the recording is over.
     async fn record(&mut self, what: RecordEffect) -> Result<bool, Over> {
         match what {
-            RecordEffect::Begin { recording, by } => {
+            RecordEffect::Begin { recording, by, most } => {
                 let by = Person { member: by.0.0, name: by.1 };
-                let beginning = Beginning { id: recording, room: self.handle.name.as_str().to_owned(), by };
+                let beginning = Beginning { id: recording.clone(), room: self.handle.name.as_str().to_owned(), by, most };
                 self.recording = self.around.recorder.as_ref().and_then(|recorder| recorder.begin(beginning).ok());
+                if let Some(begun) = &self.recording {
+                    tokio::spawn(fate::follow(self.handle.clone(), recording.clone(), begun.fate()));
+                    self.fates.insert(recording, begun.fate());
+                }
                 return Ok(self.recording.is_some());
             }
             RecordEffect::Attach { track, worker, member, source } => {
@@ -413,9 +429,11 @@ impl Drop for Actor {
         self.around.metrics.members.sub(self.room.len() as i64);
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.around.metrics.way_changed(self.room.via(), None);
-        let open = self.room.close_books(self.around.now(), Reason::Failed);
-        if let Some(book) = &mut self.book {
-            open.into_iter().for_each(|what| book.write(what));
+        // Its recording ends with it, and the last word on it comes when that is whole.
+        self.recording = None;
+        let remains = self.room.close_books(self.around.now(), Reason::Failed);
+        if let Some(book) = self.book.take() {
+            fate::write(book, remains, std::mem::take(&mut self.fates), &self.around.unsettled);
         }
         self.placed.entry(self.handle.worker).or_default();
         for (worker, connections) in &self.placed {

@@ -13,6 +13,7 @@ mod fallback;
 mod gestures;
 mod kept;
 mod ledger;
+mod limits;
 mod media;
 mod model;
 mod moderation;

@@ -300,13 +300,16 @@ impl Reader {
             Request::Kick { member } => MemberRequest::Kick { member },
             Request::MuteMember { track, muted } => MemberRequest::MuteMember { track, muted },
             Request::Record { members, sources } => {
-                self.front.rooms.may_record()?;
+                let room = self.room.as_ref().ok_or_else(failed)?;
+                self.front.rooms.may_record(&room.name)?;
                 let at = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
                 MemberRequest::Record { recording: draw::hex::<12>(), at, members, sources }
             }
             Request::StopRecording {} => MemberRequest::StopRecording,
             Request::Screenshot { member, source } => {
                 self.front.rooms.may_take_pictures()?;
+                let room = self.room.as_ref().ok_or_else(failed)?;
+                self.front.rooms.may_keep(&room.name)?;
                 MemberRequest::Screenshot { member, source }
             }
             Request::MuteAll { source, muted } => MemberRequest::MuteAll { source, muted },

@@ -153,6 +153,7 @@ impl Room {
         if let Err(reason) = result.and_then(|(received, packet)| self.place(now, index, &received, packet, shared)) {
             shared.counters.add(reason);
         }
+        self.hold_to_allowance(now, index, shared);
     }
 
     /// Puts an opened packet into its track's cache and into the tick.
