@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use althing::config::{Config, LibraryConfig, RecordingConfig, Secret, UploadConfig};
+use althing::config::{Config, EventsConfig, LibraryConfig, RecordingConfig, Secret, UploadConfig, WebhookConfig};
 use althing::control::auth::{Claims, LibraryGrant, TokenGrants, sign};
 use althing::node::Node;
 use althing::record::file::Container;
@@ -925,4 +925,82 @@ async fn a_room_whose_library_is_full_takes_nothing_more_and_its_recording_ends_
     assert_eq!(Asking::of(&node).status(Method::POST, "/api/v1/rooms/hall/recording").await, 507);
     drop(people);
     node.shut_down().await;
+}
+
+/// What the node has said of a room so far.
+async fn said(node: &Node, room: &str) -> Vec<Value> {
+    let answer = reqwest::get(format!("http://{}/api/v1/events?room={room}&limit=1000", node.admin)).await.expect("an answer");
+    let page: Value = serde_json::from_str(&answer.text().await.expect("text")).expect("JSON");
+    page["events"].as_array().expect("events").clone()
+}
+
+/// That a recording is whole when it is said to be: what there is then, in files and bytes.
+fn is_whole(folder: &Folder, event: &Value) {
+    let id = text(&event["data"], "recording");
+    let manifest = Manifest::read(&folder.0.join(id)).expect("a manifest");
+    assert_eq!(manifest.state, State::Finished, "{event}");
+    let on_disk = |file: &FileEntry| fs::metadata(folder.0.join(id).join(&file.name)).expect("a file").len();
+    assert!(manifest.files.iter().all(|file| file.state == FileState::Complete && file.bytes == on_disk(file)), "{event}");
+    let bytes: u64 = manifest.files.iter().map(on_disk).sum();
+    assert_eq!((event["data"]["files"].as_u64(), event["data"]["bytes"].as_u64()), (Some(manifest.files.len() as u64), Some(bytes)), "{event}");
+    assert!(bytes > 10_000, "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_said_to_be_finished_when_its_files_are_whole_and_the_room_has_its_last_word_after_that() {
+    let (folder, log) = (Folder::new("library-said"), Folder::new("library-said-log"));
+    let node = node(&folder.0, |config| {
+        config.events = Some(EventsConfig {
+            folder: log.0.clone(),
+            node: "n1".into(),
+            keep: Duration::from_secs(86_400),
+            keep_bytes: 1 << 20,
+            webhooks: nobody_is_told(),
+        });
+    })
+    .await;
+    let (phase, phases) = watch::channel(Phase::Count);
+    let people = [join(node.http, "hall", 1, &phases).await, join(node.http, "hall", 2, &phases).await];
+    let ask = |request| people[0].signaling().ask(request);
+    let finished = async |which: usize| {
+        let is_it = |event: &Value| event["type"] == "recording.finished";
+        let found = until("it is said", async || said(&node, "hall").await.into_iter().filter(is_it).nth(which)).await;
+        is_whole(&folder, &found);
+    };
+    ask(Request::Record { members: vec![], sources: vec![] }).await.expect("it is recorded");
+    sleep(Duration::from_millis(1_500)).await;
+    ask(Request::StopRecording {}).await.expect("ended");
+    finished(0).await;
+    ask(Request::Record { members: vec![], sources: vec![] }).await.expect("it is recorded");
+    sleep(Duration::from_millis(1_500)).await;
+    let end = reqwest::Client::new().delete(format!("http://{}/api/v1/rooms/hall", node.http)).send().await.expect("an answer");
+    assert!(end.status().is_success(), "{}", end.status());
+    finished(1).await;
+    let kinds = until("the room is over", async || {
+        let kinds: Vec<String> = said(&node, "hall").await.iter().map(|event| text(event, "type").to_owned()).collect();
+        kinds.last().is_some_and(|kind| kind == "room.closed").then_some(kinds)
+    })
+    .await;
+    let of_recordings: Vec<_> = kinds.iter().filter(|kind| kind.starts_with("recording") || kind.starts_with("room")).collect();
+    assert_eq!(
+        of_recordings,
+        ["room.created", "recording.started", "recording.finished", "recording.started", "recording.finished", "room.closed"],
+        "{kinds:?}"
+    );
+    let numbers: Vec<u64> = said(&node, "hall").await.iter().map(|event| event["seq"].as_u64().expect("a number")).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "without gaps");
+    phase.send(Phase::Stop).expect("they listen");
+    node.shut_down().await;
+}
+
+fn nobody_is_told() -> WebhookConfig {
+    WebhookConfig {
+        urls: Vec::new(),
+        secrets: Vec::new(),
+        timeout: Duration::from_secs(5),
+        at_once: 1,
+        retry: Duration::from_secs(1),
+        retry_most: Duration::from_secs(1),
+        give_up: Duration::from_secs(60),
+    }
 }
