@@ -73,7 +73,7 @@ $(MOTO)/.installed $(AIORTC)/.installed $(API)/.installed:
 
 unit: $(MOTO)/.installed
 	@cargo test --locked
-	@cargo test --locked --features fault-hooks --test faults
+	@cargo test --locked --features fault-hooks,otel --test faults --test traces
 
 sim:
 	@ALTHING_SIM_SEED=$(seed) cargo test --locked --test sim -- --nocapture

@@ -19,6 +19,8 @@ mod listeners;
 pub mod logs;
 mod reflexive;
 mod relay;
+#[cfg(feature = "otel")]
+mod traces;
 mod workers;
 
 use std::fmt;
@@ -43,6 +45,7 @@ use crate::control::p2p::{self, IceServers};
 use crate::control::rooms::directory::{Settlement, WorkerAccess};
 use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
+use crate::control::trace::Tracer;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, ReportSlot, WorkerHandle, events};
 use crate::record::jobs::Jobs;
@@ -71,6 +74,8 @@ pub struct Node {
     library: Option<Library>,
     events: Option<Events>,
     deliveries: Option<Deliveries>,
+    #[cfg(feature = "otel")]
+    traces: Option<traces::Traces>,
     /// Says when nothing more will happen.
     telling: watch::Sender<bool>,
     public: Public,
@@ -188,6 +193,12 @@ impl Node {
         let (closing, closing_seen) = watch::channel(false);
         tokio::spawn(workers::measure(gauges, rooms.clone(), closing_seen.clone()));
         let lobbies = Lobbies::new(config.calls.lobbies, lobby_rules(&config), access.clone(), epoch, metrics.control.clone());
+        #[cfg(feature = "otel")]
+        let (traces, tracer) = config.otel.as_ref().map(traces::Traces::open).transpose()?.unzip();
+        #[cfg(feature = "otel")]
+        let tracer: Tracer = tracer.unwrap_or_default();
+        #[cfg(not(feature = "otel"))]
+        let tracer = Tracer;
         let front = Arc::new(Front {
             direct: config.rooms.policy != CallPolicy::Sfu,
             data: config.data,
@@ -199,6 +210,7 @@ impl Node {
             limits: config.limits.clone(),
             heartbeat: config.http.heartbeat,
             resume: config.rooms.resume,
+            tracer,
             closing: closing_seen.clone(),
         });
         if let Some(library) = library.clone() {
@@ -245,6 +257,8 @@ impl Node {
             library,
             events,
             deliveries,
+            #[cfg(feature = "otel")]
+            traces,
             telling,
             public,
             asked,
@@ -314,6 +328,10 @@ impl Node {
         }
         if let Some(library) = &self.library {
             library.close();
+        }
+        #[cfg(feature = "otel")]
+        if let Some(traces) = &self.traces {
+            traces.end().await;
         }
         self.end_events().await;
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use reqwest::Url;
+
 use super::data::DataConfig;
 use super::events::EventsConfig;
 use super::jobs::JobsConfig;
@@ -61,6 +63,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// How long a node that is to end goes on for its members.
     pub drain: Duration,
+    /// Where traces of joins go, if anywhere.
+    pub otel: Option<Url>,
     /// The log.
     pub log: LogSettings,
 }
@@ -103,6 +107,7 @@ impl Default for Config {
             library: None,
             limits: settings.limits,
             drain: seconds(settings.drain.seconds),
+            otel: None,
             log: settings.log,
         }
     }
@@ -281,6 +286,7 @@ impl Settings {
         let admin_hosts = tls::names("admin.hosts", &self.admin.hosts)?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         let (admin, kept, drain) = (self.admin.listen, kept(&self), seconds(self.drain.seconds));
+        let otel = self.otel.check()?;
         let (limits, log) = (self.limits, self.log);
         Ok(Config {
             http,
@@ -302,6 +308,7 @@ impl Settings {
             jobs,
             limits,
             drain,
+            otel,
             log,
         })
     }
@@ -512,6 +519,7 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_by_name() {
+        assert_eq!(refused(|s| s.otel.endpoint = "collector".into()), "otel.endpoint");
         assert_eq!(refused(|s| s.admin.hosts = vec!["http://althing".into()]), "admin.hosts");
         assert_eq!(refused(|s| s.admin.hosts = vec!["althing:9090".into()]), "admin.hosts");
         assert_eq!(refused(|s| s.media.workers = 257), "media.workers");

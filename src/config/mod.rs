@@ -10,6 +10,7 @@ mod jobs;
 mod keys;
 mod library;
 mod load;
+mod otel;
 mod recording;
 mod s3;
 mod schema;
@@ -24,6 +25,7 @@ pub use jobs::{JobSettings, JobsConfig};
 pub use keys::{AuthKeys, KeyAlgorithm, PublicKey, Secret, TokenKey};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
 pub use load::{LoadError, Overrides, load};
+pub use otel::OtelSettings;
 pub use recording::{RecordingConfig, RecordingSettings, StoreKind};
 pub use s3::{S3Config, S3Settings};
 pub use schema::{

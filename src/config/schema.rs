@@ -11,6 +11,7 @@ use super::data::DataSettings;
 use super::events::{EventSettings, WebhookSettings};
 use super::jobs::JobSettings;
 use super::library::LibrarySettings;
+use super::otel::OtelSettings;
 use super::recording::RecordingSettings;
 use super::s3::S3Settings;
 use super::turn::TurnSettings;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// How a node ends.
     pub drain: DrainSettings,
+    /// Traces of joins.
+    pub otel: OtelSettings,
     /// The log.
     pub log: LogSettings,
 }

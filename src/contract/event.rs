@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::health::Health;
 use super::plan::SrtpProfile;
-use crate::base::{Bitrate, PeerId, RoomId, TrackId, WorkerId};
+use crate::base::{Bitrate, PeerId, RoomId, Time, TrackId, WorkerId};
 
 /// Something that happened in a room on a worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub enum Event {
         peer: PeerId,
         /// The negotiated SRTP protection profile.
         profile: SrtpProfile,
+        /// When its first ICE check was validated.
+        reached: Time,
     },
     /// Nothing authenticated has come for the consent time (RFC 7675), or the handshake failed, or the peer closed.
     Disconnected {

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
@@ -30,6 +30,7 @@ use crate::contract::{self, RoomCommand};
 use crate::control::events::{Book, Reason};
 use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
+use crate::control::trace::{Journey, Step};
 use crate::control::whip::Place;
 use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
@@ -58,6 +59,8 @@ pub enum Letter {
         socket: SocketId,
         /// Where its answers and events go.
         outbox: Outbox,
+        /// Of its join, if that is followed.
+        journey: Journey,
         /// What it is called at relays if it has become one; dropped when the room has ended meanwhile.
         entered: oneshot::Sender<Option<String>>,
     },
@@ -117,6 +120,8 @@ pub(super) struct Actor {
     pub data: mpsc::Receiver<contract::Event>,
     pub around: Arc<Surroundings>,
     outboxes: HashMap<SocketId, Outbox>,
+    /// Of joins that are followed and not over.
+    journeys: HashMap<SocketId, Journey>,
     /// Drawn for this room: what its members are called at relays leads back to nobody.
     relay_key: String,
     /// Of sessions by HTTP.
@@ -155,6 +160,7 @@ impl Actor {
             data,
             around,
             outboxes: HashMap::new(),
+            journeys: HashMap::new(),
             relay_key: draw::hex::<16>(),
             places: HashMap::new(),
             placed: HashMap::new(),
@@ -196,7 +202,7 @@ impl Actor {
                     let _ = asked.send(self.room.account(self.handle.id, self.around.began()));
                     Ok(())
                 }
-                Some(Letter::Enter { command, socket, outbox, entered }) => self.enter(command, socket, outbox, entered).await,
+                Some(Letter::Enter { command, socket, outbox, journey, entered }) => self.enter(command, (socket, outbox, journey), entered).await,
                 Some(Letter::Ask { command, name, socket, place, answered }) => {
                     self.places.extend(place.map(|place| (socket, place)));
                     self.asking = Some((socket, answered));
@@ -210,13 +216,18 @@ impl Actor {
         }
     }
 
-    async fn enter(&mut self, command: Command, socket: SocketId, outbox: Outbox, entered: oneshot::Sender<Option<String>>) -> Result<(), Over> {
+    async fn enter(
+        &mut self, command: Command, (socket, outbox, journey): (SocketId, Outbox, Journey), entered: oneshot::Sender<Option<String>>,
+    ) -> Result<(), Over> {
         let name = if matches!(command, Command::Join { .. }) { "join" } else { "resume" };
         self.outboxes.insert(socket, outbox);
         let went = self.apply(command, name).await;
         let user = self.room.identity_at(socket).map(|identity| user_of(&self.relay_key, identity));
         if user.is_none() {
             self.outboxes.remove(&socket);
+        } else if name == "join" && journey.is_followed() {
+            journey.passed(Step::Room, SystemTime::now());
+            self.journeys.insert(socket, journey);
         }
         let _ = entered.send(user);
         went
@@ -226,6 +237,11 @@ impl Actor {
         let (before, fallbacks, via) = (self.room.len(), self.room.fallbacks(), self.room.via());
         if let Command::RecordingOver { recording, .. } = &command {
             self.fates.remove(recording);
+        }
+        if let Command::Media(event) = &command
+            && !self.journeys.is_empty()
+        {
+            self.follow_journey(event);
         }
         let mut effects = self.room.apply(command, self.around.now());
         let (mut slow, mut unrecorded) = (Vec::new(), false);
@@ -257,6 +273,7 @@ impl Actor {
         // Every member's socket has its outbox (or its place, for one that came by HTTP): as many of both, and there is none to drop.
         if self.outboxes.len() + self.places.len() != room.sockets() {
             self.outboxes.retain(|socket, _| room.has_socket(*socket));
+            self.journeys.retain(|socket, _| room.has_socket(*socket));
             self.places.retain(|socket, _| room.has_socket(*socket));
         }
         Ok(())
@@ -269,10 +286,14 @@ impl Actor {
                 if let Some(limit) = result.as_ref().err().and_then(|refusal| refusal.limit) {
                     self.around.metrics.limited(limit.name());
                 }
+                let is_good = result.is_ok();
                 match self.asking.take_if(|(who, _)| *who == socket) {
                     // Whoever asked by HTTP may have hung up: its session then ends because nobody connects.
                     Some((_, answered)) => drop(answered.send(result)),
                     None => self.push(socket, encode::reply(id, &result), slow),
+                }
+                if let Some(journey) = self.journeys.get(&socket).filter(|_| name == "offer" && is_good) {
+                    journey.passed(Step::Answer, SystemTime::now());
                 }
             }
             Effect::Tell { to, event } => {
@@ -403,6 +424,26 @@ impl Actor {
 }
 
 impl Actor {
+    /// What workers say of a connection that a join waits for.
+    fn follow_journey(&mut self, event: &contract::Event) {
+        let now = SystemTime::now();
+        match event {
+            contract::Event::Connected { peer, reached, .. } => {
+                let Some(journey) = self.room.socket_of(*peer).and_then(|socket| self.journeys.get(&socket)) else { return };
+                let ago = self.around.now().since(*reached);
+                journey.passed(Step::Ice, now.checked_sub(ago).unwrap_or(now));
+                journey.passed(Step::Dtls, now);
+            }
+            contract::Event::TrackStarted { track, .. } => {
+                let Some(socket) = self.room.socket_of_track(*track) else { return };
+                if let Some(journey) = self.journeys.remove(&socket) {
+                    journey.passed(Step::FirstPacket, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// How many connections each worker has of this room, and all workers of all rooms.
     fn note_placement(&mut self, worker: WorkerId, what: &RoomCommand) {
         let placed = self.placed.entry(worker).or_default();

@@ -251,6 +251,16 @@ impl Room {
         Some(&self.members.get(self.sockets.get(&socket)?)?.identity)
     }
 
+    /// The socket of whoever has this connection.
+    pub fn socket_of(&self, peer: PeerId) -> Option<SocketId> {
+        self.members.get(self.peers.get(&peer)?)?.socket()
+    }
+
+    /// The socket of whoever publishes a track.
+    pub fn socket_of_track(&self, track: TrackId) -> Option<SocketId> {
+        self.members.get(self.tracks.get(&track)?)?.socket()
+    }
+
     /// Whether a socket is a member's.
     pub fn has_socket(&self, socket: SocketId) -> bool {
         self.sockets.contains_key(&socket)

@@ -119,7 +119,8 @@ impl Room {
                 DtlsEvent::Established(keys) => {
                     shared.counters.add(Counter::HandshakeCompleted);
                     peer.watch.secured(now, &mut shared.distributions);
-                    shared.events.push_back(Event::Connected { room, peer: peer.id, profile: keys.profile });
+                    let reached = peer.watch.reached.unwrap_or(now);
+                    shared.events.push_back(Event::Connected { room, peer: peer.id, profile: keys.profile, reached });
                     peer.srtp = Srtp::new(&keys).ok().map(Box::new);
                 }
                 DtlsEvent::Failed => {

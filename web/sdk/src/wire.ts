@@ -557,6 +557,9 @@ export type Event = { "type": "member_joined",
 /** Why somebody has gone. */
 export type LeaveReason = "left" | "lost" | "kicked" | "replaced";
 
+/** Why a recording is over that nobody has ended. */
+export type RecordingEnd = "library_full" | "failed";
+
 /** Why a session is over. */
 export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down" | "ended";
 

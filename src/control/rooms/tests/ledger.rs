@@ -170,3 +170,18 @@ fn nothing_is_said_where_nobody_wants_to_know() {
     assert!(scene.happened.is_empty());
     assert_eq!(scene.room.close_books(Time::NEVER, Reason::Failed), Remains::default());
 }
+
+#[test]
+fn a_picture_that_is_kept_is_said_and_one_that_is_not_is_not() {
+    let mut scene = scene();
+    let mut boss = scene.try_join("boss", |g| g.record = true).expect("admitted");
+    scene.connect(&mut boss);
+    happened(&mut scene);
+    for result in [Ok("item-1".to_owned()), Err(crate::control::Refusal::forbidden("no"))] {
+        let what = MemberRequest::Screenshot { member: id("boss"), source: Source::Camera };
+        scene.apply(Command::Request { socket: boss.socket, id: 9, what });
+        let number = scene.wishes.pop().expect("it is taken").0.number;
+        scene.apply(Command::ScreenshotOver { number, result });
+    }
+    assert_eq!(happened(&mut scene), [What::ScreenshotTaken { item: "item-1".into(), by: id("boss"), member: id("boss"), source: Source::Camera }]);
+}
