@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-deb prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-backend prove-call prove-data prove-deb prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -141,7 +141,12 @@ scoreboard:
 	$(call say,thirteen scenarios (a minute or two))
 	@cargo test --quiet --locked --test adaptive -- --nocapture no_number_of_the_board
 
-prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-page prove-recording prove-relay prove-data
+prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-page prove-recording prove-relay prove-data prove-backend
+
+# What it takes to stand behind a product: requirements, attacks, WHIP and WHEP, dashboards and alerts, events over kills, the package; then one table of all
+# rows. As root, about an hour. STEPS=dashboards,prove-events: these alone.
+prove-backend:
+	@node tests/prove/backend.mjs
 
 # Every test with real browsers; `make test` has those that are short.
 prove-page: web

@@ -36,7 +36,7 @@ export function joinProblem(error: AlthingError): string {
 }
 
 /** What has gone wrong in a call that goes on. */
-export function callProblem(error: AlthingError): string {
+export function troubleInCall(error: AlthingError): string {
   switch (error.code) {
     case 'direct_unreached':
       return m.unreached_direct();
