@@ -116,8 +116,11 @@ impl Writer<'_> {
         let common = &line.common;
         let address = self.local.candidates.first().copied();
         describe(section, address.map_or(9, |a| a.port()), address, &formats(section, common), attributes);
-        if let (Some(shares), Some(receive)) = (self.shares, &line.receive) {
-            bandwidth(shares.for_kind(receive.kind), attributes);
+        match (self.shares, self.local.publish, &line.receive) {
+            (Some(shares), _, Some(receive)) => bandwidth(shares.for_kind(receive.kind), attributes),
+            // Nothing comes to us here. But Chromium holds the whole connection to what the last m-line says, or to nothing where that says nothing.
+            (_, Some(publish), None) => bandwidth(publish, attributes),
+            _ => {}
         }
         self.transport(section, attributes);
         attributes.flag(section.direction.answered());

@@ -8,6 +8,8 @@ use crate::media::peer::MOST_MLINES;
 const LEAK: (u64, u64) = (3, 2);
 /// The bucket holds what leaks in so many microseconds: twice as much as was agreed fills it in nine seconds, ten times as much in half a second.
 const HOLDS: u64 = 3_000_000;
+/// Bits that it holds in any case: a key frame, and the probes that a connection begins with, are not less where little was agreed.
+const LEAST: u64 = 2_000_000;
 
 /// What has come of a packet's weight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +52,7 @@ impl Allowance {
         let leak = self.leak();
         self.level = self.level.saturating_sub(leak.saturating_mul(now.micros_since(self.at)));
         self.at = now;
-        let holds = leak.saturating_mul(HOLDS);
+        let holds = leak.saturating_mul(HOLDS).max(LEAST * 1_000_000);
         if self.level <= holds / 4 && now.micros_since(self.since) > HOLDS {
             (self.bytes, self.since, self.said) = ([0; MOST_MLINES], now, false);
         }
@@ -129,6 +131,15 @@ mod tests {
         assert_eq!(allowance.most(), Some(1));
         let sent = allowance.sent(Time::from_millis(12_000)).as_bps() / 1_000;
         assert!((1_900..2_150).contains(&sent), "{sent} kbit/s");
+    }
+
+    #[test]
+    fn where_little_was_agreed_a_picture_may_begin_all_the_same() {
+        let mut allowance = Allowance::new(Time::ZERO, Bitrate::kbps(64));
+        (0..100).for_each(|_| allowance.weigh(Time::ZERO, 1, 1_000));
+        assert_eq!(allowance.take_word(), None, "a key frame of 100 KB");
+        let words = told(&mut allowance, 1, 10, 640);
+        assert!(matches!(words[..], [(_, Word::Much), (1..=4, Word::TooMuch), ..]), "{words:?}");
     }
 
     #[test]
