@@ -135,9 +135,7 @@ async fn so_is_one_by_ipv6() {
 async fn members(node: &Node, room: &str) -> Vec<String> {
     let answer = Client::new().get(format!("http://{}/api/v1/rooms/{room}/members", node.http)).send().await.expect("an answer");
     let list: Value = serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default();
-    let names =
-        list["members"].as_array().map_or_else(Vec::new, |all| all.iter().map(|m| m["member"].as_str().unwrap_or_default().to_owned()).collect());
-    names
+    list["members"].as_array().into_iter().flatten().map(|m| m["member"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 async fn gone(node: &Node, room: &str, member: &str) {
@@ -273,16 +271,20 @@ impl Way {
             let mut random = Random(7);
             let mut datagram = vec![0; 2_048];
             while let Ok((len, from)) = front.recv_from(&mut datagram).await {
-                if !backs.contains_key(&from) {
-                    let back = Arc::new(UdpSocket::bind((HERE, 0)).await.expect("a port"));
-                    back.connect((HERE, port)).await.expect("here");
-                    backs.insert(from, back.clone());
-                    tokio::spawn(way_back(back, front.clone(), from, per_mille, count.clone()));
-                }
+                let back = match backs.get(&from) {
+                    Some(back) => back.clone(),
+                    None => {
+                        let back = Arc::new(UdpSocket::bind((HERE, 0)).await.expect("a port"));
+                        back.connect((HERE, port)).await.expect("here");
+                        backs.insert(from, back.clone());
+                        tokio::spawn(way_back(back.clone(), front.clone(), from, per_mille, count.clone()));
+                        back
+                    }
+                };
                 if random.loses(per_mille) {
                     count.fetch_add(1, Ordering::Relaxed);
                 } else {
-                    let _ = backs[&from].send(&datagram[..len]).await;
+                    let _ = back.send(&datagram[..len]).await;
                 }
             }
         });
