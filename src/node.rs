@@ -298,6 +298,9 @@ impl Node {
         if timeout(FAREWELL, silence).await.is_err() {
             tracing::warn!(sockets = self.public.open_sockets(), "some sockets did not close in time");
         }
+        if let Some(egress) = &self.public.front.egress {
+            egress.ended().await;
+        }
         if let Some(library) = &self.library {
             library.close();
         }

@@ -11,9 +11,11 @@ mod session;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Url;
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
 use crate::base::address::DenyList;
 use crate::config::WhipOutConfig;
@@ -27,6 +29,9 @@ pub use session::Session;
 
 /// What a room may have said to a session's task and it has not done yet: more than a room ever says before it is answered.
 pub const INSTRUCTIONS: usize = 16;
+
+/// How long servers may take to hear that a call is over, when the node ends.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What a room has done for a session.
 #[derive(Clone, PartialEq, Eq)]
@@ -177,6 +182,18 @@ impl Egress {
     /// `Full` when there are as many as there may be.
     pub fn slot(&self) -> Result<Slot, Refusal> {
         self.0.slots.take().ok_or_else(|| Refusal::new(ErrorCode::Full, "as many calls as may be are sent elsewhere already: try again later"))
+    }
+
+    /// Waits until every session has been ended at its server, which is told so: when the rooms have ended, and not for longer than a moment.
+    pub async fn ended(&self) {
+        let over = async {
+            while !self.0.slots.are_free() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if timeout(FAREWELL, over).await.is_err() {
+            tracing::warn!("some servers have not heard in time that a call is over");
+        }
     }
 
     /// Sessions of a room at a time at most, and how often one is tried in a row.

@@ -44,9 +44,12 @@ impl Outlets {
     }
 }
 
-/// The slots that are free.
+/// The slots of the node.
 #[derive(Clone)]
-pub struct Slots(Arc<Mutex<Vec<u16>>>);
+pub struct Slots {
+    count: u16,
+    free: Arc<Mutex<Vec<u16>>>,
+}
 
 /// A session's slot; given back when it is dropped.
 pub struct Slot {
@@ -57,13 +60,18 @@ pub struct Slot {
 impl Slots {
     /// So many.
     pub fn new(count: u16) -> Self {
-        Self(Arc::new(Mutex::new((0..count).rev().collect())))
+        Self { count, free: Arc::new(Mutex::new((0..count).rev().collect())) }
+    }
+
+    /// Whether no session has one.
+    pub fn are_free(&self) -> bool {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).len() == usize::from(self.count)
     }
 
     /// One, if any is free.
     pub fn take(&self) -> Option<Slot> {
-        let number = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-        Some(Slot { number, free: self.0.clone() })
+        let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        Some(Slot { number, free: self.free.clone() })
     }
 }
 
@@ -113,11 +121,13 @@ mod tests {
     #[test]
     fn no_two_sessions_have_one_slot() {
         let slots = Slots::new(2);
+        assert!(slots.are_free());
         let (first, second) = (slots.take().expect("one"), slots.take().expect("another"));
         assert_ne!(first.number(), second.number());
         assert!(slots.take().is_none());
         let freed = first.number();
         drop(first);
+        assert!(!slots.are_free(), "the other one goes on");
         assert_eq!(slots.take().expect("it is free again").number(), freed);
     }
 }

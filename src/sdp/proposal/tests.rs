@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::contract::{DtlsRole, ExtensionMap, MediaPlan, SecurityPlan};
 
@@ -153,4 +155,33 @@ fn of_an_answers_candidates_those_by_udp_are_taken_that_are_addresses() {
     assert_eq!(candidates(&lines.join("\r\n")), expected);
     let many: String = (1..500).map(|port| format!("a=candidate:1 1 udp 1 192.0.2.1 {port} typ host\r\n")).collect();
     assert_eq!(candidates(&many).len(), MOST_CANDIDATES);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_is_answered_is_agreed_on_or_refused(changes in proptest::collection::vec((0u8..5, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6)) {
+        let proposal = proposal();
+        let (answer, _) = answered(&proposal.sdp());
+        let mut lines: Vec<String> = answer.split_inclusive('\n').map(str::to_owned).collect();
+        for (what, at, other) in changes {
+            prop_assume!(!lines.is_empty());
+            let (at, other) = (at.index(lines.len()), other.index(lines.len()));
+            match what {
+                0 => drop(lines.remove(at)),
+                1 => lines.insert(at, lines[other].clone()),
+                2 => lines[at] = lines[other].clone(),
+                3 => lines.swap(at, other),
+                _ => lines[at] = lines[at].replace(['0', '1', '9'], "7"),
+            }
+        }
+        if let Ok(agreed) = agree(&proposal, &lines.concat()) {
+            // Whatever is taken was proposed.
+            prop_assert_eq!(agreed.media.send.len(), 2);
+            for (line, proposed) in agreed.media.send.iter().zip(&proposal.lines) {
+                prop_assert_eq!((line.kind, line.mid), (proposed.kind, proposed.mid));
+                prop_assert!(line.codecs.iter().all(|c| proposed.codecs.iter().any(|p| p.plan.payload_type == c.payload_type && p.plan.codec == c.codec)));
+            }
+        }
+    }
 }

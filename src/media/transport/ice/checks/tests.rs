@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::media::transport::ice::{CONSENT_LIFETIME, MAX_ANSWER_LEN};
 
@@ -260,4 +262,28 @@ fn no_more_pairs_are_held_than_may_be() {
         assert!(!agent.answer(Time::from_millis(1), path(port), check).is_empty(), "it is answered all the same");
     }
     assert_eq!(agent.checks.paths().count(), MAX_PAIRS);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #[test]
+    fn an_answer_that_was_tampered_with_opens_nothing(changes in proptest::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..4), cut in 0usize..8) {
+        let (mut agent, mut server) = (Agent::new(true, 1, &[1]), IceLite::new(credentials(false)));
+        let now = Time::from_millis(1);
+        let due = agent.due(now);
+        let (_, mut answer) = lite_answer(&mut server, now, &due[0].1);
+        answer.truncate(answer.len() - cut);
+        let before = answer.clone();
+        for (at, bits) in changes {
+            let at = at.index(answer.len());
+            answer[at] ^= bits;
+        }
+        prop_assume!(cut > 0 || answer != before);
+        // FINGERPRINT says nothing of who has written it: what is behind MESSAGE-INTEGRITY may be anything that is well-formed.
+        let trusted = answer.len() >= before.len() && answer[..before.len() - 8] == before[..before.len() - 8];
+        prop_assert!(agent.hear(now, due[0].0, &answer).is_err() || trusted);
+        prop_assert!(!agent.ice.may_send() || trusted);
+        // Nor does a check that was: the agent lives on and finds its way.
+        let _ = agent.answer(now, path(9), &answer);
+    }
 }
