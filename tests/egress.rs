@@ -199,7 +199,8 @@ async fn a_server_that_goes_away_is_called_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_asks_for_a_token_gets_it_and_one_that_refuses_is_not_asked_again() {
     let keys = || [("main".to_owned(), Secret::new(SECRET).expect("long enough"))];
-    let (a, b) = (node(HERE, |_| ()).await, node(HERE, |config| config.auth = keys().into_iter().collect()).await);
+    let one = |config: &mut Config| config.whip_out.as_mut().expect("it is on").sessions = 1;
+    let (a, b) = (node(HERE, one).await, node(HERE, |config| config.auth = keys().into_iter().collect()).await);
     let (_phase, phases) = watch::channel(Phase::Count);
     let sender = join(&a, ROOM, 1, &phases).await;
     let refused = send(&a, &sender, &endpoint(&b)).await;
@@ -209,12 +210,18 @@ async fn a_server_that_asks_for_a_token_gets_it_and_one_that_refuses_is_not_aske
     let claims = Claims { sub: "guest".into(), exp: unix_time().as_secs() + 60, grants, ..Claims::default() };
     let token = sign("main", &Secret::new(SECRET).expect("long enough"), &claims).expect("signed");
     let asked = json!({ "member": sender.member, "source": "camera", "url": endpoint(&b), "token": token });
-    let (status, begun) = ask(&a, "POST", "", Some(asked)).await;
+    // One that has failed leaves its place to another, in a moment.
+    sleep(Duration::from_millis(200)).await;
+    let (status, begun) = ask(&a, "POST", "", Some(asked.clone())).await;
     assert_eq!(status, 201, "{begun}");
+    assert_eq!(ask(&a, "POST", "", Some(asked)).await.0, 503, "there is one place");
     until(&a, begun["egress"].as_str().expect("an identity"), "live").await;
     let listed = ask(&a, "GET", "", None).await.1;
     assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(2), "what has failed can still be asked about: {listed}");
     assert!(!listed.to_string().contains(&token[..20]), "a token is said to nobody");
+    let (status, _) = ask(&a, "DELETE", &format!("/{}", begun["egress"].as_str().expect("an identity")), None).await;
+    assert_eq!(status, 204);
+    sleep(Duration::from_millis(200)).await;
     // Where nothing may be sent to, nothing is.
     for (url, status) in [("http://192.0.2.1/whip", 403), ("http://localhost/whip", 403), ("ftp://127.0.0.1/x", 400), ("nonsense", 400)] {
         assert_eq!(ask(&a, "POST", "", Some(json!({ "member": sender.member, "url": url }))).await.0, status, "{url}");
