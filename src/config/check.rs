@@ -17,6 +17,7 @@ use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, Me
 use super::stun::StunServer;
 use super::tls::{self, TlsConfig};
 use super::turn::TurnConfig;
+use super::whip_out::WhipOutConfig;
 use crate::contract::DataLimits;
 
 /// Kilobits a second that a member may be held to at least: less does not even carry a voice.
@@ -59,6 +60,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// The library, if there is anything to keep.
     pub library: Option<LibraryConfig>,
+    /// Where calls may be sent to, if anywhere.
+    pub whip_out: Option<WhipOutConfig>,
     /// What a client may send.
     pub limits: LimitSettings,
     /// How long a node that is to end goes on for its members.
@@ -105,6 +108,7 @@ impl Default for Config {
             s3: None,
             jobs: JobsConfig::default(),
             library: None,
+            whip_out: None,
             limits: settings.limits,
             drain: seconds(settings.drain.seconds),
             otel: None,
@@ -284,6 +288,7 @@ impl Settings {
         let s3 = self.s3.check(&self.recording, library.as_ref())?;
         let events = self.events.check(&self.webhooks)?;
         let admin_hosts = tls::names("admin.hosts", &self.admin.hosts)?;
+        let whip_out = self.whip_out.check()?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         let (admin, kept, drain) = (self.admin.listen, kept(&self), seconds(self.drain.seconds));
         let otel = self.otel.check()?;
@@ -306,6 +311,7 @@ impl Settings {
             s3,
             library,
             jobs,
+            whip_out,
             limits,
             drain,
             otel,

@@ -17,6 +17,7 @@ mod schema;
 mod stun;
 mod tls;
 mod turn;
+mod whip_out;
 
 pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, LEAST_PUBLISH_KBPS, MediaConfig, RoomsConfig};
 pub use data::{DataConfig, DataSettings};
@@ -35,3 +36,4 @@ pub use schema::{
 pub use stun::StunServer;
 pub use tls::{AcmeConfig, CertificateSource, TlsConfig};
 pub use turn::{TurnConfig, TurnSettings};
+pub use whip_out::{WhipOutConfig, WhipOutSettings};

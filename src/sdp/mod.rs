@@ -9,17 +9,20 @@
 //! - `codec`: which payload types Althing forwards, and what the answer says about each;
 //! - `session`: what may not change from offer to offer, slots and their SSRCs;
 //! - `line`: what is common to an m-line of the offer and us;
-//! - `answer`: the text.
+//! - `answer`: the text;
+//! - `proposal`: the other way round: what we offer to a server elsewhere, and its answer.
 
 mod answer;
 mod codec;
 mod error;
 mod line;
 mod offer;
+mod proposal;
 mod repeats;
 mod section;
 mod session;
 
 pub use error::{Change, OfferError};
 pub use offer::{Offer, OfferLimits, OneWay};
+pub use proposal::{AnswerError, Proposal, RemoteAnswer};
 pub use session::{Answer, Fresh, Local, MlineRef, Pair, Session};

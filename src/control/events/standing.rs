@@ -27,6 +27,9 @@ struct Session {
     /// Those that go on, and those whose files are being completed.
     #[serde(default)]
     recordings: BTreeMap<String, u64>,
+    /// A file of an earlier version has none.
+    #[serde(default)]
+    egresses: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -52,7 +55,8 @@ impl Standing {
                 return;
             }
             let (visits, tracks) = Default::default();
-            let session = Session { room: event.room.clone(), seq: 0, since: at, visits, tracks, recordings: BTreeMap::new() };
+            let session =
+                Session { room: event.room.clone(), seq: 0, since: at, visits, tracks, recordings: BTreeMap::new(), egresses: BTreeMap::new() };
             self.sessions.insert(event.session.clone(), session);
         }
         if matches!(event.what, What::RoomClosed { .. }) {
@@ -70,6 +74,8 @@ impl Standing {
             What::TrackEnded { track, .. } => drop(session.tracks.remove(&track.0)),
             What::RecordingStarted { recording, .. } => drop(session.recordings.insert(recording.clone(), at)),
             What::RecordingFinished { recording, .. } | What::RecordingFailed { recording, .. } => drop(session.recordings.remove(recording)),
+            What::EgressStarted { egress, .. } => drop(session.egresses.insert(egress.clone(), at)),
+            What::EgressEnded { egress, .. } => drop(session.egresses.remove(egress)),
             What::RoomCreated {}
             | What::RoomClosed { .. }
             | What::ScreenshotTaken { .. }
@@ -102,6 +108,9 @@ impl Session {
         }
         for (recording, since) in &self.recordings {
             what.push(What::RecordingFailed { recording: recording.clone(), seconds: seconds(*since), reason });
+        }
+        for (egress, since) in &self.egresses {
+            what.push(What::EgressEnded { egress: egress.clone(), seconds: seconds(*since), reason });
         }
         what.push(What::RoomClosed { reason, seconds: seconds(self.since) });
         let numbered = (self.seq.saturating_add(1)..).zip(what);

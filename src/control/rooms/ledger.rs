@@ -22,14 +22,27 @@ pub struct Ledger {
 pub(super) enum Note {
     Joined(Seat, MemberId, String),
     Left(Seat, Reason),
-    Published { track: TrackId, seat: Seat, source: Source, muted: bool },
+    Published {
+        track: TrackId,
+        seat: Seat,
+        source: Source,
+        muted: bool,
+    },
     Muted(TrackId, bool),
     Ended(TrackId),
     Recording(String, MemberId),
     RecordingFailed,
     RecordingOver(Option<RecordingEnd>),
     RecordingWhole(String, Option<Whole>),
-    Screenshot { item: String, by: MemberId, member: MemberId, source: Source },
+    Screenshot {
+        item: String,
+        by: MemberId,
+        member: MemberId,
+        source: Source,
+    },
+    /// Which, of whom, where to, by whom.
+    Egress(String, MemberId, String, MemberId),
+    EgressOver(String, Reason),
     Closed(Reason),
 }
 
@@ -42,6 +55,7 @@ struct Books {
     visits: BTreeMap<Seat, (MemberId, Time)>,
     tracks: BTreeMap<TrackId, Published>,
     recording: Option<(String, Time)>,
+    egresses: BTreeMap<String, Time>,
     /// Recordings that are over, and whose files are being completed.
     ending: Vec<Ending>,
     /// The room's last word, which waits for them.
@@ -101,7 +115,17 @@ impl Room {
     #[must_use]
     pub fn with_ledger(mut self, now: Time) -> Self {
         let (visits, tracks) = (BTreeMap::new(), BTreeMap::new());
-        self.ledger.books = Some(Books { began: now, said: false, closed: false, visits, tracks, recording: None, ending: Vec::new(), last: None });
+        self.ledger.books = Some(Books {
+            began: now,
+            said: false,
+            closed: false,
+            visits,
+            tracks,
+            recording: None,
+            egresses: BTreeMap::new(),
+            ending: Vec::new(),
+            last: None,
+        });
         self
     }
 
@@ -166,6 +190,15 @@ impl Books {
                 }
             }
             Note::Screenshot { item, by, member, source } => said.push(What::ScreenshotTaken { item, by, member, source }),
+            Note::Egress(egress, member, host, by) => {
+                self.egresses.insert(egress.clone(), now);
+                said.push(What::EgressStarted { egress, member, host, by });
+            }
+            Note::EgressOver(egress, reason) => {
+                if let Some(since) = self.egresses.remove(&egress) {
+                    said.push(What::EgressEnded { egress, seconds: seconds(since, now), reason });
+                }
+            }
             Note::Closed(reason) => self.close(now, reason, said),
         }
     }
@@ -206,6 +239,9 @@ impl Books {
         self.closed = true;
         while let Some(seat) = self.visits.keys().next().copied() {
             self.leave(seat, reason, now, said);
+        }
+        for (egress, since) in std::mem::take(&mut self.egresses) {
+            said.push(What::EgressEnded { egress, seconds: seconds(since, now), reason });
         }
         self.end_recording(None, now);
         let last = What::RoomClosed { reason, seconds: seconds(self.began, now) };
