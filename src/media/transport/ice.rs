@@ -213,11 +213,16 @@ impl IceLite {
         if now < deadline {
             return None;
         }
+        self.give_up();
+        Some(ConsentLost)
+    }
+
+    /// Nothing may be sent from now on, until a path is validated anew.
+    pub fn give_up(&mut self) {
         self.consent = Consent::Lost;
         self.validated.clear();
         self.nominated = None;
         self.preferred = None;
-        Some(ConsentLost)
     }
 
     /// Whether there is consent to send.
