@@ -21,7 +21,12 @@ fn play(scene: &mut Scene, members: &[&str], lines: &[(MediaKind, bool)]) -> Ses
 }
 
 fn connected(scene: &mut Scene, session: &Session) {
-    scene.apply(Command::Media(Media::Connected { room: ROOM, peer: session.peer, profile: SrtpProfile::AeadAes128Gcm }));
+    scene.apply(Command::Media(Media::Connected {
+        room: ROOM,
+        peer: session.peer,
+        profile: SrtpProfile::AeadAes128Gcm,
+        reached: crate::base::Time::ZERO,
+    }));
 }
 
 fn disconnected(scene: &mut Scene, session: &Session, reason: DisconnectReason) {
