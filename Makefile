@@ -249,6 +249,8 @@ prove-egress: $(AIORTC)/.installed $(WEB_STAMP)
 	@scripts/need.sh build web python
 	$(call say,building the server)
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	$(call say,a server that goes away without a word (half a minute))
+	@cargo test --quiet --locked --test egress -- --ignored
 	$(call say,a call to a server made of aiortc (half a minute))
 	@node tests/prove/egress.mjs $(AIORTC)/bin/python target/release/althing
 

@@ -8,13 +8,15 @@ use rtc_stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 use super::*;
 use crate::base::{PeerId, TrackId};
 use crate::contract::{
-    Codec, CodecPlan, ExtensionMap, Feedback, IceCredentials, Mapped, MediaKind, MediaPlan, Mid, ReceivePlan, SecurityPlan, SendPlan, SrtpKeys,
-    SrtpProfile, TransportPlan,
+    Codec, CodecPlan, DisconnectReason, ExtensionMap, Feedback, IceCredentials, Mapped, MediaKind, MediaPlan, Mid, ReceivePlan, SecurityPlan,
+    SendPlan, SrtpKeys, SrtpProfile, TransportPlan,
 };
 use crate::media::transport::sctp::RELIABLE;
 use crate::media::transport::sctp::tests::world::{World, plan};
 use crate::media::transport::{SrtcpSender, SrtpSender};
 use rtc_sctp::PayloadProtocolIdentifier;
+
+mod begun;
 
 const ROOM: RoomId = RoomId(1);
 
