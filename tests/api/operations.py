@@ -229,7 +229,7 @@ def drive(server):
     check(ask("GET", "/api/v1/node", bearer=node)["rooms"] == 0, "nobody is there")
 
     # A room, made twice with one key, and in vain with another.
-    settings = {"policy": "sfu", "members": 3, "tracks": 2, "empty_seconds": 60, "metadata": "a lesson"}
+    settings = {"policy": "sfu", "members": 3, "tracks": 2, "publish_kbps": 900, "library_mib": 64, "empty_seconds": 60, "metadata": "a lesson"}
     made = ask("POST", "/api/v1/rooms", {"name": "hall", "settings": settings}, node, 201, **{"Idempotency-Key": "make-hall"})
     # What happened in it is on the disk a moment later.
     deadline = time.monotonic() + 10
@@ -247,7 +247,7 @@ def drive(server):
     ask("POST", "/api/v1/rooms", {"name": "x", "settings": {"polices": "sfu"}}, node, 400)
     ask("POST", "/api/v1/rooms", {"name": "x", "settings": {"metadata": "x" * 2000}}, node, 413)
     ask("POST", "/api/v1/rooms", {"name": "x"}, own, 403)
-    check((made["policy"], made["limits"], made["metadata"]) == ("sfu", {"members": 3, "tracks": 2}, "a lesson"), f"another room: {made}")
+    check((made["policy"], made["limits"], made["metadata"]) == ("sfu", {"members": 3, "tracks": 2, "publish_kbps": 900, "library_mib": 64}, "a lesson"), f"another room: {made}")
     drawn = ask("POST", "/api/v1/rooms", None, node, 201)
     for _ in range(3):
         ask("POST", "/api/v1/rooms", {}, node, 201)
