@@ -9,11 +9,13 @@
 //! - `codec`: which payload types Althing forwards, and what the answer says about each;
 //! - `session`: what may not change from offer to offer, slots and their SSRCs;
 //! - `line`: what is common to an m-line of the offer and us;
-//! - `answer`: the text.
+//! - `answer`: the text;
+//! - `fragment`: candidates and credentials that come later, by HTTP.
 
 mod answer;
 mod codec;
 mod error;
+mod fragment;
 mod line;
 mod offer;
 mod repeats;
@@ -21,5 +23,6 @@ mod section;
 mod session;
 
 pub use error::{Change, OfferError};
+pub use fragment::{Fragment, FragmentError, MOST_FRAGMENT};
 pub use offer::{Offer, OfferLimits, OneWay};
 pub use session::{Answer, Fresh, Local, MlineRef, Pair, Session};

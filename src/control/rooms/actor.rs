@@ -25,11 +25,10 @@ use super::seen::{MemberSeen, RoomSeen, TrackSeen};
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
+use crate::control::Refusal;
 use crate::control::events::{Book, Reason};
-use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
-use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
 use crate::record::{Beginning, Recording, Wanted};
 use crate::wire::{self, ByeReason, MemberId, OkResult};
@@ -61,7 +60,7 @@ pub enum Letter {
     },
     /// From an HTTP handler, with the request's name.
     Ask {
-        /// `Attach`, `Detach`, `Order` or `Administer`.
+        /// `Attach`, `Trickle`, `Detach`, `Order` or `Administer`.
         command: Command,
         /// The request's name.
         name: &'static str,
@@ -115,8 +114,6 @@ pub(super) struct Actor {
     pub data: mpsc::Receiver<contract::Event>,
     pub around: Arc<Surroundings>,
     outboxes: HashMap<SocketId, Outbox>,
-    /// Drawn for this room: what its members are called at relays leads back to nobody.
-    relay_key: String,
     /// Of sessions by HTTP.
     places: HashMap<SocketId, Place>,
     /// Connections on each worker.
@@ -151,7 +148,6 @@ impl Actor {
             data,
             around,
             outboxes: HashMap::new(),
-            relay_key: draw::hex::<16>(),
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
@@ -209,7 +205,7 @@ impl Actor {
         let name = if matches!(command, Command::Join { .. }) { "join" } else { "resume" };
         self.outboxes.insert(socket, outbox);
         let went = self.apply(command, name).await;
-        let user = self.room.identity_at(socket).map(|identity| user_of(&self.relay_key, identity));
+        let user = self.room.identity_at(socket).map(|identity| self.handle.relay_user(identity));
         if user.is_none() {
             self.outboxes.remove(&socket);
         }
@@ -282,7 +278,7 @@ impl Actor {
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
             Effect::SentAway { member } => {
-                self.around.relay_users.revoke(&user_of(&self.relay_key, &member));
+                self.around.relay_users.revoke(&self.handle.relay_user(&member));
                 if let Some(library) = &self.around.library {
                     library.send_away(self.handle.name.as_str(), &member.0);
                 }
