@@ -62,7 +62,7 @@ for what in "$@"; do
     pkg-config --exists gstreamer-webrtc-1.0 gstreamer-app-1.0 2>/dev/null || missing+=(libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev)
     pkg-config --exists openssl 2>/dev/null || missing+=(libssl-dev)
     for of in nicesrc=nice dtlsenc=plugins-bad vp8enc=plugins-good x264enc=plugins-ugly opusenc=plugins-base; do
-      gst-inspect-1.0 --exists "${of%=*}" 2>/dev/null || missing+=("gstreamer1.0-${of#*=}")
+      gst-inspect-1.0 "${of%=*}" >/dev/null 2>&1 || missing+=("gstreamer1.0-${of#*=}")
     done
     ;;
   acme)
