@@ -250,17 +250,18 @@ prove-deb: web
 
 # Other people's clients by WHIP and WHEP, what is decoded at the far side looked at: aiortc, FFmpeg, libdatachannel (OBS's library), GStreamer's Rust
 # plugins, both browsers. As root (Firefox).
-prove-whip: web $(AIORTC)/.installed $(AIORTC)/.more
-	@scripts/need.sh build browsers lab python gstreamer
+prove-whip: web $(AIORTC)/.installed tests/whip/datachannel/node_modules/.installed
+	@scripts/need.sh build browsers files lab python gstreamer
 	$(call say,building the server$(comma) and GStreamer's elements (the first time takes minutes))
 	@cargo build --locked --bins 2>&1 | scripts/progress.sh
 	@cargo build --locked --release --manifest-path tests/whip/gstreamer/Cargo.toml --target-dir $(GSTREAMER) 2>&1 | scripts/progress.sh
 	$(call say,clients publish and play (about two minutes))
 	@node tests/prove/whip.mjs
 
-$(AIORTC)/.more: tests/whip/requirements-prove.txt $(AIORTC)/.installed
-	$(call say,installing what $< names)
-	@$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+tests/whip/datachannel/node_modules/.installed: tests/whip/datachannel/package-lock.json
+	@scripts/need.sh web
+	$(call say,installing libdatachannel)
+	@cd tests/whip/datachannel && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # What a relayed packet costs, beside Debian's coturn: twenty and a hundred clients, in bursts and evenly spaced.

@@ -457,17 +457,29 @@ async fn a_body_that_is_announced_too_long_or_never_ends_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn offers_of_ffmpeg_and_gstreamer_are_answered() {
+async fn offers_of_ffmpeg_gstreamer_and_obs_are_answered() {
     let node = node().await;
     let read = |name: &str| std::fs::read_to_string(format!("{}/tests/sdp/offers/{name}.sdp", env!("CARGO_MANIFEST_DIR"))).expect("an offer");
     let (mut bob, _) = Client::join(&node, "r").await;
-    for (name, setup, mlines) in [("ffmpeg-whip", "a=setup:active", 2), ("gstreamer-whip", "a=setup:passive", 2)] {
+    let all = [
+        ("ffmpeg-whip", "a=setup:active"),
+        ("gstreamer-whip", "a=setup:passive"),
+        ("ffmpeg-8.1-whip", "a=setup:active"),
+        ("gstreamer-whipsink-vp8", "a=setup:passive"),
+        ("gstreamer-whipsink-h264", "a=setup:passive"),
+        ("libdatachannel-whip", "a=setup:passive"),
+    ];
+    for (name, setup) in all {
+        let mlines = 2;
         let published = request(node.http, "POST", "/whip/r/studio", &[SDP], &read(name)).await;
         published.session();
         assert_eq!((published.body.matches(setup).count(), published.body.matches("a=recvonly").count()), (mlines, mlines), "{}", published.body);
     }
     let mut tracks = 0;
-    while tracks < 4 {
+    while tracks < 2 * all.len() {
         tracks += usize::from(matches!(bob.event().await.1, Event::Track { .. }));
     }
+    let played = request(node.http, "POST", "/whep/r/studio", &[SDP], &read("gstreamer-whepsrc")).await;
+    played.session();
+    assert_eq!((played.body.matches("a=setup:passive").count(), played.body.matches("a=sendonly").count()), (2, 2), "{}", played.body);
 }

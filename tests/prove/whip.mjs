@@ -20,6 +20,7 @@ const ENOUGH = 40;
 const at = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
 const PYTHON = process.env['WHIP_PYTHON'] ?? at('../../target/aiortc/bin/python');
 const GSTREAMER = process.env['WHIP_GSTREAMER'] ?? at('../../target/gstreamer/release/whip-gstreamer');
+const DATACHANNEL = at('../whip/datachannel/publish.mjs');
 const chosen = process.argv.slice(2);
 
 if (!inNamespace() && canEnter()) process.exit(await runInside(process.execPath, process.argv.slice(1)));
@@ -39,6 +40,8 @@ const python = (/** @type {string} */ kind) => ({
   publish: async (/** @type {string} */ base, /** @type {string} */ room) => running(PYTHON, [at('../whip/client.py'), kind, 'publish', base, room, 'Ada', ...told]),
   play: async (/** @type {string} */ base, /** @type {string} */ room) => answer(PYTHON, [at('../whip/client.py'), kind, 'play', base, room, 'Ada', ...told]),
 });
+
+const datachannel = async (/** @type {string} */ base, /** @type {string} */ room) => running(process.execPath, [DATACHANNEL, `${base}/whip/${room}/Ada`, ...told]);
 
 const gstreamer = (/** @type {string} */ codec) => ({
   publish: async (/** @type {string} */ base, /** @type {string} */ room) => running(GSTREAMER, ['publish', `${base}/whip/${room}/Ada`, ...told, codec]),
@@ -84,7 +87,7 @@ const browser = (/** @type {typeof openChromium | typeof openFirefox} */ open) =
 const clients = [
   { name: 'aiortc', ...python('aiortc') },
   { name: 'FFmpeg', publish: python('ffmpeg').publish },
-  { name: 'libdatachannel', publish: python('libdatachannel').publish },
+  { name: 'libdatachannel, as OBS', publish: datachannel, missing: !existsSync(at('../whip/datachannel/node_modules')) && 'it is not installed' },
   { name: 'GStreamer', ...gstreamer('vp8'), missing: !existsSync(GSTREAMER) && 'its program is not built' },
   { name: 'GStreamer, H.264', publish: gstreamer('h264').publish, missing: !existsSync(GSTREAMER) && 'its program is not built' },
   { name: 'Chromium', ...browser(openChromium), missing: !installed.chromium && 'it is not installed' },

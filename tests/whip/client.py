@@ -1,6 +1,6 @@
 """One client of WHIP or WHEP, for `make prove-whip`.
 
-    python tests/whip/client.py aiortc|ffmpeg|libdatachannel publish <base> <room> <name> <r,g,b> <tone>   until its standard input ends
+    python tests/whip/client.py aiortc|ffmpeg publish <base> <room> <name> <r,g,b> <tone>   until its standard input ends
     python tests/whip/client.py aiortc play <base> <room> <what> <r,g,b> <tone>    says what was decoded, as JSON, once it is that colour and tone
 """
 import asyncio
@@ -20,16 +20,12 @@ async def publishes():
         session = await publish(BASE, NAME, ROOM)
         await ended
         await session.delete()
-    elif KIND == "ffmpeg":
+    else:
         stop = asyncio.Event()
         publisher = asyncio.ensure_future(ffmpeg_publishes(BASE, stop, ROOM, NAME))
         await asyncio.wait([publisher, asyncio.ensure_future(ended)], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         await publisher
-    else:
-        from as_obs import publishes_as_obs
-
-        await asyncio.to_thread(publishes_as_obs, BASE, ROOM, NAME)
 
 
 async def plays():

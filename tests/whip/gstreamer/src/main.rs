@@ -45,15 +45,22 @@ fn publish(url: &str, colour: &[u8], tone: f64, codec: &str) -> Outcome<()> {
              application/x-rtp,media=video,encoding-name=VP8,payload=96"
         }
     };
-    // A running time above, so that no two frames are alike; the corner that is looked at is below.
+    // A ball runs over the colour, so that no two frames are alike.
     let pipeline = gst::parse::launch(&format!(
-        "videotestsrc is-live=true pattern=solid-color foreground-color={colour} ! video/x-raw,width=320,height=240,framerate=15/1 ! \
-         timeoverlay valignment=top ! videoconvert ! {encoder} ! whipsink name=sink whip-endpoint=\"{url}\" \
+        "videotestsrc is-live=true pattern=ball background-color={colour} ! video/x-raw,width=320,height=240,framerate=15/1 ! videoconvert ! \
+         {encoder} ! whipsink name=sink whip-endpoint=\"{url}\" \
          audiotestsrc is-live=true freq={tone} volume=0.3 samplesperbuffer=960 ! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay ! \
          application/x-rtp,media=audio,encoding-name=OPUS,payload=111 ! sink."
     ))?;
     pipeline.set_state(gst::State::Playing)?;
-    let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+    end_with_an_error(pipeline.bus().ok_or("a pipeline without a bus")?);
+    let mut nothing = Vec::new();
+    std::io::stdin().read_to_end(&mut nothing)?;
+    pipeline.set_state(gst::State::Null)?;
+    Ok(())
+}
+
+fn end_with_an_error(bus: gst::Bus) {
     std::thread::spawn(move || {
         for message in bus.iter_timed(gst::ClockTime::NONE) {
             if let gst::MessageView::Error(error) = message.view() {
@@ -62,10 +69,6 @@ fn publish(url: &str, colour: &[u8], tone: f64, codec: &str) -> Outcome<()> {
             }
         }
     });
-    let mut nothing = Vec::new();
-    std::io::stdin().read_to_end(&mut nothing)?;
-    pipeline.set_state(gst::State::Null)?;
-    Ok(())
 }
 
 /// What has been decoded.
@@ -89,10 +92,11 @@ fn play(url: &str, colour: &[u8], tone: f64) -> Outcome<()> {
     let (within, seen, wanted) = (pipeline.downgrade(), Arc::clone(&decoded), colour.to_vec());
     source.connect_pad_added(move |_, pad| {
         let Some(pipeline) = within.upgrade() else { return };
-        if let Err(error) = decode(&pipeline, pad, &seen, &wanted) {
+        if let Err(error) = unpack(&pipeline, pad, &seen, &wanted) {
             eprintln!("{}: {error}", pad.name());
         }
     });
+    end_with_an_error(pipeline.bus().ok_or("a pipeline without a bus")?);
     pipeline.set_state(gst::State::Playing)?;
     let end = Instant::now() + PATIENCE;
     loop {
@@ -113,14 +117,30 @@ fn play(url: &str, colour: &[u8], tone: f64) -> Outcome<()> {
     Ok(())
 }
 
-/// Decodes what comes out of a pad, and looks at it.
-fn decode(pipeline: &gst::Pipeline, pad: &gst::Pad, decoded: &Arc<Mutex<Decoded>>, wanted: &[u8]) -> Outcome<()> {
-    let caps = pad.current_caps().or_else(|| Some(pad.query_caps(None))).ok_or("no caps")?;
-    let is_video = caps.structure(0).and_then(|s| s.get::<String>("media").ok()).is_some_and(|media| media == "video");
+/// Has what comes out of a pad unpacked and decoded, whatever it is.
+fn unpack(pipeline: &gst::Pipeline, pad: &gst::Pad, decoded: &Arc<Mutex<Decoded>>, wanted: &[u8]) -> Outcome<()> {
+    let decoder = gst::ElementFactory::make("decodebin").build()?;
+    let (within, seen, wanted) = (pipeline.downgrade(), Arc::clone(decoded), wanted.to_vec());
+    decoder.connect_pad_added(move |_, pad| {
+        let Some(pipeline) = within.upgrade() else { return };
+        if let Err(error) = look(&pipeline, pad, &seen, &wanted) {
+            eprintln!("{}: {error}", pad.name());
+        }
+    });
+    pipeline.add(&decoder)?;
+    decoder.sync_state_with_parent()?;
+    pad.link(&decoder.static_pad("sink").ok_or("no pad")?)?;
+    Ok(())
+}
+
+/// Looks at what was decoded.
+fn look(pipeline: &gst::Pipeline, pad: &gst::Pad, decoded: &Arc<Mutex<Decoded>>, wanted: &[u8]) -> Outcome<()> {
+    let caps = pad.current_caps().ok_or("no caps")?;
+    let is_video = caps.structure(0).is_some_and(|s| s.name().starts_with("video/"));
     let chain = if is_video {
-        "queue ! rtpvp8depay ! vp8dec ! videoconvert ! video/x-raw,format=RGB ! appsink name=out sync=false"
+        "queue ! videoconvert ! video/x-raw,format=RGB ! appsink name=out sync=false"
     } else {
-        "queue ! rtpopusdepay ! opusdec ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate=48000,channels=1 ! appsink name=out sync=false"
+        "queue ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate=48000,channels=1 ! appsink name=out sync=false"
     };
     let bin = gst::parse::bin_from_description(chain, true)?;
     let sink = bin.by_name("out").and_then(|e| e.downcast::<AppSink>().ok()).ok_or("no sink")?;
