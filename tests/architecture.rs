@@ -133,6 +133,40 @@ fn no_file_outgrows_its_reader() {
 }
 
 /// Room, path and code without tests and comments of every source file.
+/// `make attacks` and `make asvs` name tests; one that was renamed or moved would show nothing.
+#[test]
+fn tests_that_are_named_for_attacks_exist() {
+    let named = fs::read_to_string("tests/attacks/classes.json").expect("the classes");
+    let named: serde_json::Value = serde_json::from_str(&named).expect("JSON");
+    let lists = ["classes", "asvs"].into_iter().flat_map(|list| named[list].as_array().expect("a list"));
+    let tests: Vec<&str> = lists.flat_map(|one| one["tests"].as_array().expect("tests")).filter_map(|test| test.as_str()).collect();
+    assert!(tests.len() > 100, "{} tests", tests.len());
+    let missing: Vec<&str> = tests.into_iter().filter(|test| !exists(test)).collect();
+    assert!(missing.is_empty(), "no such tests, see tests/attacks/classes.json: {missing:#?}");
+}
+
+/// Whether a test (`protocol:access::a_name`, `e2e:file`) is in a file of its module.
+fn exists(test: &str) -> bool {
+    let (target, path) = test.split_once(':').expect("a target and a path");
+    if target == "e2e" {
+        return fs::read_dir("web/e2e/tests").expect("tests of the page").flatten().any(|f| f.file_name().to_string_lossy().starts_with(path));
+    }
+    let (module, function) = path.rsplit_once("::").unwrap_or(("", path));
+    let folder = if target == "lib" { "src".into() } else { format!("tests/{target}") };
+    let mut files = Vec::new();
+    if Path::new(&folder).is_dir() {
+        collect(Path::new(&folder), &mut files);
+    }
+    let root = PathBuf::from(format!("{folder}.rs"));
+    files.extend(root.is_file().then_some(root));
+    files.into_iter().any(|file| {
+        let within = file.with_extension("");
+        let own = within.strip_prefix(&folder).unwrap_or(Path::new("")).to_string_lossy().replace('/', "::");
+        let own = own.trim_end_matches("::mod").trim_start_matches("main").trim_start_matches("mod").to_owned();
+        module.starts_with(&own) && fs::read_to_string(&file).expect("a file").contains(&format!("fn {function}("))
+    })
+}
+
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();

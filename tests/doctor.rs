@@ -270,6 +270,21 @@ fn certificates_are_looked_at_for_time_name_and_key() {
 }
 
 #[test]
+fn a_page_with_a_certificate_that_was_made_here_is_read() {
+    let ports = Ports::new();
+    let folder = std::env::temp_dir().join(format!("althing-doctor-made-{}", std::process::id()));
+    let cache = format!("tls.cache={}", folder.display());
+    let settings = ["--set", "tls.mode=dev", "--set", &cache];
+    let _node = Running(ports.command("run", &["--log", "error"]).args(settings).stdout(Stdio::null()).spawn().expect("it starts"));
+    until("the node is ready", || get(ports.admin(), "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
+    let url = format!("https://localhost:{}", ports.http());
+    ports.doctor(&[settings.as_slice(), &["--url", &url]].concat()).has("url", "ok", &[&url, "answers"]);
+    // Another's, that nobody vouches for, is believed by no browser.
+    ports.doctor(&["--url", &url]).has("url", "problem", &["does not answer"]);
+    fs::remove_dir_all(&folder).expect("removed");
+}
+
+#[test]
 fn settings_that_cannot_work_are_said_first_and_alone() {
     let report = Ports::new().doctor(&["--set", "rooms.voices=0"]);
     assert_eq!((report.code, report.problems()), (Some(1), vec!["settings"]));

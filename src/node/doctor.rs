@@ -20,7 +20,7 @@ use crate::control::admin::doctor::bucket::of_bucket;
 use crate::control::admin::doctor::certificate::{Certificate, of_certificate, of_challenge};
 use crate::control::admin::doctor::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page};
 use crate::control::admin::doctor::ports::{Found, Running, Service, of_ports};
-use crate::control::admin::doctor::relays::{Outcome, of_relay, of_sealed};
+use crate::control::admin::doctor::relays::{Outcome, of_last_resort, of_relay, of_sealed, of_secret};
 use crate::control::admin::doctor::{Finding, Report};
 use crate::control::p2p::IceServers;
 use crate::io::udp;
@@ -101,13 +101,15 @@ pub async fn examine(config: &Config, questions: &Questions) -> Report {
     }
     findings.extend(sealed_relay(config, &own).await);
     findings.extend(of_families(config.http.listen, &addresses.announced, &places));
-    findings.extend(page_findings(page.as_ref(), &places, &own).await);
+    findings.extend(page_findings(config, page.as_ref(), &places, &own).await);
     findings.extend(machine(config, addresses.bound.len()));
     if let Some(s3) = &config.s3 {
         let tried = timeout(BUCKET, try_out(s3)).await;
         findings.push(of_bucket(&s3.bucket, tried.unwrap_or_else(|_| Err(Trouble::Unreachable("it takes too long".into()))).as_ref().err()));
     }
     findings.extend(relays(config).await);
+    findings.extend(of_last_resort(config.rooms.policy, config.turn.is_some(), &config.ice.urls));
+    findings.extend(of_secret(config.ice.secret.is_some(), &config.ice.urls));
     Report { findings }
 }
 
@@ -255,9 +257,9 @@ async fn certificate(config: &Config, url: Option<(&str, &str)>, own: &[IpAddr])
 }
 
 /// The page as browsers find it, and its clock where that is another one than ours.
-async fn page_findings(page: Option<&Page>, places: &[IpAddr], own: &[IpAddr]) -> Option<Finding> {
+async fn page_findings(config: &Config, page: Option<&Page>, places: &[IpAddr], own: &[IpAddr]) -> Option<Finding> {
     let page = page?;
-    match ask::date(&page.url).await {
+    match ask::date(&page.url, self_made(config, own).await.as_ref().map(tls::Shown::certificate)).await {
         Err(error) => Some(of_page(&page.url, &error)),
         Ok(_) if places.iter().any(|ip| own.contains(ip)) => {
             Some(Finding::ok("url", format!("{} answers; its clock is this machine's own.", page.url)))
@@ -265,6 +267,12 @@ async fn page_findings(page: Option<&Page>, places: &[IpAddr], own: &[IpAddr]) -
         Ok(None) => None,
         Ok(Some(theirs)) => Some(of_clock(unix_seconds(SystemTime::now()) - unix_seconds(theirs), &page.host)),
     }
+}
+
+/// The certificate that was made here, which no authority has signed: what becomes of that is said elsewhere.
+async fn self_made(config: &Config, own: &[IpAddr]) -> Option<tls::Shown> {
+    let tls = config.tls.as_ref().filter(|tls| matches!(tls.source, CertificateSource::Development { .. }))?;
+    tls::look(tls, own).await.ok().flatten()
 }
 
 fn machine(config: &Config, addresses: usize) -> Vec<Finding> {

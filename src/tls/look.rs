@@ -29,6 +29,11 @@ impl Shown {
         })
     }
 
+    /// Itself (DER).
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
     /// Whether it is for this host: a name or an address (RFC 9525).
     pub fn is_for(&self, host: &str) -> bool {
         let (Ok(certificate), Ok(name)) = (ParsedCertificate::try_from(&self.certificate), ServerName::try_from(host)) else { return false };

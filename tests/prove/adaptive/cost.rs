@@ -13,6 +13,7 @@ mod estimated;
 mod feed;
 #[path = "../../../benches/limit/measure.rs"]
 mod measure;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use engine::What;
 use estimated::{Estimated, WARM_UP};
 use feed::{Feed, Recorded, TRACES, read_trace};
 use measure::{Case, Forwarder, Network, Outcome, Tally, run};
+use told::Told;
 
 pub use measure::median;
 
@@ -57,6 +59,7 @@ pub fn beside_the_limit(proof: &mut Proof) {
     of_limit(proof, "of_limit.four_packets_a_tick", paced(4), 4, 0.7);
     for (name, text) in TRACES {
         of_limit(proof, &format!("of_limit.trace_{name}"), read_trace(text), 32, 0.75);
+        of_told(proof, &format!("of_limit.trace_{name}.told"), read_trace(text));
     }
 }
 
@@ -88,6 +91,20 @@ fn of_limit(proof: &mut Proof, name: &str, trace: Vec<Recorded>, batch: usize, r
     proof.verdict(&format!("{name}.forwarded"), forwarded, "of what the limit forwards", "0.97 to 1.03", (0.97..=1.03).contains(&forwarded));
     proof.figure(&format!("{name}.packets_per_message"), all(|p| p.1.run), "packets");
     proof.figure(&format!("{name}.limit_packets_per_message"), all(|p| p.0.run), "packets");
+}
+
+/// The same beside a limit that receives what subscribers report, and forgets it: how much of the difference is that they report at all.
+fn of_told(proof: &mut Proof, name: &str, trace: Vec<Recorded>) {
+    let feed = Feed::Trace(Arc::new(trace));
+    let case = Case { network: Network::Discard, publishers: 1, subscribers: 50, batch: 32, feed, time: Duration::from_secs(2) };
+    let mut pairs = Vec::new();
+    for pair in 1..=PAIRS {
+        let limit = run(&case, |case, sources| AsLate(Told::new(case, Bare::new(case, sources, Without::Nothing))));
+        pairs.push((limit, run(&case, Estimated::new)));
+        eprintln!("{name}: {pair} of {PAIRS} pairs");
+    }
+    proof.figure(name, median(pairs.iter().map(|(limit, ours)| limit.ns / ours.ns).collect()), "of a limit that receives the reports, too");
+    proof.figure(&format!("{name}.limit_ns"), median(pairs.iter().map(|p| p.0.ns).collect()), "ns of CPU per forward");
 }
 
 /// A forwarder that is measured as late as one with estimated links: over the same part of a trace.

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { Clock, concession, Drift, steer } from '../src/library/clock.ts';
 import { compose, MOST_SHOWN } from '../src/library/composition.ts';
 import type { Part } from '../src/library/composition.ts';
+import { nameOf } from '../src/lib/token.ts';
 import { accessOf } from '../src/library/access.ts';
 import { clockTime, fileSize } from '../src/library/format.ts';
 import { playerAction } from '../src/library/keys.ts';
@@ -286,6 +287,16 @@ test('a token says what it allows, and without one everything is offered', () =>
   expect(accessOf(token({ record: true }))).toBe('manage');
   expect(accessOf(token({ record: true, library: 'view' }))).toBe('view');
   expect(accessOf(token({ library: 'manage' }))).toBe('manage');
+});
+
+test('a token says how its bearer is called, if it does', () => {
+  const token = (claims: object) => `e30.${Buffer.from(JSON.stringify({ sub: 'a', ...claims })).toString('base64url')}.sig`;
+  expect(nameOf(undefined)).toBeUndefined();
+  expect(nameOf('no token')).toBeUndefined();
+  expect(nameOf(token({}))).toBeUndefined();
+  expect(nameOf(token({ name: 7 }))).toBeUndefined();
+  expect(nameOf(token({ name: ' ' }))).toBeUndefined();
+  expect(nameOf(token({ name: '小明' }))).toBe('小明');
 });
 
 test('a picture is enlarged around where one points, and never leaves the page', () => {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Finding;
+use crate::config::CallPolicy;
 
 /// What came of asking one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +35,34 @@ pub fn of_sealed(name: Option<(&str, bool)>) -> Option<Finding> {
             "set turn.host to a name that the certificate is for, or get one for a name",
         )),
     }
+}
+
+/// Rooms in which everything goes directly, and whether there is something that relays where that is impossible.
+pub fn of_last_resort(policy: CallPolicy, own: bool, urls: &[String]) -> Option<Finding> {
+    let none = policy == CallPolicy::P2p && !own && !urls.iter().any(|url| is_relay(url));
+    none.then(|| {
+        Finding::warning(
+            "relay_none",
+            "Calls are direct ones alone (rooms.policy = \"p2p\"), and there is no relay: where both networks let nobody in, no call comes up.",
+            "set turn.enabled = true, or name a relay in ice.urls, or let the server carry such calls: rooms.policy = \"auto\"",
+        )
+    })
+}
+
+/// A secret that is shared with relays, and whether there is one.
+pub fn of_secret(given: bool, urls: &[String]) -> Option<Finding> {
+    let unused = given && !urls.iter().any(|url| is_relay(url));
+    unused.then(|| {
+        Finding::warning(
+            "relay_secret_unused",
+            "ice.secret is set, and ice.urls names no relay that would take it.",
+            "add the relay to ice.urls (turn:HOST or turns:HOST), or leave ice.secret out",
+        )
+    })
+}
+
+fn is_relay(url: &str) -> bool {
+    url.starts_with("turn:") || url.starts_with("turns:")
 }
 
 /// What came of asking the server of this URL.

@@ -7,8 +7,9 @@ use super::ask::IceUrl;
 use super::certificate::{Certificate, of_certificate, of_challenge};
 use super::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page};
 use super::ports::{Found, Running, Service, of_ports};
-use super::relays::{Outcome, of_relay, of_sealed};
+use super::relays::{Outcome, of_last_resort, of_relay, of_sealed, of_secret};
 use super::*;
+use crate::config::CallPolicy;
 use crate::tls::TlsError;
 
 fn ips(texts: &[&str]) -> Vec<IpAddr> {
@@ -184,6 +185,17 @@ fn a_relay_that_does_not_help_says_what_is_wrong_with_it() {
     assert_eq!((code(Outcome::Refused(401, String::new())), code(Outcome::Refused(441, String::new()))), ("relay_credentials", "relay_credentials"));
     assert_eq!((code(Outcome::Refused(486, String::new())), code(Outcome::Silent)), ("relay_refused", "relay_silent"));
     assert_eq!(code(Outcome::Unreachable("refused".into())), "relay_unreachable");
+}
+
+#[test]
+fn direct_calls_without_a_last_resort_and_a_secret_for_nobody_are_warned_of() {
+    let (stun, turn) = (vec!["stun:h".to_owned()], vec!["stun:h".to_owned(), "turns:h".to_owned()]);
+    assert!(of_last_resort(CallPolicy::P2p, false, &stun).is_some_and(|finding| finding.verdict == Verdict::Warning));
+    for (policy, own, urls) in [(CallPolicy::P2p, true, &stun), (CallPolicy::P2p, false, &turn), (CallPolicy::Auto, false, &stun)] {
+        assert_eq!(of_last_resort(policy, own, urls), None);
+    }
+    assert!(of_secret(true, &stun).is_some_and(|finding| finding.what.contains("ice.secret")));
+    assert_eq!((of_secret(true, &turn), of_secret(false, &stun)), (None, None));
 }
 
 #[test]

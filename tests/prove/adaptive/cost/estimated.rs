@@ -18,7 +18,7 @@ use super::feed::{KEY, SALT, Source};
 use super::measure::{Case, Forwarder, Tally, cpu_ns};
 
 /// Subscribers report so often, as browsers do, and receive so much later.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
+pub const REPORT_EVERY: Duration = Duration::from_millis(100);
 const ONE_WAY: Duration = Duration::from_millis(20);
 /// Links are filled for so long, with a packet every so often: what the first probes find is more than any case sends.
 const FILL: Duration = Duration::from_secs(4);
