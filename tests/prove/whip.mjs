@@ -175,7 +175,7 @@ async function running(command, args) {
  */
 async function answer(command, args) {
   const { child, log, over, said } = start(command, args);
-  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 90_000);
   const code = await over;
   clearTimeout(timer);
   if (code !== 0) throw new Error(log());
