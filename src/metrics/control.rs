@@ -110,7 +110,7 @@ impl ControlMetrics {
             ],
             join_seconds: register.seconds(
                 "althing_join_seconds",
-                "From reading a join, or a resumption, to its answer: of those that were let in.",
+                "From reading a join (by WHIP and WHEP its offer), or a resumption, to its answer: of those that were let in.",
                 &JOINS,
             )?,
         })

@@ -358,6 +358,7 @@ async fn a_session_takes_candidates_and_restarts_of_the_generation_that_they_are
         "althing_signaling_messages_total{result=\"ok\",type=\"whip_patch\"} 5",
         "althing_signaling_messages_total{result=\"wrong_state\",type=\"whip_patch\"} 6",
         "althing_joins_total{result=\"ok\"} 2",
+        "althing_join_seconds_count 2",
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line} is not in\n{metrics}");
     }

@@ -21,7 +21,7 @@ mod session;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -151,9 +151,12 @@ impl Endpoints {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::Malformed, why).with(ACCEPT_POST, SDP));
         }
         let place = self.place()?;
-        let offer = self.offer(request.into_body()).await?;
+        let text = self.offered(request.into_body()).await?;
+        let begun = Instant::now();
+        let offer = self.parse(&text)?;
         let identity = admission.identity.clone();
         let (sdp, session, at) = self.attach(protocol, admission, purpose, offer, place).await?;
+        self.public.front.rooms.metrics().join_seconds.observe(begun.elapsed().as_secs_f64());
         let location = format!("/{}/{room}/{member}/{session}", protocol.name());
         let location = HeaderValue::try_from(location).map_err(|_| Refusal::new(ErrorCode::InvalidName, "a name that no URL can have"))?;
         let tag = tag_of(&sdp);
@@ -203,13 +206,17 @@ impl Endpoints {
         self.places.take().ok_or_else(|| Refusal::new(ErrorCode::Full, "the server has no place for another session: try again later"))
     }
 
-    /// Reads the offer.
-    async fn offer(&self, body: Body) -> Result<Offer, Problem> {
+    /// The text of an offer.
+    async fn offered(&self, body: Body) -> Result<String, Problem> {
+        let most = self.public.front.limits.offer_bytes as usize;
+        let too_large = || format!("an offer has at most {most} bytes: offer fewer codecs or m-lines");
+        Ok(read(body, most).await?.ok_or_else(|| Refusal::new(ErrorCode::LimitExceeded, too_large()))?)
+    }
+
+    fn parse(&self, text: &str) -> Result<Offer, Refusal> {
         let limits = &self.public.front.limits;
         let limits = OfferLimits { max_mlines: limits.mlines as usize, max_bytes: limits.offer_bytes as usize };
-        let too_large = || format!("an offer has at most {} bytes: offer fewer codecs or m-lines", limits.max_bytes);
-        let text = read(body, limits.max_bytes).await?.ok_or_else(|| Refusal::new(ErrorCode::LimitExceeded, too_large()))?;
-        Ok(Offer::parse(&text, &limits).map_err(Refusal::from)?)
+        Ok(Offer::parse(text, &limits)?)
     }
 
     /// Has the room take the member in; the answer's text, the session's secret, and the room.
