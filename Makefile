@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-deb prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay prove-whip doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-deb prove-egress prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay prove-whip doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -240,6 +240,13 @@ prove-events: $(WEB_STAMP)
 	@cargo test --locked --test events --no-run 2>&1 | scripts/progress.sh
 	$(call say,kills during a thousand events (about a minute))
 	@node tests/prove/events.mjs
+
+prove-egress: $(AIORTC)/.installed $(WEB_STAMP)
+	@scripts/need.sh build web python
+	$(call say,building the server)
+	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	$(call say,a call to a server made of aiortc (half a minute))
+	@node tests/prove/egress.mjs $(AIORTC)/bin/python target/release/althing
 
 # A minimal Debian boots, takes the package, and serves calls of browsers after one command. As root.
 prove-deb: web

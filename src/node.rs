@@ -37,6 +37,7 @@ use crate::control::auth::Access;
 use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
 use crate::control::draw;
+use crate::control::egress::{Egress, Outlets};
 use crate::control::events::{Deliveries, Events};
 use crate::control::http::{Beside, Public};
 use crate::control::p2p::{self, IceServers};
@@ -138,7 +139,9 @@ impl Node {
         let (event_sender, event_receiver) = events();
         let users = Arc::new(RelayUsers::new(config.turn.as_ref().map_or(0, |turn| turn.user_allocations), config.ice.credential_lifetime));
         let relay = config.turn.clone().map(|turn| relay::OwnRelay::new(turn, certificates.as_ref(), users.clone()));
-        let mut fleet = workers::start(&config.media, (relay.as_ref(), config.recording.is_some()), &addresses, &event_sender, epoch, questions)?;
+        let sessions = config.whip_out.as_ref().map_or(0, |whip_out| whip_out.sessions);
+        let mut fleet =
+            workers::start(&config.media, (relay.as_ref(), config.recording.is_some(), sessions), &addresses, &event_sender, epoch, questions)?;
         let server = config.media.stun_server.clone().zip(questions);
         let watch = server.map(|(server, begin)| reflexive::Watch::new(server, begin, &mut fleet.workers, &addresses));
         let taps = fleet.workers.iter_mut().filter_map(|worker| worker.tap.take()).collect();
@@ -165,6 +168,7 @@ impl Node {
             }
             p2p::OwnRelay { addresses: relay_addresses, sealed, secret: relay.secret }
         });
+        let egress = open_egress(&config, &fleet, &addresses)?;
         let stun_addresses = fleet.workers.first().map(|worker| worker.candidates.clone()).unwrap_or_default();
         let rooms = Directory::new(Settlement {
             most: config.rooms.max,
@@ -189,6 +193,7 @@ impl Node {
             direct: config.rooms.policy != CallPolicy::Sfu,
             data: config.data,
             library: library.clone(),
+            egress,
             ice: IceServers::new(&config.ice, &stun_addresses, relay),
             rooms: rooms.clone(),
             lobbies: lobbies.clone(),
@@ -293,6 +298,9 @@ impl Node {
         if timeout(FAREWELL, silence).await.is_err() {
             tracing::warn!(sockets = self.public.open_sockets(), "some sockets did not close in time");
         }
+        if let Some(egress) = &self.public.front.egress {
+            egress.ended().await;
+        }
         if let Some(library) = &self.library {
             library.close();
         }
@@ -329,6 +337,15 @@ fn open_library(config: &Config, metrics: &Metrics) -> Result<Option<Library>, S
     store.into_iter().for_each(|store| jobs.bring_from(store));
     opened.make_with(jobs);
     Ok(Some(opened))
+}
+
+fn open_egress(config: &Config, fleet: &workers::Fleet, addresses: &addresses::Addresses) -> Result<Option<Egress>, StartError> {
+    let Some(whip_out) = &config.whip_out else { return Ok(None) };
+    let ports = fleet.workers.iter().map(|worker| worker.outlets.clone()).collect();
+    let outlets = Outlets { bound: addresses.bound.clone(), announced: addresses.announced.clone(), ports };
+    let refused =
+        |why| StartError { what: format!("no client for other servers: {why}"), advice: "this is a fault of the program; please report it".into() };
+    Egress::new(whip_out.clone(), outlets, addresses.announced.clone()).map(Some).map_err(refused)
 }
 
 fn open_events(config: &Config, metrics: &Metrics) -> Result<Option<Events>, StartError> {

@@ -114,10 +114,11 @@ impl Althing {
                 tcp: false,
                 prefixes: std::sync::Arc::new(StreamPrefixes::new(0)),
                 relay: None,
+                outlets: 0,
                 questions: None,
             };
-            let (worker, (port, _)) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");
-            Self { worker, port, _ends: (handle, receiver) }
+            let (worker, ports) = Worker::new(config, mailbox, events, ReportSlot::default()).expect("a worker");
+            Self { worker, port: ports.media, _ends: (handle, receiver) }
         };
         mailboxes.into_iter().zip(rings(&bells)).enumerate().map(begin).collect()
     }

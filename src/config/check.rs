@@ -15,6 +15,7 @@ use super::schema::{CallPolicy, IceSettings, Key, LimitSettings, LogSettings, Me
 use super::stun::StunServer;
 use super::tls::{self, TlsConfig};
 use super::turn::TurnConfig;
+use super::whip_out::WhipOutConfig;
 use crate::contract::DataLimits;
 
 /// The checked settings.
@@ -52,6 +53,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// The library, if there is anything to keep.
     pub library: Option<LibraryConfig>,
+    /// Where calls may be sent to, if anywhere.
+    pub whip_out: Option<WhipOutConfig>,
     /// What a client may send.
     pub limits: LimitSettings,
     /// How long a node that is to end goes on for its members.
@@ -95,6 +98,7 @@ impl Default for Config {
             s3: None,
             jobs: JobsConfig::default(),
             library: None,
+            whip_out: None,
             limits: settings.limits,
             drain: seconds(settings.drain.seconds),
             log: settings.log,
@@ -267,10 +271,32 @@ impl Settings {
         let library = self.library.check(&self.recording)?;
         let s3 = self.s3.check(&self.recording, library.as_ref())?;
         let events = self.events.check(&self.webhooks)?;
+        let whip_out = self.whip_out.check()?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         let (admin, kept, drain) = (self.admin.listen, kept(&self), seconds(self.drain.seconds));
         let (limits, log) = (self.limits, self.log);
-        Ok(Config { http, tls, admin, kept, media, ice, turn, auth, rooms, calls, data, events, recording, s3, library, jobs, limits, drain, log })
+        Ok(Config {
+            http,
+            tls,
+            admin,
+            kept,
+            media,
+            ice,
+            turn,
+            auth,
+            rooms,
+            calls,
+            data,
+            events,
+            recording,
+            s3,
+            library,
+            jobs,
+            whip_out,
+            limits,
+            drain,
+            log,
+        })
     }
 
     fn check_media(&self) -> Result<(), InvalidSetting> {

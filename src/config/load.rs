@@ -13,7 +13,17 @@ const PREFIX: &str = "ALTHING";
 /// Variables with the prefix that are not settings.
 const OTHER_VARIABLES: [&str; 1] = ["config"];
 /// Settings that are lists: in the environment and on the command line their items are separated by commas.
-const LISTS: [&str; 7] = ["http.origins", "tls.domains", "media.bind", "media.announce", "ice.urls", "turn.allow_peers", "webhooks.urls"];
+const LISTS: [&str; 9] = [
+    "http.origins",
+    "tls.domains",
+    "media.bind",
+    "media.announce",
+    "ice.urls",
+    "turn.allow_peers",
+    "webhooks.urls",
+    "whip_out.allow_hosts",
+    "whip_out.allow_networks",
+];
 /// Settings that are text, or a table that says in which file the text is.
 const SECRETS: [&str; 5] = ["ice.secret", "s3.access_key", "s3.secret_key", "webhooks.secret", "webhooks.old_secret"];
 /// Settings that are one of a few words, and these.

@@ -16,6 +16,7 @@ mod schema;
 mod stun;
 mod tls;
 mod turn;
+mod whip_out;
 
 pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, MediaConfig, RoomsConfig};
 pub use data::{DataConfig, DataSettings};
@@ -33,3 +34,4 @@ pub use schema::{
 pub use stun::StunServer;
 pub use tls::{AcmeConfig, CertificateSource, TlsConfig};
 pub use turn::{TurnConfig, TurnSettings};
+pub use whip_out::{WhipOutConfig, WhipOutSettings};

@@ -14,6 +14,7 @@ use super::library::LibrarySettings;
 use super::recording::RecordingSettings;
 use super::s3::S3Settings;
 use super::turn::TurnSettings;
+use super::whip_out::WhipOutSettings;
 
 /// All settings as they are written, before they are checked.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +52,8 @@ pub struct Settings {
     pub jobs: JobSettings,
     /// What is kept, and who may add to it.
     pub library: LibrarySettings,
+    /// Sending a call to a server elsewhere.
+    pub whip_out: WhipOutSettings,
     /// What a client may send.
     pub limits: LimitSettings,
     /// How a node ends.

@@ -1,7 +1,7 @@
 //! What the control plane tells a worker.
 
 use super::plan::{IceCredentials, MediaPlan, ReceivePlan, TransportPlan};
-use crate::base::{PeerId, RoomId, TapId, TrackId, WorkerId};
+use crate::base::{Path, PeerId, RoomId, TapId, TrackId, WorkerId};
 
 /// One command for one room. A room begins with its first [`RoomCommand::AddPeer`].
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,16 @@ pub enum RoomCommand {
         peer: PeerId,
         /// The new credentials of both sides.
         ice: IceCredentials,
+    },
+    /// This node has begun the connection itself: it looks for the way to the peer as a full ICE agent in the controlling role (RFC 8445), and
+    /// goes on asking for consent there (RFC 7675). Given once, behind `AddPeer`.
+    CheckIce {
+        /// Whose connection.
+        peer: PeerId,
+        /// The candidate pairs, most preferred first.
+        pairs: Vec<Path>,
+        /// Which of two agents in the same role keeps it: a random number.
+        tie_breaker: u64,
     },
     /// The connection ends; its tracks and subscriptions end with it.
     RemovePeer {

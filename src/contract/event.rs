@@ -128,6 +128,8 @@ pub enum DisconnectReason {
     HandshakeFailed,
     /// The peer closed DTLS.
     Closed,
+    /// No candidate pair of a connection that this node has begun was answered.
+    NoWay,
 }
 
 /// Why a peer's data channels have ended.
@@ -198,6 +200,7 @@ impl DisconnectReason {
             DisconnectReason::ConsentLost => "consent_lost",
             DisconnectReason::HandshakeFailed => "handshake_failed",
             DisconnectReason::Closed => "closed",
+            DisconnectReason::NoWay => "no_way",
         }
     }
 }

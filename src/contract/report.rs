@@ -96,6 +96,12 @@ counters! {
     StunMalformed => "stun_requests_total", "result=malformed";
     /// STUN requests in which the peer took the controlled role (answered 487).
     StunRoleConflict => "stun_requests_total", "result=role_conflict";
+    /// ICE checks that were sent where this node has begun the connection, repeats included.
+    ChecksOut => "ice_checks_total", "result=sent";
+    /// Such checks that were answered.
+    ChecksAnswered => "ice_checks_total", "result=answered";
+    /// Answers to checks that are dropped: nobody has asked, or they cannot be read or are somebody else's.
+    ChecksDropped => "ice_checks_total", "result=dropped";
     /// DTLS handshakes begun.
     HandshakeStarted => "dtls_handshakes_total", "result=started";
     /// DTLS handshakes completed.

@@ -12,6 +12,7 @@ pub mod auth;
 pub mod calls;
 pub mod dispatch;
 pub mod draw;
+pub mod egress;
 pub mod events;
 pub mod http;
 pub mod p2p;

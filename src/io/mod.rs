@@ -11,4 +11,4 @@ pub mod udp;
 pub mod worker;
 
 pub use relay::RelaySetup;
-pub use worker::{Started, Worker, WorkerConfig, spawn};
+pub use worker::{Ports, Started, Worker, WorkerConfig, spawn};

@@ -23,6 +23,27 @@ pub fn bind_all(addresses: &[SocketAddr], shared: bool, tcp: bool) -> io::Result
     Ok(bound)
 }
 
+/// Binds as many more ports of the system's choice at the same addresses, behind the sockets that there are; which ones.
+pub fn bind_outlets(addresses: &[SocketAddr], count: u16, sockets: &mut Vec<OwnedFd>) -> io::Result<Vec<u16>> {
+    let anywhere: Vec<_> = addresses.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect();
+    let mut bind = |_| {
+        let (bound, port) = bind_free(&anywhere)?;
+        sockets.extend(bound);
+        Ok(port)
+    };
+    (0..count).map(&mut bind).collect()
+}
+
+/// One port at all addresses: what is free at the first need not be free at the others.
+fn bind_free(addresses: &[SocketAddr]) -> io::Result<(Vec<OwnedFd>, u16)> {
+    for _ in 1..PORTS_TRIED {
+        if let Ok(bound) = bind_once(addresses, false) {
+            return Ok(bound);
+        }
+    }
+    bind_once(addresses, false)
+}
+
 fn bind_once(addresses: &[SocketAddr], shared: bool) -> io::Result<(Vec<OwnedFd>, u16)> {
     let mut port = addresses.first().map_or(0, SocketAddr::port);
     let mut sockets = Vec::with_capacity(addresses.len());

@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::clock::Clock;
-use super::ports::bind_all;
+use super::ports::{bind_all, bind_outlets};
 use super::relay::{RelaySetup, RelaySockets};
 use super::streams::{Framing, Streams};
 use super::udp::{self, Receiver, Sender};
@@ -71,6 +71,8 @@ pub struct WorkerConfig {
     pub prefixes: Arc<StreamPrefixes>,
     /// Its part of the relay.
     pub relay: Option<RelaySetup>,
+    /// Ports for connections that this node begins itself: a socket each at every address, numbered behind those of `addresses`, port by port.
+    pub outlets: u16,
     /// How the transactions begin that STUN servers are asked with from its sockets; none is ever asked without.
     pub questions: Option<[u8; 8]>,
 }
@@ -81,6 +83,8 @@ pub struct Started {
     pub port: u16,
     /// The port of the relay.
     pub relay: Option<u16>,
+    /// The ports for connections that this node begins itself.
+    pub outlets: Vec<u16>,
     /// Its sockets once more, for questions to STUN servers: empty where none is asked.
     pub sockets: Vec<OwnedFd>,
 }
@@ -92,16 +96,27 @@ pub struct Started {
 pub fn spawn(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<Started> {
     let core = config.core;
     let name = format!("media-{}", config.id);
-    let asks = config.questions.is_some();
-    let (worker, (port, relay)) = Worker::new(config, inbox, events, report)?;
-    let sockets = if asks { worker.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()? } else { Vec::new() };
+    let (asks, addresses) = (config.questions.is_some(), config.addresses.len());
+    let (worker, Ports { media, relay, outlets }) = Worker::new(config, inbox, events, report)?;
+    let heard_at = worker.sockets.iter().take(addresses);
+    let sockets = if asks { heard_at.map(OwnedFd::try_clone).collect::<io::Result<_>>()? } else { Vec::new() };
     std::thread::Builder::new().name(name).spawn(move || {
         if let Some(core) = core {
             pin(core);
         }
         worker.run();
     })?;
-    Ok(Started { port, relay, sockets })
+    Ok(Started { port: media, relay, outlets, sockets })
+}
+
+/// The ports that a worker has bound.
+pub struct Ports {
+    /// Of media.
+    pub media: u16,
+    /// Of the relay.
+    pub relay: Option<u16>,
+    /// For connections that this node begins itself.
+    pub outlets: Vec<u16>,
 }
 
 /// A worker: an engine, and the sockets and mailboxes that it is driven by.
@@ -139,12 +154,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Binds its sockets; the second value is their port, and that of the relay.
+    /// Binds its sockets; the second value is their ports.
     ///
     /// # Errors
     /// As [`spawn`].
-    pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, (u16, Option<u16>))> {
-        let (sockets, port) = bind_all(&config.addresses, config.shared_port, config.tcp)?;
+    pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, Ports)> {
+        let (mut sockets, port) = bind_all(&config.addresses, config.shared_port, config.tcp)?;
+        let outlets = bind_outlets(&config.addresses, config.outlets, &mut sockets)?;
         let wakes = wakes(&sockets, &inbox)?;
         let mut streams = Streams::new(&wakes, config.prefixes)?;
         if config.tcp {
@@ -184,7 +200,7 @@ impl Worker {
             served_at: Time::ZERO,
             reported_at: None,
         };
-        Ok((worker, (port, relay_port)))
+        Ok((worker, Ports { media: port, relay: relay_port, outlets }))
     }
 
     /// The engine: benches put it into the state that they measure.

@@ -45,12 +45,14 @@ pub struct PeerAt {
 pub struct Demux {
     users: SeededMap<String, PeerAt>,
     paths: SeededMap<Path, PeerAt>,
+    /// Where answers to our own checks come from.
+    checks: SeededMap<Path, PeerAt>,
 }
 
 impl Demux {
     /// An empty table; the seed keeps outsiders from aiming at one bucket.
     pub fn new(seed: Seed) -> Self {
-        Self { users: seed.map(), paths: seed.map() }
+        Self { users: seed.map(), paths: seed.map(), checks: seed.map() }
     }
 
     /// Checks with this local user name fragment belong to the peer from now on.
@@ -85,10 +87,28 @@ impl Demux {
         }
     }
 
+    /// Answers to checks come on this path for the peer from now on.
+    pub fn add_check(&mut self, path: Path, at: PeerAt) {
+        self.checks.insert(path, at);
+    }
+
+    /// Whose check is answered on this path.
+    pub fn check(&self, path: &Path) -> Option<PeerAt> {
+        self.checks.get(path).copied()
+    }
+
+    /// Forgets a path that a peer checks; one that is another's by now stays.
+    pub fn remove_check(&mut self, path: &Path, at: PeerAt) {
+        if self.checks.get(path) == Some(&at) {
+            self.checks.remove(path);
+        }
+    }
+
     /// Forgets everything about a room whose own lists cannot be trusted any more: looks through the whole table.
     pub fn remove_room(&mut self, room: DefaultKey) {
         self.users.retain(|_, at| at.room != room);
         self.paths.retain(|_, at| at.room != room);
+        self.checks.retain(|_, at| at.room != room);
     }
 
     /// Entries held: user names, paths.

@@ -14,6 +14,7 @@ use crate::media::route::origins::Origins;
 use crate::media::route::queue::PaceQueue;
 use crate::media::route::way::Way;
 use crate::media::select::Patience;
+use crate::media::transport::ice::checks::IceChecks;
 use crate::media::transport::{DtlsTransport, IceLite, Path, SctpTransport, SrtcpReceiver, SrtcpSender, SrtpError, SrtpReceiver, SrtpSender};
 use crate::media::watch::Watch;
 
@@ -100,6 +101,8 @@ pub struct Peer {
     pub rtt: Option<u32>,
     /// When a receiver that sends nothing said what its clock shows, and who it is there.
     pub reference_time: Option<(u32, Ntp, Time)>,
+    /// The checks of a connection that this node has begun.
+    pub checks: Option<Box<IceChecks>>,
     /// How it does.
     pub watch: Watch,
     /// Our wall clock minus its NTP clock, in microseconds, from its first sender report.
@@ -204,6 +207,7 @@ impl Peer {
             ice: IceLite::new(transport.ice),
             dtls,
             data: None,
+            checks: None,
             handshake_started: false,
             srtp,
             plan: MediaPlan::default(),
@@ -383,7 +387,8 @@ impl Peer {
         let report = self.may_report().then_some(self.report_due);
         let select = Some(self.select_due);
         let data = self.data.as_ref().and_then(|d| d.due);
-        [self.next_feedback(), self.link_due, select, dtls, data, wish, self.ice.consent_deadline(), report]
+        let checks = self.checks.as_ref().map(|checks| checks.next_due());
+        [checks, self.next_feedback(), self.link_due, select, dtls, data, wish, self.ice.consent_deadline(), report]
             .into_iter()
             .flatten()
             .min()

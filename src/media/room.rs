@@ -1,9 +1,10 @@
 //! A room on a worker: all its state in one value, so that it can be dropped as one.
 //!
-//! Split by pace: commands here (negotiation), `pointing` (which track goes where), `packets` (each datagram), `feedback` (what receivers report),
+//! Split by pace: commands here (negotiation), `checks` (ways that this node looks for itself), `pointing` (which track goes where), `packets` (each datagram), `feedback` (what receivers report),
 //! `timers` (what is due by the clock), `health` (how it all does), `selection` (what each subscriber gets), `pacing` (when), `voices` (who is heard), `relay`
 //! (what other workers have to do with it), `tapping` (what is copied for recordings), `data` (data channels, after all of that).
 
+mod checks;
 mod data;
 mod feedback;
 mod health;
@@ -183,6 +184,7 @@ impl Room {
             RoomCommand::AddPeer { peer, transport } => self.add_peer(now, peer, *transport, shared),
             RoomCommand::Negotiate { peer, media } => self.negotiate(now, peer, *media, shared),
             RoomCommand::RestartIce { peer, ice } => self.restart_ice(peer, ice, shared),
+            RoomCommand::CheckIce { peer, pairs, tie_breaker } => self.check_ice(now, peer, pairs, tie_breaker, shared),
             RoomCommand::RemovePeer { peer } => self.remove_peer(now, peer, shared),
             RoomCommand::Publish { peer, mline, track, voice } => self.publish(now, (peer, mline), track, voice),
             RoomCommand::Voices { most } => {
@@ -464,6 +466,9 @@ fn forget_addresses(at: PeerAt, peer: &Peer, demux: &mut Demux) {
     }
     for path in peer.ice.paths() {
         demux.remove_path(&path, at);
+    }
+    for path in peer.checks.iter().flat_map(|checks| checks.paths()) {
+        demux.remove_check(&path, at);
     }
 }
 

@@ -43,6 +43,8 @@ pub struct ControlMetrics {
     direct_failed: IntCounter,
     /// Fallbacks that publishers are asked for, and those that they send.
     fallbacks: [IntGauge; 2],
+    /// Sessions with servers elsewhere that wait, are being connected, are live, are tried again later.
+    egresses: [IntGauge; 4],
 }
 
 impl ControlMetrics {
@@ -53,6 +55,7 @@ impl ControlMetrics {
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let register = Register(registry);
         let gauges = register.gauges("althing_fallbacks", "Tracks that are wanted, and sent, once more in another codec.", &["state"])?;
+        let egresses = register.gauges("althing_egress_sessions", "Calls that are sent to servers elsewhere, by state.", &["state"])?;
         let calls = register.gauges("althing_calls", "Rooms with media now, by how it travels.", &["via"])?;
         for via in ["direct", "server"] {
             calls.with_label_values(&[via]).set(0);
@@ -91,6 +94,7 @@ impl ControlMetrics {
             direct,
             direct_failed: register
                 .counter("althing_direct_connections_failed_total", "Direct connections that could not be had or were lost, each once.")?,
+            egresses: ["waiting", "connecting", "live", "retrying"].map(|state| egresses.with_label_values(&[state])),
             fallbacks: ["wanted", "sent"].map(|state| gauges.with_label_values(&[state])),
             sockets: register.gauge("althing_signaling_sockets", "Signaling sockets open now.")?,
             sockets_refused,
@@ -132,6 +136,13 @@ impl ControlMetrics {
     /// A room has others than before: asked for, and sent.
     pub fn fallbacks_changed(&self, before: [usize; 2], now: [usize; 2]) {
         for ((gauge, before), now) in self.fallbacks.iter().zip(before).zip(now) {
+            gauge.add(now as i64 - before as i64);
+        }
+    }
+
+    /// A room sends otherwise than before: sessions that wait, are being connected, are live, are tried again later.
+    pub fn egresses_changed(&self, before: [usize; 4], now: [usize; 4]) {
+        for ((gauge, before), now) in self.egresses.iter().zip(before).zip(now) {
             gauge.add(now as i64 - before as i64);
         }
     }

@@ -176,6 +176,7 @@ fn help(name: &'static str) -> &'static str {
         "key_frame_requests_total" => "Key frames asked for, by us (sent) and by subscribers (received).",
         "rtcp_packets_received_total" => "RTCP packets accepted.",
         "rtcp_packets_sent_total" => "RTCP packets sent.",
+        "ice_checks_total" => "ICE checks of connections that this node has begun, by what came of them.",
         "stun_requests_total" => "STUN requests, by what came of them.",
         "dtls_handshakes_total" => "DTLS handshakes, by how far they came.",
         "packets_dropped_total" => "Datagrams and packets dropped, by reason.",

@@ -42,6 +42,8 @@ pub struct Worker {
     pub candidates: Vec<SocketAddr>,
     /// Where clients find its relay.
     pub relay: Vec<SocketAddr>,
+    /// Its ports for connections that this node begins.
+    pub outlets: Vec<u16>,
     /// Its sockets once more, with where each is bound: for questions to STUN servers.
     pub sockets: Vec<(SocketAddr, OwnedFd)>,
     /// What it copies for recordings, where there are any.
@@ -50,7 +52,7 @@ pub struct Worker {
 
 /// Starts all workers.
 pub fn start(
-    config: &MediaConfig, (relay, records): (Option<&OwnRelay>, bool), addresses: &Addresses, events: &EventSender, epoch: Instant,
+    config: &MediaConfig, (relay, records, outlets): (Option<&OwnRelay>, bool, u16), addresses: &Addresses, events: &EventSender, epoch: Instant,
     questions: Option<[u8; 8]>,
 ) -> Result<Fleet, StartError> {
     let identity = DtlsIdentity::generate().map_err(|e| StartError {
@@ -95,14 +97,17 @@ pub fn start(
             tcp: config.takes_tcp(),
             prefixes: prefixes.clone(),
             relay: relay.map(|relay| relay.setup(addresses, relay_port, config, seed())),
+            outlets,
             questions,
         };
-        let Started { port, relay: relayed, sockets } = spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
+        let Started { port, relay: relayed, outlets, sockets } =
+            spawn(worker, mailbox, events.clone(), report.clone()).map_err(|e| failed(port, &e))?;
         shared_port = port;
         relay_port = relayed.unwrap_or(0);
         let at = |port: u16| addresses.announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         let sockets = addresses.bound.iter().map(|ip| SocketAddr::new(*ip, port)).zip(sockets).collect();
-        workers.push(Worker { id, inbox: handle, report, candidates: at(port), relay: relayed.map_or(Vec::new(), at), sockets, tap });
+        let relay = relayed.map_or(Vec::new(), at);
+        workers.push(Worker { id, inbox: handle, report, candidates: at(port), relay, outlets, sockets, tap });
     }
     Ok(Fleet { workers, fingerprint })
 }

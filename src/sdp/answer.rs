@@ -20,7 +20,7 @@ pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer,
     let bundle: Vec<_> = offer.bundle.iter().copied().filter(|mid| is_accepted(*mid)).collect();
     let writer = Writer { local, agreed };
     // One buffer for the whole: of an answer of 20 KB, each line as a value of its own costs three times as much.
-    let mut text = Lines(String::with_capacity(offer.sections.len().saturating_mul(BYTES_A_SECTION)));
+    let mut text = Lines::new(offer.sections.len());
     text.line('v', "0");
     // The highest bit of the id is not used (RFC 8829 section 5.2.1).
     text.line('o', format_args!("- {} {version} IN IP4 127.0.0.1", local.session_id & (u64::MAX >> 1)));
@@ -97,19 +97,28 @@ fn describe(section: &Section, port: u16, address: Option<SocketAddr>, formats: 
 }
 
 /// Lines in the order in which they are written (RFC 8866 section 5).
-struct Lines(String);
+pub(super) struct Lines(String);
 
 impl Lines {
-    fn line(&mut self, kind: char, value: impl Display) {
+    /// None yet, with room for so many m-lines.
+    pub fn new(sections: usize) -> Self {
+        Self(String::with_capacity(sections.saturating_mul(BYTES_A_SECTION)))
+    }
+
+    pub fn into_text(self) -> String {
+        self.0
+    }
+
+    pub fn line(&mut self, kind: char, value: impl Display) {
         // Writing to a string does not fail.
         let _ = write!(self.0, "{kind}={value}\r\n");
     }
 
-    fn flag(&mut self, key: &str) {
+    pub fn flag(&mut self, key: &str) {
         self.line('a', key);
     }
 
-    fn value(&mut self, key: &str, value: impl Display) {
+    pub fn value(&mut self, key: &str, value: impl Display) {
         let _ = write!(self.0, "a={key}:{value}\r\n");
     }
 }
@@ -239,6 +248,11 @@ fn priority(kind: u32, restarts: u8, i: usize) -> u32 {
     (kind << 24) | (preference << 8) | 255
 }
 
+/// A candidate of an offer of ours, the `i`-th: as an answer's before any restart.
+pub(super) fn candidate(i: usize, at: SocketAddr, text: &mut Lines) {
+    text.value("candidate", format_args!("{} 1 udp {} {} {} typ host", i.saturating_add(1), priority(UDP, 0, i), at.ip(), at.port()));
+}
+
 /// A direction in the offer is turned round in the answer (RFC 8285 section 6).
 fn extmap(offered: &OfferedExtension) -> String {
     let direction = offered.direction.map_or_else(String::new, |d: Direction| format!("/{}", d.answered()));
@@ -265,7 +279,7 @@ fn in_common(section: &Section, common: &Common, attributes: &mut Lines) {
     }
 }
 
-fn payload_type(codec: &CodecPlan, encoding: &str, parameters: &str, attributes: &mut Lines) {
+pub(super) fn payload_type(codec: &CodecPlan, encoding: &str, parameters: &str, attributes: &mut Lines) {
     let pt = codec.payload_type;
     attributes.value("rtpmap", format_args!("{pt} {encoding}"));
     if !parameters.is_empty() {

@@ -10,7 +10,8 @@
 //! - `session`: what may not change from offer to offer, slots and their SSRCs;
 //! - `line`: what is common to an m-line of the offer and us;
 //! - `answer`: the text;
-//! - `fragment`: candidates and credentials that come later, by HTTP.
+//! - `fragment`: candidates and credentials that come later, by HTTP;
+//! - `proposal`: the other way round: what we offer to a server elsewhere, and its answer.
 
 mod answer;
 mod codec;
@@ -18,6 +19,7 @@ mod error;
 mod fragment;
 mod line;
 mod offer;
+mod proposal;
 mod repeats;
 mod section;
 mod session;
@@ -25,4 +27,5 @@ mod session;
 pub use error::{Change, OfferError};
 pub use fragment::{Fragment, FragmentError, MOST_FRAGMENT};
 pub use offer::{Offer, OfferLimits, OneWay};
+pub use proposal::{AnswerError, Proposal, RemoteAnswer};
 pub use session::{Answer, Fresh, Local, MlineRef, Pair, Session};

@@ -93,14 +93,21 @@ impl Offer {
     /// Any [`OfferError`] but `Changed`; `NoCodec` comes later too. Sizes are checked before anything is read.
     pub fn parse(sdp: &str, limits: &OfferLimits) -> Result<Offer, OfferError> {
         check_size(sdp, limits)?;
-        Self::read(&repeats::shorten(sdp))
+        Self::read(&repeats::shorten(sdp), false)
     }
 
-    fn read(short: &Shortened<'_>) -> Result<Offer, OfferError> {
+    /// The same of a description whose sender may be lite: an answer to what we have offered, being a full agent.
+    pub(super) fn parse_from_any_agent(sdp: &str, limits: &OfferLimits) -> Result<Offer, OfferError> {
+        check_size(sdp, limits)?;
+        Self::read(&repeats::shorten(sdp), true)
+    }
+
+    fn read(short: &Shortened<'_>, from_any_agent: bool) -> Result<Offer, OfferError> {
         let grammar =
             |text: &str| SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes())).map_err(|e| malformed(&shortened(&e.to_string())));
         let description = grammar(&short.text)?;
-        let session = SessionLines::read(&description)?;
+        let mut session = SessionLines::read(&description)?;
+        session.ice_lite &= !from_any_agent;
         let sections = sections(&description.media_descriptions, &short.mlines, session.direction)?;
         if sections.is_empty() {
             return Err(malformed("it has no m-line: add a transceiver first"));
@@ -374,7 +381,7 @@ mod tests {
     }
 
     fn both(sdp: &str) -> [Result<Offer, OfferError>; 2] {
-        [Offer::read(&repeats::shorten(sdp)), Offer::read(&repeats::whole(sdp))]
+        [Offer::read(&repeats::shorten(sdp), false), Offer::read(&repeats::whole(sdp), false)]
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub struct Local {
     pub data: Option<DataLimits>,
 }
 
-/// Randomness that an answer may need. It is drawn by the caller for each offer; what is not needed is dropped.
+/// Randomness that an answer, or an offer of ours, may need. It is drawn by the caller for each offer; what is not needed is dropped.
+#[derive(Clone)]
 pub struct Fresh {
     /// Our ICE user name fragment, unique within the node; taken when ICE begins or restarts.
     pub ufrag: String,
@@ -147,6 +148,26 @@ impl Session {
     /// A connection about which nothing is agreed yet.
     pub fn new(local: Local) -> Self {
         Self { local, version: 0, agreed: None, mlines: Vec::new() }
+    }
+
+    /// A connection that we propose, with these m-lines: their mids, kinds, and whether they have RTX. Their SSRCs are drawn.
+    pub(super) fn proposing(local: Local, ssrc_seed: u64, lines: impl Iterator<Item = (Mid, &'static str, bool)>) -> Self {
+        let mut ssrcs = Ssrcs { state: ssrc_seed, taken: Vec::new() };
+        let mut mline = |(mid, media, rtx): (Mid, &'static str, bool)| Mline {
+            mid: Some(mid),
+            media: media.to_owned(),
+            open: false,
+            ssrc: Some(ssrcs.draw()),
+            rtx_ssrc: rtx.then(|| ssrcs.draw()),
+            pair: None,
+            rids: Vec::new(),
+        };
+        Self { mlines: lines.map(&mut mline).collect(), ..Self::new(local) }
+    }
+
+    /// The SSRCs of the m-lines that are proposed, each with that of its RTX stream.
+    pub(super) fn proposed_ssrcs(&self) -> impl Iterator<Item = (u32, Option<u32>)> {
+        self.mlines.iter().filter_map(|mline| Some((mline.ssrc?, mline.rtx_ssrc)))
     }
 
     /// Answers an offer (RFC 8829 section 5.3). The role, the fingerprint, and each m-line's index, mid, kind and SSRCs hold for life.

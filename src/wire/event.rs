@@ -7,7 +7,7 @@ use super::data::{DataEnd, DataPayload};
 use super::direct::{Policy, Signal, Way};
 use super::response::SlotPair;
 use super::values::{
-    ChatMessage, Grants, Knocker, MemberId, MemberInfo, Reaction, RecordingInfo, Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec,
+    ChatMessage, EgressInfo, Grants, Knocker, MemberId, MemberInfo, Reaction, RecordingInfo, Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec,
 };
 
 /// Something that happened.
@@ -176,6 +176,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         recording: Option<RecordingInfo>,
+    },
+    /// What of the room is sent to servers elsewhere: all of it. It is told before anything is sent.
+    Egress {
+        /// What, the oldest first; empty when nothing is sent any more.
+        sessions: Vec<EgressInfo>,
     },
     /// A picture of what somebody shows is taken by the server. It is told before it is.
     Screenshot {

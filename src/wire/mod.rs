@@ -27,8 +27,8 @@ pub use event::{ByeReason, Event, LeaveReason};
 pub use request::{ClientMessage, PublishLine, Request, Tile};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
 pub use values::{
-    ChatMessage, Grants, Knocker, LibraryGrant, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, Reaction, RecordingInfo, Source,
-    TrackInfo, TrackNumber, TrackQuality, VideoCodec,
+    ChatMessage, EgressInfo, Grants, Knocker, LibraryGrant, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, Reaction, RecordingInfo,
+    Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec,
 };
 
 /// The version of the protocol, carried by `hello` and by `Sec-WebSocket-Protocol`.

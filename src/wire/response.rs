@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::calls::{CallId, PersonInfo};
 use super::direct::{IceServer, Policy, Way};
 use super::event::Event;
-use super::values::{ChatMessage, Grants, Knocker, MemberId, MemberInfo, RecordingInfo, TrackInfo, TrackNumber, is_false};
+use super::values::{ChatMessage, EgressInfo, Grants, Knocker, MemberId, MemberInfo, RecordingInfo, TrackInfo, TrackNumber, is_false};
 
 /// One message from the server.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -102,6 +102,10 @@ pub enum OkResult {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         recording: Option<Box<RecordingInfo>>,
+        /// What of the room is sent to servers elsewhere.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+        egress: Vec<EgressInfo>,
         /// Who knocks, for moderators.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[cfg_attr(test, ts(optional, as = "Option<_>"))]

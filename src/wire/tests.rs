@@ -147,6 +147,11 @@ fn requests() -> Vec<Request> {
     ]
 }
 
+fn egress() -> EgressInfo {
+    let [member, by] = ["ann", "bob"].map(|name| MemberId(name.into()));
+    EgressInfo { egress: "e1".into(), member, screen: false, host: "live.example.org".into(), by, at: 1_700_000_000_000 }
+}
+
 fn recording() -> RecordingInfo {
     RecordingInfo { recording: "r1".into(), by: MemberId("bob".into()), at: 1_700_000_000_000, members: vec![], sources: vec![Source::Camera] }
 }
@@ -210,6 +215,7 @@ fn results() -> Vec<OkResult> {
             way: Box::new(direct()),
             policy: Policy::Auto,
             recording: Some(Box::new(recording())),
+            egress: vec![egress()],
             knocking: vec![knocker()],
             encrypted: true,
             metadata: "m".into(),
@@ -277,6 +283,8 @@ fn events() -> Vec<Event> {
         Event::Locked { locked: true },
         Event::Recording { recording: Some(recording()) },
         Event::Recording { recording: None },
+        Event::Egress { sessions: vec![egress()] },
+        Event::Egress { sessions: vec![] },
         Event::Screenshot { by: MemberId("ada".into()), member: MemberId("bob".into()), source: Source::Screen },
         Event::Media { connected: true },
         Event::Restart {},
@@ -352,7 +360,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 10);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 35);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 36);
 }
 
 #[test]

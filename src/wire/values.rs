@@ -100,6 +100,25 @@ pub struct RecordingInfo {
     pub sources: Vec<Source>,
 }
 
+/// Something of the room that is sent to a server elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
+pub struct EgressInfo {
+    /// Its identity.
+    pub egress: String,
+    /// Whose media.
+    pub member: MemberId,
+    /// Whether it is the member's screen with its sound, and not its camera and microphone.
+    pub screen: bool,
+    /// The host that it is sent to.
+    pub host: String,
+    /// Who has begun it.
+    pub by: MemberId,
+    /// When it was begun: milliseconds since the Unix epoch.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub at: u64,
+}
+
 /// A published track, as others see it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]

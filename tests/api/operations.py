@@ -104,6 +104,7 @@ class Server:
             "http.listen": f"127.0.0.1:{self.port}", "admin.listen": "127.0.0.1:0", "media.port": "0", "media.bind": "127.0.0.1", "media.workers": "1",
             "turn.enabled": "false", "auth.keys.main": SECRET, "recording.enabled": "true", "recording.folder": folder, "recording.minimum_free_mib": "1",
             "jobs.ffmpeg": "", "events.enabled": "true", "events.folder": events,
+            "whip_out.allow_hosts": "127.0.0.1", "whip_out.allow_http": "true", "whip_out.allow_networks": "127.0.0.0/8",
         }
         arguments = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
         self.process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -313,6 +314,23 @@ def drive(server):
     ask("DELETE", "/api/v1/rooms/hall/recording", bearer=recorder, status=204)
     ask("DELETE", "/api/v1/rooms/hall/recording", bearer=recorder, status=409)
     ask("POST", "/api/v1/rooms/hall/recording", None, stranger, 403)
+
+    # What is sent elsewhere: nobody answers there, so it is tried again until it is ended. `record` is enough, as `admin` is.
+    path, sent = "/api/v1/rooms/hall/egress", {"member": "cam", "url": "http://127.0.0.1:9/whip", "token": "theirs"}
+    began = ask("POST", path, sent, recorder, 201, **{"Idempotency-Key": "send-cam"})
+    check(ask("POST", path, sent, recorder, 201, **{"Idempotency-Key": "send-cam"}) == began, "it begins once")
+    check([it["egress"] for it in ada.told("egress")["sessions"]] == [began["egress"]], "everybody is told")
+    check(ask("GET", path, bearer=own)["sessions"][0]["host"] == "127.0.0.1", "and programs see it")
+    ask("GET", f"{path}/{began['egress']}", bearer=own)
+    ask("GET", path, bearer=stranger, status=403)
+    ask("POST", path, sent, stranger, 403)
+    ask("POST", path, {**sent, "url": "http://10.0.0.1/"}, own, 403)
+    ask("POST", path, {**sent, "url": "nowhere"}, own, 400)
+    ask("POST", path, {**sent, "member": "nobody"}, own, 404)
+    ask("DELETE", f"{path}/{began['egress']}", bearer=own, status=204)
+    ask("DELETE", f"{path}/{began['egress']}", bearer=own, status=404)
+    ask("GET", f"{path}/{began['egress']}", bearer=own, status=404)
+    check(ada.told("egress")["sessions"] == [], "and that it is over")
 
     # What the room is given while it goes on; its door.
     room = ask("PATCH", "/api/v1/rooms/hall", {"locked": True, "metadata": "an exam", "members": 5, "policy": "auto"}, own)

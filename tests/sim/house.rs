@@ -280,6 +280,8 @@ impl House {
                 // Nobody here has anything recorded.
                 Effect::Record(what) => unreachable!("{what:?}"),
                 Effect::Screenshot(wish) => unreachable!("{wish:?}"),
+                // Nor sent elsewhere.
+                Effect::Egress { what, .. } => unreachable!("{what:?}"),
                 Effect::DataRefused(code) => unreachable!("{code:?}"),
                 // Nobody here uses relays, and nobody reads a log.
                 Effect::SentAway { .. } | Effect::Unreached => {}

@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use crate::base::Time;
 use crate::control::auth::unix_time;
+use crate::control::egress::Trouble;
 use crate::control::rooms::directory::Handle;
-use crate::control::rooms::{MemberSeen, RoomSeen, TrackSeen};
-use crate::wire::{Grants, Knocker, MemberId, MemberInfo, Policy, RecordingInfo, TrackInfo};
+use crate::control::rooms::{EgressSeen, MemberSeen, RoomSeen, TrackSeen};
+use crate::wire::{EgressInfo, Grants, Knocker, MemberId, MemberInfo, Policy, RecordingInfo, TrackInfo};
 
 /// A room.
 #[derive(Serialize)]
@@ -170,4 +171,37 @@ pub struct NodeAnswer {
     pub whip_sessions: u64,
     /// Whether rooms may be recorded.
     pub records: bool,
+}
+
+/// Something of a room that is sent to a server elsewhere.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct EgressAnswer {
+    #[serde(flatten)]
+    info: EgressInfo,
+    /// `waiting` (nothing is published), `connecting`, `live`, `retrying` or `failed`.
+    state: &'static str,
+    /// How often it was tried in a row.
+    tries: u32,
+    /// Why the last try was in vain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// The HTTP status with which the other server refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+}
+
+impl From<EgressSeen> for EgressAnswer {
+    fn from(seen: EgressSeen) -> Self {
+        let (reason, status) = (seen.trouble.map(Trouble::name), seen.trouble.and_then(Trouble::status));
+        Self { info: seen.info, state: seen.state, tries: seen.tries, reason, status }
+    }
+}
+
+/// What of a room is sent elsewhere, the oldest first. Of what has failed the latest eight are there, too.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct EgressList {
+    /// The sessions.
+    pub sessions: Vec<EgressAnswer>,
 }

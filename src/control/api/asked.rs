@@ -62,3 +62,32 @@ pub struct Entry {
     /// Whether they are let in; else they are sent away.
     pub admitted: bool,
 }
+
+/// Something of a room that is to be sent to a server elsewhere.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NewEgress {
+    /// Whose media.
+    pub member: MemberId,
+    /// What of it.
+    #[serde(default)]
+    pub source: SentSource,
+    /// Where to: the URL of a WHIP endpoint.
+    pub url: String,
+    /// The bearer token that the other server asks for, if it does.
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+/// What of a member is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum SentSource {
+    /// Its camera and its microphone.
+    #[default]
+    Camera,
+    /// Its screen, with its sound.
+    Screen,
+}

@@ -11,11 +11,13 @@
 //! | `GET …/{room}/members`; `GET`, `PATCH`, `DELETE …/members/{member}` | members |
 //! | `GET …/{room}/tracks`; `PATCH …/tracks/{track}`; `POST …/{room}/mute` | tracks |
 //! | `POST …/{room}/data`; `PUT …/{room}/knocking/{member}` | data for members; who is let in |
+//! | `GET`, `POST …/{room}/egress`; `GET`, `DELETE …/egress/{id}` | what is sent to servers elsewhere |
 //! | `GET /api/v1/events` | what happened in rooms |
 //! | `GET /api/v1/openapi.json` | the description of all of it |
 
 mod answer;
 mod asked;
+mod egress;
 mod events;
 mod members;
 mod node;
@@ -93,6 +95,8 @@ pub fn routes(public: Public, answered: Once) -> Router {
         .route("/api/v1/rooms/{room}/tracks/{track}", patch(tracks::mute))
         .route("/api/v1/rooms/{room}/mute", post(tracks::mute_all))
         .route("/api/v1/rooms/{room}/data", post(rooms::send))
+        .route("/api/v1/rooms/{room}/egress", get(egress::list).post(egress::begin))
+        .route("/api/v1/rooms/{room}/egress/{egress}", get(egress::look).delete(egress::end))
         .route("/api/v1/rooms/{room}/knocking/{member}", put(rooms::admit))
         .route("/api/v1", any(nothing))
         .route("/api/v1/", any(nothing))

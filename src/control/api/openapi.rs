@@ -7,8 +7,8 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::answer::{MemberAnswer, MemberList, NodeAnswer, RoomAnswer, RoomList, TrackList};
-use super::asked::{Entry, MuteAll, NewData, NewRoom, TrackChange};
+use super::answer::{EgressAnswer, EgressList, MemberAnswer, MemberList, NodeAnswer, RoomAnswer, RoomList, TrackList};
+use super::asked::{Entry, MuteAll, NewData, NewEgress, NewRoom, TrackChange};
 use crate::control::recordings::described::{Began, ItemAnswer, ItemList, Rename, Share, Shared, What};
 use crate::control::rooms::{MemberChange, RoomSettings};
 
@@ -168,6 +168,19 @@ fn operations() -> Sides {
     let at = api.add("post", "/api/v1/rooms/{room}/mute", "muteAll", why);
     (at.asks, at.refusals) = (asks, &[400, 404, 409, 413, 422]);
 
+    let answers = api.answered::<EgressList>();
+    let why = "What of a room is sent to servers elsewhere. The token's grant is `admin` or `record`, as for the three below.";
+    let at = api.add("get", "/api/v1/rooms/{room}/egress", "listEgress", why);
+    (at.answers, at.status) = (answers, 200);
+    let (asks, answers) = (api.asked::<NewEgress>(), api.answered::<EgressAnswer>());
+    let why = "Sends a member's camera and microphone, or its screen, to a server elsewhere by WHIP (docs/WHIP.md). Everybody inside is told first. It \
+        is tried again when the other server is lost, and ends when the member leaves.";
+    let at = api.add("post", "/api/v1/rooms/{room}/egress", "beginEgress", why);
+    (at.asks, at.answers, at.status, at.refusals) = (asks, answers.clone(), 201, &[400, 404, 409, 413, 422, 503]);
+    let at = api.add("get", "/api/v1/rooms/{room}/egress/{egress}", "getEgress", "Something that is sent elsewhere: how it stands.");
+    (at.answers, at.status) = (answers, 200);
+    api.add("delete", "/api/v1/rooms/{room}/egress/{egress}", "endEgress", "Ends it, here and there.");
+
     let (asks, answers) = (api.asked::<What>(), api.answered::<Began>());
     let why = "Has the room recorded. The token's grant is `record`; everybody inside is told first.";
     let at = api.add("post", "/api/v1/rooms/{room}/recording", "beginRecording", why);
@@ -234,6 +247,7 @@ fn parameters(path: &str) -> Value {
         let (schema, says) = match name {
             "track" => (json!({ "type": "integer", "minimum": 0 }), "The track's number."),
             "member" => (json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" }), "The member's identity."),
+            "egress" => (json!({ "type": "string" }), "The session's identity."),
             "item" => (json!({ "type": "string" }), "The item's identity."),
             _ => (json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" }), "The room's name."),
         };

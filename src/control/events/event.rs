@@ -121,6 +121,28 @@ pub enum What {
         /// Why.
         reason: Reason,
     },
+    /// Something of the room is sent to a server elsewhere.
+    #[serde(rename = "egress.started")]
+    EgressStarted {
+        /// Its identity.
+        egress: String,
+        /// Whose.
+        member: MemberId,
+        /// The host that it is sent to.
+        host: String,
+        /// Who has begun it.
+        by: MemberId,
+    },
+    /// It is sent there no longer, or could not be.
+    #[serde(rename = "egress.ended")]
+    EgressEnded {
+        /// Its identity.
+        egress: String,
+        /// How long, from the order on.
+        seconds: f64,
+        /// Why.
+        reason: Reason,
+    },
 }
 
 /// What a track is.

@@ -25,6 +25,9 @@ struct Session {
     visits: BTreeMap<u32, (MemberId, u64)>,
     tracks: BTreeMap<u64, Published>,
     recording: Option<(String, u64)>,
+    /// A file of an earlier version has none.
+    #[serde(default)]
+    egresses: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -50,7 +53,7 @@ impl Standing {
                 return;
             }
             let (visits, tracks) = Default::default();
-            let session = Session { room: event.room.clone(), seq: 0, since: at, visits, tracks, recording: None };
+            let session = Session { room: event.room.clone(), seq: 0, since: at, visits, tracks, recording: None, egresses: BTreeMap::new() };
             self.sessions.insert(event.session.clone(), session);
         }
         if matches!(event.what, What::RoomClosed { .. }) {
@@ -68,6 +71,8 @@ impl Standing {
             What::TrackEnded { track, .. } => drop(session.tracks.remove(&track.0)),
             What::RecordingStarted { recording, .. } => session.recording = Some((recording.clone(), at)),
             What::RecordingFinished { .. } | What::RecordingFailed { .. } => session.recording = None,
+            What::EgressStarted { egress, .. } => drop(session.egresses.insert(egress.clone(), at)),
+            What::EgressEnded { egress, .. } => drop(session.egresses.remove(egress)),
             What::RoomCreated {} | What::RoomClosed { .. } => {}
         }
     }
@@ -96,6 +101,9 @@ impl Session {
         }
         if let Some((recording, since)) = &self.recording {
             what.push(What::RecordingFailed { recording: recording.clone(), seconds: seconds(*since), reason });
+        }
+        for (egress, since) in &self.egresses {
+            what.push(What::EgressEnded { egress: egress.clone(), seconds: seconds(*since), reason });
         }
         what.push(What::RoomClosed { reason, seconds: seconds(self.since) });
         let numbered = (self.seq.saturating_add(1)..).zip(what);

@@ -15,6 +15,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
+use super::egress::EgressSeen;
 use super::journal::MemberJournal;
 use super::past::CallAccount;
 use super::picture;
@@ -26,6 +27,7 @@ use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
+use crate::control::egress::Instruction;
 use crate::control::events::{Book, Reason};
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::whip::Place;
@@ -71,6 +73,17 @@ pub enum Letter {
         /// Where the answer goes; dropped when the room has ended meanwhile.
         answered: Answered,
     },
+    /// From an HTTP handler that has something of the room sent elsewhere.
+    SendOut {
+        /// `OrderEgress`.
+        command: Command,
+        /// The socket that the command names.
+        socket: SocketId,
+        /// The session's identity, and where its task reads what is to be done.
+        task: (String, mpsc::Sender<Instruction>),
+        /// Where the answer goes; dropped when the room has ended meanwhile.
+        answered: Answered,
+    },
     /// From a member's socket, with the request's name.
     Command(Command, &'static str),
     /// From the admin listener, which wants to know what happened.
@@ -89,6 +102,8 @@ pub enum Look {
     Members(u32, usize, oneshot::Sender<Vec<MemberSeen>>),
     /// One member.
     Member(MemberId, oneshot::Sender<Option<MemberSeen>>),
+    /// What is sent elsewhere.
+    Egress(oneshot::Sender<Vec<EgressSeen>>),
     /// Tracks with higher numbers than this, in their order, so many of them at most.
     Tracks(u64, usize, oneshot::Sender<Vec<TrackSeen>>),
 }
@@ -100,6 +115,7 @@ impl Look {
             Look::Room(to) => drop(to.send(room.seen())),
             Look::Members(after, most, to) => drop(to.send(room.members_seen(after, most))),
             Look::Member(member, to) => drop(to.send(room.member_seen(&member))),
+            Look::Egress(to) => drop(to.send(room.egress_seen())),
             Look::Tracks(after, most, to) => drop(to.send(room.tracks_seen(after, most))),
         }
     }
@@ -120,6 +136,8 @@ pub(super) struct Actor {
     placed: HashMap<WorkerId, usize>,
     /// The recording of the room, while there is one; it ends when this is dropped.
     recording: Option<Recording>,
+    /// The tasks of what is sent elsewhere; they end when these are dropped.
+    egresses: HashMap<String, mpsc::Sender<Instruction>>,
     /// Where what happens is written, if anybody wants to know.
     book: Option<Book>,
     /// Who waits for the answer to the command that is carried out.
@@ -151,6 +169,7 @@ impl Actor {
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
+            egresses: HashMap::new(),
             book,
             asking: None,
         }
@@ -188,6 +207,11 @@ impl Actor {
                     Ok(())
                 }
                 Some(Letter::Enter { command, socket, outbox, entered }) => self.enter(command, socket, outbox, entered).await,
+                Some(Letter::SendOut { command, socket, task: (egress, task), answered }) => {
+                    self.asking = Some((socket, answered));
+                    self.egresses.insert(egress, task);
+                    self.apply(command, "egress_by_api").await
+                }
                 Some(Letter::Ask { command, name, socket, place, answered }) => {
                     self.places.extend(place.map(|place| (socket, place)));
                     self.asking = Some((socket, answered));
@@ -215,6 +239,7 @@ impl Actor {
 
     async fn apply(&mut self, command: Command, name: &'static str) -> Result<(), Over> {
         let (before, fallbacks, via) = (self.room.len(), self.room.fallbacks(), self.room.via());
+        let egresses = self.room.egress_counts();
         let mut effects = self.room.apply(command, self.around.now());
         let (mut slow, mut unrecorded) = (Vec::new(), false);
         loop {
@@ -240,6 +265,11 @@ impl Actor {
         self.around.metrics.members.add(self.room.len() as i64 - before as i64);
         self.around.metrics.fallbacks_changed(fallbacks, self.room.fallbacks());
         self.around.metrics.way_changed(via, self.room.via());
+        self.around.metrics.egresses_changed(egresses, self.room.egress_counts());
+        // A task whose session was refused has nothing to do.
+        if self.egresses.len() > egresses.iter().sum::<usize>() {
+            self.egresses.retain(|egress, _| self.room.has_egress(egress));
+        }
         let room = &self.room;
         // Every member's socket has its outbox (or its place, for one that came by HTTP): as many of both, and there is none to drop.
         if self.outboxes.len() + self.places.len() != room.sockets() {
@@ -273,6 +303,7 @@ impl Actor {
             }
             Effect::Worker(worker, command) => self.command(worker, command).await?,
             Effect::Record(_) | Effect::Screenshot(_) => {}
+            Effect::Egress { egress, what } => self.instruct(egress, what),
             Effect::Direct(state) => self.around.metrics.direct(labels(state)),
             Effect::Unreached => self.around.unreached(&self.handle.name),
             // Nobody has asked, so nobody is answered.
@@ -291,6 +322,19 @@ impl Actor {
             Effect::Closed => return Err(Over),
         }
         Ok(())
+    }
+
+    /// Has the task of a session do something.
+    fn instruct(&mut self, egress: String, what: Instruction) {
+        let over = what == Instruction::Over;
+        if let Some(task) = self.egresses.get(&egress)
+            && task.try_send(what).is_err()
+        {
+            tracing::error!(room = %self.handle.name, "the task of a session with another server has failed");
+        }
+        if over {
+            self.egresses.remove(&egress);
+        }
     }
 
     /// Has something recorded; false when that cannot be, and the recording is over.
@@ -409,6 +453,7 @@ impl Drop for Actor {
         self.around.metrics.members.sub(self.room.len() as i64);
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.around.metrics.way_changed(self.room.via(), None);
+        self.around.metrics.egresses_changed(self.room.egress_counts(), [0; 4]);
         let open = self.room.close_books(self.around.now(), Reason::Failed);
         if let Some(book) = &mut self.book {
             open.into_iter().for_each(|what| book.write(what));

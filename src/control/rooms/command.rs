@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::administration::AdminOrder;
+use super::egress::{EgressOrder, EgressReport};
 use super::names::RoomName;
 use super::profile::Profile;
 use super::recording::{RecordEffect, RecordOrder};
@@ -14,6 +15,7 @@ use super::whip::{Attach, Trickle};
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
+use crate::control::egress::Instruction;
 use crate::control::events::What;
 use crate::sdp::Offer;
 use crate::wire::{
@@ -80,6 +82,20 @@ pub enum Command {
         by: (MemberId, String),
         /// What.
         order: RecordOrder,
+    },
+    /// Somebody admitted has something of the room sent elsewhere, or no longer.
+    OrderEgress {
+        /// Where the answer goes.
+        socket: SocketId,
+        /// What.
+        order: EgressOrder,
+    },
+    /// The task of something that is sent elsewhere says something.
+    Egress {
+        /// Its identity.
+        egress: String,
+        /// What.
+        report: EgressReport,
     },
     /// A program that runs the service wants something, by HTTP.
     Administer {
@@ -410,6 +426,13 @@ pub enum Effect {
     Record(RecordEffect),
     /// Take a picture.
     Screenshot(Box<Wish>),
+    /// Have the task of something that is sent elsewhere do something.
+    Egress {
+        /// Its identity.
+        egress: String,
+        /// What.
+        what: Instruction,
+    },
     /// Count how a direct connection stands.
     Direct(DirectState),
     /// A member's connection has not come up in time: say why that may be.

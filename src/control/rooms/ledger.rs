@@ -22,12 +22,20 @@ pub struct Ledger {
 pub(super) enum Note {
     Joined(Seat, MemberId, String),
     Left(Seat, Reason),
-    Published { track: TrackId, seat: Seat, source: Source, muted: bool },
+    Published {
+        track: TrackId,
+        seat: Seat,
+        source: Source,
+        muted: bool,
+    },
     Muted(TrackId, bool),
     Ended(TrackId),
     Recording(String, MemberId),
     RecordingFailed,
     RecordingOver,
+    /// Which, of whom, where to, by whom.
+    Egress(String, MemberId, String, MemberId),
+    EgressOver(String, Reason),
     Closed(Reason),
 }
 
@@ -40,6 +48,7 @@ struct Books {
     visits: BTreeMap<Seat, (MemberId, Time)>,
     tracks: BTreeMap<TrackId, Published>,
     recording: Option<(String, Time)>,
+    egresses: BTreeMap<String, Time>,
 }
 
 #[derive(Debug)]
@@ -64,7 +73,7 @@ impl Room {
     #[must_use]
     pub fn with_ledger(mut self, now: Time) -> Self {
         let (visits, tracks) = (BTreeMap::new(), BTreeMap::new());
-        self.ledger.books = Some(Books { began: now, said: false, closed: false, visits, tracks, recording: None });
+        self.ledger.books = Some(Books { began: now, said: false, closed: false, visits, tracks, recording: None, egresses: BTreeMap::new() });
         self
     }
 
@@ -126,6 +135,15 @@ impl Books {
                     said.push(What::RecordingFinished { recording, seconds: seconds(since, now) });
                 }
             }
+            Note::Egress(egress, member, host, by) => {
+                self.egresses.insert(egress.clone(), now);
+                said.push(What::EgressStarted { egress, member, host, by });
+            }
+            Note::EgressOver(egress, reason) => {
+                if let Some(since) = self.egresses.remove(&egress) {
+                    said.push(What::EgressEnded { egress, seconds: seconds(since, now), reason });
+                }
+            }
             Note::Closed(reason) => self.close(now, reason, said),
         }
     }
@@ -169,6 +187,9 @@ impl Books {
         }
         if let Some((recording, since)) = self.recording.take() {
             said.push(What::RecordingFinished { recording, seconds: seconds(since, now) });
+        }
+        for (egress, since) in std::mem::take(&mut self.egresses) {
+            said.push(What::EgressEnded { egress, seconds: seconds(since, now), reason });
         }
         said.push(What::RoomClosed { reason, seconds: seconds(self.began, now) });
     }

@@ -8,6 +8,7 @@ use super::chat::ChatLog;
 use super::choice::Choice;
 use super::command::{Command, Effect, MOST_TRACKS, SocketId};
 use super::door::Door;
+use super::egress::Egresses;
 use super::fallback::Fallbacks;
 use super::gestures::RoomGestures;
 use super::ledger::{Ledger, Note};
@@ -110,6 +111,7 @@ pub struct Room {
     pub(super) awaited: Awaited,
     pub(super) recording: Option<RoomRecording>,
     pub(super) screenshots: Screenshots,
+    pub(super) egresses: Egresses,
     /// Who waits outside while it is locked.
     pub(super) door: Door,
     pub(super) gestures: RoomGestures,
@@ -156,6 +158,7 @@ impl Room {
             awaited: Awaited::default(),
             recording: None,
             screenshots: Screenshots::default(),
+            egresses: Egresses::default(),
             door: Door::default(),
             gestures: RoomGestures::default(),
             encrypted: false,
@@ -188,10 +191,13 @@ impl Room {
             Command::Detach { socket, secret } => self.detach(socket, &secret),
             Command::Trickle(trickle) => self.trickle(*trickle),
             Command::Order { socket, by, order } => self.order_recording(socket, by, order),
+            Command::OrderEgress { socket, order } => self.order_egress(socket, order),
+            Command::Egress { egress, report } => self.egress_reports(&egress, report, now),
             Command::Administer { socket, order } => self.administer(socket, order, now),
             Command::SocketLost { socket, bye } => self.socket_lost(socket, bye, now),
             Command::Media(event) => {
                 self.follow_connection(&event, now);
+                self.follow_egress(&event, now);
                 self.keep_journal(now, &event);
                 self.media(event);
                 self.end_unconnected();
@@ -220,6 +226,7 @@ impl Room {
         self.settle_voices();
         self.settle_fallbacks(now);
         self.settle_recording();
+        self.settle_egress(now);
         self.settle_door(now);
         self.note_emptiness(now);
         self.settle_ledger(now);
@@ -240,6 +247,7 @@ impl Room {
             .chain(self.ways.deadline())
             .chain(self.awaited.deadline())
             .chain(self.door.deadline())
+            .chain(self.egresses.deadline())
             .min()
             .unwrap_or(Time::NEVER)
     }

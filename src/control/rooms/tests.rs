@@ -8,6 +8,7 @@ mod coming_and_going;
 mod data;
 mod direct;
 mod door;
+mod egress;
 mod encryption;
 mod fallback;
 mod gestures;

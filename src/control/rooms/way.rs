@@ -193,6 +193,7 @@ impl Room {
         if more
             || self.ways.policy == Policy::Sfu
             || self.recording.is_some()
+            || self.egresses.is_active()
             || !self.members.values().all(able)
             || self.ways.failed.is_some() && self.ways.policy == Policy::Auto
         {

@@ -147,7 +147,9 @@ impl Room {
             Media::Disconnected { peer, reason: DisconnectReason::ConsentLost, .. } => {
                 self.set_link(*peer, Link::Lost { until: now + self.rules.resume });
             }
-            Media::Disconnected { peer, reason: DisconnectReason::HandshakeFailed, .. } => self.end_http(*peer, LeaveReason::Lost),
+            Media::Disconnected { peer, reason: DisconnectReason::HandshakeFailed | DisconnectReason::NoWay, .. } => {
+                self.end_http(*peer, LeaveReason::Lost)
+            }
             Media::Disconnected { peer, reason: DisconnectReason::Closed, .. } => self.end_http(*peer, LeaveReason::Left),
             Media::Speakers { .. }
             | Media::Demand { .. }

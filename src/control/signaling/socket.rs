@@ -21,6 +21,7 @@ use super::writing::{LAST_WORDS, write};
 use crate::config::{DataConfig, LimitSettings};
 use crate::control::auth::{Access, unix_time};
 use crate::control::calls::{self, Lobbies, LobbyRequest};
+use crate::control::egress::Egress;
 use crate::control::p2p::IceServers;
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
@@ -55,6 +56,8 @@ pub struct Front {
     pub data: DataConfig,
     /// What is kept of rooms, if anything is.
     pub library: Option<Library>,
+    /// What sends calls to servers elsewhere, if anything may.
+    pub egress: Option<Egress>,
     /// Between pings.
     pub heartbeat: Duration,
     /// How long a lost session may be resumed.

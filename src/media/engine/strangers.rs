@@ -1,4 +1,4 @@
-//! STUN that is of no connection: strangers' questions, and answers to this node's own.
+//! STUN without a user name: answers to connections' checks, strangers' questions, and answers to this node's own.
 
 use super::{Engine, stun_drop};
 use crate::base::Time;
@@ -7,8 +7,12 @@ use crate::media::transport::Path;
 use crate::media::transport::ice;
 
 impl Engine {
-    /// Takes in STUN that is of no connection: a stranger's question, an answer to ours, or nothing of either kind.
+    /// Takes in STUN without a user name: the answer to a connection's check, a stranger's question, an answer to ours, or none of these.
     pub(super) fn handle_nobodys(&mut self, now: Time, path: Path, datagram: &[u8]) {
+        if let Some(at) = self.shared.demux.check(&path).filter(|_| ice::is_answer(datagram)) {
+            self.guarded(at.room, |room, shared| room.handle_check_answer(now, at.peer, path, datagram, shared));
+            return self.settle(at.room);
+        }
         if ice::is_strangers(datagram) {
             return self.answer_stranger(now, path, datagram);
         }

@@ -18,6 +18,9 @@ impl Room {
     /// A STUN request with one of the peer's user names.
     pub fn handle_stun(&mut self, now: Time, index: usize, path: Path, datagram: &[u8], shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
+        if peer.checks.is_some() {
+            return self.handle_check(now, index, path, datagram, shared);
+        }
         let mut response = [0; 256];
         let answer = match peer.ice.handle_request(now, path, datagram, &mut response) {
             Ok(answer) => answer,
@@ -70,7 +73,7 @@ impl Room {
     }
 
     /// There is a way to the peer: a handshake that has not begun begins (or waits for the peer to begin it).
-    fn begin_handshake(&mut self, now: Time, index: usize, shared: &mut Shared) {
+    pub(super) fn begin_handshake(&mut self, now: Time, index: usize, shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let Some(dtls) = &mut peer.dtls else { return };
         if !std::mem::replace(&mut peer.handshake_started, true) {

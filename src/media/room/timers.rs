@@ -60,6 +60,7 @@ impl Room {
     }
 
     fn peer_turn(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        self.check_turn(now, index, shared);
         self.secure(now, index, shared);
         if let Some(peer) = self.peers.get_mut(index)
             && peer.report_due <= now
@@ -97,6 +98,9 @@ impl Room {
             }
         }
         if peer.ice.handle_timeout(now).is_some() {
+            if let Some(checks) = &mut peer.checks {
+                checks.end();
+            }
             shared.events.push_back(Event::Disconnected { room: self.id, peer: peer.id, reason: DisconnectReason::ConsentLost });
         }
         if let Some(dtls) = &mut peer.dtls

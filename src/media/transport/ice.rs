@@ -1,7 +1,9 @@
-//! ICE-lite: we answer checks and never send any (RFC 8445 section 2.5; STUN is RFC 8489; consent follows RFC 7675).
+//! ICE-lite: we answer checks and never send any (RFC 8445 section 2.5; STUN is RFC 8489; consent follows RFC 7675). Where this node begins a
+//! connection itself, [`checks`] send them.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 
+pub mod checks;
 mod stun;
 
 use super::Path;
@@ -9,7 +11,7 @@ use crate::base::Time;
 use crate::contract::IceCredentials;
 use std::time::Duration;
 
-pub use stun::{MAX_ANSWER_LEN, StunDrop, answer_stranger, is_strangers, mapped_address, peek_username};
+pub use stun::{MAX_ANSWER_LEN, StunDrop, answer_stranger, is_answer, is_strangers, mapped_address, peek_username};
 
 /// How long we go on sending after the last authenticated check (RFC 7675 section 5.1).
 pub const CONSENT_LIFETIME: Duration = Duration::from_secs(30);
@@ -109,6 +111,11 @@ impl IceLite {
         self.earlier.push(before);
     }
 
+    /// The newest credentials of both sides.
+    pub const fn credentials(&self) -> &IceCredentials {
+        &self.current
+    }
+
     /// The user name fragments that are ours at present, the newest first.
     pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
         self.generations().map(|credentials| credentials.local_ufrag.as_str())
@@ -133,7 +140,7 @@ impl IceLite {
         let (credentials, newest) = self.credentials_for(username)?;
         let request = stun::Request::authenticate(datagram, &credentials.local_pwd)?;
         let password = &credentials.local_pwd;
-        if request.controlled {
+        if request.role.is_some_and(|(role, _)| role == stun::Role::Controlled) {
             let len = request.role_conflict(password, out);
             return Ok(IceAnswer { len, role_conflict: true, ..IceAnswer::default() });
         }
@@ -147,6 +154,19 @@ impl IceLite {
         let nominated = if request.use_candidate { self.nominate(path, newest) } else { newest && self.follow(now, path) };
         self.heard(now, path);
         Ok(IceAnswer { len, validated, nominated, reconnected, role_conflict: false, forgotten })
+    }
+
+    /// A check of ours was answered on this path: there is consent to send (RFC 7675 section 5.1). Whether it is the path's first answer, and which
+    /// path made way for it.
+    fn confirm(&mut self, now: Time, path: Path) -> (bool, Option<Path>) {
+        self.consent = Consent::Until(now + self.lifetime);
+        self.heard(now, path);
+        self.validate(now, path)
+    }
+
+    /// Goes over to a path that works; true if another was selected before.
+    fn select(&mut self, path: Path) -> bool {
+        self.nominate(path, true)
     }
 
     /// Whether a check from this path was successful (and consent not lost since): DTLS and media may come from it.
@@ -164,6 +184,11 @@ impl IceLite {
         if self.nominated == Some(path) {
             self.heard = now;
         }
+    }
+
+    /// Whether nothing authenticated has come on the nominated path for so long.
+    pub fn is_silent(&self, now: Time, span: Duration) -> bool {
+        self.nominated.is_some() && now.since(self.heard) >= span
     }
 
     /// Says that DTLS or media arrived on a path; it is selected until one is nominated. Chromium sends DTLS before it

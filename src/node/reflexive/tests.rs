@@ -76,7 +76,7 @@ impl Scene {
         let config = config(workers, single_port);
         let addresses = Addresses { bound: config.bind.clone(), announced: config.bind.clone(), seen: Vec::new() };
         let (sender, mut receiver) = events();
-        let mut fleet = workers::start(&config, (None, false), &addresses, &sender, std::time::Instant::now(), Some(BEGIN)).expect("workers");
+        let mut fleet = workers::start(&config, (None, false, 0), &addresses, &sender, std::time::Instant::now(), Some(BEGIN)).expect("workers");
         let ports = fleet.workers.iter().map(|worker| worker.candidates[0].port()).collect();
         let watch = Watch::new(server.named(), BEGIN, &mut fleet.workers, &addresses);
         let (mapped, answers) = mpsc::channel(ANSWERS);

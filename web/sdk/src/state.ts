@@ -1,5 +1,5 @@
 import type { Joined } from './signaling.ts';
-import type { ChatMessage, Event, Grants, Knocker, MemberId, MemberInfo, Policy, RecordingInfo, SlotPair, TrackInfo, TrackNumber, TrackQuality } from './wire.ts';
+import type { ChatMessage, EgressInfo, Event, Grants, Knocker, MemberId, MemberInfo, Policy, RecordingInfo, SlotPair, TrackInfo, TrackNumber, TrackQuality } from './wire.ts';
 
 /** How many chat messages are kept in memory. */
 const CHAT_KEPT = 1000;
@@ -26,6 +26,8 @@ export interface RoomState {
   readonly policy: Policy;
   /** The recording that the server makes of the room, while it does. */
   readonly recording: RecordingInfo | undefined;
+  /** What of the room is sent to servers elsewhere. */
+  readonly egress: readonly EgressInfo[];
   /** Who knocks at the locked room, as moderators know it. */
   readonly knocking: readonly Knocker[];
   /** Whether all members encrypt their media end to end. */
@@ -52,6 +54,7 @@ export function enter(joined: Joined, before?: RoomState): RoomState {
     locked: joined.locked,
     policy: joined.policy,
     recording: joined.recording,
+    egress: joined.egress ?? [],
     knocking: joined.knocking ?? [],
     encrypted: joined.encrypted ?? false,
     metadata: joined.metadata ?? '',
@@ -106,6 +109,8 @@ export function reduce(state: RoomState, event: Event): RoomState {
       return { ...state, locked: event.locked };
     case 'recording':
       return { ...state, recording: event.recording };
+    case 'egress':
+      return { ...state, egress: event.sessions };
     case 'draining':
       return { ...state, ending: event.seconds };
     case 'restart':

@@ -282,6 +282,8 @@ export type OkResult = { "of": "welcome",
     policy: Policy,
     /** The recording that goes on, if the room is recorded. */
     recording?: RecordingInfo,
+    /** What of the room is sent to servers elsewhere. */
+    egress?: Array<EgressInfo>,
     /** Who knocks, for moderators. */
     knocking?: Array<Knocker>,
     /** Whether all members encrypt their media end to end. */
@@ -493,6 +495,9 @@ export type Event = { "type": "member_joined",
   | { "type": "recording",
     /** The recording; none when it is over. */
     recording?: RecordingInfo, }
+  | { "type": "egress",
+    /** What, the oldest first; empty when nothing is sent any more. */
+    sessions: Array<EgressInfo>, }
   | { "type": "screenshot",
     /** Who has asked for it. */
     by: MemberId,
@@ -683,6 +688,21 @@ export type RecordingInfo = {
     members: Array<MemberId>,
     /** What of them is recorded. */
     sources: Array<Source>, };
+
+/** Something of the room that is sent to a server elsewhere. */
+export type EgressInfo = {
+    /** Its identity. */
+    egress: string,
+    /** Whose media. */
+    member: MemberId,
+    /** Whether it is the member's screen with its sound, and not its camera and microphone. */
+    screen: boolean,
+    /** The host that it is sent to. */
+    host: string,
+    /** Who has begun it. */
+    by: MemberId,
+    /** When it was begun: milliseconds since the Unix epoch. */
+    at: number, };
 
 /** A published track, as others see it. */
 export type TrackInfo = {

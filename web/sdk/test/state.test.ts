@@ -41,6 +41,15 @@ test('who is changed, and what may be done, is told; what is said of the room, t
   expect([changed.me.tracks, changed.grants.publish, changed.metadata]).toEqual([[], ['microphone'], 'an exam']);
 });
 
+test('what is sent elsewhere is known from the beginning, and all of it is told anew', () => {
+  const sent = { egress: 'e', member: 'a', screen: false, host: 'live.example.org', by: 'b', at: 1 };
+  expect(enter(joined()).egress).toEqual([]);
+  const begin = enter(joined({ egress: [sent] }));
+  expect(begin.egress).toEqual([sent]);
+  expect(after(begin, { type: 'egress', sessions: [] }).egress).toEqual([]);
+  expect(after(enter(joined()), { type: 'egress', sessions: [sent] }).egress).toEqual([sent]);
+});
+
 test('members come and go, in the order in which they came', () => {
   const state = after(
     enter(joined({ members: [member('a')] })),

@@ -133,6 +133,7 @@ impl Room {
             way: Box::new(self.way_of(seat)),
             policy: self.ways.policy(),
             recording: self.recording.as_ref().map(|recording| Box::new(recording.info.clone())),
+            egress: self.egresses.infos(),
             knocking: if member.grants.moderate { self.door.people() } else { Vec::new() },
             encrypted: self.encrypted,
             metadata: self.metadata(),

@@ -8,6 +8,7 @@ use super::workers::Workers;
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{DataLimits, MediaKind, RoomCommand};
 use crate::control::Refusal;
+use crate::control::egress::Instruction;
 use crate::control::events::What;
 pub use crate::control::rooms::Introduction;
 use crate::control::rooms::{
@@ -47,6 +48,8 @@ pub struct Scene {
     pub recorded: Vec<(RecordEffect, usize)>,
     /// Pictures that were to be taken, and how many had been told by then.
     pub wishes: Vec<(Wish, usize)>,
+    /// What the tasks of what is sent elsewhere were to do, and how many had been told by then.
+    pub instructed: Vec<(Instruction, usize)>,
     /// What was said to whoever makes a bill of it.
     pub happened: Vec<What>,
     drawn: u64,
@@ -120,6 +123,7 @@ impl Scene {
             data_by_http: false,
             recorded: Vec::new(),
             wishes: Vec::new(),
+            instructed: Vec::new(),
             happened: Vec::new(),
             drawn: 0,
             elsewhere: [WorkerId(0); 2],
@@ -148,6 +152,10 @@ impl Scene {
                 Effect::Screenshot(wish) => {
                     let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Screenshot { .. }));
                     self.wishes.push((*wish, self.events.values().filter(told).count()));
+                }
+                Effect::Egress { what, .. } => {
+                    let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Egress { .. }));
+                    self.instructed.push((what, self.events.values().filter(told).count()));
                 }
                 Effect::Direct(state) => self.direct.push(state),
                 Effect::Unreached => self.unreached += 1,

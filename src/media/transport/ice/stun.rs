@@ -4,19 +4,20 @@
 
 use rtc_crypto::providers::AwsLcRsCrypto;
 use rtc_stun::attributes::{
-    ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_ICE_CONTROLLED, ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE,
-    ATTR_PASSWORD_ALGORITHM, ATTR_PRIORITY, ATTR_REALM, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USE_CANDIDATE, ATTR_USER_HASH, ATTR_USERNAME,
-    ATTR_XORMAPPED_ADDRESS, AttrType,
+    ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING, ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY,
+    ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHM, ATTR_PRIORITY, ATTR_REALM, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USE_CANDIDATE,
+    ATTR_USER_HASH, ATTR_USERNAME, ATTR_XORMAPPED_ADDRESS, AttrType,
 };
-use rtc_stun::error_code::{CODE_ROLE_CONFLICT, CODE_UNKNOWN_ATTRIBUTE};
+use rtc_stun::error_code::{CODE_ROLE_CONFLICT, CODE_UNKNOWN_ATTRIBUTE, ErrorCodeAttribute};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
-use rtc_stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Message, MessageType, Setter};
+use rtc_stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Getter, Message, MessageType, Setter, TransactionId};
 use rtc_stun::uattrs::UnknownAttributes;
 use rtc_stun::xoraddr::XorMappedAddress;
 use std::net::SocketAddr;
 
 use crate::base::stun::{Attributes, StunView};
+use crate::contract::IceCredentials;
 
 /// The longest answer that [`super::IceLite::handle_request`] writes, in bytes.
 pub const MAX_ANSWER_LEN: usize = 128;
@@ -80,7 +81,7 @@ pub fn answer_stranger(datagram: &[u8], remote: SocketAddr, out: &mut [u8]) -> R
     }
     let mut request = Message::new();
     request.unmarshal_binary(datagram).map_err(|_| StunDrop::Malformed)?;
-    let request = Request { message: request, unknown: Vec::new(), use_candidate: false, controlled: false };
+    let request = Request { message: request, unknown: Vec::new(), use_candidate: false, role: None };
     let mapped = XorMappedAddress { ip: remote.ip().to_canonical(), port: remote.port() };
     Ok(request.write(BINDING_SUCCESS, std::iter::once(&mapped as &dyn Setter), out))
 }
@@ -103,8 +104,26 @@ pub(super) struct Request {
     unknown: Vec<AttrType>,
     /// USE-CANDIDATE: the peer nominates this pair.
     pub use_candidate: bool,
-    /// ICE-CONTROLLED: the peer claims the role that is ours.
-    pub controlled: bool,
+    /// ICE-CONTROLLING or ICE-CONTROLLED: the role that the peer takes, with its tie-breaker.
+    pub role: Option<(Role, u64)>,
+}
+
+/// Who decides which pair is used (RFC 8445 section 2.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Role {
+    /// This agent.
+    Controlling,
+    /// The other one.
+    Controlled,
+}
+
+impl Role {
+    pub const fn other(self) -> Self {
+        match self {
+            Role::Controlling => Role::Controlled,
+            Role::Controlled => Role::Controlling,
+        }
+    }
 }
 
 impl Request {
@@ -126,11 +145,13 @@ impl Request {
 
     /// What stands after MESSAGE-INTEGRITY is not covered by it and does not count (RFC 8489 section 14.5).
     fn read(message: Message) -> Self {
-        let mut request = Self { message: Message::default(), unknown: Vec::new(), use_candidate: false, controlled: false };
+        let mut request = Self { message: Message::default(), unknown: Vec::new(), use_candidate: false, role: None };
+        let tie_breaker = |value: &[u8]| value.try_into().map_or(0, u64::from_be_bytes);
         for attribute in message.attributes.0.iter().take_while(|attribute| attribute.typ != ATTR_MESSAGE_INTEGRITY) {
             match attribute.typ {
                 ATTR_USE_CANDIDATE => request.use_candidate = true,
-                ATTR_ICE_CONTROLLED => request.controlled = true,
+                ATTR_ICE_CONTROLLED => request.role = Some((Role::Controlled, tie_breaker(&attribute.value))),
+                ATTR_ICE_CONTROLLING => request.role = Some((Role::Controlling, tie_breaker(&attribute.value))),
                 kind if kind.0 < OPTIONAL && !UNDERSTOOD.contains(&kind) && request.unknown.len() < MAX_UNKNOWN => request.unknown.push(kind),
                 _ => {}
             }
@@ -165,18 +186,91 @@ impl Request {
         self.write(kind, content.iter().copied().chain([&integrity as &dyn Setter, &FINGERPRINT]), out)
     }
 
-    fn write<'a>(&self, kind: MessageType, mut content: impl Iterator<Item = &'a dyn Setter>, out: &mut [u8]) -> usize {
+    fn write<'a>(&self, kind: MessageType, content: impl Iterator<Item = &'a dyn Setter>, out: &mut [u8]) -> usize {
         let mut answer = Message { typ: kind, transaction_id: self.message.transaction_id, ..Message::new() };
         answer.write_header();
-        let written = content.try_for_each(|setter| setter.add_to(&mut answer));
-        match (written, out.get_mut(..answer.raw.len())) {
-            (Ok(()), Some(place)) => {
-                place.copy_from_slice(&answer.raw);
-                answer.raw.len()
-            }
-            _ => 0,
-        }
+        finish(answer, content, out)
     }
+}
+
+/// Adds the rest to a message and copies it out: its length, 0 when it does not fit.
+fn finish<'a>(mut message: Message, mut content: impl Iterator<Item = &'a dyn Setter>, out: &mut [u8]) -> usize {
+    let written = content.try_for_each(|setter| setter.add_to(&mut message));
+    match (written, out.get_mut(..message.raw.len())) {
+        (Ok(()), Some(place)) => {
+            place.copy_from_slice(&message.raw);
+            message.raw.len()
+        }
+        _ => 0,
+    }
+}
+
+/// A check of ours (RFC 8445 section 7.1).
+pub(super) struct CheckRequest {
+    pub id: [u8; 12],
+    pub role: Role,
+    pub tie_breaker: u64,
+    /// USE-CANDIDATE.
+    pub nominates: bool,
+    /// What the candidate would have that the other side learns of by this check.
+    pub priority: u32,
+}
+
+impl CheckRequest {
+    /// Writes it; 0 when `out` is too short.
+    pub fn write(&self, credentials: &IceCredentials, out: &mut [u8]) -> usize {
+        let mut check = Message { typ: BINDING_REQUEST, transaction_id: TransactionId(self.id), ..Message::new() };
+        check.write_header();
+        check.add(ATTR_USERNAME, format!("{}:{}", credentials.remote_ufrag, credentials.local_ufrag).as_bytes());
+        check.add(ATTR_PRIORITY, &self.priority.to_be_bytes());
+        let role = if self.role == Role::Controlling { ATTR_ICE_CONTROLLING } else { ATTR_ICE_CONTROLLED };
+        check.add(role, &self.tie_breaker.to_be_bytes());
+        if self.nominates {
+            check.add(ATTR_USE_CANDIDATE, &[]);
+        }
+        let integrity = MessageIntegrity::new_short_term_integrity_with_provider(credentials.remote_pwd.clone(), &AwsLcRsCrypto);
+        finish(check, [&integrity as &dyn Setter, &FINGERPRINT].into_iter(), out)
+    }
+}
+
+/// What a check is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum CheckAnswer {
+    Success,
+    /// 487: both sides take the same role.
+    RoleConflict,
+    /// Any other error.
+    Refused,
+}
+
+/// The transaction of an answer to a Binding request; none when it is something else. Nothing is verified.
+pub(super) fn answered(datagram: &[u8]) -> Option<[u8; 12]> {
+    let view = StunView::of(datagram)?;
+    [BINDING_SUCCESS, BINDING_ERROR].iter().any(|kind| kind.value() == view.kind).then_some(*view.transaction)
+}
+
+/// Whether a datagram answers a Binding request, by its looks.
+pub fn is_answer(datagram: &[u8]) -> bool {
+    answered(datagram).is_some()
+}
+
+/// Reads an answer whose integrity holds.
+///
+/// # Errors
+/// [`StunDrop::BadIntegrity`] also when it has none: an error that anybody could have written changes nothing, and the check is repeated.
+pub(super) fn read_answer(datagram: &[u8], password: &str) -> Result<CheckAnswer, StunDrop> {
+    let mut message = Message::new();
+    message.unmarshal_binary(datagram).map_err(|_| StunDrop::Malformed)?;
+    if message.attributes.0.last().is_some_and(|last| last.typ == ATTR_FINGERPRINT) {
+        FINGERPRINT.check(&message).map_err(|_| StunDrop::Malformed)?;
+    }
+    MessageIntegrity::check(&mut message, password.as_bytes(), &AwsLcRsCrypto).map_err(|_| StunDrop::BadIntegrity)?;
+    if message.typ == BINDING_SUCCESS {
+        return Ok(CheckAnswer::Success);
+    }
+    let mut error = ErrorCodeAttribute::default();
+    error.get_from(&message).map_err(|_| StunDrop::Malformed)?;
+    Ok(if error.code == CODE_ROLE_CONFLICT { CheckAnswer::RoleConflict } else { CheckAnswer::Refused })
 }
 
 /// The attributes of a Binding request that is well-formed to its end, as type and value.

@@ -1,0 +1,326 @@
+//! Calls that one node sends to another by WHIP: both are real, and a participant there counts what comes.
+
+mod client;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use althing::config::{Config, Secret, WhipOutSettings};
+use althing::control::auth::{Claims, TokenGrants, sign, unix_time};
+use althing::node::Node;
+use althing::wire::Source;
+use client::{Kind, Participant, Phase, Settings};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::net::UdpSocket;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const ROOM: &str = "here";
+const THERE: &str = "there";
+
+/// A node that may send to others on this machine.
+async fn node(at: IpAddr, change: impl FnOnce(&mut Config)) -> Node {
+    let mut config = Config::default();
+    config.http.listen = SocketAddr::from((at, 0));
+    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.media.port = 0;
+    config.turn = None;
+    config.media.bind = vec![at];
+    config.media.workers = 2;
+    let settings = WhipOutSettings {
+        allow_hosts: vec!["127.0.0.1".into(), "[::1]".into()],
+        allow_http: true,
+        allow_networks: vec!["127.0.0.0/8".into(), "::1".into()],
+        timeout_seconds: 2,
+        ..WhipOutSettings::default()
+    };
+    config.whip_out = settings.check().expect("it can work");
+    change(&mut config);
+    Node::start(config).await.expect("the node starts")
+}
+
+async fn join(node: &Node, room: &str, number: u16, phases: &watch::Receiver<Phase>) -> Participant {
+    let address = node.http.ip();
+    let settings = Settings { url: format!("ws://{}/ws", node.http), room: room.into(), number, token: None, address, pairs: 2 };
+    Participant::join(&settings, phases.clone()).await.expect("joined and connected")
+}
+
+async fn ask(node: &Node, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    let method = method.parse().expect("a method");
+    let mut request = Client::new().request(method, format!("http://{}/api/v1/rooms/{ROOM}/egress{path}", node.http));
+    if let Some(body) = body {
+        request = request.header("content-type", "application/json").body(body.to_string());
+    }
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    let text = answer.text().await.expect("a body");
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+/// Has a member sent to a URL; the session's identity.
+async fn send(node: &Node, member: &Participant, url: &str) -> String {
+    let (status, begun) = ask(node, "POST", "", Some(json!({ "member": member.member, "url": url }))).await;
+    assert_eq!(status, 201, "{begun}");
+    begun["egress"].as_str().expect("an identity").to_owned()
+}
+
+async fn state(node: &Node, egress: &str) -> Value {
+    ask(node, "GET", &format!("/{egress}"), None).await.1
+}
+
+async fn until(node: &Node, egress: &str, wanted: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let seen = state(node, egress).await;
+        if seen["state"] == wanted {
+            return seen;
+        }
+        // A server that says nothing is taken for gone after 12 to 18 s.
+        assert!(begun.elapsed() < Duration::from_secs(25), "{wanted}: {seen}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn heard(who: &Participant, publisher: u16, more: u64) {
+    let begun = Instant::now();
+    let before = Kind::ALL.map(|kind| who.count(publisher, kind).heard);
+    loop {
+        let now = Kind::ALL.map(|kind| who.count(publisher, kind).heard);
+        if now.iter().zip(before).all(|(now, before)| *now >= before + more) {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{now:?} after {before:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn endpoint(node: &Node) -> String {
+    format!("http://{}/whip/{THERE}/guest", node.http)
+}
+
+async fn a_call_arrives(at: IpAddr) {
+    let (a, b) = (node(at, |_| ()).await, node(at, |_| ()).await);
+    let (phase, phases) = watch::channel(Phase::Count);
+    let (sender, receiver) = (join(&a, ROOM, 1, &phases).await, join(&b, THERE, 2, &phases).await);
+    let egress = send(&a, &sender, &endpoint(&b)).await;
+    until(&a, &egress, "live").await;
+    heard(&receiver, 1, 200).await;
+    phase.send(Phase::Stop).expect("they listen");
+    let (status, _) = ask(&a, "DELETE", &format!("/{egress}"), None).await;
+    assert_eq!(status, 204);
+    assert_eq!(ask(&a, "GET", &format!("/{egress}"), None).await.0, 404);
+    for who in [sender, receiver] {
+        who.leave().await;
+    }
+    a.shut_down().await;
+    b.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_of_one_node_is_seen_and_heard_at_another() {
+    a_call_arrives(HERE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_is_one_by_ipv6() {
+    a_call_arrives(IpAddr::V6(Ipv6Addr::LOCALHOST)).await;
+}
+
+/// The members of a room, as its node has them.
+async fn members(node: &Node, room: &str) -> Vec<String> {
+    let answer = Client::new().get(format!("http://{}/api/v1/rooms/{room}/members", node.http)).send().await.expect("an answer");
+    let list: Value = serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default();
+    list["members"].as_array().into_iter().flatten().map(|m| m["member"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+async fn gone(node: &Node, room: &str, member: &str) {
+    let begun = Instant::now();
+    while members(node, room).await.iter().any(|name| name == member) {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{member} is still there");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_calls_to_one_server_do_not_get_into_each_others_way_and_both_end_there() {
+    let (a, b) = (node(HERE, |_| ()).await, node(HERE, |config| config.media.workers = 1).await);
+    let (_phase, phases) = watch::channel(Phase::Count);
+    let people = [join(&a, ROOM, 1, &phases).await, join(&a, ROOM, 3, &phases).await];
+    let receiver = join(&b, THERE, 2, &phases).await;
+    let first = send(&a, &people[0], &endpoint(&b)).await;
+    let second = send(&a, &people[1], &format!("http://{}/whip/{THERE}/other", b.http)).await;
+    for egress in [&first, &second] {
+        until(&a, egress, "live").await;
+    }
+    heard(&receiver, 1, 100).await;
+    heard(&receiver, 3, 100).await;
+    let [ann, carl] = people;
+    // Whoever leaves takes its session with it, and the other server hears of that at once.
+    ann.leave().await;
+    gone(&b, THERE, "guest").await;
+    assert_eq!(ask(&a, "GET", &format!("/{first}"), None).await.0, 404);
+    heard(&receiver, 3, 100).await;
+    // And so it does of a node that ends.
+    a.shut_down().await;
+    assert!(!members(&b, THERE).await.iter().any(|name| name == "other"), "it was told before the node was gone");
+    receiver.leave().await;
+    drop(carl);
+    b.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_away_is_called_again() {
+    let (a, b) = (node(HERE, |_| ()).await, node(HERE, |_| ()).await);
+    let (_phase, phases) = watch::channel(Phase::Count);
+    let sender = join(&a, ROOM, 1, &phases).await;
+    let egress = send(&a, &sender, &endpoint(&b)).await;
+    until(&a, &egress, "live").await;
+    let (http, media) = (b.http, sender.member.clone());
+    b.shut_down().await;
+    let lost = until(&a, &egress, "retrying").await;
+    assert!(["closed", "consent_lost"].contains(&lost["reason"].as_str().unwrap_or_default()), "{lost}");
+    let again = node(HERE, |config| config.http.listen = http).await;
+    let receiver = join(&again, THERE, 2, &phases).await;
+    until(&a, &egress, "live").await;
+    heard(&receiver, 1, 50).await;
+    assert_eq!(state(&a, &egress).await["member"], json!(media));
+    for who in [sender, receiver] {
+        who.leave().await;
+    }
+    a.shut_down().await;
+    again.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_a_token_gets_it_and_one_that_refuses_is_not_asked_again() {
+    let keys = || [("main".to_owned(), Secret::new(SECRET).expect("long enough"))];
+    let one = |config: &mut Config| config.whip_out.as_mut().expect("it is on").sessions = 1;
+    let (a, b) = (node(HERE, one).await, node(HERE, |config| config.auth = keys().into_iter().collect()).await);
+    let (_phase, phases) = watch::channel(Phase::Count);
+    let sender = join(&a, ROOM, 1, &phases).await;
+    let refused = send(&a, &sender, &endpoint(&b)).await;
+    let seen = until(&a, &refused, "failed").await;
+    assert_eq!((&seen["reason"], &seen["status"], &seen["tries"]), (&json!("refused"), &json!(401), &json!(1)), "{seen}");
+    let grants = TokenGrants { room: THERE.into(), join: true, publish: Source::ALL.to_vec(), ..TokenGrants::default() };
+    let claims = Claims { sub: "guest".into(), exp: unix_time().as_secs() + 60, grants, ..Claims::default() };
+    let token = sign("main", &Secret::new(SECRET).expect("long enough"), &claims).expect("signed");
+    let asked = json!({ "member": sender.member, "source": "camera", "url": endpoint(&b), "token": token });
+    // One that has failed leaves its place to another, in a moment.
+    sleep(Duration::from_millis(200)).await;
+    let (status, begun) = ask(&a, "POST", "", Some(asked.clone())).await;
+    assert_eq!(status, 201, "{begun}");
+    assert_eq!(ask(&a, "POST", "", Some(asked)).await.0, 503, "there is one place");
+    until(&a, begun["egress"].as_str().expect("an identity"), "live").await;
+    let listed = ask(&a, "GET", "", None).await.1;
+    assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(2), "what has failed can still be asked about: {listed}");
+    assert!(!listed.to_string().contains(&token[..20]), "a token is said to nobody");
+    let (status, _) = ask(&a, "DELETE", &format!("/{}", begun["egress"].as_str().expect("an identity")), None).await;
+    assert_eq!(status, 204);
+    sleep(Duration::from_millis(200)).await;
+    // Where nothing may be sent to, nothing is.
+    for (url, status) in [("http://192.0.2.1/whip", 403), ("http://localhost/whip", 403), ("ftp://127.0.0.1/x", 400), ("nonsense", 400)] {
+        assert_eq!(ask(&a, "POST", "", Some(json!({ "member": sender.member, "url": url }))).await.0, status, "{url}");
+    }
+    assert_eq!(ask(&a, "POST", "", Some(json!({ "member": "nobody", "url": endpoint(&b) }))).await.0, 404);
+    sender.leave().await;
+    a.shut_down().await;
+    b.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_on_the_way_is_sent_again() {
+    let probe = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let port = probe.local_addr().expect("an address").port();
+    drop(probe);
+    let way = Way::new(port, 50).await;
+    // Clients of the other node are told an address behind which every twentieth datagram is lost, either way.
+    let there = |config: &mut Config| (config.media.workers, config.media.port, config.media.announce) = (1, port, vec![LOSSY]);
+    let (a, b) = (node(HERE, |_| ()).await, node(HERE, there).await);
+    let (phase, phases) = watch::channel(Phase::WarmUp);
+    let (sender, receiver) = (join(&a, ROOM, 1, &phases).await, join(&b, THERE, 2, &phases).await);
+    let egress = send(&a, &sender, &endpoint(&b)).await;
+    until(&a, &egress, "live").await;
+    heard(&receiver, 1, 100).await;
+    phase.send(Phase::Count).expect("they listen");
+    sleep(Duration::from_secs(5)).await;
+    phase.send(Phase::Tail).expect("they listen");
+    sleep(Duration::from_secs(2)).await;
+    let offered = sender.offered();
+    let missing = receiver.tally(|tally| tally.missing(1, Kind::Video, offered.video)).len();
+    assert!(way.lost() > 100, "{} datagrams are lost", way.lost());
+    // Two ways lose here, one behind the other: without repair it would be every tenth.
+    assert!(missing * 50 < offered.video as usize, "{missing} of {} packets of pictures have not come", offered.video);
+    for who in [sender, receiver] {
+        who.leave().await;
+    }
+    a.shut_down().await;
+    b.shut_down().await;
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const LOSSY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// A way to a port of this machine on which so many of a thousand datagrams are lost, each way.
+struct Way(Arc<AtomicU64>);
+
+impl Way {
+    async fn new(port: u16, per_mille: u64) -> Self {
+        let lost: Arc<AtomicU64> = Arc::default();
+        let front = Arc::new(UdpSocket::bind((LOSSY, port)).await.expect("an address beside"));
+        let count = lost.clone();
+        tokio::spawn(async move {
+            let mut backs: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
+            let mut random = Random(7);
+            let mut datagram = vec![0; 2_048];
+            while let Ok((len, from)) = front.recv_from(&mut datagram).await {
+                let back = match backs.get(&from) {
+                    Some(back) => back.clone(),
+                    None => {
+                        let back = Arc::new(UdpSocket::bind((HERE, 0)).await.expect("a port"));
+                        back.connect((HERE, port)).await.expect("here");
+                        backs.insert(from, back.clone());
+                        tokio::spawn(way_back(back.clone(), front.clone(), from, per_mille, count.clone()));
+                        back
+                    }
+                };
+                if random.loses(per_mille) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    let _ = back.send(&datagram[..len]).await;
+                }
+            }
+        });
+        Self(lost)
+    }
+
+    fn lost(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+async fn way_back(back: Arc<UdpSocket>, front: Arc<UdpSocket>, to: SocketAddr, per_mille: u64, count: Arc<AtomicU64>) {
+    let mut random = Random(u64::from(to.port()));
+    let mut datagram = vec![0; 2_048];
+    while let Ok(len) = back.recv(&mut datagram).await {
+        if random.loses(per_mille) {
+            count.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let _ = front.send_to(&datagram[..len], to).await;
+        }
+    }
+}
+
+/// Whether something is lost, by a sequence that is the same each time.
+struct Random(u64);
+
+impl Random {
+    fn loses(&mut self, per_mille: u64) -> bool {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % 1_000 < per_mille
+    }
+}
