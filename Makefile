@@ -262,7 +262,7 @@ prove-whip: web $(AIORTC)/.installed tests/whip/datachannel/node_modules/.instal
 	$(call say,building the server$(comma) and GStreamer's elements (the first time takes minutes))
 	@cargo build --locked --bins 2>&1 | scripts/progress.sh
 	@cargo build --locked --release --manifest-path tests/whip/gstreamer/Cargo.toml --target-dir $(GSTREAMER) 2>&1 | scripts/progress.sh
-	$(call say,clients publish and play (about two minutes))
+	$(call say,clients publish and play (about three minutes))
 	@node tests/prove/whip.mjs
 
 tests/whip/datachannel/node_modules/.installed: tests/whip/datachannel/package-lock.json
