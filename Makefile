@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-deb prove-egress prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay prove-whip doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-backend prove-call prove-data prove-deb prove-egress prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay prove-whip doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -74,7 +74,7 @@ $(MOTO)/.installed $(AIORTC)/.installed $(API)/.installed:
 
 unit: $(MOTO)/.installed
 	@cargo test --locked
-	@cargo test --locked --features fault-hooks --test faults
+	@cargo test --locked --features fault-hooks,otel --test faults --test traces
 
 sim:
 	@ALTHING_SIM_SEED=$(seed) cargo test --locked --test sim -- --nocapture
@@ -142,7 +142,12 @@ scoreboard:
 	$(call say,thirteen scenarios (a minute or two))
 	@cargo test --quiet --locked --test adaptive -- --nocapture no_number_of_the_board
 
-prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-page prove-recording prove-relay prove-data
+prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-page prove-recording prove-relay prove-data prove-backend
+
+# What it takes to stand behind a product: requirements, attacks, WHIP and WHEP, dashboards and alerts, events over kills, the package; then one table of all
+# rows. As root, about an hour. STEPS=dashboards,prove-events: these alone.
+prove-backend:
+	@node tests/prove/backend.mjs
 
 # Every test with real browsers; `make test` has those that are short.
 prove-page: web
@@ -245,6 +250,8 @@ prove-egress: $(AIORTC)/.installed $(WEB_STAMP)
 	@scripts/need.sh build web python
 	$(call say,building the server)
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
+	$(call say,a server that goes away without a word (half a minute))
+	@cargo test --quiet --locked --test egress -- --ignored
 	$(call say,a call to a server made of aiortc (half a minute))
 	@node tests/prove/egress.mjs $(AIORTC)/bin/python target/release/althing
 
@@ -282,7 +289,7 @@ prove-relay:
 
 # Dashboards are what their source says, every panel shows something when a real Prometheus scrapes a node under load, every alert fires and
 # stays silent as it should. `make unit` has all of it but the first.
-dashboards: deploy/grafana/source/node_modules/.installed
+dashboards: deploy/grafana/source/node_modules/.installed $(MOTO)/.installed
 	@scripts/need.sh build metrics
 	@cd deploy/grafana/source && npm run --silent check
 	$(call say,building the node and its callers)

@@ -9,6 +9,7 @@ use super::line::{Accepted, Common, Line, Slot};
 use super::offer::{Offer, OfferedTransport};
 use super::repeats::HELD_AGAINST;
 use super::section::Section;
+use crate::base::Bitrate;
 use crate::contract::{
     DataLimits, DataPlan, DtlsRole, Fingerprint, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, TransportPlan,
 };
@@ -28,6 +29,8 @@ pub struct Local {
     pub session_id: u64,
     /// What data channels are held to; none where none are taken.
     pub data: Option<DataLimits>,
+    /// What may be sent to us, all m-lines together, if that is bounded.
+    pub publish: Option<Bitrate>,
 }
 
 /// Randomness that an answer, or an offer of ours, may need. It is drawn by the caller for each offer; what is not needed is dropped.
@@ -148,6 +151,11 @@ impl Session {
     /// A connection about which nothing is agreed yet.
     pub fn new(local: Local) -> Self {
         Self { local, version: 0, agreed: None, mlines: Vec::new() }
+    }
+
+    /// From the next answer on, so much may be sent to us.
+    pub const fn allow(&mut self, publish: Option<Bitrate>) {
+        self.local.publish = publish;
     }
 
     /// A connection that we propose, with these m-lines: their mids, kinds, and whether they have RTX. Their SSRCs are drawn.

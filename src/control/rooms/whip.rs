@@ -155,6 +155,7 @@ impl Room {
             | Media::Demand { .. }
             | Media::Quality { .. }
             | Media::Health { .. }
+            | Media::Excess { .. }
             | Media::TrackStarted { .. }
             | Media::DataChannel { .. }
             | Media::Data { .. }

@@ -94,7 +94,7 @@ async fn ask(room: &Handle, command: Command, name: &'static str, socket: Socket
     room.send(Letter::Ask { command, name, socket, place: None, answered }).await.map_err(|_| unknown())?;
     match outcome.await.map_err(|_| unknown())? {
         Ok(result) => Ok(result),
-        Err(Refusal { code: ErrorCode::WrongState, message }) => {
+        Err(Refusal { code: ErrorCode::WrongState, message, .. }) => {
             Err(Problem { counted: true, ..Problem::named(StatusCode::PRECONDITION_FAILED, "precondition_failed", message) })
         }
         Err(refusal) => Err(Problem { counted: true, ..refusal.into() }),

@@ -27,6 +27,10 @@ impl Room {
         let Some(checks) = &mut peer.checks else { return };
         if !checks.is_over() && peer.ice.is_silent(now, SILENT) {
             checks.end();
+            for path in peer.ice.paths() {
+                shared.demux.remove_path(&path, PeerAt { room: self.key, peer: index });
+            }
+            peer.ice.give_up();
             return shared.events.push_back(Event::Disconnected { room: self.id, peer: peer.id, reason: DisconnectReason::ConsentLost });
         }
         let mut check = [0; MAX_CHECK_LEN];

@@ -165,8 +165,10 @@ impl IceLite {
     }
 
     /// Goes over to a path that works; true if another was selected before.
-    fn select(&mut self, path: Path) -> bool {
-        self.nominate(path, true)
+    fn select(&mut self, now: Time, path: Path) -> bool {
+        let changed = self.nominate(path, true);
+        self.heard(now, path);
+        changed
     }
 
     /// Whether a check from this path was successful (and consent not lost since): DTLS and media may come from it.
@@ -213,11 +215,16 @@ impl IceLite {
         if now < deadline {
             return None;
         }
+        self.give_up();
+        Some(ConsentLost)
+    }
+
+    /// Nothing may be sent from now on, until a path is validated anew.
+    pub fn give_up(&mut self) {
         self.consent = Consent::Lost;
         self.validated.clear();
         self.nominated = None;
         self.preferred = None;
-        Some(ConsentLost)
     }
 
     /// Whether there is consent to send.

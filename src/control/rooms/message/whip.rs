@@ -2,7 +2,7 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::offer::NegotiatedFor;
+use super::offer::{NegotiatedFor, Terms};
 use super::publish::Desired;
 use crate::base::Time;
 use crate::contract::{MediaKind, RoomCommand, ufrag_of};
@@ -30,7 +30,7 @@ impl Room {
         let lines = if purpose == Purpose::Publish { publish_lines(&offer)? } else { Vec::new() };
         let desired = Desired::list(&admission.grants, self.most_tracks(admission.tracks), &lines)?;
         let (peer, first_track) = (offering.peer, offering.tracks);
-        let negotiated = self.answer(None, &offer, None, offering)?;
+        let negotiated = self.answer(None, &offer, Terms { data: None, publish: self.publish_limit(admission.publish_kbps) }, offering)?;
         for line in &desired {
             line.check(&negotiated.answer.publishable)?;
         }

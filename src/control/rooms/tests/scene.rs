@@ -53,6 +53,8 @@ pub struct Scene {
     /// What was said to whoever makes a bill of it.
     pub happened: Vec<What>,
     drawn: u64,
+    /// What the tokens of those who join next let them publish, in kbit/s.
+    pub publish_kbps: Option<u32>,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
 }
@@ -101,6 +103,8 @@ impl Scene {
             data: DataLimits::default(),
             data_channels: true,
             tracks: 4,
+            publish_kbps: None,
+            library_mib: None,
             metadata_bytes: 1_024,
         };
         change(&mut rules);
@@ -126,6 +130,7 @@ impl Scene {
             instructed: Vec::new(),
             happened: Vec::new(),
             drawn: 0,
+            publish_kbps: None,
             elsewhere: [WorkerId(0); 2],
         }
     }
@@ -146,7 +151,7 @@ impl Scene {
                     self.commands.push(command);
                 }
                 Effect::Record(what) => {
-                    let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Recording { recording: Some(_) }));
+                    let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Recording { recording: Some(_), .. }));
                     self.recorded.push((what, self.events.values().filter(told).count()));
                 }
                 Effect::Screenshot(wish) => {
@@ -210,7 +215,10 @@ impl Scene {
             describe: true,
         };
         change(&mut grants);
-        let admission = Admission::new(RoomName::new("room").expect("a name"), id(name), name.to_uppercase(), grants);
+        let admission = Admission {
+            publish_kbps: self.publish_kbps,
+            ..Admission::new(RoomName::new("room").expect("a name"), id(name), name.to_uppercase(), grants)
+        };
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let certificate = self.draw() as u8;
         match self.answer(socket, |id| Command::Join { socket, id, admission, draws, introduction })? {

@@ -39,7 +39,12 @@ fn speak(scene: &mut Scene, speaking: &[(&Session, u8)]) {
 }
 
 fn connected(scene: &mut Scene, session: &Session) {
-    scene.apply(Command::Media(Media::Connected { room: ROOM, peer: session.peer, profile: SrtpProfile::AeadAes128Gcm }));
+    scene.apply(Command::Media(Media::Connected {
+        room: ROOM,
+        peer: session.peer,
+        profile: SrtpProfile::AeadAes128Gcm,
+        reached: crate::base::Time::ZERO,
+    }));
 }
 
 fn disconnected(scene: &mut Scene, session: &Session, reason: DisconnectReason) {

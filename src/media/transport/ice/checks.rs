@@ -276,7 +276,7 @@ impl IceChecks {
         self.consent_at = now + CONSENT_LEAST;
         // What is still asked elsewhere is of no interest any more.
         self.pairs.iter_mut().enumerate().filter(|(other, _)| *other != index).for_each(|(_, pair)| pair.asked = None);
-        ice.select(path)
+        ice.select(now, path)
     }
 
     /// Begins what is due by the clock: the next pair, or the next question for consent.
