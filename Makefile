@@ -6,10 +6,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-backend prove-call prove-data prove-deb prove-egress prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-backend prove-call prove-data prove-deb prove-egress prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay prove-whip doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
+GSTREAMER := target/gstreamer
 API := target/api
 MOTO := target/moto
 PAGE := web/app/dist/index.html
@@ -260,6 +261,22 @@ prove-deb: web
 	$(call say,building the server)
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
 	@node tests/prove/deb.mjs
+
+# Other people's clients by WHIP and WHEP, what is decoded at the far side looked at: aiortc, FFmpeg, libdatachannel (OBS's library), GStreamer's Rust
+# plugins, both browsers. As root (Firefox).
+prove-whip: web $(AIORTC)/.installed tests/whip/datachannel/node_modules/.installed
+	@scripts/need.sh build browsers files lab python gstreamer
+	$(call say,building the server$(comma) and GStreamer's elements (the first time takes minutes))
+	@cargo build --locked --bins 2>&1 | scripts/progress.sh
+	@cargo build --locked --release --manifest-path tests/whip/gstreamer/Cargo.toml --target-dir $(GSTREAMER) 2>&1 | scripts/progress.sh
+	$(call say,clients publish and play (about three minutes))
+	@node tests/prove/whip.mjs
+
+tests/whip/datachannel/node_modules/.installed: tests/whip/datachannel/package-lock.json
+	@scripts/need.sh web
+	$(call say,installing libdatachannel)
+	@cd tests/whip/datachannel && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # What a relayed packet costs, beside Debian's coturn: twenty and a hundred clients, in bursts and evenly spaced.
 prove-relay:

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::sdp::OfferError;
+use crate::sdp::{FragmentError, OfferError};
 use crate::wire::ErrorCode;
 
 /// A request was refused, and nothing has changed.
@@ -85,6 +85,17 @@ impl From<OfferError> for Refusal {
             OfferError::NoBundle | OfferError::NoRtcpMux { .. } => ErrorCode::SdpBundle,
             OfferError::NoCodec { .. } => ErrorCode::SdpNoCodec,
             OfferError::Changed(_) => ErrorCode::SdpChanged,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<FragmentError> for Refusal {
+    fn from(error: FragmentError) -> Self {
+        let code = match &error {
+            FragmentError::TooLarge => ErrorCode::LimitExceeded,
+            FragmentError::Malformed(_) => ErrorCode::SdpMalformed,
+            FragmentError::BadIce(_) => ErrorCode::SdpIce,
         };
         Self::new(code, error.to_string())
     }

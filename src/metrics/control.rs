@@ -82,7 +82,7 @@ impl ControlMetrics {
         for reason in ["origin", "full"] {
             sockets_refused.with_label_values(&[reason]);
         }
-        let joins = register.counters("althing_joins_total", "Joins and resumptions, by result.", &["result"])?;
+        let joins = register.counters("althing_joins_total", "Joins, those by WHIP and WHEP among them, and resumptions, by result.", &["result"])?;
         for result in ["ok", "resumed"] {
             joins.with_label_values(&[result]);
         }
@@ -120,7 +120,7 @@ impl ControlMetrics {
             ],
             join_seconds: register.seconds(
                 "althing_join_seconds",
-                "From reading a join, or a resumption, to its answer: of those that were let in.",
+                "From reading a join (by WHIP and WHEP its offer), or a resumption, to its answer: of those that were let in.",
                 &JOINS,
             )?,
         })
@@ -131,7 +131,7 @@ impl ControlMetrics {
     pub fn answered(&self, kind: &'static str, error: Option<&'static str>) {
         let label = error.unwrap_or("ok");
         self.messages.with_label_values(&[kind, label]).inc();
-        if matches!(kind, "join" | "resume") {
+        if matches!(kind, "join" | "resume" | "whip" | "whep") {
             self.joins.with_label_values(&[if label == "ok" && kind == "resume" { "resumed" } else { label }]).inc();
         }
         if let Some(code) = error {

@@ -12,7 +12,7 @@ use super::repeats::HELD_AGAINST;
 use super::section::{Direction, OfferedExtension, Section};
 use super::session::{Agreed, Local};
 use crate::base::Bitrate;
-use crate::contract::{CodecPlan, DataPlan, DtlsRole, MediaKind, Rid};
+use crate::contract::{CodecPlan, DataPlan, DtlsRole, MediaKind, Mid, Rid};
 
 /// The answer to `offer`, of whose m-lines we say `lines`.
 pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer, lines: &[Line]) -> String {
@@ -58,6 +58,21 @@ pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer,
             }
         }
     }
+    text.0
+}
+
+/// What is ours of an ICE generation, as a fragment (RFC 9725 section 4.3.3): the transport of the first m-line is that of all.
+pub(super) fn write_fragment(local: &Local, agreed: &Agreed, bundle: &[Mid], (mid, media): (Mid, &str)) -> String {
+    let writer = Writer { local, agreed, shares: None };
+    let mut text = Lines::new(1);
+    text.flag("ice-lite");
+    let mids: Vec<_> = bundle.iter().map(ToString::to_string).collect();
+    text.value("group", format_args!("BUNDLE {}", mids.join(" ")));
+    // RFC 8840 section 9: nothing of this line counts.
+    text.line('m', format_args!("{media} 9 RTP/AVP 0"));
+    text.value("mid", mid);
+    writer.ice(&mut text);
+    writer.candidates(&mut text);
     text.0
 }
 
@@ -175,14 +190,18 @@ impl Writer<'_> {
         if let Some(mid) = section.mid {
             attributes.value("mid", mid);
         }
-        attributes.value("ice-ufrag", &self.agreed.ice.local_ufrag);
-        attributes.value("ice-pwd", &self.agreed.ice.local_pwd);
+        self.ice(attributes);
         attributes.value("fingerprint", format_args!("sha-256 {}", self.local.fingerprint_sha256));
         let setup = match self.agreed.role {
             DtlsRole::Server => "passive",
             DtlsRole::Client => "active",
         };
         attributes.value("setup", setup);
+    }
+
+    fn ice(&self, attributes: &mut Lines) {
+        attributes.value("ice-ufrag", &self.agreed.ice.local_ufrag);
+        attributes.value("ice-pwd", &self.agreed.ice.local_pwd);
     }
 
     /// Both halves of a pair are in one msid stream, because browsers synchronise sound and pictures only within one.

@@ -28,13 +28,12 @@ use super::seen::{MemberSeen, RoomSeen, TrackSeen};
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
+use crate::control::Refusal;
 use crate::control::egress::Instruction;
 use crate::control::events::{Book, Reason};
-use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
 use crate::control::trace::{Journey, Step};
 use crate::control::whip::Place;
-use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
 use crate::record::{Beginning, Fate, Recording, Wanted};
 use crate::wire::{self, ByeReason, MemberId, OkResult};
@@ -68,7 +67,7 @@ pub enum Letter {
     },
     /// From an HTTP handler, with the request's name.
     Ask {
-        /// `Attach`, `Detach`, `Order` or `Administer`.
+        /// `Attach`, `Trickle`, `Detach`, `Order` or `Administer`.
         command: Command,
         /// The request's name.
         name: &'static str,
@@ -138,8 +137,6 @@ pub(super) struct Actor {
     outboxes: HashMap<SocketId, Outbox>,
     /// Of joins that are followed and not over.
     journeys: HashMap<SocketId, Journey>,
-    /// Drawn for this room: what its members are called at relays leads back to nobody.
-    relay_key: String,
     /// Of sessions by HTTP.
     places: HashMap<SocketId, Place>,
     /// Connections on each worker.
@@ -179,7 +176,6 @@ impl Actor {
             around,
             outboxes: HashMap::new(),
             journeys: HashMap::new(),
-            relay_key: draw::hex::<16>(),
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
@@ -246,7 +242,7 @@ impl Actor {
         let name = if matches!(command, Command::Join { .. }) { "join" } else { "resume" };
         self.outboxes.insert(socket, outbox);
         let went = self.apply(command, name).await;
-        let user = self.room.identity_at(socket).map(|identity| user_of(&self.relay_key, identity));
+        let user = self.room.identity_at(socket).map(|identity| self.handle.relay_user(identity));
         if user.is_none() {
             self.outboxes.remove(&socket);
         } else if name == "join" && journey.is_followed() {
@@ -346,7 +342,7 @@ impl Actor {
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
             Effect::SentAway { member } => {
-                self.around.relay_users.revoke(&user_of(&self.relay_key, &member));
+                self.around.relay_users.revoke(&self.handle.relay_user(&member));
                 if let Some(library) = &self.around.library {
                     library.send_away(self.handle.name.as_str(), &member.0);
                 }

@@ -11,7 +11,7 @@ use super::profile::Profile;
 use super::recording::{RecordEffect, RecordOrder};
 use super::screenshot::Wish;
 use super::settings::RoomSettings;
-use super::whip::Attach;
+use super::whip::{Attach, Trickle};
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
@@ -72,6 +72,8 @@ pub enum Command {
         /// The session's secret.
         secret: String,
     },
+    /// The client of a session by HTTP has candidates, or restarts ICE.
+    Trickle(Box<Trickle>),
     /// Somebody admitted has the room recorded, or no longer, by HTTP.
     Order {
         /// Where the answer goes.

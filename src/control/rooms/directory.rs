@@ -27,13 +27,14 @@ use crate::contract;
 use crate::control::auth::unix_time;
 use crate::control::draw::{self, Numbers};
 use crate::control::events::Events;
+use crate::control::p2p::user_of;
 use crate::control::{Limit, Refusal};
 use crate::metrics::ControlMetrics;
 use crate::port::{RelayUsers, WorkerHandle};
 use crate::record::jobs::{Jobs, Unmade};
 use crate::record::library::Library;
 use crate::record::{Recorder, Refused};
-use crate::wire::{ErrorCode, Policy};
+use crate::wire::{ErrorCode, MemberId, Policy};
 
 /// Calls that are listed at a time.
 pub const MOST_LISTED: usize = 500;
@@ -60,6 +61,8 @@ pub struct Handle {
     pub(super) library_mib: Arc<AtomicU32>,
     /// When it began.
     since: Time,
+    /// Drawn for this room: what its members are called at relays leads back to nobody.
+    relay_key: Arc<str>,
 }
 
 /// A worker, as rooms need it.
@@ -398,8 +401,9 @@ impl Directory {
         let (media, media_end) = mpsc::channel(MEDIA);
         let (data, data_end) = mpsc::channel(DATA * self.0.workers.len().max(1));
         let created = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
+        let relay_key = draw::hex::<16>().into();
         let library_mib = Arc::new(AtomicU32::new(u32::MAX));
-        let handle = Handle { id, name, worker, created, library_mib, since, letters, media, data };
+        let handle = Handle { id, name, worker, created, library_mib, since, relay_key, letters, media, data };
         let mail = Mail { letters: letters_end, media: media_end, data: data_end };
         (handle.clone(), Actor::new(room, handle, mail, self.0.clone()))
     }
@@ -421,6 +425,11 @@ impl Handle {
     pub fn media(&self, event: contract::Event) -> Result<(), RoomOver> {
         let mailbox = if matches!(event, contract::Event::Data { .. }) { &self.data } else { &self.media };
         mailbox.try_send(event).map_err(|_| RoomOver)
+    }
+
+    /// What a member of the room is called at relays.
+    pub fn relay_user(&self, member: &MemberId) -> String {
+        user_of(&self.relay_key, member)
     }
 
     /// Waits until the room is over, and found no more.

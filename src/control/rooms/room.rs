@@ -193,6 +193,7 @@ impl Room {
             Command::Request { socket, id, what } => self.request(socket, id, what, now),
             Command::Attach(attach) => self.attach(*attach, now),
             Command::Detach { socket, secret } => self.detach(socket, &secret),
+            Command::Trickle(trickle) => self.trickle(*trickle),
             Command::Order { socket, by, order } => self.order_recording(socket, by, order),
             Command::OrderEgress { socket, order } => self.order_egress(socket, order),
             Command::Egress { egress, report } => self.egress_reports(&egress, report, now),
@@ -416,10 +417,10 @@ impl Room {
         if seat == changed || member.slots.hold(changed) {
             return true;
         }
-        if let Some(http) = &member.http {
-            return self.members.get(&changed).is_some_and(|m| http.pins(&m.identity));
-        }
         let publishes = groups.iter().rev().any(|g| g.group.seat == changed);
+        if let Some(http) = &member.http {
+            return self.members.get(&changed).is_some_and(|m| http.may_show(&m.identity, publishes));
+        }
         let may_ask = groups.len() > member.asked && member.asked < self.most_shown();
         let has_place = member.connection.as_ref().is_some_and(|c| member.slots.has_place(c.pairs.len()));
         publishes && (may_ask || has_place)

@@ -12,10 +12,11 @@ use crate::control::egress::Instruction;
 use crate::control::events::What;
 pub use crate::control::rooms::Introduction;
 use crate::control::rooms::{
-    Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
+    Admission, Attach, Command, Condition, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules,
+    SocketId, Trickle,
 };
 use crate::control::rooms::{RecordEffect, Wish};
-use crate::sdp::{Offer, OfferLimits};
+use crate::sdp::{Fragment, Offer, OfferLimits};
 use crate::wire::{
     ByeReason, ErrorCode, Event, Grants, LibraryGrant, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber, VideoCodec,
 };
@@ -333,6 +334,21 @@ impl Scene {
         assert_eq!(*to, socket);
         match result.clone().map_err(|refusal| refusal.code)? {
             Some(OkResult::Answer { sdp, .. }) => Ok((Session { socket, secret, peer }, sdp)),
+            other => panic!("not an answer: {other:?}"),
+        }
+    }
+
+    /// Patches a session by HTTP: the fragment that it is answered, if any.
+    pub fn trickle(&mut self, secret: &str, condition: Condition, fragment: &str) -> Result<Option<String>, ErrorCode> {
+        let (socket, offering) = (SocketId(self.draw()), self.offer_draws());
+        let fragment = Fragment::parse(fragment).expect("a good fragment");
+        self.replies.clear();
+        self.apply(Command::Trickle(Box::new(Trickle { socket, secret: secret.to_owned(), condition, fragment, offering })));
+        let [(to, _, result)] = &self.replies[..] else { panic!("{} answers instead of one", self.replies.len()) };
+        assert_eq!(*to, socket);
+        match result.clone().map_err(|refusal| refusal.code)? {
+            Some(OkResult::Answer { sdp, .. }) => Ok(Some(sdp)),
+            None => Ok(None),
             other => panic!("not an answer: {other:?}"),
         }
     }
