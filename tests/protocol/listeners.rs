@@ -2,11 +2,11 @@
 
 use althing::config::Config;
 use althing::node::Node;
-use althing::wire::Request;
+use althing::wire::{ErrorCode, PublishLine, Request, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{Client, get, node};
+use crate::client::{Client, get, node, node_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_metrics_are_served() {
@@ -94,5 +94,32 @@ async fn the_private_listener_is_asked_by_address_or_by_a_name_that_is_set() {
             assert_eq!(status_for(&node, host, path).await, 421, "{path} as {host}");
         }
     }
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_only_so_much_of_is_refused_by_its_code_and_counted_by_its_name() {
+    let node = node_with(|config| (config.rooms.max, config.rooms.members, config.rooms.tracks) = (1, 2, 1)).await;
+    let counted = async || {
+        let text = get(node.admin, "/metrics").await.1;
+        ["rooms", "members", "tracks", "kept"].map(|limit| {
+            let line = format!("althing_limits_reached_total{{limit=\"{limit}\"}} ");
+            text.lines().find_map(|said| said.strip_prefix(&line)?.parse::<u64>().ok()).unwrap_or_else(|| panic!("{line} is not in\n{text}"))
+        })
+    };
+    assert_eq!(counted().await, [0; 4]);
+    let (mut ada, _) = Client::join(&node, "one").await;
+    let (_ben, _) = Client::join(&node, "one").await;
+    for (room, so_far) in [("one", [0, 1, 0, 0]), ("another", [1, 1, 0, 0])] {
+        let mut late = Client::greet(&node).await;
+        assert_eq!(late.enter(Request::join(room, "late", None)).await.err(), Some(ErrorCode::Full), "{room}");
+        assert_eq!(counted().await, so_far);
+    }
+    let sdp = crate::calls::offer(&[("audio", "sendonly"), ("video", "sendonly")], 1);
+    let line = |mid: &str, source| PublishLine { mid: mid.into(), source, muted: false, fallback: false };
+    let both = vec![line("0", Source::Microphone), line("1", Source::Camera)];
+    assert_eq!(ada.ask(Request::Offer { sdp: sdp.clone(), publish: both }).await.err(), Some(ErrorCode::LimitExceeded));
+    assert_eq!(counted().await, [1, 1, 1, 0]);
+    ada.ask(Request::Offer { sdp, publish: vec![line("0", Source::Microphone)] }).await.expect("one is published");
     node.shut_down().await;
 }
