@@ -6,10 +6,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-call prove-data prove-deb prove-egress prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay doc clean
+.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-backend prove-call prove-data prove-deb prove-egress prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay prove-whip doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
+GSTREAMER := target/gstreamer
 API := target/api
 MOTO := target/moto
 PAGE := web/app/dist/index.html
@@ -73,7 +74,7 @@ $(MOTO)/.installed $(AIORTC)/.installed $(API)/.installed:
 
 unit: $(MOTO)/.installed
 	@cargo test --locked
-	@cargo test --locked --features fault-hooks --test faults
+	@cargo test --locked --features fault-hooks,otel --test faults --test traces
 
 sim:
 	@ALTHING_SIM_SEED=$(seed) cargo test --locked --test sim -- --nocapture
@@ -141,7 +142,12 @@ scoreboard:
 	$(call say,thirteen scenarios (a minute or two))
 	@cargo test --quiet --locked --test adaptive -- --nocapture no_number_of_the_board
 
-prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-page prove-recording prove-relay prove-data
+prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-page prove-recording prove-relay prove-data prove-backend
+
+# What it takes to stand behind a product: requirements, attacks, WHIP and WHEP, dashboards and alerts, events over kills, the package; then one table of all
+# rows. As root, about an hour. STEPS=dashboards,prove-events: these alone.
+prove-backend:
+	@node tests/prove/backend.mjs
 
 # Every test with real browsers; `make test` has those that are short.
 prove-page: web
@@ -256,6 +262,22 @@ prove-deb: web
 	@cargo build --release --locked 2>&1 | scripts/progress.sh
 	@node tests/prove/deb.mjs
 
+# Other people's clients by WHIP and WHEP, what is decoded at the far side looked at: aiortc, FFmpeg, libdatachannel (OBS's library), GStreamer's Rust
+# plugins, both browsers. As root (Firefox).
+prove-whip: web $(AIORTC)/.installed tests/whip/datachannel/node_modules/.installed
+	@scripts/need.sh build browsers files lab python gstreamer
+	$(call say,building the server$(comma) and GStreamer's elements (the first time takes minutes))
+	@cargo build --locked --bins 2>&1 | scripts/progress.sh
+	@cargo build --locked --release --manifest-path tests/whip/gstreamer/Cargo.toml --target-dir $(GSTREAMER) 2>&1 | scripts/progress.sh
+	$(call say,clients publish and play (about three minutes))
+	@node tests/prove/whip.mjs
+
+tests/whip/datachannel/node_modules/.installed: tests/whip/datachannel/package-lock.json
+	@scripts/need.sh web
+	$(call say,installing libdatachannel)
+	@cd tests/whip/datachannel && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 # What a relayed packet costs, beside Debian's coturn: twenty and a hundred clients, in bursts and evenly spaced.
 prove-relay:
 	@scripts/need.sh build nat
@@ -267,7 +289,7 @@ prove-relay:
 
 # Dashboards are what their source says, every panel shows something when a real Prometheus scrapes a node under load, every alert fires and
 # stays silent as it should. `make unit` has all of it but the first.
-dashboards: deploy/grafana/source/node_modules/.installed
+dashboards: deploy/grafana/source/node_modules/.installed $(MOTO)/.installed
 	@scripts/need.sh build metrics
 	@cd deploy/grafana/source && npm run --silent check
 	$(call say,building the node and its callers)

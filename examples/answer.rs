@@ -46,6 +46,7 @@ fn local(request: &Value) -> Local {
         cname: "althing".to_owned(),
         session_id: 1,
         data: Some(DataLimits::default()),
+        publish: None,
     }
 }
 

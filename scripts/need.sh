@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # need.sh WHAT...: makes sure that what a verb needs is there. As root on Debian or Ubuntu it installs it; else it
-# names the exact command. WHAT is one of: build web browsers files lab nat metrics acme python deb
+# names the exact command. WHAT is one of: build web browsers files lab nat metrics acme python deb gstreamer
 set -euo pipefail
 
 missing=()
@@ -55,6 +55,15 @@ for what in "$@"; do
     want dpkg-shlibdeps dpkg-dev
     want mmdebstrap mmdebstrap
     want ip iproute2
+    ;;
+  gstreamer)
+    want gst-inspect-1.0 gstreamer1.0-tools
+    want pkg-config pkg-config
+    pkg-config --exists gstreamer-webrtc-1.0 gstreamer-app-1.0 2>/dev/null || missing+=(libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev)
+    pkg-config --exists openssl 2>/dev/null || missing+=(libssl-dev)
+    for of in nicesrc=nice dtlsenc=plugins-bad vp8enc=plugins-good x264enc=plugins-ugly opusenc=plugins-base; do
+      gst-inspect-1.0 "${of%=*}" >/dev/null 2>&1 || missing+=("gstreamer1.0-${of#*=}")
+    done
     ;;
   acme)
     want pebble pebble

@@ -19,6 +19,8 @@ mod listeners;
 pub mod logs;
 mod reflexive;
 mod relay;
+#[cfg(feature = "otel")]
+mod traces;
 mod workers;
 
 use std::fmt;
@@ -38,12 +40,13 @@ use crate::control::calls::{self, Lobbies};
 use crate::control::dispatch;
 use crate::control::draw;
 use crate::control::egress::{Egress, Outlets};
-use crate::control::events::{Deliveries, Events};
+use crate::control::events::{Deliveries, Events, follow_jobs};
 use crate::control::http::{Beside, Public};
 use crate::control::p2p::{self, IceServers};
 use crate::control::rooms::directory::{Settlement, WorkerAccess};
 use crate::control::rooms::{Directory, Rules};
 use crate::control::signaling::Front;
+use crate::control::trace::Tracer;
 use crate::metrics::{Metrics, ReadReport};
 use crate::port::{RelayUsers, ReportSlot, WorkerHandle, events};
 use crate::record::jobs::Jobs;
@@ -53,6 +56,8 @@ use crate::record::{Recorder, WorkerTap};
 use crate::tls::{self, TlsError};
 use crate::wire::Policy;
 
+/// Mixdowns of which nobody has heard yet: they take minutes each.
+const MIXDOWNS: usize = 16;
 /// How long sockets may take to hear that the node ends.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -70,6 +75,8 @@ pub struct Node {
     library: Option<Library>,
     events: Option<Events>,
     deliveries: Option<Deliveries>,
+    #[cfg(feature = "otel")]
+    traces: Option<traces::Traces>,
     /// Says when nothing more will happen.
     telling: watch::Sender<bool>,
     public: Public,
@@ -149,6 +156,7 @@ impl Node {
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
         let library = open_library(&config, &metrics)?;
         let events = open_events(&config, &metrics)?;
+        tell_of_jobs(library.as_ref(), events.as_ref());
         let recorder = start_recorder(&config, taps, epoch, library.clone(), &metrics)?;
         let asked = fleet.workers.iter().map(|w| Asked { inbox: w.inbox.clone(), report: w.report.clone(), before: w.report.latest() }).collect();
         let gauges = fleet.workers.iter().map(|w| (w.id, w.report.clone())).collect();
@@ -189,6 +197,12 @@ impl Node {
         let (closing, closing_seen) = watch::channel(false);
         tokio::spawn(workers::measure(gauges, rooms.clone(), closing_seen.clone()));
         let lobbies = Lobbies::new(config.calls.lobbies, lobby_rules(&config), access.clone(), epoch, metrics.control.clone());
+        #[cfg(feature = "otel")]
+        let (traces, tracer) = config.otel.as_ref().map(traces::Traces::open).transpose()?.unzip();
+        #[cfg(feature = "otel")]
+        let tracer: Tracer = tracer.unwrap_or_default();
+        #[cfg(not(feature = "otel"))]
+        let tracer = Tracer;
         let front = Arc::new(Front {
             direct: config.rooms.policy != CallPolicy::Sfu,
             data: config.data,
@@ -201,6 +215,7 @@ impl Node {
             limits: config.limits.clone(),
             heartbeat: config.http.heartbeat,
             resume: config.rooms.resume,
+            tracer,
             closing: closing_seen.clone(),
         });
         if let Some(library) = library.clone() {
@@ -247,6 +262,8 @@ impl Node {
             library,
             events,
             deliveries,
+            #[cfg(feature = "otel")]
+            traces,
             telling,
             public,
             asked,
@@ -269,6 +286,22 @@ impl Node {
         self.ready.send_replace(false);
         self.lobbies.shut_down().await;
         self.rooms.drain(within).await;
+    }
+
+    /// Takes up keys and secrets of settings that were read again; nothing else of them. Who is inside stays inside, and what goes on goes on.
+    ///
+    /// # Errors
+    /// Why the keys stay as they were: all of them.
+    pub fn take_up(&self, config: &Config) -> Result<(), String> {
+        self.public.front.access.take_up(config.auth.clone())?;
+        self.public.front.ice.take_up(config.ice.secret.as_ref());
+        if let (Some(deliveries), Some(events)) = (&self.deliveries, &config.events) {
+            deliveries.take_up(&events.webhooks.secrets);
+        }
+        if let (Some(store), Some(s3)) = (self.library.as_ref().and_then(Library::store), &config.s3) {
+            store.take_up(s3);
+        }
+        Ok(())
     }
 
     /// Whether no room is left.
@@ -304,6 +337,10 @@ impl Node {
         if let Some(library) = &self.library {
             library.close();
         }
+        #[cfg(feature = "otel")]
+        if let Some(traces) = &self.traces {
+            traces.end().await;
+        }
         self.end_events().await;
     }
 
@@ -311,7 +348,7 @@ impl Node {
     async fn end_events(self) {
         let Some(events) = &self.events else { return };
         let over = async {
-            while self.rooms.count() > 0 {
+            while !self.rooms.is_settled() {
                 sleep(Duration::from_millis(10)).await;
             }
         };
@@ -351,6 +388,14 @@ fn open_egress(config: &Config, fleet: &workers::Fleet, addresses: &addresses::A
 fn open_events(config: &Config, metrics: &Metrics) -> Result<Option<Events>, StartError> {
     let Some(events) = &config.events else { return Ok(None) };
     Events::open(events, metrics.events.clone()).map(Some).map_err(|error| no_events(&events.folder, &error))
+}
+
+/// What is made of recordings is said where events are kept.
+fn tell_of_jobs(library: Option<&Library>, events: Option<&Events>) {
+    let (Some(jobs), Some(events)) = (library.and_then(Library::jobs), events.cloned()) else { return };
+    let (told, made) = mpsc::channel(MIXDOWNS);
+    jobs.tell(told);
+    tokio::spawn(follow_jobs(made, events));
 }
 
 fn no_events(folder: &Path, error: &io::Error) -> StartError {
@@ -396,6 +441,8 @@ fn rules(config: &Config) -> Rules {
         data: config.data.limits,
         data_channels: config.data.channels,
         tracks: config.rooms.tracks.into(),
+        publish_kbps: config.rooms.publish_kbps,
+        library_mib: config.library.as_ref().and_then(|library| library.room_mib),
         metadata_bytes: config.limits.metadata_bytes as usize,
     }
 }

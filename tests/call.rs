@@ -139,3 +139,30 @@ async fn one_room_uses_several_workers() {
 async fn several_workers_share_one_port() {
     five_meet_across(|config| config.media.single_port = true).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_takes_far_more_than_was_agreed_ends_and_the_sound_goes_on() {
+    let address = Ipv4Addr::LOCALHOST.into();
+    // The clients here do not read b= in the answer.
+    let node = node_with(address, 1, |config| config.rooms.publish_kbps = Some(600)).await;
+    let (phase, phases) = watch::channel(Phase::Count);
+    let people = [join(&node, "call", 1, address, &phases).await, join(&node, "call", 2, address, &phases).await];
+    let excess = async |action: &str| metric(&node, &format!("althing_publish_excess_total{{action=\"{action}\",worker=\"0\"}}")).await;
+    let ended = timeout(Duration::from_secs(30), async {
+        while excess("ended").await < 2.0 {
+            assert!(excess("told").await >= excess("ended").await, "nobody is cut who was not told");
+        }
+    });
+    ended.await.expect("1.5 Mbit/s are more than twice 600 kbit/s");
+    let heard = |kind| [people[0].count(2, kind).unique, people[1].count(1, kind).unique];
+    let before = (heard(Kind::Audio), heard(Kind::Video));
+    sleep(Duration::from_secs(2)).await;
+    let after = (heard(Kind::Audio), heard(Kind::Video));
+    assert_eq!(after.1, before.1, "no picture comes any more");
+    assert!(after.0.iter().zip(before.0).all(|(after, before)| *after > before + 50), "{before:?} {after:?}");
+    phase.send(Phase::Stop).expect("they listen");
+    for person in people {
+        person.leave().await;
+    }
+    node.shut_down().await;
+}

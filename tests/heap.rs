@@ -72,6 +72,7 @@ fn negotiated(client: &Client) -> MediaPlan {
         cname: "c".into(),
         session_id: 1,
         data: None,
+        publish: None,
     };
     let limits = OfferLimits { max_mlines: 64, max_bytes: 512 * 1_024 };
     let offer = Offer::parse(OFFER, &limits).expect("Chromium's");

@@ -14,13 +14,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use althing::config::{Config, LibraryConfig, RecordingConfig, Secret, UploadConfig};
+use althing::config::{Config, EventsConfig, LibraryConfig, RecordingConfig, Secret, UploadConfig, WebhookConfig};
 use althing::control::auth::{Claims, LibraryGrant, TokenGrants, sign};
 use althing::node::Node;
 use althing::record::file::Container;
 use althing::record::library::{Purpose, Signer};
 use althing::record::manifest::{FileEntry, FileState, Kind, Manifest, Person, SCHEMA, State};
-use althing::wire::{MemberId, Request, VERSION};
+use althing::wire::{ErrorCode, Event, MemberId, RecordingEnd, Request, VERSION};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use client::{Participant, Phase, Settings, Signaling};
@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -105,7 +105,7 @@ fn now() -> u64 {
 }
 
 fn library(folder: &Path) -> LibraryConfig {
-    LibraryConfig { folder: folder.to_owned(), minimum_free: 0, keep: None, keep_bytes: None, uploads: None }
+    LibraryConfig { folder: folder.to_owned(), minimum_free: 0, keep: None, keep_bytes: None, room_mib: None, uploads: None }
 }
 
 fn uploads() -> UploadConfig {
@@ -869,4 +869,138 @@ async fn a_program_begins_and_ends_a_recording_and_what_is_said_meanwhile_is_bes
     assert!((900_000..5_000_000).contains(&said[0]["at"].as_i64().expect("a number")), "{}", said[0]);
     phase.send(Phase::Stop).expect("they listen");
     node.shut_down().await;
+}
+
+/// The metric's value, with its labels.
+async fn counted(node: &Node, metric: &str) -> u64 {
+    let text = reqwest::get(format!("http://{}/metrics", node.admin)).await.expect("an answer").text().await.expect("text");
+    let line = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' ')).unwrap_or_else(|| panic!("{metric} is not in\n{text}"));
+    line.parse().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_whose_library_is_full_takes_nothing_more_and_its_recording_ends_with_the_reason() {
+    let folder = Folder::new("library-room-full");
+    folder.keep("r1", "hall", 1_000, &[700 << 10]);
+    let node = node(&folder.0, |config| {
+        config.library = Some(LibraryConfig { room_mib: Some(1), uploads: Some(uploads()), ..library(&folder.0) });
+    })
+    .await;
+    let asking = Asking::of(&node);
+    let upload = async |room: &str, bytes: usize| {
+        let picture = [("room", room), ("kind", "screenshot"), ("type", "image/png"), ("name", "one.png")];
+        let answer = asking.begin(bytes, &picture).await;
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    };
+    let (status, said) = upload("hall", 400 << 10).await;
+    assert!(status == 507 && said.contains("\"code\":\"library_full\""), "{status} {said}");
+    assert_eq!(upload("attic", 400 << 10).await.0, 201, "another room has space of its own");
+    assert_eq!(counted(&node, "althing_limits_reached_total{limit=\"kept\"}").await, 1);
+
+    let (_phase, phases) = watch::channel(Phase::Count);
+    let people = [join(node.http, "hall", 1, &phases).await, join(node.http, "hall", 2, &phases).await];
+    let (witness, mut heard) = Signaling::open(&format!("ws://{}/ws", node.http)).await.expect("open");
+    witness.ask(Request::Hello { versions: vec![VERSION], features: vec![] }).await.expect("welcome");
+    witness.ask(Request::join("hall", "witness", None)).await.expect("joined");
+    people[0].signaling().ask(Request::Record { members: vec![], sources: vec![] }).await.expect("there is some space left");
+    let ended = timeout(Duration::from_secs(60), async {
+        loop {
+            if let Event::Recording { recording: None, reason } = heard.recv().await.expect("the socket is open") {
+                break reason;
+            }
+        }
+    });
+    assert_eq!(ended.await.expect("it ends by itself"), Some(RecordingEnd::LibraryFull));
+    let item = until("it is finished", async || Some(newest(&asking, "hall").await).filter(|item| item["state"] == "finished")).await;
+    let kept: u64 = item["files"].as_array().expect("files").iter().map(|file| file["bytes"].as_u64().expect("bytes")).sum();
+    assert!((100 << 10..=324 << 10).contains(&kept), "what there is space for is kept, and no more: {kept}");
+    assert!(item["files"].as_array().expect("files").iter().all(|file| file["state"] == "complete"), "{item}");
+
+    folder.keep("r2", "hall", 2_000, &[400 << 10]);
+    node.shut_down().await;
+    let node = self::node(&folder.0, |config| config.library = Some(LibraryConfig { room_mib: Some(1), ..library(&folder.0) })).await;
+    let one = join(node.http, "hall", 1, &phases).await;
+    let refused = one.signaling().ask(Request::Record { members: vec![], sources: vec![] }).await.expect_err("it is full");
+    assert_eq!(refused.downcast_ref::<client::Refusal>().map(|refusal| refusal.code), Some(ErrorCode::LibraryFull));
+    assert_eq!(Asking::of(&node).status(Method::POST, "/api/v1/rooms/hall/recording").await, 507);
+    drop(people);
+    node.shut_down().await;
+}
+
+/// What the node has said of a room so far.
+async fn said(node: &Node, room: &str) -> Vec<Value> {
+    let answer = reqwest::get(format!("http://{}/api/v1/events?room={room}&limit=1000", node.admin)).await.expect("an answer");
+    let page: Value = serde_json::from_str(&answer.text().await.expect("text")).expect("JSON");
+    page["events"].as_array().expect("events").clone()
+}
+
+/// That a recording is whole when it is said to be: what there is then, in files and bytes.
+fn is_whole(folder: &Folder, event: &Value) {
+    let id = text(&event["data"], "recording");
+    let manifest = Manifest::read(&folder.0.join(id)).expect("a manifest");
+    assert_eq!(manifest.state, State::Finished, "{event}");
+    let on_disk = |file: &FileEntry| fs::metadata(folder.0.join(id).join(&file.name)).expect("a file").len();
+    assert!(manifest.files.iter().all(|file| file.state == FileState::Complete && file.bytes == on_disk(file)), "{event}");
+    let bytes: u64 = manifest.files.iter().map(on_disk).sum();
+    assert_eq!((event["data"]["files"].as_u64(), event["data"]["bytes"].as_u64()), (Some(manifest.files.len() as u64), Some(bytes)), "{event}");
+    assert!(bytes > 10_000, "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_said_to_be_finished_when_its_files_are_whole_and_the_room_has_its_last_word_after_that() {
+    let (folder, log) = (Folder::new("library-said"), Folder::new("library-said-log"));
+    let node = node(&folder.0, |config| {
+        config.events = Some(EventsConfig {
+            folder: log.0.clone(),
+            node: "n1".into(),
+            keep: Duration::from_secs(86_400),
+            keep_bytes: 1 << 20,
+            webhooks: nobody_is_told(),
+        });
+    })
+    .await;
+    let (phase, phases) = watch::channel(Phase::Count);
+    let people = [join(node.http, "hall", 1, &phases).await, join(node.http, "hall", 2, &phases).await];
+    let ask = |request| people[0].signaling().ask(request);
+    let finished = async |which: usize| {
+        let is_it = |event: &Value| event["type"] == "recording.finished";
+        let found = until("it is said", async || said(&node, "hall").await.into_iter().filter(is_it).nth(which)).await;
+        is_whole(&folder, &found);
+    };
+    ask(Request::Record { members: vec![], sources: vec![] }).await.expect("it is recorded");
+    sleep(Duration::from_millis(1_500)).await;
+    ask(Request::StopRecording {}).await.expect("ended");
+    finished(0).await;
+    ask(Request::Record { members: vec![], sources: vec![] }).await.expect("it is recorded");
+    sleep(Duration::from_millis(1_500)).await;
+    let end = reqwest::Client::new().delete(format!("http://{}/api/v1/rooms/hall", node.http)).send().await.expect("an answer");
+    assert!(end.status().is_success(), "{}", end.status());
+    finished(1).await;
+    let kinds = until("the room is over", async || {
+        let kinds: Vec<String> = said(&node, "hall").await.iter().map(|event| text(event, "type").to_owned()).collect();
+        kinds.last().is_some_and(|kind| kind == "room.closed").then_some(kinds)
+    })
+    .await;
+    let of_recordings: Vec<_> = kinds.iter().filter(|kind| kind.starts_with("recording") || kind.starts_with("room")).collect();
+    assert_eq!(
+        of_recordings,
+        ["room.created", "recording.started", "recording.finished", "recording.started", "recording.finished", "room.closed"],
+        "{kinds:?}"
+    );
+    let numbers: Vec<u64> = said(&node, "hall").await.iter().map(|event| event["seq"].as_u64().expect("a number")).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "without gaps");
+    phase.send(Phase::Stop).expect("they listen");
+    node.shut_down().await;
+}
+
+fn nobody_is_told() -> WebhookConfig {
+    WebhookConfig {
+        urls: Vec::new(),
+        secrets: Vec::new(),
+        timeout: Duration::from_secs(5),
+        at_once: 1,
+        retry: Duration::from_secs(1),
+        retry_most: Duration::from_secs(1),
+        give_up: Duration::from_secs(60),
+    }
 }

@@ -1,7 +1,6 @@
 //! A node as whoever runs the machine sees it: a process of its own that is sent signals, with a service manager that listens.
 
-#[path = "client/signaling.rs"]
-mod signaling;
+mod client;
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,11 +10,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use althing::config::Config;
+use althing::config::{Config, Secret};
+use althing::control::auth::{Claims, Role, TokenGrants, sign};
 use althing::node::Node;
-use althing::wire::{ByeReason, Event, Request, VERSION};
-use signaling::{Refusal, Signaling};
+use althing::wire::{ByeReason, ErrorCode, Event, Request, VERSION};
+use client::{Kind, Participant, Phase, Refusal, Settings, Signaling};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -193,6 +194,99 @@ fn a_hangup_has_the_log_s_level_read_again() {
     node.signal("TERM");
     assert!(node.ended().success(), "nobody is there: it ends at once");
     std::fs::remove_file(&file).expect("removed");
+}
+
+/// A token of this key for somebody in the room `rotation`.
+fn token(kid: &str, secret: &str, who: &str) -> String {
+    let grants = TokenGrants { room: "rotation".into(), role: Some(Role::Member), ..TokenGrants::default() };
+    let claims = Claims { sub: who.into(), exp: 4_000_000_000, grants, ..Claims::default() };
+    sign(kid, &Secret::new(secret).expect("long enough"), &claims).expect("signed")
+}
+
+/// Whether a token is taken.
+async fn admits(node: &Process, token: String) -> Result<()> {
+    let (socket, _events) = Signaling::open(&format!("ws://{}/ws", node.http)).await?;
+    socket.ask(Request::Hello { versions: vec![VERSION], features: vec![] }).await?;
+    socket.ask(Request::join("rotation", "somebody", Some(token))).await?;
+    socket.ask(Request::Leave {}).await?;
+    Ok(())
+}
+
+fn refused_as(outcome: Result<()>) -> Option<ErrorCode> {
+    outcome.err()?.downcast_ref::<Refusal>().map(|refusal| refusal.code)
+}
+
+/// Waits until each hears something new of the other.
+async fn goes_on(people: &[Participant; 2]) {
+    let heard = || [people[0].count(2, Kind::Video).unique, people[1].count(1, Kind::Video).unique];
+    let (before, until) = (heard(), Instant::now() + PATIENCE);
+    while heard().iter().zip(before).any(|(now, before)| *now < before + 20) {
+        assert!(Instant::now() < until, "the call goes on: {before:?}, then {:?}", heard());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_replaced_with_an_overlap_by_hangups_and_no_call_is_disturbed() {
+    let folder = std::env::temp_dir().join(format!("althing-keys-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("made");
+    let (old, new) = ("old-old-old-old-old-old-old-old-old", "new-new-new-new-new-new-new-new-new");
+    let file = folder.join("althing.toml");
+    let secret = |name: &str| folder.join(format!("{name}.secret")).display().to_string();
+    std::fs::write(secret("old"), old).expect("written");
+    std::fs::write(secret("new"), new).expect("written");
+    let with = |keys: &[&str]| {
+        let lines: String = keys.iter().map(|key| format!("{key} = {{ secret_file = {:?} }}\n", secret(key))).collect();
+        std::fs::write(&file, format!("[auth.keys]\n{lines}")).expect("written");
+    };
+    with(&["old"]);
+    let mut node = Process::start(&[], &[("ALTHING_CONFIG", file.to_str().expect("UTF-8"))]);
+    let again = |node: &Process, says: &str| {
+        node.signal("HUP");
+        node.hear("READY=1");
+        node.read(says)
+    };
+    let (phase, phases) = watch::channel(Phase::Count);
+    let mut people = Vec::new();
+    for number in [1, 2] {
+        let (url, room) = (format!("ws://{}/ws", node.http), "rotation".to_owned());
+        let token = Some(token("old", old, &format!("p{number}")));
+        let settings = Settings { url, room, number, token, address: Ipv4Addr::LOCALHOST.into(), pairs: 2 };
+        people.push(Participant::join(&settings, phases.clone()).await.expect("joined and connected"));
+    }
+    let Ok(people) = <[Participant; 2]>::try_from(people) else { panic!("two") };
+    goes_on(&people).await;
+    assert_eq!(refused_as(admits(&node, token("new", new, "eve")).await), Some(ErrorCode::TokenInvalid), "its key is not known yet");
+
+    with(&["old", "new"]);
+    assert!(again(&node, "keys and secrets are").contains(r#"keys=["new", "old"]"#));
+    for (kid, secret) in [("old", old), ("new", new)] {
+        admits(&node, token(kid, secret, "eve")).await.expect("both are good");
+    }
+    with(&["new"]);
+    again(&node, "keys and secrets are");
+    assert_eq!(refused_as(admits(&node, token("old", old, "eve")).await), Some(ErrorCode::TokenInvalid), "that of the old key is not");
+    admits(&node, token("new", new, "eve")).await.expect("that of the new one is");
+    goes_on(&people).await;
+
+    std::fs::write(secret("new"), "too short").expect("written");
+    assert!(again(&node, "the settings are as before").contains("auth.keys.new"));
+    admits(&node, token("new", new, "eve")).await.expect("a file that is rejected leaves the key that there is");
+    std::fs::remove_file(secret("new")).expect("removed");
+    assert!(again(&node, "the settings are as before").contains("new.secret"));
+    with(&[]);
+    assert!(again(&node, "the settings are as before").contains("restart"), "nobody becomes everybody's room by a slip");
+    assert_eq!(refused_as(admits(&node, token("old", old, "eve")).await), Some(ErrorCode::TokenInvalid));
+    admits(&node, token("new", new, "eve")).await.expect("as before");
+    goes_on(&people).await;
+
+    phase.send(Phase::Stop).expect("they listen");
+    for person in people {
+        person.leave().await;
+    }
+    node.signal("TERM");
+    assert!(node.ended().success());
+    std::fs::remove_dir_all(&folder).expect("removed");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use althing::config::{Config, JobsConfig, LibraryConfig, RecordingConfig};
+use althing::config::{Config, EventsConfig, JobsConfig, LibraryConfig, RecordingConfig, WebhookConfig};
 use althing::contract::TapCodec;
 use althing::node::Node;
 use althing::record::file::{Picture, Writer};
@@ -66,9 +66,22 @@ async fn node(folder: &Path, change: impl FnOnce(&mut Config)) -> Node {
     config.media.bind = vec![HERE];
     config.media.workers = 1;
     config.jobs = JobsConfig { idle: false, height: 360, ..JobsConfig::default() };
-    config.library = Some(LibraryConfig { folder: folder.to_owned(), minimum_free: 0, keep: None, keep_bytes: None, uploads: None });
+    config.library = Some(LibraryConfig { folder: folder.to_owned(), minimum_free: 0, keep: None, keep_bytes: None, room_mib: None, uploads: None });
     change(&mut config);
     Node::start(config).await.expect("the node starts")
+}
+
+fn events(folder: &Path) -> EventsConfig {
+    let webhooks = WebhookConfig {
+        urls: Vec::new(),
+        secrets: Vec::new(),
+        timeout: Duration::from_secs(5),
+        at_once: 1,
+        retry: Duration::from_secs(1),
+        retry_most: Duration::from_secs(1),
+        give_up: Duration::from_secs(60),
+    };
+    EventsConfig { folder: folder.to_owned(), node: "n1".into(), keep: Duration::from_secs(86_400), keep_bytes: 1 << 20, webhooks }
 }
 
 async fn get(node: &Node, path: &str) -> Response {
@@ -103,7 +116,9 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
     let folder = Folder::new("made-links");
     let place = folder.say("r1", "finished", &file("0001.webm", "complete", 2_000_000));
     somebody(&place.join("0001.webm"));
-    let node = node(&folder.0, |_| ()).await;
+    let (log, broken) = (Folder::new("made-links-log"), folder.say("r2", "finished", &file("0001.webm", "complete", 2_000_000)));
+    std::fs::write(broken.join("0001.webm"), [7; 5_000]).expect("written");
+    let node = node(&folder.0, |config| config.events = Some(events(&log.0))).await;
     let told = item(&node, "r1").await;
     let thumbnail = get(&node, text(&told, "thumbnail")).await;
     assert_eq!((thumbnail.status(), &thumbnail.headers()[CONTENT_TYPE]), (StatusCode::OK, &"image/jpeg".parse().expect("a type")));
@@ -124,6 +139,17 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
     });
     let film = film.await;
     assert_eq!(item(&node, "r1").await["mixdowns"][0]["film"], "mp4");
+    let begun = client.post(url.replace("/r1/", "/r2/")).body(r#"{"film":"mp4"}"#).send().await.expect("an answer");
+    assert_eq!(begun.status(), StatusCode::ACCEPTED);
+    let said = until("both are said", async || {
+        let page = json_of(reqwest::get(format!("http://{}/api/v1/events", node.admin)).await.expect("an answer")).await;
+        page["events"].as_array().filter(|events| events.len() == 2).cloned()
+    });
+    let said = said.await;
+    let made = std::fs::metadata(place.join(text(&said[0]["data"], "file"))).expect("the film").len();
+    let told: Vec<_> = said.iter().map(|event| (text(event, "type"), text(&event["data"], "recording"), &event["data"]["bytes"])).collect();
+    assert_eq!(told, [("mixdown.finished", "r1", &Value::from(made)), ("mixdown.failed", "r2", &Value::Null)], "{said:?}");
+    assert!(said.iter().all(|event| event["seq"] == 1) && said[0]["session"] != said[1]["session"], "each is a session of its own: {said:?}");
     let address = format!("http://{}{}", node.http, text(&film, "url"));
     let part = client.get(&address).header(RANGE, "bytes=4-7").send().await.expect("an answer");
     assert_eq!((part.status(), &part.headers()[CONTENT_TYPE]), (StatusCode::PARTIAL_CONTENT, &"video/mp4".parse().expect("a type")));

@@ -66,3 +66,18 @@ fn the_key_policy_is_written_down() {
         assert!(row.is_some_and(|row| row.split('|').filter(|cell| !cell.trim().is_empty()).count() == 4), "{key}");
     }
 }
+
+/// Who wants no traces has nothing of them: neither in the program nor in what has to be looked at.
+#[test]
+fn traces_are_in_no_ordinary_build() {
+    let tree = |features: &[&str]| {
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        cargo.args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none"]).args(features);
+        let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert!(!tree(&[]).contains("opentelemetry"));
+    assert!(tree(&["--features", "otel"]).contains("opentelemetry-otlp"), "that it would be seen");
+    assert!(!tree(&["--features", "otel"]).lines().any(|line| line.starts_with("tonic v")), "one HTTP stack");
+}

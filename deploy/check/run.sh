@@ -86,6 +86,9 @@ helm_chart() {
   refused "helm: a setting of the wrong kind" "maximum" helm template x deploy/helm/althing --set config.media.port=70000
   refused "helm: a value that does not exist" "replicas" helm template x deploy/helm/althing --set replicas=2
   refused "helm: a ServiceMonitor that reaches nothing" "metrics.listen=pod" helm template x deploy/helm/althing --set metrics.serviceMonitor.enabled=true
+  refused "helm: events that end with their pod" "persistence.enabled" helm template x deploy/helm/althing --set config.events.enabled=true
+  refused "helm: events beside the volume" "below /var/lib/althing" helm template x deploy/helm/althing --set config.events.enabled=true,persistence.enabled=true,config.events.folder=/tmp/events
+  check "helm: events on the volume" helm template x deploy/helm/althing --set config.events.enabled=true,persistence.enabled=true
   if node_tools; then check "helm: the ServiceMonitor is the operator's" bash -c "node deploy/check/custom.mjs '$TOOLS/npm' < '$WORK/full.jsonl' | grep -q '^1 '"
   else skip "helm: the operator's schema cannot be had (npm: @kubernetes-models/prometheus-operator)"; fi
 }

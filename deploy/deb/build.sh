@@ -9,6 +9,11 @@ out=${1:-target/deb}
 version=$("$althing" --version | cut -d' ' -f2)
 arch=$(dpkg --print-architecture)
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+# Whoever builds it answers for it, as Debian's own tools have it; else whoever made the last change.
+maintainer="${DEBFULLNAME:-} <${DEBEMAIL:-}>"
+if [ -z "${DEBFULLNAME:-}" ] || [ -z "${DEBEMAIL:-}" ]; then
+  maintainer=$(git log -1 --format='%an <%ae>') || { echo "build.sh: who makes this package? Set DEBFULLNAME and DEBEMAIL" >&2; exit 78; }
+fi
 umask 022
 root=$out/root
 rm -rf "$root" "$out/debian"
@@ -30,7 +35,7 @@ put 0644 deploy/caddy/Caddyfile /usr/share/doc/althing/examples/Caddyfile
 put 0644 deploy/nginx/althing.conf /usr/share/doc/althing/examples/nginx.conf
 put 0644 CHANGELOG.md /usr/share/doc/althing/CHANGES.md
 printf 'althing (%s) stable; urgency=medium\n\n  * What has changed is in CHANGES.md.gz beside this file.\n\n -- %s  %s\n' "$version" \
-  "$(sed -n 's/^Maintainer: //p' deploy/deb/control)" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9nc > "$out/changelog.gz"
+  "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9nc > "$out/changelog.gz"
 put 0644 "$out/changelog.gz" /usr/share/doc/althing/changelog.gz
 "$althing" man --dir "$out/man"
 for page in "$out"/man/*.1; do
@@ -50,7 +55,7 @@ gzip -9nf "$root"/usr/share/doc/althing/{default.toml,OPERATIONS.md,CHANGES.md}
 printf 'Source: althing\n\nPackage: althing\nArchitecture: any\n' > "$out/debian/control"
 depends=$(cd "$out" && dpkg-shlibdeps -O root/usr/bin/althing 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 size=$(du -k -s --apparent-size "$root" | cut -f1)
-sed -e "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@DEPENDS@/$depends/; s/@SIZE@/$size/" deploy/deb/control > "$root/DEBIAN/control"
+sed -e "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@DEPENDS@/$depends/; s/@SIZE@/$size/; s|@MAINTAINER@|$maintainer|" deploy/deb/control > "$root/DEBIAN/control"
 echo /etc/althing/althing.toml > "$root/DEBIAN/conffiles"
 for script in postinst prerm postrm; do install -m 0755 "deploy/deb/$script" "$root/DEBIAN/$script"; done
 (cd "$root" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 md5sum) > "$root/DEBIAN/md5sums"

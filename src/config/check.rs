@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use reqwest::Url;
+
 use super::data::DataConfig;
 use super::events::EventsConfig;
 use super::jobs::JobsConfig;
@@ -18,6 +20,9 @@ use super::turn::TurnConfig;
 use super::whip_out::WhipOutConfig;
 use crate::contract::DataLimits;
 
+/// Kilobits a second that a member may be held to at least: less does not even carry a voice.
+pub const LEAST_PUBLISH_KBPS: u32 = 32;
+
 /// The checked settings.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Config {
@@ -27,6 +32,8 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// Where metrics and health are served.
     pub admin: SocketAddr,
+    /// Names by which they may be asked for, in lower case, beside addresses and localhost.
+    pub admin_hosts: Vec<String>,
     /// What is kept of calls that are over.
     pub kept: KeptConfig,
     /// The media plane.
@@ -59,6 +66,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// How long a node that is to end goes on for its members.
     pub drain: Duration,
+    /// Where traces of joins go, if anywhere.
+    pub otel: Option<Url>,
     /// The log.
     pub log: LogSettings,
 }
@@ -80,6 +89,7 @@ impl Default for Config {
             http: http(&settings),
             tls: None,
             admin: settings.admin.listen,
+            admin_hosts: Vec::new(),
             kept: kept(&settings),
             media: media(&settings),
             ice: IceConfig {
@@ -101,6 +111,7 @@ impl Default for Config {
             whip_out: None,
             limits: settings.limits,
             drain: seconds(settings.drain.seconds),
+            otel: None,
             log: settings.log,
         }
     }
@@ -192,6 +203,8 @@ pub struct RoomsConfig {
     pub return_after: Duration,
     /// Tracks that a member publishes at most at a time.
     pub tracks: u8,
+    /// Kilobits a second that a member publishes at most, all its tracks together; none for no limit.
+    pub publish_kbps: Option<u32>,
 }
 
 /// Calling a person.
@@ -259,6 +272,9 @@ impl Settings {
         if self.rooms.tracks > MOST_TRACKS {
             return invalid("rooms.tracks", format!("a member has a microphone, a camera, a screen and its sound: choose {MOST_TRACKS} or fewer"));
         }
+        if self.rooms.publish_kbps > 0 && self.rooms.publish_kbps < LEAST_PUBLISH_KBPS {
+            return invalid("rooms.publish_kbps", format!("a voice takes as much: choose at least {LEAST_PUBLISH_KBPS}, or 0 for no limit"));
+        }
         for origin in self.http.origins.iter().filter(|o| *o != "*") {
             check_origin(origin)?;
         }
@@ -271,14 +287,17 @@ impl Settings {
         let library = self.library.check(&self.recording)?;
         let s3 = self.s3.check(&self.recording, library.as_ref())?;
         let events = self.events.check(&self.webhooks)?;
+        let admin_hosts = tls::names("admin.hosts", &self.admin.hosts)?;
         let whip_out = self.whip_out.check()?;
         let (http, media, rooms, calls) = (http(&self), media(&self), rooms(&self), calls(&self));
         let (admin, kept, drain) = (self.admin.listen, kept(&self), seconds(self.drain.seconds));
+        let otel = self.otel.check()?;
         let (limits, log) = (self.limits, self.log);
         Ok(Config {
             http,
             tls,
             admin,
+            admin_hosts,
             kept,
             media,
             ice,
@@ -295,6 +314,7 @@ impl Settings {
             whip_out,
             limits,
             drain,
+            otel,
             log,
         })
     }
@@ -428,6 +448,7 @@ fn rooms(settings: &Settings) -> RoomsConfig {
         policy: rooms.policy,
         return_after: Duration::from_secs(rooms.return_seconds),
         tracks: rooms.tracks,
+        publish_kbps: (rooms.publish_kbps > 0).then_some(rooms.publish_kbps),
     }
 }
 
@@ -504,6 +525,9 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_by_name() {
+        assert_eq!(refused(|s| s.otel.endpoint = "collector".into()), "otel.endpoint");
+        assert_eq!(refused(|s| s.admin.hosts = vec!["http://althing".into()]), "admin.hosts");
+        assert_eq!(refused(|s| s.admin.hosts = vec!["althing:9090".into()]), "admin.hosts");
         assert_eq!(refused(|s| s.media.workers = 257), "media.workers");
         assert_eq!(refused(|s| s.media.spread_from = 0), "media.spread_from");
         assert_eq!(refused(|s| (s.media.port, s.media.workers) = (65_535, 2)), "media.port");
@@ -523,6 +547,7 @@ mod tests {
         assert_eq!(refused(|s| s.limits.chat_bytes = 1 << 20), "limits.chat_bytes");
         assert_eq!(refused(|s| s.limits.metadata_bytes = 4_096), "limits.metadata_bytes");
         assert_eq!(refused(|s| s.rooms.tracks = 5), "rooms.tracks");
+        assert_eq!(refused(|s| s.rooms.publish_kbps = 31), "rooms.publish_kbps");
         assert_eq!(refused(|s| s.http.origins = vec!["meet.example.org".into()]), "http.origins");
         assert_eq!(refused(|s| s.ice.urls = vec!["http://relay".into()]), "ice.urls");
         assert_eq!(refused(|s| s.ice.urls = vec!["turn:relay".into()]), "ice.secret");

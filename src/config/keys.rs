@@ -51,6 +51,11 @@ impl AuthKeys {
         self
     }
 
+    /// Their names.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Whether there are none: development mode.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -19,6 +19,8 @@ pub struct LibrarySettings {
     pub keep_days: u32,
     /// Gibibytes that are kept; beyond, the oldest goes. 0 for no limit.
     pub keep_gib: u64,
+    /// Mebibytes that are kept of a room; beyond, nothing is added. 0 for no limit.
+    pub room_mib: u32,
     /// Whether members may add screenshots and recordings that their browsers made.
     pub uploads: bool,
     /// Mebibytes of an upload.
@@ -39,6 +41,7 @@ impl Default for LibrarySettings {
             enabled: true,
             keep_days: 0,
             keep_gib: 0,
+            room_mib: 0,
             uploads: false,
             upload_mib: 2_048,
             uploads_mib: 20_480,
@@ -60,6 +63,8 @@ pub struct LibraryConfig {
     pub keep: Option<Duration>,
     /// Bytes that are kept; none for no limit.
     pub keep_bytes: Option<u64>,
+    /// Mebibytes that are kept of a room; none for no limit.
+    pub room_mib: Option<u32>,
     /// What members may add, if they may.
     pub uploads: Option<UploadConfig>,
 }
@@ -116,6 +121,7 @@ impl LibrarySettings {
             minimum_free: recording.minimum_free_mib << 20,
             keep: (self.keep_days > 0).then(|| Duration::from_secs(u64::from(self.keep_days) * 86_400)),
             keep_bytes: (self.keep_gib > 0).then_some(self.keep_gib << 30),
+            room_mib: (self.room_mib > 0).then_some(self.room_mib),
             uploads: self.uploads.then_some(uploads),
         }))
     }

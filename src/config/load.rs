@@ -13,8 +13,9 @@ const PREFIX: &str = "ALTHING";
 /// Variables with the prefix that are not settings.
 const OTHER_VARIABLES: [&str; 1] = ["config"];
 /// Settings that are lists: in the environment and on the command line their items are separated by commas.
-const LISTS: [&str; 9] = [
+const LISTS: [&str; 10] = [
     "http.origins",
+    "admin.hosts",
     "tls.domains",
     "media.bind",
     "media.announce",

@@ -10,6 +10,7 @@ mod jobs;
 mod keys;
 mod library;
 mod load;
+mod otel;
 mod recording;
 mod s3;
 mod schema;
@@ -18,13 +19,14 @@ mod tls;
 mod turn;
 mod whip_out;
 
-pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, MediaConfig, RoomsConfig};
+pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, LEAST_PUBLISH_KBPS, MediaConfig, RoomsConfig};
 pub use data::{DataConfig, DataSettings};
 pub use events::{EventSettings, EventsConfig, WebhookConfig, WebhookSecret, WebhookSettings};
 pub use jobs::{JobSettings, JobsConfig};
 pub use keys::{AuthKeys, KeyAlgorithm, PublicKey, Secret, TokenKey};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
 pub use load::{LoadError, Overrides, load};
+pub use otel::OtelSettings;
 pub use recording::{RecordingConfig, RecordingSettings, StoreKind};
 pub use s3::{S3Config, S3Settings};
 pub use schema::{

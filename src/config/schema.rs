@@ -11,6 +11,7 @@ use super::data::DataSettings;
 use super::events::{EventSettings, WebhookSettings};
 use super::jobs::JobSettings;
 use super::library::LibrarySettings;
+use super::otel::OtelSettings;
 use super::recording::RecordingSettings;
 use super::s3::S3Settings;
 use super::turn::TurnSettings;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// How a node ends.
     pub drain: DrainSettings,
+    /// Traces of joins.
+    pub otel: OtelSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -162,6 +165,8 @@ pub enum TlsMode {
 pub struct AdminSettings {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Names by which it is asked, beside addresses and localhost.
+    pub hosts: Vec<String>,
     /// Memory for the accounts of calls that are over, in MiB.
     pub calls_mib: u32,
     /// How long they are kept, in hours.
@@ -170,7 +175,7 @@ pub struct AdminSettings {
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)), calls_mib: 32, calls_hours: 24 }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)), hosts: Vec::new(), calls_mib: 32, calls_hours: 24 }
     }
 }
 
@@ -286,6 +291,8 @@ pub struct RoomSettings {
     pub return_seconds: u64,
     /// Tracks that a member publishes at most at a time.
     pub tracks: u8,
+    /// Kilobits a second that a member publishes at most, all its tracks together; 0 for no limit.
+    pub publish_kbps: u32,
 }
 
 /// How a room's media travels.
@@ -313,6 +320,7 @@ impl Default for RoomSettings {
             policy: CallPolicy::Auto,
             return_seconds: 10,
             tracks: 4,
+            publish_kbps: 0,
         }
     }
 }

@@ -122,6 +122,15 @@ fn acme(settings: &TlsSettings) -> Result<AcmeConfig, InvalidSetting> {
     Ok(AcmeConfig { domains: settings.domains.clone(), email, cache: cache(settings)?, directory: settings.directory.clone(), directory_ca })
 }
 
+/// Names of hosts, without ports; in lower case.
+pub(super) fn names(setting: &str, names: &[String]) -> Result<Vec<String>, InvalidSetting> {
+    let is_name = |name: &String| name.len() <= 253 && name.split('.').all(is_label);
+    match names.iter().find(|name| !is_name(name)) {
+        Some(name) => invalid(setting, format!("`{name}` is no name of a host: write it like althing.internal, without a port")),
+        None => Ok(names.iter().map(|name| name.to_ascii_lowercase()).collect()),
+    }
+}
+
 fn check_domain(domain: &str) -> Result<(), InvalidSetting> {
     let why = if domain.starts_with("*.") {
         "TLS-ALPN-01 proves single names only (RFC 8737): list each, or get a certificate by DNS-01 elsewhere and use tls.mode = \"files\""

@@ -1,7 +1,7 @@
 //! What the control plane tells a worker.
 
 use super::plan::{IceCredentials, MediaPlan, ReceivePlan, TransportPlan};
-use crate::base::{Path, PeerId, RoomId, TapId, TrackId, WorkerId};
+use crate::base::{Bitrate, Path, PeerId, RoomId, TapId, TrackId, WorkerId};
 
 /// One command for one room. A room begins with its first [`RoomCommand::AddPeer`].
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,14 @@ pub enum RoomCommand {
         track: TrackId,
         /// It is a voice, of which only the loudest are forwarded when there are many; the sound of a film is not.
         voice: bool,
+    },
+    /// What a peer may send, all its m-lines together, before and after its first packet; none: that is not bounded. Whoever sends half as much
+    /// again for long is told ([`super::Event::Excess`]), and then what takes most is not forwarded any more.
+    Allow {
+        /// The publisher.
+        peer: PeerId,
+        /// How much.
+        publish: Option<Bitrate>,
     },
     /// A track of this room that is published on another worker: it may be pointed at like one from here. Given again
     /// when its publisher has negotiated anew. Its packets cross only while somebody here subscribes.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::health::Health;
 use super::plan::SrtpProfile;
-use crate::base::{Bitrate, PeerId, RoomId, TrackId, WorkerId};
+use crate::base::{Bitrate, PeerId, RoomId, Time, TrackId, WorkerId};
 
 /// Something that happened in a room on a worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub enum Event {
         peer: PeerId,
         /// The negotiated SRTP protection profile.
         profile: SrtpProfile,
+        /// When its first ICE check was validated.
+        reached: Time,
     },
     /// Nothing authenticated has come for the consent time (RFC 7675), or the handshake failed, or the peer closed.
     Disconnected {
@@ -69,6 +71,19 @@ pub enum Event {
         peer: PeerId,
         /// How it has done since it was told last.
         health: Box<Health>,
+    },
+    /// A peer sends more than it may ([`super::RoomCommand::Allow`]).
+    Excess {
+        /// Where.
+        room: RoomId,
+        /// Whose connection.
+        peer: PeerId,
+        /// What of its takes most.
+        track: TrackId,
+        /// What it has sent lately, in all.
+        sent: Bitrate,
+        /// Whether that track is not forwarded any more; otherwise it will not be if this goes on.
+        ended: bool,
     },
     /// The first packet of a published track has arrived.
     TrackStarted {

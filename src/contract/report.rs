@@ -64,6 +64,10 @@ counters! {
     AudioBytesOut => "media_bytes_total", "direction=sent,kind=audio";
     /// Bytes of pictures forwarded, headers excluded.
     VideoBytesOut => "media_bytes_total", "direction=sent,kind=video";
+    /// Times that a publisher was told that it sends more than it may.
+    ExcessTold => "publish_excess_total", "action=told";
+    /// Tracks that ended because their publisher went on.
+    ExcessEnded => "publish_excess_total", "action=ended";
     /// RTP packets sent again on request.
     RtpRetransmitted => "rtp_packets_retransmitted_total", "";
     /// RTP packets that a publisher sent again and that filled a hole.

@@ -35,6 +35,7 @@ const fn room_of(event: &Event) -> Option<RoomId> {
         | Event::Demand { room, .. }
         | Event::Quality { room, .. }
         | Event::Health { room, .. }
+        | Event::Excess { room, .. }
         | Event::TrackStarted { room, .. }
         | Event::DataChannel { room, .. }
         | Event::Data { room, .. }

@@ -20,6 +20,7 @@ pub mod recordings;
 pub mod refusal;
 pub mod rooms;
 pub mod signaling;
+pub mod trace;
 pub mod whip;
 
-pub use refusal::Refusal;
+pub use refusal::{Limit, Refusal};

@@ -199,7 +199,15 @@ mod tests {
 
     fn session() -> Session {
         let candidates = vec!["192.0.2.1:40000".parse().expect("address"), "[2001:db8::1]:40000".parse().expect("address")];
-        Session::new(Local { fingerprint_sha256: ["CD"; 32].join(":"), candidates, tcp: false, cname: CNAME.into(), session_id: 1, data: None })
+        Session::new(Local {
+            fingerprint_sha256: ["CD"; 32].join(":"),
+            candidates,
+            tcp: false,
+            cname: CNAME.into(),
+            session_id: 1,
+            data: None,
+            publish: None,
+        })
     }
 
     #[test]

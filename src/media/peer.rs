@@ -8,6 +8,7 @@ use crate::base::{Bitrate, Ntp, PeerId, Time};
 use crate::contract::{CodecPlan, Feedback, MediaPlan, Quality, ReceivePlan, SecurityPlan, SrtpKeys, TransportPlan};
 use crate::media::pace::Link;
 use crate::media::packet::twcc::Arrivals;
+use crate::media::publish::allowance::Allowance;
 use crate::media::publish::stream::Stream;
 use crate::media::route::leg::Leg;
 use crate::media::route::origins::Origins;
@@ -75,6 +76,8 @@ pub struct Peer {
     pub streams: Vec<Stream>,
     /// The track on each of its sending m-lines: index in the room.
     pub published: [Option<u16>; MOST_MLINES],
+    /// What it may send, where that is bounded.
+    pub allowance: Option<Box<Allowance>>,
     /// Transport-wide arrivals from it, not reported yet.
     pub arrivals: Option<Box<Arrivals>>,
     /// When feedback about them is due.
@@ -218,6 +221,7 @@ impl Peer {
             transport_cc: 0,
             link: None,
             queue: PaceQueue::default(),
+            allowance: None,
             arrivals: None,
             feedback_due: None,
             nack_due: None,
@@ -256,11 +260,12 @@ impl Peer {
         let link = self.link.as_ref().map_or(0, |l| size_of::<Link>() + l.memory()) + self.queue.memory();
         let waiting = self.waiting_dtls.iter().map(Vec::capacity).sum::<usize>();
         let data = self.data.as_ref().map_or(0, |d| d.memory());
+        let allowance = self.allowance.as_ref().map_or(0, |_| size_of::<Allowance>());
         let association = self.dtls.as_ref().map_or(0, |d| size_of::<DtlsTransport>() + if d.has_association() { ASSOCIATION } else { 0 });
         self.memory = PeerMemory {
             legs: bytes(legs),
             handshake: bytes(association + waiting),
-            rest: bytes(size_of::<Peer>() + plan + streams + arrivals + srtp + link + data + self.by_track.capacity()),
+            rest: bytes(size_of::<Peer>() + plan + streams + arrivals + srtp + link + data + allowance + self.by_track.capacity()),
         };
     }
 

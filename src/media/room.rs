@@ -1,9 +1,11 @@
 //! A room on a worker: all its state in one value, so that it can be dropped as one.
 //!
-//! Split by pace: commands here (negotiation), `checks` (ways that this node looks for itself), `pointing` (which track goes where), `packets` (each datagram), `feedback` (what receivers report),
+//! Split by pace: commands here (negotiation), `checks` (ways that this node looks for itself), `pointing` (which track goes where), `packets` (each
+//! datagram), `allowance` (who sends more than it may), `feedback` (what receivers report),
 //! `timers` (what is due by the clock), `health` (how it all does), `selection` (what each subscriber gets), `pacing` (when), `voices` (who is heard), `relay`
 //! (what other workers have to do with it), `tapping` (what is copied for recordings), `data` (data channels, after all of that).
 
+mod allowance;
 mod checks;
 mod data;
 mod feedback;
@@ -192,6 +194,7 @@ impl Room {
                 Some(())
             }
             RoomCommand::Import { track, from, source } => self.import(track, from, *source),
+            RoomCommand::Allow { peer, publish } => self.allow(now, peer, publish),
             RoomCommand::Unpublish { track } => {
                 self.refuse(track, shared);
                 self.unpublish(now, track)

@@ -33,6 +33,7 @@ pub struct ControlMetrics {
     rings: IntCounterVec,
     messages: IntCounterVec,
     errors: IntCounterVec,
+    limits: IntCounterVec,
     joins: IntCounterVec,
     /// Calls that are over and of which something is kept, and the bytes of that.
     pub kept: [IntGauge; 2],
@@ -81,9 +82,13 @@ impl ControlMetrics {
         for reason in ["origin", "full"] {
             sockets_refused.with_label_values(&[reason]);
         }
-        let joins = register.counters("althing_joins_total", "Joins and resumptions, by result.", &["result"])?;
+        let joins = register.counters("althing_joins_total", "Joins, those by WHIP and WHEP among them, and resumptions, by result.", &["result"])?;
         for result in ["ok", "resumed"] {
             joins.with_label_values(&[result]);
+        }
+        let limits = register.counters("althing_limits_reached_total", "Requests refused because there is only so much of something.", &["limit"])?;
+        for limit in ["rooms", "members", "tracks", "kept"] {
+            limits.with_label_values(&[limit]);
         }
         register.gauges("althing_build_info", "1, and which program this is.", &["version"])?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
@@ -107,6 +112,7 @@ impl ControlMetrics {
                 .counter("althing_media_events_dropped_total", "Workers' events dropped because their room was too far behind.")?,
             messages: register.counters("althing_signaling_messages_total", "Requests answered, by type and result.", &["type", "result"])?,
             errors: register.counters("althing_signaling_errors_total", "Requests refused and messages that were none, by error code.", &["code"])?,
+            limits,
             joins,
             kept: [
                 register.gauge("althing_calls_kept", "Calls that are over and of which is kept what happened.")?,
@@ -114,7 +120,7 @@ impl ControlMetrics {
             ],
             join_seconds: register.seconds(
                 "althing_join_seconds",
-                "From reading a join, or a resumption, to its answer: of those that were let in.",
+                "From reading a join (by WHIP and WHEP its offer), or a resumption, to its answer: of those that were let in.",
                 &JOINS,
             )?,
         })
@@ -125,12 +131,17 @@ impl ControlMetrics {
     pub fn answered(&self, kind: &'static str, error: Option<&'static str>) {
         let label = error.unwrap_or("ok");
         self.messages.with_label_values(&[kind, label]).inc();
-        if matches!(kind, "join" | "resume") {
+        if matches!(kind, "join" | "resume" | "whip" | "whep") {
             self.joins.with_label_values(&[if label == "ok" && kind == "resume" { "resumed" } else { label }]).inc();
         }
         if let Some(code) = error {
             self.rejected(code);
         }
+    }
+
+    /// A request was refused because this limit is reached.
+    pub fn limited(&self, limit: &'static str) {
+        self.limits.with_label_values(&[limit]).inc();
     }
 
     /// A room has others than before: asked for, and sent.

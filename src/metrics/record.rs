@@ -40,7 +40,7 @@ impl RecordMetrics {
         for wanted in ["write", "sync"] {
             errors.with_label_values(&[wanted]);
         }
-        for reason in ["queue", "jobs", "disk", "files", "chat"] {
+        for reason in ["queue", "jobs", "disk", "files", "chat", "room"] {
             lost.with_label_values(&[reason]);
         }
         Ok(Self {

@@ -164,6 +164,7 @@ fn help(name: &'static str) -> &'static str {
         "socket_held_total" => "Replies that a full socket refused and that were kept to be offered again.",
         "rtp_packets_received_total" => "RTP packets accepted from publishers.",
         "rtp_packets_forwarded_total" => "RTP packets forwarded to subscribers, retransmissions excluded.",
+        "publish_excess_total" => "Publishers that sent more than they may, by what was done: they were told, or a track of theirs ended.",
         "rtp_packets_retransmitted_total" => "RTP packets sent again on request.",
         "rtp_packets_repaired_total" => "RTP packets that a publisher sent again and that filled a hole.",
         "nacked_packets_total" => "Packets asked for again, by us (sent) and by subscribers (received).",

@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const NEVER: Duration = Duration::from_secs(3_600);
 
 /// Runs a node until the process is told to end: SIGTERM lets it run dry for `drain.seconds` at most, a second one, or SIGINT, ends it. SIGHUP has
-/// it take up the log's level that `read_again` finds (certificates are looked at by those who keep them).
+/// it take up the log's level, the keys and the secrets that `read_again` finds (certificates are looked at by those who keep them).
 ///
 /// # Errors
 /// When it cannot start.
@@ -36,7 +36,7 @@ pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Conf
     let mut until: Option<Instant> = None;
     loop {
         tokio::select! {
-            () = received(&mut hang_up) => read_settings_again(log, &read_again),
+            () = received(&mut hang_up) => read_settings_again(log, &node, &read_again),
             () = received(&mut interrupt) => break,
             () = received(&mut terminate) => {
                 if until.is_some() || drain.is_zero() {
@@ -67,13 +67,21 @@ pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Conf
     Ok(())
 }
 
-fn read_settings_again(log: &Log, read_again: &impl Fn() -> Result<Config, String>) {
+fn read_settings_again(log: &Log, node: &Node, read_again: &impl Fn() -> Result<Config, String>) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
-    let taken = read_again().and_then(|config| log.set_level(&config.log.level).map(|()| config.log.level).map_err(|e| e.to_string()));
+    let taken = read_again().and_then(|config| {
+        log.check_level(&config.log.level).map_err(|error| error.to_string())?;
+        node.take_up(&config)?;
+        log.set_level(&config.log.level).map_err(|error| error.to_string())?;
+        Ok(config)
+    });
     match taken {
-        Ok(level) => tracing::info!(level, "the log's level is read again; other settings need a restart"),
+        Ok(config) => {
+            let (level, keys) = (&config.log.level, config.auth.ids().collect::<Vec<_>>());
+            tracing::info!(level, ?keys, "the log's level is read again, and keys and secrets are; other settings need a restart");
+        }
         Err(error) => tracing::warn!("the settings are as before: {error}"),
     }
     tell(&[NotifyState::Ready]);

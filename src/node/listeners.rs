@@ -68,7 +68,7 @@ impl Listeners {
             tokio::spawn(serve(listener, plain(redirect_router(Some(bound(&self.http).port()))), closing.clone()));
         }
         tokio::spawn(serve(self.http, front, closing.clone()));
-        tokio::spawn(serve(self.admin, plain(admin_router(metrics, rooms, public.ready.clone())), closing.clone()));
+        tokio::spawn(serve(self.admin, plain(admin_router(metrics, rooms, public.ready.clone(), config.admin_hosts.clone())), closing.clone()));
         Ok(())
     }
 }

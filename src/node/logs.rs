@@ -34,6 +34,14 @@ impl Log {
         Ok(Self(set))
     }
 
+    /// Whether `level` could be logged.
+    ///
+    /// # Errors
+    /// As [`Log::begin`].
+    pub fn check_level(&self, level: &str) -> Result<(), InvalidSetting> {
+        filter(level).map(drop)
+    }
+
     /// From now on, what `level` says is logged.
     ///
     /// # Errors

@@ -11,15 +11,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
+use super::Fate;
 use super::file::{Begin, End, Piece};
 use super::health::{Hand, Health};
 use super::library::{ChatLine, Library, Said};
 use super::manifest::{FileEntry, FileState, Manifest, Person, State, codec_name};
 use super::open_file::OpenFile;
 use super::repair;
-use super::take::{Fate, FileId};
+use super::take::{Fate as PieceFate, FileId};
 use crate::config::RecordingConfig;
 use crate::metrics::RecordMetrics;
+use tokio::sync::watch;
 
 /// A disk that refuses is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
@@ -33,7 +35,7 @@ const MOST_PEOPLE: usize = 4_096;
 
 /// What the disk is to do.
 enum Job {
-    Open(Box<Manifest>),
+    Open(Box<Manifest>, Option<u64>, watch::Sender<Fate>),
     Meet(String, Person),
     Say(String, ChatLine),
     Begin(FileId, Box<FileEntry>, String, Vec<u8>),
@@ -102,10 +104,10 @@ impl Disk {
         self.state.open.load(Ordering::Relaxed) == 0
     }
 
-    /// A recording begins.
-    pub fn open(&self, manifest: Manifest) -> bool {
+    /// A recording begins, of whose room `most` bytes are kept; whoever has begun it is told what becomes of it.
+    pub fn open(&self, manifest: Manifest, most: Option<u64>, told: watch::Sender<Fate>) -> bool {
         self.state.open.fetch_add(1, Ordering::Relaxed);
-        let sent = self.send(Job::Open(Box::new(manifest)));
+        let sent = self.send(Job::Open(Box::new(manifest), most, told));
         if !sent {
             self.state.open.fetch_sub(1, Ordering::Relaxed);
         }
@@ -153,9 +155,9 @@ impl Disk {
     }
 
     /// A piece of a file; lost when the disk refuses, or too much waits for it.
-    pub fn append(&self, file: FileId, piece: Piece) -> Fate {
+    pub fn append(&self, file: FileId, piece: Piece) -> PieceFate {
         if file < self.state.health.ended_before() {
-            return Fate::Ended;
+            return PieceFate::Ended;
         }
         let bytes = piece.bytes.len();
         let fits = self.state.waiting.load(Ordering::Relaxed) + bytes <= self.state.most_waiting;
@@ -171,10 +173,10 @@ impl Disk {
             sent
         };
         if sent {
-            return Fate::Taken;
+            return PieceFate::Taken;
         }
         self.state.metrics.lost("queue");
-        Fate::Lost
+        PieceFate::Lost
     }
 
     /// A file ends.
@@ -223,6 +225,9 @@ struct OnDisk {
     /// When it was closed.
     closed: Option<u64>,
     open: usize,
+    /// Bytes that may still be kept of its room.
+    left: Option<u64>,
+    told: watch::Sender<Fate>,
 }
 
 impl Writer {
@@ -261,7 +266,7 @@ impl Writer {
 
     fn take(&mut self, job: Job) {
         match job {
-            Job::Open(manifest) => self.open(*manifest),
+            Job::Open(manifest, most, told) => self.open(*manifest, most, told),
             Job::Meet(recording, person) => {
                 if let Some(known) = self.recordings.get_mut(&recording)
                     && known.manifest.members.len() < MOST_PEOPLE
@@ -304,10 +309,13 @@ impl Writer {
         }
     }
 
-    fn open(&mut self, manifest: Manifest) {
+    fn open(&mut self, manifest: Manifest, most: Option<u64>, told: watch::Sender<Fate>) {
         let id = manifest.id.clone();
         let folder = self.folder.join(&id);
-        self.recordings.insert(id.clone(), OnDisk { manifest, folder, made: false, unsaid: true, said: Said::default(), closed: None, open: 0 });
+        let kept = self.library.as_ref().map_or(0, |library| library.bytes_of(&manifest.room));
+        let left = most.map(|most| most.saturating_sub(kept));
+        let known = OnDisk { manifest, folder, made: false, unsaid: true, said: Said::default(), closed: None, open: 0, left, told };
+        self.recordings.insert(id.clone(), known);
         self.say(&id);
     }
 
@@ -344,9 +352,20 @@ impl Writer {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let Some(file) = self.files.get_mut(&id).filter(|_| id >= health.ended_before()) else { return Ok(()) };
+        let known = self.recordings.get_mut(&file.recording);
+        if let Some(known) = known.filter(|known| known.left.is_some_and(|left| left < piece.bytes.len() as u64)) {
+            // Once: the recording then ends, and what comes until then is of no use.
+            known.left = Some(0);
+            known.told.send_if_modified(|fate| std::mem::replace(fate, Fate::RoomFull) == Fate::GoesOn);
+            self.state.metrics.lost("room");
+            return Ok(());
+        }
         let before = file.len;
         let written = file.append(piece, health.done(), || health.written());
         let more = file.len - before;
+        if let Some(left) = self.recordings.get_mut(&file.recording).and_then(|known| known.left.as_mut()) {
+            *left = left.saturating_sub(more);
+        }
         self.used += more;
         self.state.metrics.bytes.inc_by(more);
         written
@@ -392,6 +411,7 @@ impl Writer {
             self.state.health.written();
         }
         if known.manifest.state != State::Recording {
+            known.told.send_replace(Fate::Whole { files: known.manifest.files.len(), bytes: known.manifest.bytes() });
             self.recordings.remove(recording);
             self.state.open.fetch_sub(1, Ordering::Relaxed);
         }
@@ -525,12 +545,12 @@ mod tests {
         };
         let metrics = RecordMetrics::register(&prometheus_registry()).expect("metrics");
         let disk = Disk::start(&config, None, metrics).expect("it starts");
-        assert!(disk.open(manifest()));
+        assert!(disk.open(manifest(), None, watch::channel(Fate::GoesOn).0));
         let begin = Begin { container: Container::Webm, picture: None, size: None, sound: true, at: 0, header: vec![1, 2, 3] };
         let file = disk.begin("r1", ("ada", false), 0, begin).expect("it begins");
         let piece = |bytes| Piece { bytes: vec![0; bytes], at: 0, until: 1, key: true };
-        assert_eq!(disk.append(file, piece(1_001)), Fate::Lost, "more than may wait");
-        assert_eq!(disk.append(file, piece(600)), Fate::Taken);
+        assert_eq!(disk.append(file, piece(1_001)), PieceFate::Lost, "more than may wait");
+        assert_eq!(disk.append(file, piece(600)), PieceFate::Taken);
         disk.finish(file, End { length: 1, lost: 1 });
         disk.close("r1", 2);
         let begun = Instant::now();

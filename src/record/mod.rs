@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::base::{RoomId, TapId, Time, TrackId, WorkerId};
 use crate::config::RecordingConfig;
@@ -89,6 +89,24 @@ pub struct Beginning {
     pub room: String,
     /// Who has begun it.
     pub by: Person,
+    /// Bytes that are kept of the room at most, what there is already included.
+    pub most: Option<u64>,
+}
+
+/// How far a recording is, for whoever has begun it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on, or its files are being completed.
+    GoesOn,
+    /// As much is kept of the room as may be: nothing more of it is kept.
+    RoomFull,
+    /// It has ended, and its files and its manifest are whole on the disk.
+    Whole {
+        /// How many files it has.
+        files: usize,
+        /// Their bytes.
+        bytes: u64,
+    },
 }
 
 /// A track that is to be recorded.
@@ -112,6 +130,7 @@ pub struct Recording {
     inner: Arc<Inner>,
     about: Arc<About>,
     taps: BTreeMap<TrackId, (WorkerId, TapId)>,
+    fate: watch::Receiver<Fate>,
 }
 
 impl Recorder {
@@ -189,7 +208,8 @@ impl Recorder {
         }
         self.0.metrics.recordings.inc();
         let about = Arc::new(About { id: beginning.id, began: Time::ZERO + self.0.epoch.elapsed(), files: AtomicUsize::new(0) });
-        let recording = Recording { inner: self.0.clone(), about, taps: BTreeMap::new() };
+        let (told, fate) = watch::channel(Fate::GoesOn);
+        let recording = Recording { inner: self.0.clone(), about, taps: BTreeMap::new(), fate };
         let manifest = Manifest {
             schema: SCHEMA,
             id: recording.about.id.clone(),
@@ -204,7 +224,7 @@ impl Recorder {
             files: Vec::new(),
             upload: None,
         };
-        if !self.0.disk.open(manifest) {
+        if !self.0.disk.open(manifest, beginning.most, told) {
             return Err(Refused::Disk);
         }
         Ok(recording)
@@ -215,6 +235,11 @@ impl Recording {
     /// Its identity.
     pub fn id(&self) -> &str {
         &self.about.id
+    }
+
+    /// How far it is, also when this is gone. Its sender goes without a word where the files could not be completed.
+    pub fn fate(&self) -> watch::Receiver<Fate> {
+        self.fate.clone()
     }
 
     /// A track is recorded from now on; what the worker is to tag its packets with, or none when the recorder is overloaded.

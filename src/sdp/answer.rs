@@ -11,20 +11,25 @@ use super::offer::Offer;
 use super::repeats::HELD_AGAINST;
 use super::section::{Direction, OfferedExtension, Section};
 use super::session::{Agreed, Local};
-use crate::contract::{CodecPlan, DataPlan, DtlsRole, MediaKind, Rid};
+use crate::base::Bitrate;
+use crate::contract::{CodecPlan, DataPlan, DtlsRole, MediaKind, Mid, Rid};
 
 /// The answer to `offer`, of whose m-lines we say `lines`.
 pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer, lines: &[Line]) -> String {
     let both = || offer.sections.iter().zip(lines);
     let is_accepted = |mid| both().any(|(section, line)| section.mid == Some(mid) && *line != Line::Rejected);
     let bundle: Vec<_> = offer.bundle.iter().copied().filter(|mid| is_accepted(*mid)).collect();
-    let writer = Writer { local, agreed };
+    let shares = local.publish.map(|publish| Shares::of(publish, lines));
+    let writer = Writer { local, agreed, shares };
     // One buffer for the whole: of an answer of 20 KB, each line as a value of its own costs three times as much.
     let mut text = Lines::new(offer.sections.len());
     text.line('v', "0");
     // The highest bit of the id is not used (RFC 8829 section 5.2.1).
     text.line('o', format_args!("- {} {version} IN IP4 127.0.0.1", local.session_id & (u64::MAX >> 1)));
     text.line('s', "-");
+    if let Some(publish) = local.publish {
+        bandwidth(publish, &mut text);
+    }
     text.line('t', "0 0");
     if !bundle.is_empty() {
         let mids: Vec<_> = bundle.iter().map(ToString::to_string).collect();
@@ -53,6 +58,21 @@ pub(super) fn write(local: &Local, version: u64, agreed: &Agreed, offer: &Offer,
             }
         }
     }
+    text.0
+}
+
+/// What is ours of an ICE generation, as a fragment (RFC 9725 section 4.3.3): the transport of the first m-line is that of all.
+pub(super) fn write_fragment(local: &Local, agreed: &Agreed, bundle: &[Mid], (mid, media): (Mid, &str)) -> String {
+    let writer = Writer { local, agreed, shares: None };
+    let mut text = Lines::new(1);
+    text.flag("ice-lite");
+    let mids: Vec<_> = bundle.iter().map(ToString::to_string).collect();
+    text.value("group", format_args!("BUNDLE {}", mids.join(" ")));
+    // RFC 8840 section 9: nothing of this line counts.
+    text.line('m', format_args!("{media} 9 RTP/AVP 0"));
+    text.value("mid", mid);
+    writer.ice(&mut text);
+    writer.candidates(&mut text);
     text.0
 }
 
@@ -111,6 +131,7 @@ impl Lines {
 struct Writer<'a> {
     local: &'a Local,
     agreed: &'a Agreed,
+    shares: Option<Shares>,
 }
 
 impl Writer<'_> {
@@ -119,6 +140,12 @@ impl Writer<'_> {
         let common = &line.common;
         let address = self.local.candidates.first().copied();
         describe(section, address.map_or(9, |a| a.port()), address, &formats(section, common), attributes);
+        match (self.shares, self.local.publish, &line.receive) {
+            (Some(shares), _, Some(receive)) => bandwidth(shares.for_kind(receive.kind), attributes),
+            // Nothing comes to us here. But Chromium holds the whole connection to what the last m-line says, or to nothing where that says nothing.
+            (_, Some(publish), None) => bandwidth(publish, attributes),
+            _ => {}
+        }
         self.transport(section, attributes);
         attributes.flag(section.direction.answered());
         attributes.flag("rtcp-mux");
@@ -163,14 +190,18 @@ impl Writer<'_> {
         if let Some(mid) = section.mid {
             attributes.value("mid", mid);
         }
-        attributes.value("ice-ufrag", &self.agreed.ice.local_ufrag);
-        attributes.value("ice-pwd", &self.agreed.ice.local_pwd);
+        self.ice(attributes);
         attributes.value("fingerprint", format_args!("sha-256 {}", self.local.fingerprint_sha256));
         let setup = match self.agreed.role {
             DtlsRole::Server => "passive",
             DtlsRole::Client => "active",
         };
         attributes.value("setup", setup);
+    }
+
+    fn ice(&self, attributes: &mut Lines) {
+        attributes.value("ice-ufrag", &self.agreed.ice.local_ufrag);
+        attributes.value("ice-pwd", &self.agreed.ice.local_pwd);
     }
 
     /// Both halves of a pair are in one msid stream, because browsers synchronise sound and pictures only within one.
@@ -203,6 +234,40 @@ impl Writer<'_> {
         }
         attributes.flag("end-of-candidates");
     }
+}
+
+/// What each m-line may carry to us, of what all of them may: sound first, pictures share the rest alike.
+#[derive(Clone, Copy)]
+struct Shares {
+    audio: Bitrate,
+    video: Bitrate,
+}
+
+impl Shares {
+    fn of(all: Bitrate, lines: &[Line]) -> Self {
+        let count = |kind| lines.iter().filter_map(Line::receive).filter(|plan| plan.kind == kind).count() as u64;
+        let (sounds, pictures) = (count(MediaKind::Audio), count(MediaKind::Video));
+        let even = all.as_bps() / sounds.saturating_add(pictures).max(1);
+        let audio = if pictures == 0 { even } else { even.min(SOUND) };
+        let rest = all.as_bps().saturating_sub(audio.saturating_mul(sounds));
+        Self { audio: Bitrate::bps(audio), video: Bitrate::bps(rest / pictures.max(1)) }
+    }
+
+    const fn for_kind(self, kind: MediaKind) -> Bitrate {
+        match kind {
+            MediaKind::Audio => self.audio,
+            MediaKind::Video => self.video,
+        }
+    }
+}
+
+/// What sound is left at most beside pictures: a voice takes 32 kbit/s in browsers, and music in stereo 64.
+const SOUND: u64 = 64_000;
+
+/// RFC 8866 section 5.8 in kbit/s, and RFC 3890 in bit/s: Firefox reads the latter alone, and Chromium whichever comes last.
+fn bandwidth(most: Bitrate, text: &mut Lines) {
+    text.line('b', format_args!("AS:{}", most.as_bps() / 1_000));
+    text.line('b', format_args!("TIAS:{}", most.as_bps()));
 }
 
 /// The encodings that are taken, as this offer orders them (RFC 8851, RFC 8853).

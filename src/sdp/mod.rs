@@ -10,11 +10,13 @@
 //! - `session`: what may not change from offer to offer, slots and their SSRCs;
 //! - `line`: what is common to an m-line of the offer and us;
 //! - `answer`: the text;
+//! - `fragment`: candidates and credentials that come later, by HTTP;
 //! - `proposal`: the other way round: what we offer to a server elsewhere, and its answer.
 
 mod answer;
 mod codec;
 mod error;
+mod fragment;
 mod line;
 mod offer;
 mod proposal;
@@ -23,6 +25,7 @@ mod section;
 mod session;
 
 pub use error::{Change, OfferError};
+pub use fragment::{Fragment, FragmentError, MOST_FRAGMENT};
 pub use offer::{Offer, OfferLimits, OneWay};
 pub use proposal::{AnswerError, Proposal, RemoteAnswer};
 pub use session::{Answer, Fresh, Local, MlineRef, Pair, Session};

@@ -227,7 +227,7 @@ impl SessionLines {
         let (Some(ufrag), Some(pwd)) = (own.ufrag.as_ref().or(all.ufrag.as_ref()), own.pwd.as_ref().or(all.pwd.as_ref())) else {
             return Err(OfferError::NoIce);
         };
-        check_ice(ufrag, pwd)?;
+        check_ice(ufrag, pwd).map_err(OfferError::BadIce)?;
         let fingerprints = if own.fingerprints.is_empty() { &all.fingerprints } else { &own.fingerprints };
         Ok(OfferedTransport {
             ufrag: ufrag.clone(),
@@ -312,14 +312,14 @@ fn check_rtcp_mux(sections: &[Section], tagged: Option<&Section>, session: bool)
 }
 
 /// RFC 8839 section 5.4: 4 to 256 and 22 to 256 letters, digits, `+` and `/`.
-fn check_ice(ufrag: &str, pwd: &str) -> Result<(), OfferError> {
+pub(super) fn check_ice(ufrag: &str, pwd: &str) -> Result<(), &'static str> {
     // Some implementations use other visible characters too; what matters is that nothing breaks a line or a user name.
     let fine = |text: &str, least: usize| (least..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
     if !fine(ufrag, 4) {
-        return Err(OfferError::BadIce("a=ice-ufrag has to have 4 to 256 characters"));
+        return Err("a=ice-ufrag has to have 4 to 256 characters");
     }
     if !fine(pwd, 22) {
-        return Err(OfferError::BadIce("a=ice-pwd has to have 22 to 256 characters"));
+        return Err("a=ice-pwd has to have 22 to 256 characters");
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::line::{Accepted, Common, Line, Slot};
 use super::offer::{Offer, OfferedTransport};
 use super::repeats::HELD_AGAINST;
 use super::section::Section;
+use crate::base::Bitrate;
 use crate::contract::{
     DataLimits, DataPlan, DtlsRole, Fingerprint, IceCredentials, MediaKind, MediaPlan, Mid, ReceivePlan, Rid, SecurityPlan, SendPlan, TransportPlan,
 };
@@ -28,6 +29,8 @@ pub struct Local {
     pub session_id: u64,
     /// What data channels are held to; none where none are taken.
     pub data: Option<DataLimits>,
+    /// What may be sent to us, all m-lines together, if that is bounded.
+    pub publish: Option<Bitrate>,
 }
 
 /// Randomness that an answer, or an offer of ours, may need. It is drawn by the caller for each offer; what is not needed is dropped.
@@ -109,6 +112,21 @@ pub(super) struct Agreed {
     pub restarts: u8,
 }
 
+impl Agreed {
+    /// Goes over to another ICE generation, if `next` is of one; what it is then.
+    fn follow(&mut self, next: IceCredentials) -> Result<Option<IceCredentials>, OfferError> {
+        match (next.remote_ufrag != self.ice.remote_ufrag, next.remote_pwd != self.ice.remote_pwd) {
+            (false, false) => Ok(None),
+            (true, true) => {
+                self.ice = next.clone();
+                self.restarts = self.restarts.saturating_add(1);
+                Ok(Some(next))
+            }
+            _ => Err(OfferError::BadIce("a restart changes both a=ice-ufrag and a=ice-pwd (RFC 8445 section 9)")),
+        }
+    }
+}
+
 /// What is remembered of an m-line.
 #[derive(Clone, Debug, PartialEq)]
 struct Mline {
@@ -133,6 +151,11 @@ impl Session {
     /// A connection about which nothing is agreed yet.
     pub fn new(local: Local) -> Self {
         Self { local, version: 0, agreed: None, mlines: Vec::new() }
+    }
+
+    /// From the next answer on, so much may be sent to us.
+    pub const fn allow(&mut self, publish: Option<Bitrate>) {
+        self.local.publish = publish;
     }
 
     /// A connection that we propose, with these m-lines: their mids, kinds, and whether they have RTX. Their SSRCs are drawn.
@@ -165,6 +188,28 @@ impl Session {
         let answer = next.negotiate(offer, fresh)?;
         *self = next;
         Ok(answer)
+    }
+
+    /// Restarts ICE and leaves all else as it is (RFC 9725 section 4.3.3), if these are the credentials of another generation than the present
+    /// one; the credentials of both sides then.
+    ///
+    /// # Errors
+    /// `BadIce` when only one of the two is new. After an error the session is as it was.
+    pub fn restart(&mut self, (ufrag, pwd): (String, String), fresh: Fresh) -> Result<Option<IceCredentials>, OfferError> {
+        let Some(agreed) = &mut self.agreed else { return Ok(None) };
+        agreed.follow(IceCredentials { local_ufrag: fresh.ufrag, local_pwd: fresh.pwd, remote_ufrag: ufrag, remote_pwd: pwd })
+    }
+
+    /// Our user name fragment of the present ICE generation.
+    pub fn local_ufrag(&self) -> Option<&str> {
+        self.agreed.as_ref().map(|agreed| agreed.ice.local_ufrag.as_str())
+    }
+
+    /// Our credentials and candidates of the present ICE generation, as a fragment (RFC 8840 section 9).
+    pub fn fragment(&self) -> Option<String> {
+        let open = || self.mlines.iter().filter(|m| m.open).filter_map(|m| Some((m.mid?, m.media.as_str())));
+        let bundle: Vec<Mid> = open().map(|(mid, _)| mid).collect();
+        Some(answer::write_fragment(&self.local, self.agreed.as_ref()?, &bundle, open().next()?))
     }
 
     fn negotiate(&mut self, offer: &Offer, fresh: Fresh) -> Result<Answer, OfferError> {
@@ -237,15 +282,7 @@ impl Session {
         if offered.fingerprint != agreed.fingerprint {
             return Err(OfferError::Changed(Change::Fingerprint));
         }
-        match (offered.ufrag != agreed.ice.remote_ufrag, offered.pwd != agreed.ice.remote_pwd) {
-            (false, false) => Ok((None, None)),
-            (true, true) => {
-                agreed.ice = new_ice.clone();
-                agreed.restarts = agreed.restarts.saturating_add(1);
-                Ok((None, Some(new_ice)))
-            }
-            _ => Err(OfferError::BadIce("a restart changes both a=ice-ufrag and a=ice-pwd (RFC 8445 section 9)")),
-        }
+        Ok((None, agreed.follow(new_ice)?))
     }
 
     /// What we say to one m-line.

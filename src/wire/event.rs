@@ -69,6 +69,17 @@ pub enum Event {
         /// Which.
         track: TrackNumber,
     },
+    /// The member sends more than it may, in all: an own track that takes most has ended (no other event for it), or will if that goes on.
+    PublishExcess {
+        /// Which track.
+        track: TrackNumber,
+        /// Kilobits a second that it may send, all its tracks together.
+        limit_kbps: u32,
+        /// Kilobits a second that it has sent lately.
+        sent_kbps: u32,
+        /// Whether the track has ended.
+        ended: bool,
+    },
     /// More receiving slot pairs are needed: send an offer that has so many in all.
     Need {
         /// How many.
@@ -176,6 +187,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         recording: Option<RecordingInfo>,
+        /// Why it is over, where nobody has ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        reason: Option<RecordingEnd>,
     },
     /// What of the room is sent to servers elsewhere: all of it. It is told before anything is sent.
     Egress {
@@ -267,6 +282,17 @@ pub enum LeaveReason {
     Kicked,
     /// The same identity joined again.
     Replaced,
+}
+
+/// Why a recording is over that nobody has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
+pub enum RecordingEnd {
+    /// As much is kept of the room as may be.
+    LibraryFull,
+    /// The server could not go on with it.
+    Failed,
 }
 
 /// Why a session is over.

@@ -23,7 +23,7 @@ mod typescript;
 pub use calls::{CallEnd, CallId, CallMedia, PersonInfo, RejectReason};
 pub use data::{DataDelivery, DataEnd, DataMessage, DataPayload, MOST_RECEIVERS, TEXT, TOPIC_BYTES};
 pub use direct::{CandidateType, DirectAbility, DirectProtocol, DirectState, IceServer, Policy, Signal, Way};
-pub use event::{ByeReason, Event, LeaveReason};
+pub use event::{ByeReason, Event, LeaveReason, RecordingEnd};
 pub use request::{ClientMessage, PublishLine, Request, Tile};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
 pub use values::{

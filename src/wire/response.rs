@@ -338,6 +338,8 @@ pub enum ErrorCode {
     Busy,
     /// Nothing is recorded here at present: it is switched off, the disk is full, or as many rooms as may be are recorded.
     RecordingUnavailable,
+    /// As much is kept of this room as may be: something of it has to be deleted first.
+    LibraryFull,
     /// No picture can be taken: there is nothing here that decodes one, nowhere to keep it, or none has come.
     ScreenshotUnavailable,
     /// The server has failed; nothing the client can do but try again.
@@ -395,6 +397,7 @@ impl ErrorCode {
             ErrorCode::NotDirect => "not_direct",
             ErrorCode::Busy => "busy",
             ErrorCode::RecordingUnavailable => "recording_unavailable",
+            ErrorCode::LibraryFull => "library_full",
             ErrorCode::ScreenshotUnavailable => "screenshot_unavailable",
             ErrorCode::Internal => "internal",
         }

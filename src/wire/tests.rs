@@ -281,8 +281,10 @@ fn events() -> Vec<Event> {
         Event::Reaction { member: bob(), reaction: Reaction::Heart },
         Event::Knocking { people: vec![knocker()] },
         Event::Locked { locked: true },
-        Event::Recording { recording: Some(recording()) },
-        Event::Recording { recording: None },
+        Event::Recording { recording: Some(recording()), reason: None },
+        Event::Recording { recording: None, reason: None },
+        Event::Recording { recording: None, reason: Some(RecordingEnd::LibraryFull) },
+        Event::PublishExcess { track: TrackNumber(7), limit_kbps: 1_500, sent_kbps: 3_100, ended: true },
         Event::Egress { sessions: vec![egress()] },
         Event::Egress { sessions: vec![] },
         Event::Screenshot { by: MemberId("ada".into()), member: MemberId("bob".into()), source: Source::Screen },
@@ -360,7 +362,7 @@ fn every_kind_of_answer_and_event_has_a_snapshot() {
     results().iter().for_each(of);
     let kinds = |values: &[serde_json::Value], key: &str| values.iter().map(|v| v[key].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(kinds(&results().iter().map(|r| serde_json::to_value(r).expect("JSON")).collect::<Vec<_>>(), "of"), 10);
-    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 36);
+    assert_eq!(kinds(&events().iter().map(|e| serde_json::to_value(e).expect("JSON")).collect::<Vec<_>>(), "type"), 37);
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn generate() -> String {
     add::<ErrorCode>(&mut text, &config);
     add::<Event>(&mut text, &config);
     add::<LeaveReason>(&mut text, &config);
+    add::<RecordingEnd>(&mut text, &config);
     add::<ByeReason>(&mut text, &config);
     add::<Way>(&mut text, &config);
     add::<IceServer>(&mut text, &config);

@@ -30,7 +30,7 @@ pub use connection::Connection;
 pub use data::DataConnection;
 pub use media::{AUDIO_PERIOD, Audio, FRAME_PERIOD, VIDEO_BITRATE, VIDEO_PACKET, Video};
 pub use participant::{Offered, Participant, Phase, Settings, View};
-pub use signaling::Signaling;
+pub use signaling::{Refusal, Signaling};
 pub use tally::{Count, Kind, Stamp, Tally};
 
 /// Whatever went wrong, for people.

@@ -1,11 +1,14 @@
 //! Every panel of every dashboard, asked of a real Prometheus that scrapes a real node under load: an empty one fails.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use althing::config::{EventsConfig, LibraryConfig, WebhookConfig, WebhookSecret};
 use althing::load::{Door, Kind, Plan, run};
 use althing::node::Node;
 use althing::wire::{OkResult, Request};
@@ -16,10 +19,11 @@ use tokio::time::{Instant, sleep};
 use crate::client::{Participant, Phase, Settings};
 use crate::files::{boards, panels, queries};
 use crate::folder::Folder;
-use crate::node::{HERE, start};
+use crate::node::{HERE, get, start};
 use crate::row::{self, Run};
 use crate::scene::Credentials;
 use crate::turn::{From, Turn};
+use crate::way::Server;
 
 /// What `$__rate_interval` stands for: four scrapes.
 const RATE: &str = "4s";
@@ -107,6 +111,44 @@ fn plan(node: &Node, kind: Kind) -> Plan {
     }
 }
 
+/// A receiver of events, which takes each at the second attempt only.
+struct Hook {
+    at: SocketAddr,
+}
+
+impl Hook {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind((HERE, 0)).await.expect("a port");
+        let at = listener.local_addr().expect("bound");
+        let seen = Arc::new(Mutex::new(BTreeSet::new()));
+        let take = move |headers: axum::http::HeaderMap| {
+            let id = headers["webhook-id"].to_str().expect("text").to_owned();
+            let first = seen.lock().expect("no panic").insert(id);
+            async move { if first { axum::http::StatusCode::SERVICE_UNAVAILABLE } else { axum::http::StatusCode::OK } }
+        };
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().route("/", axum::routing::post(take))).await });
+        Self { at }
+    }
+}
+
+fn events(folder: &Path, hook: SocketAddr) -> EventsConfig {
+    EventsConfig {
+        folder: folder.join("events"),
+        node: "node-1".into(),
+        keep: Duration::from_secs(86_400),
+        keep_bytes: 64 << 20,
+        webhooks: WebhookConfig {
+            urls: vec![format!("http://{hook}/").parse().expect("an address")],
+            secrets: WebhookSecret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").into_iter().collect(),
+            timeout: Duration::from_secs(5),
+            at_once: 16,
+            retry: Duration::from_millis(50),
+            retry_most: Duration::from_secs(1),
+            give_up: Duration::from_secs(3_600),
+        },
+    }
+}
+
 /// Two clients of the relay, one of whom sends to the other; and one without credentials.
 fn relay(credentials: &Credentials) {
     let (mut one, mut other) = (Turn::udp([127, 0, 0, 1], credentials), Turn::udp([127, 0, 0, 1], credentials));
@@ -139,7 +181,15 @@ async fn every_panel_shows_something_under_load() {
     let folder = Folder::new("boards");
     let recordings = folder.0.join("recordings");
     fs::create_dir_all(&recordings).expect("a folder");
-    let node = start(&recordings, |_| ()).await;
+    let (bucket, hook) = (Server::start(), Hook::start().await);
+    let node = start(&recordings, |config| {
+        config.library =
+            Some(LibraryConfig { folder: recordings.clone(), minimum_free: 0, keep: None, keep_bytes: None, room_mib: None, uploads: None });
+        config.s3 = Some(bucket.config(bucket.at));
+        config.events = Some(events(&folder.0, hook.at));
+        config.rooms.publish_kbps = Some(100_000);
+    })
+    .await;
     let prometheus = Prometheus::start(&folder.0, node.admin).await;
     // Counters have to be seen before they rise, and Prometheus looks for whom to ask every five seconds only.
     let begun = Instant::now();
@@ -161,6 +211,12 @@ async fn every_panel_shows_something_under_load() {
         assert_eq!(outcome.participants.joined, 4, "{outcome}");
     }
     relayed.await.expect("relayed");
+    who.signaling().ask(Request::StopRecording {}).await.expect("it is recorded no longer");
+    let until = Instant::now() + Duration::from_secs(30);
+    while !get(node.admin, "/metrics").await.1.lines().any(|line| line.strip_prefix("althing_store_left_total ").is_some_and(|left| left != "0")) {
+        assert!(Instant::now() < until, "the recording goes to the bucket");
+        sleep(Duration::from_millis(200)).await;
+    }
     sleep(Duration::from_secs(2)).await;
     let to = seconds();
     let (mut asked, mut empty) = (0, Vec::new());
@@ -176,6 +232,17 @@ async fn every_panel_shows_something_under_load() {
                 }
             }
         }
+    }
+    // That there is a number does not say that it is of what there was.
+    for there_was in [
+        r#"increase(althing_webhook_attempts_total{result="delivered"}[2m]) > 0"#,
+        r#"increase(althing_webhook_attempts_total{result="error"}[2m]) > 0"#,
+        "increase(althing_events_written_total[2m]) > 0",
+        r#"increase(althing_store_objects_total{done="copied"}[2m]) > 0"#,
+        "increase(althing_store_copied_bytes_total[2m]) > 0",
+    ] {
+        let found = prometheus.numbers(there_was, to, to).await;
+        assert!(found.as_ref().is_ok_and(|numbers| *numbers > 0), "{there_was}: {found:?}");
     }
     let dead = prometheus.numbers("sum (rate(althing_no_such_metric_total[4s]))", from, to).await;
     assert_eq!(dead, Ok(0), "what there is not is found to be empty");

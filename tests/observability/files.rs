@@ -77,7 +77,7 @@ fn every_alert_has_both_tests_and_a_section_that_says_what_to_do() {
 fn dashboards_are_whole_and_ask_for_no_single_room_or_member() {
     let boards = boards();
     let names: Vec<_> = boards.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["joins", "overview", "quality", "recording", "turn", "workers"]);
+    assert_eq!(names, ["events", "joins", "overview", "quality", "recording", "turn", "workers"]);
     for (name, board) in &boards {
         assert_eq!(board["uid"], format!("althing-{name}"));
         assert!(board["schemaVersion"].as_u64().is_some_and(|version| version >= 36), "{name}");

@@ -16,6 +16,9 @@ mod scrape;
 #[path = "../attacks/turn.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod turn;
+#[path = "../s3/way.rs"]
+#[allow(dead_code, reason = "shared with the library's tests")]
+mod way;
 #[path = "../load/wire.rs"]
 mod wire;
 

@@ -3,6 +3,8 @@
 use althing::config::Config;
 use althing::node::Node;
 use althing::wire::Request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::client::{Client, get, node};
 
@@ -61,4 +63,36 @@ async fn a_port_that_all_workers_share_is_not_shared_with_another_node() {
     let error = Node::start(config()).await.err().expect("the second one does not").to_string();
     assert!(error.contains(&port.to_string()) && error.contains("--set media.port="), "{error}");
     first.shut_down().await;
+}
+
+/// The status of a request to the private listener that names this host.
+async fn status_for(node: &Node, host: &str, path: &str) -> u16 {
+    let mut stream = TcpStream::connect(node.admin).await.expect("it listens");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answered");
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_private_listener_is_asked_by_address_or_by_a_name_that_is_set() {
+    let mut config = Config::default();
+    config.http.listen = ([127, 0, 0, 1], 0).into();
+    config.admin = ([127, 0, 0, 1], 0).into();
+    config.admin_hosts = vec!["althing.internal".into()];
+    (config.media.port, config.turn) = (0, None);
+    let node = Node::start(config).await.expect("it starts");
+    let at = node.admin.to_string();
+    for path in ["/metrics", "/healthz", "/calls", "/calls/list", "/rooms/any/journal", "/api/v1/events"] {
+        let plain = status_for(&node, &at, path).await;
+        assert_ne!(plain, 421, "{path} by address");
+        for host in ["localhost", "althing.internal:9090"] {
+            assert_eq!(status_for(&node, host, path).await, plain, "{path} as {host}");
+        }
+        // A name of an attacker's that leads to 127.0.0.1 in a victim's browser.
+        for host in ["rebound.evil.example", "rebound.evil.example:9090", "127.0.0.1.evil.example", ""] {
+            assert_eq!(status_for(&node, host, path).await, 421, "{path} as {host}");
+        }
+    }
+    node.shut_down().await;
 }

@@ -19,6 +19,9 @@ const PAIR: [(&str, &str); 2] = [("audio", "recvonly"), ("video", "recvonly")];
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
 const SDP: (&str, &str) = ("Content-Type", "application/sdp");
+const FRAGMENT: (&str, &str) = ("Content-Type", "application/trickle-ice-sdpfrag");
+/// Candidates alone: what most clients trickle.
+const CANDIDATES: &str = "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.9 9 typ host\r\na=end-of-candidates\r\n";
 
 /// An answer: its status, its header fields with names in lower case, its body.
 #[derive(Debug)]
@@ -40,6 +43,16 @@ impl Answer {
         assert_eq!(body["status"], self.status);
         assert!(body["detail"].as_str().is_some_and(|d| d.len() > 20) && body["title"].is_string(), "{body}");
         (self.status, body["code"].as_str().expect("a code").to_owned())
+    }
+
+    /// All values of a header field.
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.head.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Our user name fragment in its body, as an entity tag.
+    fn ufrag_tag(&self) -> String {
+        format!("\"{}\"", self.body.lines().find_map(|l| l.strip_prefix("a=ice-ufrag:")).expect("a user name fragment"))
     }
 
     /// Where the session is.
@@ -197,9 +210,9 @@ async fn methods_that_a_url_does_not_have_are_named_with_those_that_it_has() {
         let answer = request(node.http, method, "/whep/r/alice", &[], "").await;
         assert_eq!((answer.problem().0, answer.header("allow")), (405, Some("OPTIONS, POST")), "{method}");
     }
-    for method in ["GET", "PUT", "POST", "PATCH"] {
+    for method in ["GET", "PUT", "POST"] {
         let answer = request(node.http, method, &session, &[("Content-Type", "application/trickle-ice-sdpfrag")], "a=x").await;
-        assert_eq!((answer.problem().0, answer.header("allow")), (405, Some("DELETE, OPTIONS")), "{method}");
+        assert_eq!((answer.problem().0, answer.header("allow")), (405, Some("DELETE, OPTIONS, PATCH")), "{method}");
     }
     assert_eq!(request(node.http, "HEAD", "/whip/r/alice", &[], "").await.status, 405);
     assert_eq!(request(node.http, "DELETE", &session, &[], "").await.status, 200, "and the session is still there");
@@ -259,20 +272,145 @@ async fn pages_elsewhere_are_let_in_by_the_rules_of_origins_and_may_see_what_the
     let stranger = request(node.http, "POST", "/whip/r/alice", &headers("https://evil.example"), &offer(&SEND, 7)).await;
     assert_eq!((stranger.problem().0, stranger.header("access-control-allow-origin")), (403, None));
     let preflight = request(node.http, "OPTIONS", "/whip/r/alice", &[("Origin", HOME), ("Access-Control-Request-Method", "POST")], "").await;
-    assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (204, Some(HOME)));
-    assert!(preflight.header("access-control-allow-methods").is_some_and(|m| m.contains("POST") && m.contains("DELETE")));
-    assert!(preflight.header("access-control-allow-headers").is_some_and(|h| h.contains("Authorization") && h.contains("Content-Type")));
+    assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (200, Some(HOME)));
+    assert!(preflight.header("access-control-allow-methods").is_some_and(|m| ["POST", "DELETE", "PATCH"].iter().all(|n| m.contains(n))));
+    assert!(
+        preflight.header("access-control-allow-headers").is_some_and(|h| ["Authorization", "Content-Type", "If-Match"].iter().all(|n| h.contains(n)))
+    );
     assert_eq!(preflight.header("accept-post"), Some("application/sdp"));
     let published = request(node.http, "POST", "/whip/r/alice", &headers(HOME), &offer(&SEND, 7)).await;
     assert_eq!(published.header("access-control-allow-origin"), Some(HOME));
     assert!(published.header("access-control-expose-headers").is_some_and(|h| ["Location", "Link", "ETag"].iter().all(|n| h.contains(n))));
     assert_eq!(published.header("vary"), Some("origin"));
     let session = published.session();
-    let strange = request(node.http, "DELETE", &session, &[("Origin", "https://evil.example")], "").await;
-    assert_eq!(strange.problem().0, 403);
+    let preflight = request(node.http, "OPTIONS", &session, &[("Origin", HOME), ("Access-Control-Request-Method", "PATCH")], "").await;
+    assert_eq!((preflight.status, preflight.header("accept-patch"), preflight.header("accept-post")), (200, Some(FRAGMENT.1), None));
+    for method in ["DELETE", "PATCH"] {
+        let strange = request(node.http, method, &session, &[FRAGMENT, ("If-Match", "*"), ("Origin", "https://evil.example")], "a=x").await;
+        assert_eq!(strange.problem().0, 403);
+    }
     let refused = request(node.http, "POST", "/whip/r/alice", &[SDP, ("Origin", HOME)], &offer(&SEND, 7)).await;
     assert_eq!((refused.problem().0, refused.header("access-control-allow-origin")), (401, Some(HOME)), "a page sees why");
     assert_eq!(request(node.http, "DELETE", &session, &[("Origin", HOME)], "").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_takes_candidates_and_restarts_of_the_generation_that_they_are_for() {
+    let node = node().await;
+    let (mut bob, _) = Client::join(&node, "r").await;
+    let published = post(&node, "/whip/r/alice", &SEND).await;
+    let (session, tag) = (published.session(), published.header("etag").expect("an entity tag").to_owned());
+    assert_eq!((tag.clone(), published.header("accept-patch")), (published.ufrag_tag(), Some(FRAGMENT.1)));
+    for _ in 0..3 {
+        bob.event().await;
+    }
+    let patch = async |headers: Headers<'_>, body: &str| request(node.http, "PATCH", &session, headers, body).await;
+    let trickled = patch(&[FRAGMENT, ("If-Match", &tag)], CANDIDATES).await;
+    assert_eq!((trickled.status, trickled.body.as_str()), (204, ""));
+    let several = format!("\"another\", {tag}");
+    assert_eq!(patch(&[FRAGMENT, ("If-Match", &several)], CANDIDATES).await.status, 204);
+
+    let unusual = patch(&[("Content-Type", "application/sdp"), ("If-Match", &tag)], CANDIDATES).await;
+    assert_eq!((unusual.problem(), unusual.header("accept-patch")), ((415, "malformed".into()), Some(FRAGMENT.1)));
+    assert_eq!(patch(&[FRAGMENT], CANDIDATES).await.problem(), (428, "precondition_required".into()));
+    for other in ["\"another\"", "W/\"another\"", "another", ""] {
+        assert_eq!(patch(&[FRAGMENT, ("If-Match", other)], CANDIDATES).await.problem(), (412, "precondition_failed".into()), "{other}");
+    }
+    let weak = format!("W/{tag}");
+    assert_eq!(patch(&[FRAGMENT, ("If-Match", &weak)], CANDIDATES).await.problem().0, 412);
+    let many = CANDIDATES.repeat(101);
+    let long = format!("a={}", "x".repeat(20_000));
+    let endless = format!("a={}", "x".repeat(40_000));
+    for (body, status, code) in [
+        ("", 400, "sdp_malformed"),
+        ("hello", 400, "sdp_malformed"),
+        ("a=candidate:1 1 udp here 192.0.2.9 9 typ host", 400, "sdp_malformed"),
+        ("a=ice-ufrag:abcd\r\n", 422, "sdp_ice"),
+        ("a=ice-ufrag:abcd\r\na=ice-pwd:short\r\n", 422, "sdp_ice"),
+        (&many, 413, "limit_exceeded"),
+        (&long, 413, "limit_exceeded"),
+        (&endless, 413, "limit_exceeded"),
+    ] {
+        assert_eq!(patch(&[FRAGMENT, ("If-Match", &tag)], body).await.problem(), (status, code.to_owned()), "{body:.40}");
+    }
+
+    let restart = format!("a=ice-ufrag:next\r\na=ice-pwd:{}\r\n{CANDIDATES}", "n".repeat(24));
+    let restarted = patch(&[FRAGMENT, ("If-Match", "*")], &restart).await;
+    assert_eq!((restarted.status, restarted.header("content-type")), (200, Some(FRAGMENT.1)), "{restarted:?}");
+    let next = restarted.header("etag").expect("an entity tag").to_owned();
+    assert_eq!(next, restarted.ufrag_tag());
+    assert!(next != tag && restarted.body.contains("a=candidate:") && !restarted.body.contains("fingerprint"), "{}", restarted.body);
+    assert_eq!(patch(&[FRAGMENT, ("If-Match", &tag)], CANDIDATES).await.problem().0, 412, "of the generation before");
+    assert_eq!(patch(&[FRAGMENT, ("If-Match", &next)], CANDIDATES).await.status, 204);
+    let repeated = patch(&[FRAGMENT, ("If-Match", "*")], &restart).await;
+    assert_eq!(
+        (repeated.status, &repeated.body, repeated.header("etag")),
+        (200, &restarted.body, Some(next.as_str())),
+        "nothing is lost with an answer"
+    );
+
+    assert_eq!(request(node.http, "PATCH", &session.replace("/r/", "/other/"), &[FRAGMENT, ("If-Match", "*")], CANDIDATES).await.problem().0, 404);
+    assert_eq!(request(node.http, "DELETE", &session, &[], "").await.status, 200, "the session went on");
+    assert!(matches!(bob.event().await.1, Event::MemberLeft { reason: LeaveReason::Left, .. }), "and nobody was told of any of it");
+    assert_eq!(patch(&[FRAGMENT, ("If-Match", "*")], CANDIDATES).await.problem(), (404, "resume_unknown".into()));
+    let metrics = get(node.admin, "/metrics").await.1;
+    for line in [
+        "althing_signaling_messages_total{result=\"ok\",type=\"whip_patch\"} 5",
+        "althing_signaling_messages_total{result=\"wrong_state\",type=\"whip_patch\"} 6",
+        "althing_joins_total{result=\"ok\"} 2",
+        "althing_join_seconds_count 2",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} is not in\n{metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_come_is_told_where_stun_and_turn_are() {
+    let node = node_with(|config| {
+        config.auth = [("main".to_owned(), secret())].into_iter().collect();
+        config.ice.urls = vec!["stun:stun.example.org".into(), "turn:turn.example.org:3478?transport=udp".into()];
+        config.ice.secret = Some(secret());
+    })
+    .await;
+    let bearer = format!("Bearer {}", token("alice", |_| ()));
+    let with_token: Headers = &[SDP, ("Authorization", &bearer)];
+    let relays = |answer: &Answer| answer.all("link").filter(|l| l.starts_with("<turn")).count();
+    let before = request(node.http, "OPTIONS", "/whip/r/alice", with_token, "").await;
+    assert_eq!((before.status, relays(&before)), (200, 0), "no relay before there is a room");
+    assert!(before.all("link").any(|l| l == "<stun:stun.example.org>; rel=\"ice-server\""), "{before:?}");
+    let published = request(node.http, "POST", "/whip/r/alice", with_token, &offer(&SEND, 7)).await;
+    published.session();
+    let turn = published.all("link").find(|l| l.starts_with("<turn:turn.example.org:3478?transport=udp>; rel=\"ice-server\"; username=\""));
+    let turn = turn.unwrap_or_else(|| panic!("no relay in {published:?}"));
+    assert!(turn.contains("; credential=\"") && turn.ends_with("; credential-type=\"password\""), "{turn}");
+    assert!(published.all("link").any(|l| l.starts_with("<stun:stun.example.org>")), "{published:?}");
+    let user = |link: &str| link.split('"').nth(3).and_then(|user| user.split_once(':')).map(|(_, who)| who.to_owned()).expect("a user name");
+    let after = request(node.http, "OPTIONS", "/whip/r/alice", with_token, "").await;
+    assert!(after.all("link").any(|l| l.starts_with("<turn:turn.example.org") && user(l) == user(turn)), "the same user for one member: {after:?}");
+    for headers in [&[][..], &[("Authorization", "Bearer nonsense")]] {
+        let stranger = request(node.http, "OPTIONS", "/whip/r/alice", headers, "").await;
+        assert_eq!((stranger.status, stranger.header("link")), (200, None));
+    }
+    let refused = request(node.http, "POST", "/whip/r/bob", with_token, &offer(&SEND, 7)).await;
+    assert_eq!((refused.problem().0, refused.header("link")), (403, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_follows_who_speaks_without_naming_anybody() {
+    let node = node().await;
+    let played = post(&node, "/whep/r", &PAIR).await;
+    assert!(played.session().starts_with("/whep/r/@speaker/"));
+    let tag = played.header("etag").expect("an entity tag").to_owned();
+    assert_eq!(request(node.http, "PATCH", &played.session(), &[FRAGMENT, ("If-Match", &tag)], CANDIDATES).await.status, 204);
+    assert_eq!(request(node.http, "GET", "/whep/r", &[], "").await.header("allow"), Some("OPTIONS, POST"));
+    let mixed = post(&node, "/whep/r/@screen,@speaker,alice:screen,alice", &[PAIR; 4].concat()).await;
+    assert_eq!(mixed.body.matches("a=sendonly").count(), 8);
+    for session in [played.session(), mixed.session()] {
+        assert_eq!(request(node.http, "DELETE", &session, &[], "").await.status, 200);
+    }
+    assert_eq!(post(&node, "/whep/r/@nobody", &PAIR).await.problem(), (404, "invalid_name".into()));
+    assert_eq!(post(&node, "/whip/r/@speaker", &SEND).await.problem(), (404, "invalid_name".into()));
+    assert_eq!(sessions(&node).await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,17 +458,29 @@ async fn a_body_that_is_announced_too_long_or_never_ends_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn offers_of_ffmpeg_and_gstreamer_are_answered() {
+async fn offers_of_ffmpeg_gstreamer_and_obs_are_answered() {
     let node = node().await;
     let read = |name: &str| std::fs::read_to_string(format!("{}/tests/sdp/offers/{name}.sdp", env!("CARGO_MANIFEST_DIR"))).expect("an offer");
     let (mut bob, _) = Client::join(&node, "r").await;
-    for (name, setup, mlines) in [("ffmpeg-whip", "a=setup:active", 2), ("gstreamer-whip", "a=setup:passive", 2)] {
+    let all = [
+        ("ffmpeg-whip", "a=setup:active"),
+        ("gstreamer-whip", "a=setup:passive"),
+        ("ffmpeg-8.1-whip", "a=setup:active"),
+        ("gstreamer-whipsink-vp8", "a=setup:passive"),
+        ("gstreamer-whipsink-h264", "a=setup:passive"),
+        ("libdatachannel-whip", "a=setup:passive"),
+    ];
+    for (name, setup) in all {
+        let mlines = 2;
         let published = request(node.http, "POST", "/whip/r/studio", &[SDP], &read(name)).await;
         published.session();
         assert_eq!((published.body.matches(setup).count(), published.body.matches("a=recvonly").count()), (mlines, mlines), "{}", published.body);
     }
     let mut tracks = 0;
-    while tracks < 4 {
+    while tracks < 2 * all.len() {
         tracks += usize::from(matches!(bob.event().await.1, Event::Track { .. }));
     }
+    let played = request(node.http, "POST", "/whep/r/studio", &[SDP], &read("gstreamer-whepsrc")).await;
+    played.session();
+    assert_eq!((played.body.matches("a=setup:passive").count(), played.body.matches("a=sendonly").count()), (2, 2), "{}", played.body);
 }

@@ -1,5 +1,6 @@
 //! What holds, and what may change, from one offer of a connection to the next.
 
+use althing::base::Bitrate;
 use althing::sdp::MlineRef;
 
 use althing::sdp::Answer;
@@ -145,4 +146,44 @@ fn a_simulcast_by_ssrcs_has_an_encoding_for_each() {
     let plan = &answer.media.receive[1];
     assert_eq!(plan.ssrcs, [(11, Some(21)), (12, None), (3_301_547_221, Some(1_918_273_640))]);
     assert!(plan.ssrc_encodings && plan.encodings() == 3);
+}
+
+/// What the session and each m-line may carry to us, in kbit/s, as `b=AS` and as `b=TIAS` say it.
+fn bandwidths(sdp: &str) -> Vec<Option<u64>> {
+    let of = |part: &str| {
+        let said = |kind: &str| part.lines().find_map(|line| line.strip_prefix(kind)?.parse::<u64>().ok());
+        let (kilobits, bits) = (said("b=AS:"), said("b=TIAS:"));
+        assert_eq!(kilobits, bits.map(|bits| bits / 1_000), "both say the same");
+        let place = |prefix: &str| part.lines().position(|line| line.starts_with(prefix));
+        if let (Some(bandwidth), Some(connection), Some(attribute)) = (place("b="), place("c="), place("a=")) {
+            assert!(connection < bandwidth && bandwidth < attribute, "RFC 8866 section 5 has an order:\n{part}");
+        }
+        kilobits
+    };
+    let begin = sdp.find("\r\nm=").expect("an m-line") + 2;
+    let mlines = (0..sdp.matches("\r\nm=").count()).map(|index| of(&section(sdp, index)));
+    [of(&sdp[..begin])].into_iter().chain(mlines).collect()
+}
+
+#[test]
+fn what_may_be_sent_is_shared_among_the_mlines_that_send() {
+    let mut session = session();
+    let free = answer(&mut session, &offer("chromium-screen-before"), 1).unwrap();
+    assert!(bandwidths(&free.sdp).iter().all(Option::is_none));
+    session.allow(Some(Bitrate::kbps(1_500)));
+    let one = answer(&mut session, &offer("chromium-screen-before"), 2).unwrap();
+    assert_eq!(bandwidths(&one.sdp), [Some(1_500), Some(64), Some(1_436), Some(1_500), Some(1_500)], "a microphone, a camera, and what we send");
+    let two = answer(&mut session, &offer("chromium-screen-added"), 3).unwrap();
+    assert_eq!(
+        bandwidths(&two.sdp),
+        [Some(1_500), Some(64), Some(686), Some(1_500), Some(1_500), Some(686), Some(64)],
+        "a screen with its sound takes its share"
+    );
+    session.allow(Some(Bitrate::kbps(100)));
+    let little = answer(&mut session, &offer("chromium-screen-added"), 4).unwrap();
+    assert_eq!(bandwidths(&little.sdp), [Some(100), Some(25), Some(25), Some(100), Some(100), Some(25), Some(25)]);
+    session.allow(None);
+    let free = answer(&mut session, &offer("chromium-screen-added"), 5).unwrap();
+    assert!(bandwidths(&free.sdp).iter().all(Option::is_none), "and it is taken back");
+    assert_eq!(free.media, two.media, "nothing else follows from it");
 }

@@ -33,7 +33,15 @@ pub fn session() -> Session {
 /// One in which data channels are held to this, or are not taken.
 pub fn session_with(data: Option<DataLimits>) -> Session {
     let candidates: Vec<SocketAddr> = vec!["192.0.2.1:5000".parse().unwrap(), "[2001:db8::1]:5000".parse().unwrap()];
-    Session::new(Local { fingerprint_sha256: vec!["AB"; 32].join(":"), candidates, tcp: true, cname: "althing".to_owned(), session_id: 4_711, data })
+    Session::new(Local {
+        fingerprint_sha256: vec!["AB"; 32].join(":"),
+        candidates,
+        tcp: true,
+        cname: "althing".to_owned(),
+        session_id: 4_711,
+        data,
+        publish: None,
+    })
 }
 
 pub fn fresh(n: u64) -> Fresh {

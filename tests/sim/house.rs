@@ -61,6 +61,8 @@ impl House {
             data: Default::default(),
             data_channels: true,
             tracks: 4,
+            publish_kbps: None,
+            library_mib: None,
             metadata_bytes: 1_024,
         };
         let fingerprint = self.world.identity.fingerprint().value.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":");
@@ -235,6 +237,7 @@ impl House {
                 | Media::Quality { room, .. }
                 | Media::Health { room, .. }
                 | Media::TrackStarted { room, .. }
+                | Media::Excess { room, .. }
                 | Media::DataChannel { room, .. }
                 | Media::Data { room, .. }
                 | Media::RoomFailed { room } => *room,

@@ -1,7 +1,7 @@
 // Writes ../dashboards/*.json, or with --check says which of them are not what would be written.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 
-const BOARDS = ['overview', 'quality', 'workers', 'joins', 'turn', 'recording'];
+const BOARDS = ['overview', 'quality', 'workers', 'joins', 'turn', 'recording', 'events'];
 const folder = new URL('../dashboards/', import.meta.url);
 const check = process.argv.includes('--check');
 const stale = [];

@@ -51,6 +51,12 @@ struct RoomLimits {
     members: usize,
     /// Tracks of a member at most at a time.
     tracks: usize,
+    /// Kilobits a second that a member publishes at most, all its tracks together. Absent where that is not bounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publish_kbps: Option<u32>,
+    /// Mebibytes that are kept of it. Absent where that is not bounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    library_mib: Option<u32>,
 }
 
 impl RoomAnswer {
@@ -67,7 +73,7 @@ impl RoomAnswer {
             via: seen.via,
             recording: seen.recording,
             metadata: seen.metadata,
-            limits: RoomLimits { members: seen.most_members, tracks: seen.most_tracks },
+            limits: RoomLimits { members: seen.most_members, tracks: seen.most_tracks, publish_kbps: seen.most_kbps, library_mib: seen.most_mib },
             empty_seconds: seen.empty_seconds,
         }
     }

@@ -2,7 +2,10 @@
 
 mod token;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
 
 use crate::config::{AuthKeys, Secret};
 use crate::control::rooms::{Admission, Profile, RoomSettings, display_name};
@@ -35,31 +38,61 @@ pub struct Visitor {
     pub record: bool,
 }
 
-/// Decides who may join.
+/// Decides who may join. Cheap to clone; all clones have the same keys.
 #[derive(Clone, Debug)]
 pub struct Access {
+    held: Arc<ArcSwap<Held>>,
+    name_bytes: u32,
+}
+
+/// The keys that are good at present.
+#[derive(Debug)]
+struct Held {
     keys: AuthKeys,
     /// What the server signs its own tokens with, for the ends of accepted calls.
     own: Option<(String, Secret)>,
-    name_bytes: u32,
+    /// Where there are public keys only: a secret of its own, which ends with it.
+    drawn: Option<(String, Secret)>,
+}
+
+impl Held {
+    fn of(keys: AuthKeys, drawn: Option<(String, Secret)>) -> Self {
+        if keys.is_empty() {
+            return Self { keys, own: None, drawn };
+        }
+        let first = keys.first().map(|(kid, secret)| (kid.to_owned(), secret.clone()));
+        let drawn = drawn.or_else(|| {
+            let draw = || Some((format!("{OWN_KEY}{}", draw::hex::<6>()), Secret::new(&draw::hex::<32>())?));
+            if first.is_none() { draw() } else { None }
+        });
+        let own = first.or_else(|| drawn.clone());
+        // What was signed with a drawn one is good for as long as the process: other keys may have come beside it.
+        Self { keys: keys.with(drawn.clone()), own, drawn }
+    }
 }
 
 impl Access {
     /// With these keys; with none of them, everybody may do everything.
     pub fn new(keys: AuthKeys, name_bytes: u32) -> Self {
-        if keys.is_empty() {
-            return Self { keys, own: None, name_bytes };
+        Self { held: Arc::new(ArcSwap::from_pointee(Held::of(keys, None))), name_bytes }
+    }
+
+    /// From now on these keys are good, and no others. Whoever is inside already stays there.
+    ///
+    /// # Errors
+    /// When tokens would be asked for that were not, or no longer: much else follows from that at the start. Nothing has changed then.
+    pub fn take_up(&self, keys: AuthKeys) -> Result<(), &'static str> {
+        let before = self.held.load();
+        if before.keys.is_empty() != keys.is_empty() {
+            return Err("auth.keys: whether anybody is asked for a token is settled at the start: restart the node");
         }
-        let own = keys.first().map(|(kid, secret)| (kid.to_owned(), secret.clone()));
-        // Where there are public keys only, it has a secret of its own, which ends with it.
-        let drawn = || Some((format!("{OWN_KEY}{}", draw::hex::<6>()), Secret::new(&draw::hex::<32>())?));
-        let own = own.or_else(drawn);
-        Self { keys: keys.with(own.clone()), own, name_bytes }
+        self.held.store(Arc::new(Held::of(keys, before.drawn.clone())));
+        Ok(())
     }
 
     /// Whether everybody may do everything.
     pub fn development(&self) -> bool {
-        self.keys.is_empty()
+        self.held.load().keys.is_empty()
     }
 
     /// Admits to a room, or says why not. `me` is who the member says it was before: believed only where anybody may do everything.
@@ -76,7 +109,7 @@ impl Access {
             let grants = Grants { publish, subscribe: true, chat: true, data: true, moderate: true, record: true, library, describe: true };
             return Ok(Admission::new(room, identity, name, grants));
         }
-        let (identity, claims) = verify(&self.keys, token, &room)?;
+        let (identity, claims) = verify(&self.held.load().keys, token, &room)?;
         let name = match &claims.name {
             Some(name) => display_name(name, self.name_bytes)?,
             None => name,
@@ -95,7 +128,7 @@ impl Access {
             let (name, claims) = (member.0.clone(), Claims::default());
             return Ok(one_way(of_claims(room, member, name, claims), Source::ALL.to_vec(), false));
         }
-        let (identity, claims) = verify(&self.keys, token, &room)?;
+        let (identity, claims) = verify(&self.held.load().keys, token, &room)?;
         if identity != member {
             return Err(Refusal::forbidden("the token is for another member: its `sub` has to be the member of the path"));
         }
@@ -115,7 +148,7 @@ impl Access {
             let (name, claims) = (identity.0.clone(), Claims::default());
             return Ok(one_way(of_claims(room, identity, name, claims), Vec::new(), true));
         }
-        let (identity, claims) = verify(&self.keys, token, &room)?;
+        let (identity, claims) = verify(&self.held.load().keys, token, &room)?;
         if !claims.grants.in_room().subscribe {
             return Err(Refusal::forbidden("your token does not allow to receive others' tracks"));
         }
@@ -133,7 +166,7 @@ impl Access {
             let member = MemberId("guest".into());
             return Ok(Visitor { room, member, name: None, library: LibraryGrant::Manage, record: true });
         }
-        let (member, claims) = verify(&self.keys, token, &room)?;
+        let (member, claims) = verify(&self.held.load().keys, token, &room)?;
         let name = claims.name.as_deref().map(|name| display_name(name, self.name_bytes)).transpose()?;
         Ok(Visitor { room, member, name, library: claims.grants.library(), record: claims.grants.in_room().record })
     }
@@ -146,7 +179,7 @@ impl Access {
         if self.development() {
             return Ok(MemberId("development".into()));
         }
-        Ok(verify_admin(&self.keys, token, room).map(|(identity, _)| identity)?)
+        Ok(verify_admin(&self.held.load().keys, token, room).map(|(identity, _)| identity)?)
     }
 
     /// Whose token it is, whatever it allows; and what that is, in writing.
@@ -157,7 +190,7 @@ impl Access {
         if self.development() {
             return Ok((MemberId("development".into()), String::new()));
         }
-        let (identity, claims) = token::open(&self.keys, token)?;
+        let (identity, claims) = token::open(&self.held.load().keys, token)?;
         Ok((identity, serde_json::to_string(&claims.grants).unwrap_or_default()))
     }
 
@@ -171,8 +204,9 @@ impl Access {
 
     /// The token with which an end of an accepted call joins its room; none where nobody needs one. It is good for [`CALL_TOKEN`].
     pub fn admit_to_call(&self, admission: &Admission) -> Option<String> {
-        let (kid, secret) = self.own.as_ref()?;
-        let Admission { room, identity, name, grants, profile, tracks, .. } = admission;
+        let held = self.held.load();
+        let (kid, secret) = held.own.as_ref()?;
+        let Admission { room, identity, name, grants, profile, tracks, publish_kbps, .. } = admission;
         let Grants { publish, subscribe, chat, data, moderate, record, library, describe } = grants.clone();
         let claims = Claims {
             sub: identity.0.clone(),
@@ -195,6 +229,7 @@ impl Access {
             metadata: profile.metadata.clone(),
             attributes: profile.attributes.clone(),
             tracks: *tracks,
+            publish_kbps: *publish_kbps,
             settings: None,
         };
         match sign(kid, secret, &claims) {
@@ -222,11 +257,11 @@ pub fn member_of_path(text: &str) -> Result<MemberId, Refusal> {
 
 /// What a token says beside its grants.
 fn of_claims(room: RoomName, identity: MemberId, name: String, claims: Claims) -> Admission {
-    let Claims { metadata, attributes, tracks, settings, .. } = claims;
+    let Claims { metadata, attributes, tracks, publish_kbps, settings, .. } = claims;
     let profile = Profile { metadata, attributes };
     // Into a room that is locked from the beginning not even the token's bearer would come.
     let settings = RoomSettings { locked: None, ..settings.unwrap_or_default() };
-    Admission { profile, tracks, settings, ..Admission::new(room, identity, name, Grants::default()) }
+    Admission { profile, tracks, publish_kbps, settings, ..Admission::new(room, identity, name, Grants::default()) }
 }
 
 /// What a publisher or a player by HTTP is allowed: nothing but that.

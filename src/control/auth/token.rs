@@ -38,6 +38,9 @@ pub struct Claims {
     /// Tracks that the member publishes at most at a time, as far as the room takes as many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracks: Option<u8>,
+    /// Kilobits a second that the member publishes at most, all its tracks together, as far as the room takes as much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish_kbps: Option<u32>,
     /// What the room is given, where this token's bearer is the first one there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<RoomSettings>,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use reqwest::header::{CONTENT_TYPE, USER_AGENT};
 use reqwest::redirect::Policy;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::log::Shared;
 use super::read::{Kept, Reader};
 use super::sign::signatures;
-use crate::config::WebhookConfig;
+use crate::config::{WebhookConfig, WebhookSecret};
 use crate::control::auth::unix_time;
 use crate::control::draw;
 
@@ -54,9 +55,13 @@ struct Sender {
     client: Client,
     url: Url,
     config: Arc<WebhookConfig>,
+    secrets: Secrets,
     at_once: Arc<Semaphore>,
     shared: Arc<Shared>,
 }
+
+/// What requests are signed with at present, the newest first.
+pub(super) type Secrets = Arc<ArcSwap<Vec<WebhookSecret>>>;
 
 struct Letter {
     place: u64,
@@ -81,7 +86,7 @@ impl Receiver {
     ///
     /// # Errors
     /// When the HTTP client cannot be made, or it cannot be read where this receiver is.
-    pub(super) fn new(shared: Arc<Shared>, config: Arc<WebhookConfig>, url: Url) -> io::Result<Self> {
+    pub(super) fn new(shared: Arc<Shared>, (config, secrets): (Arc<WebhookConfig>, Secrets), url: Url) -> io::Result<Self> {
         let client = Client::builder()
             // Nobody but the one who is configured gets them.
             .redirect(Policy::none())
@@ -107,7 +112,7 @@ impl Receiver {
         let at_once = Arc::new(Semaphore::new(config.at_once));
         let mut receiver = Self {
             reader: Reader::new(shared.clone(), through),
-            sender: Sender { client, url, config, at_once, shared: shared.clone() },
+            sender: Sender { client, url, config, secrets, at_once, shared: shared.clone() },
             shared,
             index,
             file,
@@ -266,7 +271,7 @@ impl Sender {
             .header(USER_AGENT, concat!("althing/", env!("CARGO_PKG_VERSION")))
             .header("webhook-id", &letter.id)
             .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signatures(&self.config.secrets, &letter.id, timestamp, &letter.body))
+            .header("webhook-signature", signatures(&self.secrets.load(), &letter.id, timestamp, &letter.body))
             .body(letter.body.clone());
         let result = match request.send().await {
             Ok(answer) => {

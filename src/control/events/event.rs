@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::rooms::RoomName;
-use crate::wire::{LeaveReason, MemberId, Source, TrackNumber};
+use crate::wire::{LeaveReason, MemberId, RecordingEnd, Source, TrackNumber};
 
 /// Something that has happened in a room, as it is kept, delivered and given out.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -103,15 +103,58 @@ pub enum What {
         /// Who has begun it.
         by: MemberId,
     },
-    /// It is recorded no longer; what was recorded may still be on its way to the disk.
+    /// It is recorded no longer, and what was recorded is whole on the disk.
     #[serde(rename = "recording.finished")]
     RecordingFinished {
         /// Its identity in the library.
         recording: String,
-        /// How long.
+        /// How long the room was recorded.
+        seconds: f64,
+        /// Files that there are.
+        files: usize,
+        /// Their bytes.
+        bytes: u64,
+        /// Why it ended, where nobody has ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Reason>,
+    },
+    /// A picture was taken of what somebody shows, and is kept.
+    #[serde(rename = "screenshot.taken")]
+    ScreenshotTaken {
+        /// Its identity in the library.
+        item: String,
+        /// Who has asked for it.
+        by: MemberId,
+        /// Whose it is.
+        member: MemberId,
+        /// The camera, or the screen.
+        source: Source,
+    },
+    /// A recording was mixed down. It may come long after the room is over, and is a session of its own.
+    #[serde(rename = "mixdown.finished")]
+    MixdownFinished {
+        /// The recording's identity in the library.
+        recording: String,
+        /// The film's file name.
+        file: String,
+        /// Its bytes.
+        bytes: u64,
+        /// How long that took.
         seconds: f64,
     },
-    /// It could not be recorded, or no longer.
+    /// It was not: what is asked for again may be.
+    #[serde(rename = "mixdown.failed")]
+    MixdownFailed {
+        /// The recording's identity in the library.
+        recording: String,
+        /// The film's file name.
+        file: String,
+        /// Why: `no_ffmpeg`, `no_encoder`, `nothing_to_show`, `not_found`, `too_long`, `disk_full`, `storage_unavailable` or `failed`.
+        error: String,
+        /// How long that took.
+        seconds: f64,
+    },
+    /// It could not be recorded, or no longer, or what was recorded could not be completed.
     #[serde(rename = "recording.failed")]
     RecordingFailed {
         /// Its identity in the library.
@@ -175,6 +218,8 @@ pub enum Reason {
     ShuttingDown,
     /// The server could not go on with it.
     Failed,
+    /// As much is kept of the room as may be.
+    LibraryFull,
     /// The node was killed, or lost its machine. It is said when a node begins again where that one kept its events; the seconds are those up to
     /// its last sign of life, of which there is one every five seconds.
     NodeLost,
@@ -187,6 +232,15 @@ impl From<LeaveReason> for Reason {
             LeaveReason::Lost => Self::Lost,
             LeaveReason::Kicked => Self::Kicked,
             LeaveReason::Replaced => Self::Replaced,
+        }
+    }
+}
+
+impl From<RecordingEnd> for Reason {
+    fn from(end: RecordingEnd) -> Self {
+        match end {
+            RecordingEnd::LibraryFull => Self::LibraryFull,
+            RecordingEnd::Failed => Self::Failed,
         }
     }
 }

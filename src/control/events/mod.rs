@@ -20,16 +20,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
 
-use self::deliver::Receiver;
+use self::deliver::{Receiver, Secrets};
 use self::log::Log;
 use self::read::{Kept, Reader};
-use crate::config::EventsConfig;
+use crate::config::{EventsConfig, WebhookSecret};
 use crate::control::auth::unix_time;
 use crate::control::draw;
 use crate::control::rooms::RoomName;
 use crate::metrics::EventMetrics;
+use crate::record::jobs::MixedDown;
 
 pub use event::{Draft, Event, Kind, Reason, What};
 
@@ -78,10 +80,12 @@ impl Events {
     /// When it cannot be read what was delivered.
     pub fn deliver(&self, config: &EventsConfig, closing: &watch::Receiver<bool>) -> io::Result<Deliveries> {
         let webhooks = Arc::new(config.webhooks.clone());
-        let receivers = webhooks.urls.iter().map(|url| Receiver::new(self.0.shared.clone(), webhooks.clone(), url.clone()));
+        let secrets = Secrets::new(ArcSwap::from_pointee(webhooks.secrets.clone()));
+        let receivers = webhooks.urls.iter().map(|url| Receiver::new(self.0.shared.clone(), (webhooks.clone(), secrets.clone()), url.clone()));
         let receivers = receivers.collect::<io::Result<Vec<_>>>()?;
         self.0.shared.metrics.receivers(receivers.len());
-        Ok(Deliveries(receivers.into_iter().map(|receiver| tokio::spawn(receiver.run(closing.clone(), FAREWELL))).collect()))
+        let tasks = receivers.into_iter().map(|receiver| tokio::spawn(receiver.run(closing.clone(), FAREWELL))).collect();
+        Ok(Deliveries { tasks, secrets })
     }
 
     /// The book of a room that is opened.
@@ -133,13 +137,35 @@ impl Book {
     }
 }
 
+/// Writes down what is made of recordings, until nothing is made any more. Each is a session of its own: the room may be over, and this node another.
+pub async fn follow_jobs(mut made: mpsc::Receiver<MixedDown>, events: Events) {
+    while let Some(MixedDown { room, recording, file, made, took }) = made.recv().await {
+        // A manifest that was put there from elsewhere may name anything.
+        let Ok(room) = RoomName::new(&room) else { continue };
+        let (file, seconds) = (file.to_owned(), (took.as_millis() as f64) / 1_000.0);
+        let what = match made {
+            Ok(bytes) => What::MixdownFinished { recording, file, bytes, seconds },
+            Err(why) => What::MixdownFailed { recording, file, error: why.code().to_owned(), seconds },
+        };
+        events.book(room).write(what);
+    }
+}
+
 /// What is delivered at present.
-pub struct Deliveries(Vec<tokio::task::JoinHandle<()>>);
+pub struct Deliveries {
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    secrets: Secrets,
+}
 
 impl Deliveries {
+    /// What is sent from now on is signed with these secrets.
+    pub fn take_up(&self, secrets: &[WebhookSecret]) {
+        self.secrets.store(Arc::new(secrets.to_vec()));
+    }
+
     /// Waits until the tasks have ended: a few seconds after the node has said that it ends.
     pub async fn ended(self) {
-        for task in self.0 {
+        for task in self.tasks {
             // One that has panicked has said so.
             let _ = task.await;
         }

@@ -24,7 +24,9 @@ struct Session {
     since: u64,
     visits: BTreeMap<u32, (MemberId, u64)>,
     tracks: BTreeMap<u64, Published>,
-    recording: Option<(String, u64)>,
+    /// Those that go on, and those whose files are being completed.
+    #[serde(default)]
+    recordings: BTreeMap<String, u64>,
     /// A file of an earlier version has none.
     #[serde(default)]
     egresses: BTreeMap<String, u64>,
@@ -53,7 +55,8 @@ impl Standing {
                 return;
             }
             let (visits, tracks) = Default::default();
-            let session = Session { room: event.room.clone(), seq: 0, since: at, visits, tracks, recording: None, egresses: BTreeMap::new() };
+            let session =
+                Session { room: event.room.clone(), seq: 0, since: at, visits, tracks, recordings: BTreeMap::new(), egresses: BTreeMap::new() };
             self.sessions.insert(event.session.clone(), session);
         }
         if matches!(event.what, What::RoomClosed { .. }) {
@@ -69,11 +72,15 @@ impl Standing {
                 session.tracks.insert(track.0, Published { visit: *visit, kind: *kind, source: *source, since: at });
             }
             What::TrackEnded { track, .. } => drop(session.tracks.remove(&track.0)),
-            What::RecordingStarted { recording, .. } => session.recording = Some((recording.clone(), at)),
-            What::RecordingFinished { .. } | What::RecordingFailed { .. } => session.recording = None,
+            What::RecordingStarted { recording, .. } => drop(session.recordings.insert(recording.clone(), at)),
+            What::RecordingFinished { recording, .. } | What::RecordingFailed { recording, .. } => drop(session.recordings.remove(recording)),
             What::EgressStarted { egress, .. } => drop(session.egresses.insert(egress.clone(), at)),
             What::EgressEnded { egress, .. } => drop(session.egresses.remove(egress)),
-            What::RoomCreated {} | What::RoomClosed { .. } => {}
+            What::RoomCreated {}
+            | What::RoomClosed { .. }
+            | What::ScreenshotTaken { .. }
+            | What::MixdownFinished { .. }
+            | What::MixdownFailed { .. } => {}
         }
     }
 
@@ -99,7 +106,7 @@ impl Session {
         for (visit, (member, since)) in &self.visits {
             what.push(What::MemberLeft { visit: *visit, member: member.clone(), reason, seconds: seconds(*since) });
         }
-        if let Some((recording, since)) = &self.recording {
+        for (recording, since) in &self.recordings {
             what.push(What::RecordingFailed { recording: recording.clone(), seconds: seconds(*since), reason });
         }
         for (egress, since) in &self.egresses {

@@ -50,7 +50,7 @@ impl Problem {
 }
 
 impl From<Refusal> for Problem {
-    fn from(Refusal { code, message }: Refusal) -> Self {
+    fn from(Refusal { code, message, .. }: Refusal) -> Self {
         let header = match code {
             ErrorCode::TokenMissing | ErrorCode::TokenInvalid | ErrorCode::TokenExpired => Some((header::WWW_AUTHENTICATE, "Bearer")),
             ErrorCode::RateLimited => Some((header::RETRY_AFTER, "1")),
@@ -76,6 +76,7 @@ const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::EncryptionDiffers
         | ErrorCode::Encrypted => StatusCode::CONFLICT,
         ErrorCode::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::LibraryFull => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::PublishConflict
         | ErrorCode::SdpFingerprint
         | ErrorCode::SdpIce

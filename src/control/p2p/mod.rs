@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -19,7 +19,7 @@ pub struct IceServers {
     stun: Option<ArcSwap<Vec<String>>>,
     /// Relays and other servers, with the secret that is shared with them.
     urls: Vec<String>,
-    secret: Option<Secret>,
+    secret: ArcSwapOption<Secret>,
     lifetime: Duration,
     own_relay: Option<OwnRelay>,
 }
@@ -41,7 +41,7 @@ impl IceServers {
             own_relay,
             stun: config.stun.then(|| ArcSwap::from_pointee(stun_urls(own))),
             urls: config.urls.clone(),
-            secret: config.secret.clone(),
+            secret: ArcSwapOption::from_pointee(config.secret.clone()),
             lifetime: config.credential_lifetime,
         }
     }
@@ -53,9 +53,14 @@ impl IceServers {
         }
     }
 
+    /// Credentials are made with this secret from now on. Those that were given out are good for as long as the relays know the one before.
+    pub fn take_up(&self, secret: Option<&Secret>) {
+        self.secret.store(secret.cloned().map(Arc::new));
+    }
+
     /// Whether all relays that clients are told of are this server's own.
     pub fn relays_itself(&self) -> bool {
-        self.own_relay.is_some() && (self.secret.is_none() || !self.urls.iter().any(|url| url.starts_with("turn")))
+        self.own_relay.is_some() && (self.secret.load().is_none() || !self.urls.iter().any(|url| url.starts_with("turn")))
     }
 
     /// How long credentials are good for.
@@ -74,7 +79,7 @@ impl IceServers {
         if !others.is_empty() {
             servers.push(IceServer { urls: others, username: None, credential: None });
         }
-        if let (Some(secret), false) = (&self.secret, relays.is_empty()) {
+        if let (Some(secret), false) = (self.secret.load().as_ref(), relays.is_empty()) {
             servers.push(self.with_credentials(relays, secret.as_bytes(), user, now));
         }
         if let Some(relay) = &self.own_relay {
@@ -171,6 +176,17 @@ mod tests {
         );
         assert_eq!(servers[0].username, servers[1].username);
         assert_ne!(servers[0].credential, servers[1].credential);
+    }
+
+    #[test]
+    fn another_secret_is_used_for_whoever_asks_later() {
+        let servers = IceServers::new(&IceConfig { stun: false, ..config(&["turn:turn.example.org"]) }, &[], None);
+        let credential = |servers: &IceServers| servers.of("ada", Duration::ZERO)[0].credential.clone();
+        let before = credential(&servers);
+        servers.take_up(Secret::new("south-south-south-south-south-south").as_ref());
+        assert_ne!(credential(&servers), before);
+        servers.take_up(config(&[]).secret.as_ref());
+        assert_eq!(credential(&servers), before);
     }
 
     #[test]

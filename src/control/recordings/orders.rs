@@ -38,7 +38,7 @@ pub fn routes() -> Router<Public> {
 
 async fn begin(State(public): State<Public>, Path(room): Path<String>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let visitor = admit(&public, &room, &headers)?;
-    public.front.rooms.may_record()?;
+    public.front.rooms.may_record(&visitor.room)?;
     let body = to_bytes(body, JSON_BYTES).await.map_err(|_| malformed("the request is no JSON of at most 4096 bytes"))?;
     let What { members, sources } = if body.is_empty() {
         What::default()

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 
 use super::{Endpoints, malformed, refuse_removed, title_of};
 use crate::control::auth::{Visitor, unix_time};
-use crate::control::draw;
 use crate::control::http::problem::{Problem, bearer};
+use crate::control::{Limit, Refusal, draw};
 use crate::record::library::{About, Continued, Progress, UploadError, media_type};
 use crate::record::manifest::{Kind, Person};
 use crate::wire::{ErrorCode, LibraryGrant};
@@ -88,8 +88,16 @@ async fn begin(State(at): State<Arc<Endpoints>>, headers: HeaderMap) -> Result<R
         bytes,
     };
     let id = draw::hex::<16>();
-    let (library, begun) = (at.library.clone(), id.clone());
-    blocking(move || library.begin_upload(&begun, about)).await?;
+    let (library, begun, most) = (at.library.clone(), id.clone(), at.public.front.rooms.kept_of(&visitor.room));
+    let metrics = at.public.front.rooms.metrics().clone();
+    blocking(move || {
+        library.begin_upload(&begun, about, most).inspect_err(|error| {
+            if matches!(error, UploadError::RoomFull) {
+                metrics.limited(Limit::Kept.name());
+            }
+        })
+    })
+    .await?;
     tracing::info!(upload = id, room, member = visitor.member.0, bytes, media_type, "an upload begins");
     let location = HeaderValue::try_from(format!("/api/v1/library/uploads/{id}")).map_err(|_| malformed("no such place"))?;
     let mut answer = (StatusCode::CREATED, [(header::LOCATION, location)]).into_response();
@@ -279,6 +287,7 @@ impl From<UploadError> for Problem {
                 let why = "as many uploads as may be are under way already: finish or end one, or try again later";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Full, why).with(header::RETRY_AFTER, "60")
             }
+            UploadError::RoomFull => Refusal::library_full().into(),
             UploadError::NoRoom => Self::named(StatusCode::INSUFFICIENT_STORAGE, "no_room", "the server has no room for it"),
             UploadError::Busy => {
                 Self::named(StatusCode::LOCKED, "busy", "another connection is at this upload: try again in a moment").with(header::RETRY_AFTER, "2")

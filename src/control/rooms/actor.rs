@@ -6,16 +6,18 @@
 //! | a worker's events | [`MEDIA`] | the event is dropped and counted: a room that is so far behind has failed |
 //! | messages of data channels | [`DATA`] for each worker | never: a worker waits until as many are dealt with |
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::command::{Command, Effect, SocketId};
 use super::directory::{Handle, Surroundings};
 use super::egress::EgressSeen;
+use super::fate;
 use super::journal::MemberJournal;
 use super::past::CallAccount;
 use super::picture;
@@ -26,14 +28,14 @@ use super::seen::{MemberSeen, RoomSeen, TrackSeen};
 use super::way::labels;
 use crate::base::{Time, WorkerId};
 use crate::contract::{self, RoomCommand};
+use crate::control::Refusal;
 use crate::control::egress::Instruction;
 use crate::control::events::{Book, Reason};
-use crate::control::p2p::user_of;
 use crate::control::signaling::{End, Outbox, encode};
+use crate::control::trace::{Journey, Step};
 use crate::control::whip::Place;
-use crate::control::{Refusal, draw};
 use crate::record::manifest::Person;
-use crate::record::{Beginning, Recording, Wanted};
+use crate::record::{Beginning, Fate, Recording, Wanted};
 use crate::wire::{self, ByeReason, MemberId, OkResult};
 
 /// Commands that may wait for a room: a few for each of 500 members that come at once.
@@ -58,12 +60,14 @@ pub enum Letter {
         socket: SocketId,
         /// Where its answers and events go.
         outbox: Outbox,
+        /// Of its join, if that is followed.
+        journey: Journey,
         /// What it is called at relays if it has become one; dropped when the room has ended meanwhile.
         entered: oneshot::Sender<Option<String>>,
     },
     /// From an HTTP handler, with the request's name.
     Ask {
-        /// `Attach`, `Detach`, `Order` or `Administer`.
+        /// `Attach`, `Trickle`, `Detach`, `Order` or `Administer`.
         command: Command,
         /// The request's name.
         name: &'static str,
@@ -131,14 +135,16 @@ pub(super) struct Actor {
     pub data: mpsc::Receiver<contract::Event>,
     pub around: Arc<Surroundings>,
     outboxes: HashMap<SocketId, Outbox>,
-    /// Drawn for this room: what its members are called at relays leads back to nobody.
-    relay_key: String,
+    /// Of joins that are followed and not over.
+    journeys: HashMap<SocketId, Journey>,
     /// Of sessions by HTTP.
     places: HashMap<SocketId, Place>,
     /// Connections on each worker.
     placed: HashMap<WorkerId, usize>,
     /// The recording of the room, while there is one; it ends when this is dropped.
     recording: Option<Recording>,
+    /// What becomes of those whose files are not whole yet.
+    fates: BTreeMap<String, watch::Receiver<Fate>>,
     /// The tasks of what is sent elsewhere; they end when these are dropped.
     egresses: HashMap<String, mpsc::Sender<Instruction>>,
     /// Where what happens is written, if anybody wants to know.
@@ -169,10 +175,11 @@ impl Actor {
             data,
             around,
             outboxes: HashMap::new(),
-            relay_key: draw::hex::<16>(),
+            journeys: HashMap::new(),
             places: HashMap::new(),
             placed: HashMap::new(),
             recording: None,
+            fates: BTreeMap::new(),
             egresses: HashMap::new(),
             book,
             asking: None,
@@ -210,7 +217,7 @@ impl Actor {
                     let _ = asked.send(self.room.account(self.handle.id, self.around.began()));
                     Ok(())
                 }
-                Some(Letter::Enter { command, socket, outbox, entered }) => self.enter(command, socket, outbox, entered).await,
+                Some(Letter::Enter { command, socket, outbox, journey, entered }) => self.enter(command, (socket, outbox, journey), entered).await,
                 Some(Letter::SendOut { command, socket, task: (egress, task), answered }) => {
                     self.asking = Some((socket, answered));
                     self.egresses.insert(egress, task);
@@ -229,13 +236,18 @@ impl Actor {
         }
     }
 
-    async fn enter(&mut self, command: Command, socket: SocketId, outbox: Outbox, entered: oneshot::Sender<Option<String>>) -> Result<(), Over> {
+    async fn enter(
+        &mut self, command: Command, (socket, outbox, journey): (SocketId, Outbox, Journey), entered: oneshot::Sender<Option<String>>,
+    ) -> Result<(), Over> {
         let name = if matches!(command, Command::Join { .. }) { "join" } else { "resume" };
         self.outboxes.insert(socket, outbox);
         let went = self.apply(command, name).await;
-        let user = self.room.identity_at(socket).map(|identity| user_of(&self.relay_key, identity));
+        let user = self.room.identity_at(socket).map(|identity| self.handle.relay_user(identity));
         if user.is_none() {
             self.outboxes.remove(&socket);
+        } else if name == "join" && journey.is_followed() {
+            journey.passed(Step::Room, SystemTime::now());
+            self.journeys.insert(socket, journey);
         }
         let _ = entered.send(user);
         went
@@ -243,6 +255,14 @@ impl Actor {
 
     async fn apply(&mut self, command: Command, name: &'static str) -> Result<(), Over> {
         let (before, fallbacks, via) = (self.room.len(), self.room.fallbacks(), self.room.via());
+        if let Command::RecordingOver { recording, .. } = &command {
+            self.fates.remove(recording);
+        }
+        if let Command::Media(event) = &command
+            && !self.journeys.is_empty()
+        {
+            self.follow_journey(event);
+        }
         let egresses = self.room.egress_counts();
         let mut effects = self.room.apply(command, self.around.now());
         let (mut slow, mut unrecorded) = (Vec::new(), false);
@@ -274,10 +294,12 @@ impl Actor {
         if self.egresses.len() > egresses.iter().sum::<usize>() {
             self.egresses.retain(|egress, _| self.room.has_egress(egress));
         }
+        self.handle.library_mib.store(self.room.library_mib().unwrap_or(u32::MAX), Ordering::Relaxed);
         let room = &self.room;
         // Every member's socket has its outbox (or its place, for one that came by HTTP): as many of both, and there is none to drop.
         if self.outboxes.len() + self.places.len() != room.sockets() {
             self.outboxes.retain(|socket, _| room.has_socket(*socket));
+            self.journeys.retain(|socket, _| room.has_socket(*socket));
             self.places.retain(|socket, _| room.has_socket(*socket));
         }
         Ok(())
@@ -287,10 +309,17 @@ impl Actor {
         match effect {
             Effect::Reply { socket, id, result } => {
                 self.around.metrics.answered(name, result.as_ref().err().map(|r| r.code.name()));
+                if let Some(limit) = result.as_ref().err().and_then(|refusal| refusal.limit) {
+                    self.around.metrics.limited(limit.name());
+                }
+                let is_good = result.is_ok();
                 match self.asking.take_if(|(who, _)| *who == socket) {
                     // Whoever asked by HTTP may have hung up: its session then ends because nobody connects.
                     Some((_, answered)) => drop(answered.send(result)),
                     None => self.push(socket, encode::reply(id, &result), slow),
+                }
+                if let Some(journey) = self.journeys.get(&socket).filter(|_| name == "offer" && is_good) {
+                    journey.passed(Step::Answer, SystemTime::now());
                 }
             }
             Effect::Tell { to, event } => {
@@ -313,7 +342,7 @@ impl Actor {
             // Nobody has asked, so nobody is answered.
             Effect::DataRefused(code) => self.around.metrics.answered("data_channel", Some(code.name())),
             Effect::SentAway { member } => {
-                self.around.relay_users.revoke(&user_of(&self.relay_key, &member));
+                self.around.relay_users.revoke(&self.handle.relay_user(&member));
                 if let Some(library) = &self.around.library {
                     library.send_away(self.handle.name.as_str(), &member.0);
                 }
@@ -344,10 +373,14 @@ impl Actor {
     /// Has something recorded; false when that cannot be, and the recording is over.
     async fn record(&mut self, what: RecordEffect) -> Result<bool, Over> {
         match what {
-            RecordEffect::Begin { recording, by } => {
+            RecordEffect::Begin { recording, by, most } => {
                 let by = Person { member: by.0.0, name: by.1 };
-                let beginning = Beginning { id: recording, room: self.handle.name.as_str().to_owned(), by };
+                let beginning = Beginning { id: recording.clone(), room: self.handle.name.as_str().to_owned(), by, most };
                 self.recording = self.around.recorder.as_ref().and_then(|recorder| recorder.begin(beginning).ok());
+                if let Some(begun) = &self.recording {
+                    tokio::spawn(fate::follow(self.handle.clone(), recording.clone(), begun.fate()));
+                    self.fates.insert(recording, begun.fate());
+                }
                 return Ok(self.recording.is_some());
             }
             RecordEffect::Attach { track, worker, member, source } => {
@@ -431,6 +464,26 @@ impl Actor {
 }
 
 impl Actor {
+    /// What workers say of a connection that a join waits for.
+    fn follow_journey(&mut self, event: &contract::Event) {
+        let now = SystemTime::now();
+        match event {
+            contract::Event::Connected { peer, reached, .. } => {
+                let Some(journey) = self.room.socket_of(*peer).and_then(|socket| self.journeys.get(&socket)) else { return };
+                let ago = self.around.now().since(*reached);
+                journey.passed(Step::Ice, now.checked_sub(ago).unwrap_or(now));
+                journey.passed(Step::Dtls, now);
+            }
+            contract::Event::TrackStarted { track, .. } => {
+                let Some(socket) = self.room.socket_of_track(*track) else { return };
+                if let Some(journey) = self.journeys.remove(&socket) {
+                    journey.passed(Step::FirstPacket, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// How many connections each worker has of this room, and all workers of all rooms.
     fn note_placement(&mut self, worker: WorkerId, what: &RoomCommand) {
         let placed = self.placed.entry(worker).or_default();
@@ -458,9 +511,11 @@ impl Drop for Actor {
         self.around.metrics.fallbacks_changed(self.room.fallbacks(), [0; 2]);
         self.around.metrics.way_changed(self.room.via(), None);
         self.around.metrics.egresses_changed(self.room.egress_counts(), [0; 4]);
-        let open = self.room.close_books(self.around.now(), Reason::Failed);
-        if let Some(book) = &mut self.book {
-            open.into_iter().for_each(|what| book.write(what));
+        // Its recording ends with it, and the last word on it comes when that is whole.
+        self.recording = None;
+        let remains = self.room.close_books(self.around.now(), Reason::Failed);
+        if let Some(book) = self.book.take() {
+            fate::write(book, remains, std::mem::take(&mut self.fates), &self.around.unsettled);
         }
         self.placed.entry(self.handle.worker).or_default();
         for (worker, connections) in &self.placed {

@@ -160,6 +160,7 @@ impl Room {
         let metadata = settings.metadata.clone().filter(|metadata| *metadata != self.metadata());
         self.settings = self.settings.amended(settings);
         self.rules = self.node_rules.narrowed(&self.settings);
+        self.hold_all_to_limits();
         if let Some(metadata) = metadata {
             self.tell(|_| true, Event::Room { metadata });
         }

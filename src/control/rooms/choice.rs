@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::member::{Member, Seat};
 use super::room::Room;
 use super::slots::Shown;
+use super::whip::HttpSession;
 use crate::base::{TrackId, WorkerId};
 use crate::contract::RoomCommand;
 use crate::wire::{Priority, Source};
@@ -41,7 +42,8 @@ impl Choice {
         self.told.remove(&worker);
     }
 
-    fn turn(&self, seat: Seat) -> u64 {
+    /// The later somebody spoke, the higher; zero: not yet.
+    pub fn turn(&self, seat: Seat) -> u64 {
         self.spoke.get(&seat).copied().unwrap_or(0)
     }
 
@@ -84,13 +86,13 @@ impl Room {
         let speakers = self.speakers.clone();
         self.choice.heard(&speakers);
         let groups = self.groups();
-        let most = self.most_shown();
-        if groups.len() <= most {
-            return;
-        }
+        let crowded = groups.len() > self.most_shown();
         let hears_all = |m: &Member, own: Seat| speakers.iter().all(|s| *s == own || m.slots.hold(*s));
-        let concerned: Vec<Seat> = self.members.iter().filter(|(seat, m)| m.http.is_none() && !hears_all(m, **seat)).map(|(seat, _)| *seat).collect();
-        self.fill_each(concerned, &groups);
+        let is_concerned = |m: &Member, own: Seat| m.http.as_ref().map_or(crowded && !hears_all(m, own), HttpSession::follows_speakers);
+        let concerned: Vec<Seat> = self.members.iter().filter(|(seat, m)| is_concerned(m, **seat)).map(|(seat, _)| *seat).collect();
+        if !concerned.is_empty() {
+            self.fill_each(concerned, &groups);
+        }
     }
 
     /// Groups that a member is shown at most.

@@ -11,7 +11,7 @@ use super::profile::Profile;
 use super::recording::{RecordEffect, RecordOrder};
 use super::screenshot::Wish;
 use super::settings::RoomSettings;
-use super::whip::Attach;
+use super::whip::{Attach, Trickle};
 use crate::base::{PeerId, Time, TrackId, WorkerId};
 use crate::contract::{self, RoomCommand};
 use crate::control::Refusal;
@@ -72,6 +72,8 @@ pub enum Command {
         /// The session's secret.
         secret: String,
     },
+    /// The client of a session by HTTP has candidates, or restarts ICE.
+    Trickle(Box<Trickle>),
     /// Somebody admitted has the room recorded, or no longer, by HTTP.
     Order {
         /// Where the answer goes.
@@ -113,6 +115,18 @@ pub enum Command {
     Media(contract::Event),
     /// The recording that was to begin could not.
     RecordingFailed,
+    /// As much is kept of the room as may be: nothing more is kept of this recording.
+    RecordingFull {
+        /// Which.
+        recording: String,
+    },
+    /// The files of a recording that has ended are whole on the disk, or never will be.
+    RecordingOver {
+        /// Which.
+        recording: String,
+        /// What there is of it, if it is whole.
+        whole: Option<Whole>,
+    },
     /// The key frame of a picture has come, or none will.
     ScreenshotSeen {
         /// Which picture.
@@ -136,6 +150,15 @@ pub enum Command {
     ShutDown,
 }
 
+/// What there is of a recording.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Whole {
+    /// How many files.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// Who may join, and what it may do there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Admission {
@@ -151,6 +174,8 @@ pub struct Admission {
     pub profile: Profile,
     /// Tracks that it publishes at most at a time; none: as many as the room lets everybody.
     pub tracks: Option<u8>,
+    /// Kilobits a second that it publishes at most, all its tracks together; none: as much as the room lets everybody.
+    pub publish_kbps: Option<u32>,
     /// What the room is given, where it is opened by this.
     pub settings: RoomSettings,
 }
@@ -158,7 +183,7 @@ pub struct Admission {
 impl Admission {
     /// Of somebody of whom nothing else is said.
     pub fn new(room: RoomName, identity: MemberId, name: String, grants: Grants) -> Self {
-        Self { room, identity, name, grants, profile: Profile::default(), tracks: None, settings: RoomSettings::default() }
+        Self { room, identity, name, grants, profile: Profile::default(), tracks: None, publish_kbps: None, settings: RoomSettings::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -19,21 +19,22 @@ use super::names::RoomName;
 use super::past::CallAccount;
 use super::placement::Placement;
 use super::room::{Ground, Room, Rules};
-use super::settings::RoomSettings;
+use super::settings::{RoomSettings, least};
 use super::unreached::Unreached;
 use crate::base::{RoomId, Time, WorkerId};
 use crate::config::KeptConfig;
 use crate::contract;
-use crate::control::Refusal;
 use crate::control::auth::unix_time;
 use crate::control::draw::{self, Numbers};
 use crate::control::events::Events;
+use crate::control::p2p::user_of;
+use crate::control::{Limit, Refusal};
 use crate::metrics::ControlMetrics;
 use crate::port::{RelayUsers, WorkerHandle};
 use crate::record::jobs::{Jobs, Unmade};
 use crate::record::library::Library;
 use crate::record::{Recorder, Refused};
-use crate::wire::{ErrorCode, Policy};
+use crate::wire::{ErrorCode, MemberId, Policy};
 
 /// Calls that are listed at a time.
 pub const MOST_LISTED: usize = 500;
@@ -56,8 +57,12 @@ pub struct Handle {
     letters: mpsc::Sender<Letter>,
     media: mpsc::Sender<contract::Event>,
     data: mpsc::Sender<contract::Event>,
+    /// Mebibytes that are kept of it; `u32::MAX` where nothing is said.
+    pub(super) library_mib: Arc<AtomicU32>,
     /// When it began.
     since: Time,
+    /// Drawn for this room: what its members are called at relays leads back to nobody.
+    relay_key: Arc<str>,
 }
 
 /// A worker, as rooms need it.
@@ -96,6 +101,8 @@ pub struct Surroundings {
     /// Where what happens in rooms is said, if anywhere.
     pub events: Option<Events>,
     kept: Kept,
+    /// Rooms that are over, and on which the last word waits for their recordings.
+    pub(super) unsettled: Arc<AtomicUsize>,
 }
 
 /// What a directory needs.
@@ -145,6 +152,7 @@ impl Directory {
             library,
             events,
             kept: Kept::new(kept),
+            unsettled: Arc::default(),
             numbers: Numbers::default(),
             metrics,
             unreached: Unreached::new(),
@@ -187,7 +195,8 @@ impl Directory {
         }
         if self.0.count.fetch_add(1, Ordering::Relaxed) >= self.0.most {
             self.0.count.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refusal::new(ErrorCode::Full, "the server has no place for another room: try again later"));
+            self.0.metrics.limited(Limit::Rooms.name());
+            return Err(Refusal::limited(Limit::Rooms, ErrorCode::Full, "the server has no place for another room: try again later"));
         }
         let (handle, actor) = self.begin(name.clone(), given);
         self.0.by_id.insert(handle.id, handle.clone());
@@ -276,6 +285,11 @@ impl Directory {
         self.0.by_id.len()
     }
 
+    /// Whether the last word was said on every room that is over.
+    pub fn is_settled(&self) -> bool {
+        self.count() == 0 && self.0.unsettled.load(Ordering::Relaxed) == 0
+    }
+
     /// Ends all rooms, telling their members; no room begins any more.
     pub async fn shut_down(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
@@ -299,18 +313,38 @@ impl Directory {
         self.0.recorder.is_some()
     }
 
-    /// Whether another room may be recorded at present.
+    /// Whether this room may be recorded at present.
     ///
     /// # Errors
-    /// `RecordingUnavailable`, with the reason.
-    pub fn may_record(&self) -> Result<(), Refusal> {
+    /// `RecordingUnavailable`, with the reason, or `LibraryFull`.
+    pub fn may_record(&self, room: &RoomName) -> Result<(), Refusal> {
         let why = match self.0.recorder.as_ref().map(Recorder::may_begin) {
-            Some(Ok(())) => return Ok(()),
+            Some(Ok(())) => return self.may_keep(room),
             Some(Err(Refused::TooMany)) => "as many rooms as may be are recorded already: try again later",
             Some(Err(Refused::Disk)) => "the disk for recordings is full, or refuses: whoever runs this server can make room",
             None => "recording is switched off on this server",
         };
         Err(Refusal::new(ErrorCode::RecordingUnavailable, why))
+    }
+
+    /// Bytes that are kept of a room at most: as many as the node keeps of each, or fewer where the room that is open was given that.
+    pub fn kept_of(&self, room: &RoomName) -> Option<u64> {
+        let given = self.named(room).map(|room| room.library_mib.load(Ordering::Relaxed)).filter(|mib| *mib != u32::MAX);
+        least(self.0.rules.library_mib, given).map(|mib| u64::from(mib) << 20)
+    }
+
+    /// Whether anything may be added to what is kept of a room.
+    ///
+    /// # Errors
+    /// `LibraryFull`.
+    pub fn may_keep(&self, room: &RoomName) -> Result<(), Refusal> {
+        match (self.kept_of(room), &self.0.library) {
+            (Some(most), Some(library)) if library.bytes_of(room.as_str()) >= most => {
+                self.0.metrics.limited(Limit::Kept.name());
+                Err(Refusal::library_full())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the server can take pictures of what members show.
@@ -367,7 +401,9 @@ impl Directory {
         let (media, media_end) = mpsc::channel(MEDIA);
         let (data, data_end) = mpsc::channel(DATA * self.0.workers.len().max(1));
         let created = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
-        let handle = Handle { id, name, worker, created, since, letters, media, data };
+        let relay_key = draw::hex::<16>().into();
+        let library_mib = Arc::new(AtomicU32::new(u32::MAX));
+        let handle = Handle { id, name, worker, created, library_mib, since, relay_key, letters, media, data };
         let mail = Mail { letters: letters_end, media: media_end, data: data_end };
         (handle.clone(), Actor::new(room, handle, mail, self.0.clone()))
     }
@@ -389,6 +425,11 @@ impl Handle {
     pub fn media(&self, event: contract::Event) -> Result<(), RoomOver> {
         let mailbox = if matches!(event, contract::Event::Data { .. }) { &self.data } else { &self.media };
         mailbox.try_send(event).map_err(|_| RoomOver)
+    }
+
+    /// What a member of the room is called at relays.
+    pub fn relay_user(&self, member: &MemberId) -> String {
+        user_of(&self.relay_key, member)
     }
 
     /// Waits until the room is over, and found no more.

@@ -353,6 +353,7 @@ impl Room {
                 cname: CNAME.to_owned(),
                 session_id: draws.offer.session,
                 data: None,
+                publish: None,
             };
             let fresh = Fresh { ufrag: ufrag_of(worker, &draws.offer.ufrag), pwd: draws.offer.pwd.clone(), ssrc_seed: draws.offer.ssrc_seed };
             let sources: Vec<&ReceivePlan> = present.tracks.iter().map(|(_, plan)| *plan).collect();

@@ -68,6 +68,8 @@ pub(super) enum What {
     Fallback { track: TrackNumber, codecs: Vec<VideoCodec>, waiting: usize },
     /// The first packet of an own track has come.
     Began { track: TrackNumber, source: Source },
+    /// It has sent more than it may: it was told, or the track ended.
+    Excess { track: TrackNumber, source: Source, sent_kbps: u64, ended: bool },
     /// How its ways have done for a while: what did not do well.
     Ways {
         over_ms: u32,
@@ -203,6 +205,11 @@ impl Room {
                 let seat = self.tracks.get(track);
                 let Some(shown) = self.shown(*track) else { return };
                 (seat, What::Began { track: shown.track, source: shown.source })
+            }
+            Media::Excess { track, sent, ended, .. } => {
+                let seat = self.tracks.get(track);
+                let Some(shown) = self.shown(*track) else { return };
+                (seat, What::Excess { track: shown.track, source: shown.source, sent_kbps: sent.as_bps() / 1_000, ended: *ended })
             }
             Media::Health { peer, health, .. } => return self.keep_look(now, self.peers.get(peer).copied(), health),
             Media::Speakers { .. } | Media::Data { .. } | Media::RoomFailed { .. } | Media::Mapped(_) => return,

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::command::Effect;
+use super::command::{Effect, Whole};
 use super::member::{Seat, number};
 use super::room::Room;
 use crate::base::{Time, TrackId};
 use crate::control::events::{Reason, What};
-use crate::wire::{MemberId, Source};
+use crate::wire::{MemberId, RecordingEnd, Source};
 
 /// The books of a room; none where nobody wants to know.
 #[derive(Debug, Default)]
@@ -32,7 +32,14 @@ pub(super) enum Note {
     Ended(TrackId),
     Recording(String, MemberId),
     RecordingFailed,
-    RecordingOver,
+    RecordingOver(Option<RecordingEnd>),
+    RecordingWhole(String, Option<Whole>),
+    Screenshot {
+        item: String,
+        by: MemberId,
+        member: MemberId,
+        source: Source,
+    },
     /// Which, of whom, where to, by whom.
     Egress(String, MemberId, String, MemberId),
     EgressOver(String, Reason),
@@ -49,6 +56,41 @@ struct Books {
     tracks: BTreeMap<TrackId, Published>,
     recording: Option<(String, Time)>,
     egresses: BTreeMap<String, Time>,
+    /// Recordings that are over, and whose files are being completed.
+    ending: Vec<Ending>,
+    /// The room's last word, which waits for them.
+    last: Option<What>,
+}
+
+/// A recording that is over, and whose files are being completed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ending {
+    /// Its identity.
+    pub recording: String,
+    seconds: f64,
+    reason: Option<Reason>,
+}
+
+impl Ending {
+    /// What is said of it when it is known what has become of its files.
+    pub fn said(self, whole: Option<Whole>) -> What {
+        let Self { recording, seconds, reason } = self;
+        match whole {
+            Some(Whole { files, bytes }) => What::RecordingFinished { recording, seconds, files, bytes, reason },
+            None => What::RecordingFailed { recording, seconds, reason: Reason::Failed },
+        }
+    }
+}
+
+/// What is left to be said of a room that is over.
+#[derive(Default, PartialEq, Debug)]
+pub struct Remains {
+    /// At once.
+    pub now: Vec<What>,
+    /// When it is known what has become of these.
+    pub recordings: Vec<Ending>,
+    /// After them.
+    pub last: Option<What>,
 }
 
 #[derive(Debug)]
@@ -73,7 +115,17 @@ impl Room {
     #[must_use]
     pub fn with_ledger(mut self, now: Time) -> Self {
         let (visits, tracks) = (BTreeMap::new(), BTreeMap::new());
-        self.ledger.books = Some(Books { began: now, said: false, closed: false, visits, tracks, recording: None, egresses: BTreeMap::new() });
+        self.ledger.books = Some(Books {
+            began: now,
+            said: false,
+            closed: false,
+            visits,
+            tracks,
+            recording: None,
+            egresses: BTreeMap::new(),
+            ending: Vec::new(),
+            last: None,
+        });
         self
     }
 
@@ -93,15 +145,16 @@ impl Room {
     }
 
     /// What is still open ends now: for a room that cannot be asked any more.
-    pub fn close_books(&mut self, now: Time, reason: Reason) -> Vec<What> {
-        let mut said = Vec::new();
+    pub fn close_books(&mut self, now: Time, reason: Reason) -> Remains {
+        let mut remains = Remains::default();
         if let Some(books) = &mut self.ledger.books {
             for note in self.ledger.notes.drain(..) {
-                books.enter(note, now, &mut said);
+                books.enter(note, now, &mut remains.now);
             }
-            books.close(now, reason, &mut said);
+            books.close(now, reason, &mut remains.now);
+            (remains.recordings, remains.last) = (std::mem::take(&mut books.ending), books.last.take());
         }
-        said
+        remains
     }
 }
 
@@ -130,11 +183,13 @@ impl Books {
                 said.push(What::RecordingStarted { recording, by });
             }
             Note::RecordingFailed => self.fail_recording(now, said),
-            Note::RecordingOver => {
-                if let Some((recording, since)) = self.recording.take() {
-                    said.push(What::RecordingFinished { recording, seconds: seconds(since, now) });
+            Note::RecordingOver(reason) => self.end_recording(reason.map(Reason::from), now),
+            Note::RecordingWhole(recording, whole) => {
+                if let Some(place) = self.ending.iter().position(|ending| ending.recording == recording) {
+                    said.push(self.ending.remove(place).said(whole));
                 }
             }
+            Note::Screenshot { item, by, member, source } => said.push(What::ScreenshotTaken { item, by, member, source }),
             Note::Egress(egress, member, host, by) => {
                 self.egresses.insert(egress.clone(), now);
                 said.push(What::EgressStarted { egress, member, host, by });
@@ -185,13 +240,23 @@ impl Books {
         while let Some(seat) = self.visits.keys().next().copied() {
             self.leave(seat, reason, now, said);
         }
-        if let Some((recording, since)) = self.recording.take() {
-            said.push(What::RecordingFinished { recording, seconds: seconds(since, now) });
-        }
         for (egress, since) in std::mem::take(&mut self.egresses) {
             said.push(What::EgressEnded { egress, seconds: seconds(since, now), reason });
         }
-        said.push(What::RoomClosed { reason, seconds: seconds(self.began, now) });
+        self.end_recording(None, now);
+        let last = What::RoomClosed { reason, seconds: seconds(self.began, now) };
+        // It is the last word of all: what is being completed is waited for.
+        if self.ending.is_empty() {
+            said.push(last);
+        } else {
+            self.last = Some(last);
+        }
+    }
+
+    fn end_recording(&mut self, reason: Option<Reason>, now: Time) {
+        if let Some((recording, since)) = self.recording.take() {
+            self.ending.push(Ending { recording, seconds: seconds(since, now), reason });
+        }
     }
 }
 

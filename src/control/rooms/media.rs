@@ -26,6 +26,7 @@ impl Room {
                 }
             }
             Media::DataChannel { peer, end, .. } => self.data_channel(peer, end),
+            Media::Excess { track, sent, ended, .. } => self.exceeded(track, sent, ended),
             Media::Health { .. } | Media::TrackStarted { .. } | Media::Data { .. } | Media::Mapped(_) => {}
             Media::RoomFailed { .. } => self.restart(),
         }

@@ -44,6 +44,8 @@ pub struct Member {
     pub audiences: BTreeMap<Source, BTreeSet<MemberId>>,
     /// Tracks that its token lets it publish at a time, if it says so.
     pub most_tracks: Option<u8>,
+    /// Kilobits a second that its token lets it publish, if it says so.
+    pub most_kbps: Option<u32>,
     /// When it came.
     pub since: Time,
     /// Its hand, where it is raised, and what it may still show.
@@ -89,6 +91,8 @@ pub struct Connection {
     pub publishable: Vec<(Mid, MediaKind, u8)>,
     /// Its data channels are open: data goes by them.
     pub data: bool,
+    /// Kilobits a second that its worker holds it to.
+    pub publish_kbps: Option<u32>,
 }
 
 /// A published track.

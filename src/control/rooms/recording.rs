@@ -9,7 +9,7 @@ use super::room::{Outcome, Room};
 use crate::base::{TrackId, WorkerId};
 use crate::contract::RoomCommand;
 use crate::control::Refusal;
-use crate::wire::{ErrorCode, Event, MemberId, Policy, RecordingInfo, Source};
+use crate::wire::{ErrorCode, Event, MemberId, Policy, RecordingEnd, RecordingInfo, Source};
 
 /// Members that a request may name.
 const MOST_MEMBERS: usize = 500;
@@ -34,6 +34,8 @@ pub enum RecordEffect {
         recording: String,
         /// Who has begun it, and the name that is shown.
         by: (MemberId, String),
+        /// Bytes that are kept of the room at most, what there is already included.
+        most: Option<u64>,
     },
     /// A track is recorded from now on.
     Attach {
@@ -124,11 +126,12 @@ impl Room {
         if sources.is_empty() {
             sources = Source::ALL.to_vec();
         }
+        let most = self.rules.library_mib.map(|mib| u64::from(mib) << 20);
         let info = RecordingInfo { recording: recording.clone(), by: by.0.clone(), at, members, sources };
         self.recording = Some(RoomRecording { info: info.clone(), chosen: info.members.iter().cloned().collect(), taken: BTreeMap::new() });
-        self.tell(|_| true, Event::Recording { recording: Some(info) });
+        self.tell(|_| true, Event::Recording { recording: Some(info), reason: None });
         self.ledger.note(Note::Recording(recording.clone(), by.0.clone()));
-        self.effects.push(Effect::Record(RecordEffect::Begin { recording, by }));
+        self.effects.push(Effect::Record(RecordEffect::Begin { recording, by, most }));
         Ok(None)
     }
 
@@ -141,7 +144,7 @@ impl Room {
         if self.recording.is_none() {
             return Err(Refusal::new(ErrorCode::WrongState, "the room is not recorded"));
         }
-        self.end_recording();
+        self.end_recording(None);
         Ok(None)
     }
 
@@ -153,13 +156,26 @@ impl Room {
         }
     }
 
-    /// The recording is over, or could not begin.
-    pub(super) fn end_recording(&mut self) {
+    /// The recording could not begin, or cannot go on.
+    pub(super) fn fail_recording(&mut self) {
+        self.ledger.note(Note::RecordingFailed);
+        self.end_recording(Some(RecordingEnd::Failed));
+    }
+
+    /// As much is kept of the room as may be: if it is this recording that goes on, it ends.
+    pub(super) fn recording_full(&mut self, full: &str) {
+        if self.recording.as_ref().is_some_and(|recording| recording.info.recording == full) {
+            self.end_recording(Some(RecordingEnd::LibraryFull));
+        }
+    }
+
+    /// A recording is over that nobody has ended, or that somebody has.
+    fn end_recording(&mut self, reason: Option<RecordingEnd>) {
         let Some(recording) = self.recording.take() else { return };
-        self.ledger.note(Note::RecordingOver);
+        self.ledger.note(Note::RecordingOver(reason));
         recording.taken.into_iter().for_each(|(track, worker)| self.untap(track, worker));
         self.effects.push(Effect::Record(RecordEffect::End));
-        self.tell(|_| true, Event::Recording { recording: None });
+        self.tell(|_| true, Event::Recording { recording: None, reason });
     }
 
     /// Follows what is published: what is to be recorded is, and nothing else. After each command: where nothing has changed, nothing is copied.

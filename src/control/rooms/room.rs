@@ -59,6 +59,10 @@ pub struct Rules {
     pub data_channels: bool,
     /// Tracks that a member publishes at most at a time, fallbacks not counted.
     pub tracks: usize,
+    /// Kilobits a second that a member publishes at most, all its tracks together; none: as much as it wants.
+    pub publish_kbps: Option<u32>,
+    /// Mebibytes that are kept of the room; none: as much as there is room for.
+    pub library_mib: Option<u32>,
     /// Bytes of a member's metadata and attributes together, and of a room's metadata.
     pub metadata_bytes: usize,
 }
@@ -189,6 +193,7 @@ impl Room {
             Command::Request { socket, id, what } => self.request(socket, id, what, now),
             Command::Attach(attach) => self.attach(*attach, now),
             Command::Detach { socket, secret } => self.detach(socket, &secret),
+            Command::Trickle(trickle) => self.trickle(*trickle),
             Command::Order { socket, by, order } => self.order_recording(socket, by, order),
             Command::OrderEgress { socket, order } => self.order_egress(socket, order),
             Command::Egress { egress, report } => self.egress_reports(&egress, report, now),
@@ -201,10 +206,9 @@ impl Room {
                 self.media(event);
                 self.end_unconnected();
             }
-            Command::RecordingFailed => {
-                self.ledger.note(Note::RecordingFailed);
-                self.end_recording();
-            }
+            Command::RecordingFailed => self.fail_recording(),
+            Command::RecordingFull { recording } => self.recording_full(&recording),
+            Command::RecordingOver { recording, whole } => self.ledger.note(Note::RecordingWhole(recording, whole)),
             Command::ScreenshotSeen { number } => self.screenshot_seen(number),
             Command::ScreenshotOver { number, result } => self.screenshot_over(number, result),
             Command::Timeout => {
@@ -254,6 +258,16 @@ impl Room {
     /// Who is at a socket.
     pub fn identity_at(&self, socket: SocketId) -> Option<&MemberId> {
         Some(&self.members.get(self.sockets.get(&socket)?)?.identity)
+    }
+
+    /// The socket of whoever has this connection.
+    pub fn socket_of(&self, peer: PeerId) -> Option<SocketId> {
+        self.members.get(self.peers.get(&peer)?)?.socket()
+    }
+
+    /// The socket of whoever publishes a track.
+    pub fn socket_of_track(&self, track: TrackId) -> Option<SocketId> {
+        self.members.get(self.tracks.get(&track)?)?.socket()
     }
 
     /// Whether a socket is a member's.
@@ -403,10 +417,10 @@ impl Room {
         if seat == changed || member.slots.hold(changed) {
             return true;
         }
-        if let Some(http) = &member.http {
-            return self.members.get(&changed).is_some_and(|m| http.pins(&m.identity));
-        }
         let publishes = groups.iter().rev().any(|g| g.group.seat == changed);
+        if let Some(http) = &member.http {
+            return self.members.get(&changed).is_some_and(|m| http.may_show(&m.identity, publishes));
+        }
         let may_ask = groups.len() > member.asked && member.asked < self.most_shown();
         let has_place = member.connection.as_ref().is_some_and(|c| member.slots.has_place(c.pairs.len()));
         publishes && (may_ask || has_place)

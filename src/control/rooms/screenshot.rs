@@ -1,6 +1,7 @@
 //! Pictures of what somebody shows, taken by the server: one key frame of a track. Everybody is told before anything is taken.
 
 use super::command::{Effect, SocketId};
+use super::ledger::Note;
 use super::member::Seat;
 use super::room::Room;
 use crate::base::{TrackId, WorkerId};
@@ -23,6 +24,9 @@ struct Pending {
     socket: SocketId,
     id: u32,
     track: TrackId,
+    by: MemberId,
+    member: MemberId,
+    source: Source,
     /// The worker that copies the track for this alone.
     tapped: Option<WorkerId>,
 }
@@ -55,7 +59,8 @@ impl Room {
                 shots.next += 1;
                 wish.number = shots.next;
                 let tapped = (!wish.recorded).then_some(wish.worker);
-                shots.pending.push(Pending { number: wish.number, socket, id, track: wish.track, tapped });
+                let (by, member) = (wish.by.0.clone(), wish.member.0.clone());
+                shots.pending.push(Pending { number: wish.number, socket, id, track: wish.track, by, member, source, tapped });
                 self.tell(|_| true, Event::Screenshot { by: wish.by.0.clone(), member: wish.member.0.clone(), source });
                 self.effects.push(Effect::Screenshot(Box::new(wish)));
             }
@@ -76,7 +81,10 @@ impl Room {
     pub(super) fn screenshot_over(&mut self, number: u64, result: Result<String, Refusal>) {
         self.screenshot_seen(number);
         let Some(at) = self.screenshots.pending.iter().position(|pending| pending.number == number) else { return };
-        let Pending { socket, id, .. } = self.screenshots.pending.remove(at);
+        let Pending { socket, id, by, member, source, .. } = self.screenshots.pending.remove(at);
+        if let Ok(item) = &result {
+            self.ledger.note(Note::Screenshot { item: item.clone(), by, member, source });
+        }
         // Whoever has gone meanwhile is told nothing.
         if self.sockets.contains_key(&socket) {
             self.reply(socket, id, result.map(|item| Some(OkResult::Screenshot { item })));

@@ -30,6 +30,10 @@ pub struct RoomSeen {
     pub most_members: usize,
     /// Tracks of a member at most.
     pub most_tracks: usize,
+    /// Kilobits a second that a member publishes at most.
+    pub most_kbps: Option<u32>,
+    /// Mebibytes that are kept of it at most.
+    pub most_mib: Option<u32>,
     /// Seconds that it lives on when it is empty.
     pub empty_seconds: u64,
 }
@@ -75,6 +79,8 @@ impl Room {
             metadata: self.metadata(),
             most_members: self.rules.members,
             most_tracks: self.rules.tracks,
+            most_kbps: self.rules.publish_kbps,
+            most_mib: self.rules.library_mib,
             empty_seconds: self.rules.grace.as_secs(),
         }
     }

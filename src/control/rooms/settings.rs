@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::profile::check_text;
 use super::room::Rules;
+use crate::config::LEAST_PUBLISH_KBPS;
 use crate::control::Refusal;
 use crate::wire::{ErrorCode, Policy};
 
@@ -27,6 +28,12 @@ pub struct RoomSettings {
     /// Tracks that a member publishes at most at a time, as far as the server takes as many (`rooms.tracks`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracks: Option<u8>,
+    /// Kilobits a second that a member publishes at most, all its tracks together, as far as the server takes as much (`rooms.publish_kbps`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish_kbps: Option<u32>,
+    /// Mebibytes that are kept of the room, as far as the server keeps as many (`library.room_mib`): a recording that reaches them ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library_mib: Option<u32>,
     /// Seconds that the room lives on when it is empty, or before anybody has come: at most a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub empty_seconds: Option<u64>,
@@ -47,6 +54,9 @@ impl RoomSettings {
         if self.members == Some(0) || self.tracks.is_some_and(|tracks| tracks > 4) {
             return Err(Refusal::new(ErrorCode::LimitExceeded, "`members` is at least 1, and `tracks` at most 4"));
         }
+        if self.publish_kbps.is_some_and(|kbps| kbps < LEAST_PUBLISH_KBPS) {
+            return Err(Refusal::new(ErrorCode::LimitExceeded, format!("`publish_kbps` is at least {LEAST_PUBLISH_KBPS}: a voice takes as much")));
+        }
         if self.empty_seconds.is_some_and(|seconds| seconds > LONGEST_EMPTY) {
             return Err(Refusal::new(ErrorCode::LimitExceeded, format!("`empty_seconds` is at most {LONGEST_EMPTY}")));
         }
@@ -59,6 +69,8 @@ impl RoomSettings {
             policy: by.policy.or(self.policy),
             members: by.members.or(self.members),
             tracks: by.tracks.or(self.tracks),
+            publish_kbps: by.publish_kbps.or(self.publish_kbps),
+            library_mib: by.library_mib.or(self.library_mib),
             empty_seconds: by.empty_seconds.or(self.empty_seconds),
             metadata: by.metadata.or_else(|| self.metadata.clone()),
             locked: by.locked.or(self.locked),
@@ -76,6 +88,8 @@ impl Rules {
         if let Some(tracks) = to.tracks {
             rules.tracks = rules.tracks.min(tracks.into());
         }
+        rules.publish_kbps = least(rules.publish_kbps, to.publish_kbps);
+        rules.library_mib = least(rules.library_mib, to.library_mib);
         if let Some(seconds) = to.empty_seconds {
             rules.grace = Duration::from_secs(seconds);
         }
@@ -84,4 +98,9 @@ impl Rules {
         }
         rules
     }
+}
+
+/// The lesser of two bounds; none is no bound.
+pub(super) fn least(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    one.into_iter().chain(other).min()
 }

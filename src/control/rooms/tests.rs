@@ -14,6 +14,7 @@ mod fallback;
 mod gestures;
 mod kept;
 mod ledger;
+mod limits;
 mod media;
 mod model;
 mod moderation;

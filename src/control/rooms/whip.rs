@@ -1,16 +1,15 @@
 //! Members by WHIP and WHEP. They have no socket and are told nothing: their connection says how long they stay. What
-//! they receive is pinned: a slot pair is one member's for the life of the session, and empty while that member is not
-//! there.
+//! they receive is pinned ([`super::played`]).
 
 use std::time::Duration;
 
 use super::command::{Admission, JoinDraws, OfferDraws, SocketId};
 use super::member::Seat;
+use super::played::Pin;
 use super::room::Room;
-use super::slots::{Group, Shown};
 use crate::base::{PeerId, Time, TrackId};
 use crate::contract::{DisconnectReason, Event as Media};
-use crate::sdp::Offer;
+use crate::sdp::{Fragment, Offer};
 use crate::wire::{Event, LeaveReason, MemberId};
 
 /// A session whose connection is not up by then ends. Fewer would cut off slow handshakes over bad paths, which have as
@@ -39,16 +38,50 @@ pub struct Attach {
 pub enum Purpose {
     /// WHIP (RFC 9725).
     Publish,
-    /// WHEP: whom each slot pair shows, in this order.
-    Play(Vec<MemberId>),
+    /// WHEP: what each slot pair shows, in this order.
+    Play(Vec<Pin>),
+}
+
+/// Candidates, or new credentials, for a session (RFC 9725 section 4.3). What must be drawn comes drawn.
+#[derive(Debug)]
+pub struct Trickle {
+    /// Where the answer goes.
+    pub socket: SocketId,
+    /// The session's secret.
+    pub secret: String,
+    /// Which ICE generation it has to be for.
+    pub condition: Condition,
+    /// What the client says.
+    pub fragment: Fragment,
+    /// Drawn for a restart.
+    pub offering: OfferDraws,
+}
+
+/// `If-Match` (RFC 9110 section 13.1.1). A session's entity tag is our user name fragment: one for each ICE generation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// `*`: whichever generation there is.
+    Any,
+    /// One of these.
+    Tags(Vec<String>),
+}
+
+impl Condition {
+    /// Whether a session with this entity tag meets it.
+    pub fn is_met(&self, tag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.iter().any(|known| known == tag),
+        }
+    }
 }
 
 /// What a member by HTTP has instead of a socket.
 #[derive(Debug)]
 pub struct HttpSession {
     link: Link,
-    /// Whom each slot pair shows; a publisher is shown nobody.
-    pins: Vec<MemberId>,
+    /// What each slot pair shows; a publisher is shown nothing.
+    pins: Vec<Pin>,
 }
 
 /// How its connection stands.
@@ -63,15 +96,25 @@ enum Link {
 }
 
 impl HttpSession {
-    /// Whether a slot pair is this member's.
-    pub fn pins(&self, member: &MemberId) -> bool {
-        self.pins.contains(member)
+    /// What each slot pair shows.
+    pub fn pins(&self) -> &[Pin] {
+        &self.pins
+    }
+
+    /// Whether what a member publishes may have a place in a slot pair.
+    pub fn may_show(&self, member: &MemberId, publishes: bool) -> bool {
+        self.pins.iter().any(|pin| pin.is_of(member) || publishes && matches!(pin, Pin::Speaker | Pin::Screen))
+    }
+
+    /// Whether a slot pair follows who speaks.
+    pub fn follows_speakers(&self) -> bool {
+        self.pins.contains(&Pin::Speaker)
     }
 
     pub fn new(purpose: Purpose, now: Time) -> Self {
         let pins = match purpose {
             Purpose::Publish => Vec::new(),
-            Purpose::Play(members) => members,
+            Purpose::Play(pins) => pins,
         };
         Self { link: Link::Awaited { until: now + CONNECT_WITHIN }, pins }
     }
@@ -91,21 +134,7 @@ impl HttpSession {
 }
 
 impl Room {
-    /// What each slot pair of a member by HTTP shows; `None` when the member's slots are not pinned. `groups` are ordered.
-    pub(super) fn pinned(&self, seat: Seat, groups: &[Shown]) -> Option<Vec<Option<Shown>>> {
-        let own = self.members.get(&seat)?;
-        let pins = &own.http.as_ref()?.pins;
-        let keep = |track: Option<TrackId>| track.filter(|track| self.is_for(own, *track));
-        let shown = |member: &MemberId| {
-            let group = Group { seat: *self.identities.get(member)?, screen: false };
-            let all = groups.get(groups.binary_search_by_key(&group, |g| g.group).ok()?)?;
-            let shown = Shown { audio: keep(all.audio), video: keep(all.video), ..*all };
-            (shown.audio.is_some() || shown.video.is_some()).then_some(shown)
-        };
-        Some(pins.iter().map(shown).collect())
-    }
-
-    /// The contributing source by which packets to a member name a track; none where a slot is one member's for good.
+    /// The contributing source by which packets to a member name a track; none to players by HTTP, who are told no names.
     pub(super) fn name_of(&self, seat: Seat, track: TrackId) -> Option<u32> {
         let is_pinned = self.members.get(&seat).is_some_and(|member| member.http.is_some());
         (!is_pinned).then_some(track.0 as u32)
@@ -126,6 +155,7 @@ impl Room {
             | Media::Demand { .. }
             | Media::Quality { .. }
             | Media::Health { .. }
+            | Media::Excess { .. }
             | Media::TrackStarted { .. }
             | Media::DataChannel { .. }
             | Media::Data { .. }

@@ -13,7 +13,7 @@ pub fn reply(id: u32, result: &Result<Option<OkResult>, Refusal>) -> String {
 
 /// A refusal; without an id when the message was too broken to have one.
 pub fn error(id: Option<u32>, refusal: &Refusal) -> String {
-    let Refusal { code, message } = refusal;
+    let Refusal { code, message, .. } = refusal;
     text(&ServerMessage::Error { id, code: *code, message: message.clone().into_owned(), retryable: code.retryable() })
 }
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use base64::Engine;
@@ -26,6 +26,7 @@ use crate::control::p2p::IceServers;
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{Command, Directory, Introduction, MemberRequest, OwnedData, SocketId};
+use crate::control::trace::{self, Journey, Tracer};
 use crate::control::{Refusal, draw};
 use crate::record::library::Library;
 use crate::sdp::{Offer, OfferLimits};
@@ -62,12 +63,15 @@ pub struct Front {
     pub heartbeat: Duration,
     /// How long a lost session may be resumed.
     pub resume: Duration,
+    /// Where traces of joins go.
+    pub tracer: Tracer,
     /// Becomes true when the node ends.
     pub closing: watch::Receiver<bool>,
 }
 
 /// Serves one socket until it closes.
 pub async fn serve(socket: WebSocket, front: Arc<Front>) {
+    let journey = front.tracer.begin(SystemTime::now());
     let (sink, stream) = socket.split();
     let (outbox, waiting) = outbox();
     let end = waiting.end.clone();
@@ -81,6 +85,7 @@ pub async fn serve(socket: WebSocket, front: Arc<Front>) {
         room: None,
         lobby: None,
         user: String::new(),
+        journey,
         outbox,
         front,
     };
@@ -109,6 +114,8 @@ pub(super) struct Reader {
     pub(super) lobby: Option<calls::directory::Handle>,
     /// What its member is called at relays.
     user: String,
+    /// Of its join, as long as that is followed.
+    journey: Journey,
     pub(super) outbox: Outbox,
     pub(super) front: Arc<Front>,
 }
@@ -184,6 +191,7 @@ impl Reader {
             Step::Welcome => self.answer(id, name, &Ok(Some(self.welcome()))),
             Step::Enter(request) => {
                 if let Err(refusal) = self.enter(id, request).await {
+                    self.journey.refused(refusal.code.name());
                     self.answer(id, name, &Err(refusal));
                 }
             }
@@ -210,6 +218,11 @@ impl Reader {
                 self.room = None;
             }
             Step::Room(request) => match self.member_request(request) {
+                // The room goes on with it from here.
+                Ok(what) if name == "offer" => {
+                    self.hand_over(id, name, what).await;
+                    self.journey = Journey::default();
+                }
                 Ok(what) => self.hand_over(id, name, what).await,
                 Err(refusal) => self.answer(id, name, &Err(refusal)),
             },
@@ -219,10 +232,12 @@ impl Reader {
     /// Joins or resumes; the room answers, unless there is none to do it.
     async fn enter(&mut self, id: u32, request: Request) -> Result<(), Refusal> {
         let begun = Instant::now();
+        self.journey.passed(trace::Step::Socket, SystemTime::now());
         let admission = match &request {
             Request::Join { room, name, token, me, .. } => Some(self.front.access.admit(room, name, token.as_deref(), me.as_ref())?),
             _ => None,
         };
+        self.journey.passed(trace::Step::Token, SystemTime::now());
         for _ in 0..JOIN_TRIES {
             let (room, command) = match (&admission, &request) {
                 (Some(admission), Request::Join { direct, knock, encrypted, .. }) => {
@@ -238,7 +253,8 @@ impl Reader {
                 _ => return Err(no_session()),
             };
             let (entered, outcome) = oneshot::channel();
-            let letter = Letter::Enter { command, socket: self.id, outbox: self.outbox.clone(), entered };
+            let (outbox, journey) = (self.outbox.clone(), self.journey.clone());
+            let letter = Letter::Enter { command, socket: self.id, outbox, journey, entered };
             if room.send(letter).await.is_ok()
                 && let Ok(entered) = outcome.await
             {
@@ -267,6 +283,9 @@ impl Reader {
 
     /// Does what may take long (reading an offer) here, and draws what the room has to be given.
     fn member_request(&self, request: Request) -> Result<MemberRequest, Refusal> {
+        if matches!(request, Request::Offer { .. }) {
+            self.journey.waited(SystemTime::now());
+        }
         let numbers = self.front.rooms.numbers();
         Ok(match request {
             Request::Offer { sdp, publish } => {
@@ -303,13 +322,16 @@ impl Reader {
             Request::Kick { member } => MemberRequest::Kick { member },
             Request::MuteMember { track, muted } => MemberRequest::MuteMember { track, muted },
             Request::Record { members, sources } => {
-                self.front.rooms.may_record()?;
+                let room = self.room.as_ref().ok_or_else(failed)?;
+                self.front.rooms.may_record(&room.name)?;
                 let at = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
                 MemberRequest::Record { recording: draw::hex::<12>(), at, members, sources }
             }
             Request::StopRecording {} => MemberRequest::StopRecording,
             Request::Screenshot { member, source } => {
                 self.front.rooms.may_take_pictures()?;
+                let room = self.room.as_ref().ok_or_else(failed)?;
+                self.front.rooms.may_keep(&room.name)?;
                 MemberRequest::Screenshot { member, source }
             }
             Request::MuteAll { source, muted } => MemberRequest::MuteAll { source, muted },

@@ -270,3 +270,54 @@ fn who_waits_for_control_goes_on_when_that_has_dealt_with_something() {
     engine.handle_command(Time::ZERO, dealt());
     assert!(engine.has_deferred(), "there is room for one message now");
 }
+
+/// A packet of RTP of so many bytes on the track of [`add`].
+fn large(number: u16, bytes: usize) -> Vec<u8> {
+    let (profile, key, salt) = (SrtpProfile::AeadAes128Gcm, [1; 16], [2; 12]);
+    let sender = SrtpSender::new(profile, &key, &salt).expect("keys");
+    let [a, b] = number.to_be_bytes();
+    let mut packet = vec![0x80, 96, a, b, 0, 0, 0, 0, 0, 0, 0, 9, 0x10, 0x00];
+    packet.resize(bytes - sender.overhead(), 1);
+    let payload = packet.len() - 12;
+    packet.resize(bytes, 0);
+    sender.seal_in_place(&mut packet, 12, payload, 9, u64::from(number)).expect("sealed");
+    packet
+}
+
+#[test]
+fn whoever_sends_more_than_it_may_is_told_then_cut_and_what_is_forged_counts_for_nobody() {
+    let mut engine = engine();
+    add(&mut engine, ROOM, PeerId(1), "one");
+    let (path, request) = check("one", 1_000);
+    read(&mut engine, (path, request));
+    tell(&mut engine, ROOM, RoomCommand::Allow { peer: PeerId(1), publish: Some(crate::base::Bitrate::kbps(400)) });
+    std::iter::from_fn(|| engine.poll_event()).for_each(drop);
+    let mut number = 0;
+    let mut send = |engine: &mut Engine, seconds: std::ops::Range<u64>, kbps: u64, forged: bool| {
+        let (apart, mut said) = (8_000_000 / kbps, Vec::new());
+        for at in (seconds.start * 1_000_000..seconds.end * 1_000_000).step_by(apart as usize) {
+            number += 1;
+            let mut datagram = large(number, 1_000);
+            if forged {
+                datagram[999] ^= 1;
+            }
+            engine.handle_read(Time::from_micros(at), path, &mut datagram);
+            said.extend(std::iter::from_fn(|| engine.poll_event()).filter_map(|event| match event {
+                Event::Excess { track, ended, sent, .. } => Some((track, ended, sent.as_bps() / 100_000)),
+                _ => None,
+            }));
+        }
+        said
+    };
+    assert_eq!(send(&mut engine, 0..5, 400, false), [], "it keeps to it");
+    assert_eq!(send(&mut engine, 5..7, 8_000, true), [], "whoever forges packets of its gets nobody cut");
+    let said = send(&mut engine, 7..13, 1_000, false);
+    assert!(matches!(said[..], [(TrackId(1), false, 5..=10), (TrackId(1), true, 8..=10), ..]), "{said:?}");
+    let report = engine.report();
+    assert_eq!(report.counters.get(Counter::ExcessTold), 1);
+    let dropped = report.counters.get(Counter::DropUnpublished);
+    assert_eq!(send(&mut engine, 13..14, 80, false), []);
+    assert_eq!(engine.report().counters.get(Counter::DropUnpublished), dropped + 10, "nothing of that track goes any further");
+    tell(&mut engine, ROOM, RoomCommand::Allow { peer: PeerId(1), publish: None });
+    assert_eq!(send(&mut engine, 14..15, 8_000, false), [], "what is not bounded any more is not weighed");
+}

@@ -1,5 +1,6 @@
 //! A published track: its encodings, their packets, holes and key frames, how loud it is.
 
+pub mod allowance;
 pub mod cache;
 pub mod encoding;
 pub mod holes;

@@ -42,8 +42,11 @@ pub fn receive<'a>(now: Time, peer: &mut Peer, datagram: &'a mut [u8], counters:
     let (stream, sequence, payload_len) = authenticate(peer, &header, datagram)?;
     counters.add(Counter::RtpIn);
     let whole = header.header_len + payload_len;
-    let packet = datagram.get_mut(..whole).ok_or(Counter::DropMalformed)?;
     let Stream { kind, mline, .. } = peer.streams[stream];
+    if let Some(allowance) = &mut peer.allowance {
+        allowance.weigh(now, mline, datagram.len());
+    }
+    let packet = datagram.get_mut(..whole).ok_or(Counter::DropMalformed)?;
     let plan = peer.plan.receive.iter().find(|l| l.mline == mline).ok_or(Counter::DropUnpublished)?;
     let extensions = SourceExtensions::read(&header, &plan.extensions, packet);
     if let Some(number) = extensions.get(Extension::TransportCc, packet).and_then(ext::transport_cc)

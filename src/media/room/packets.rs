@@ -122,7 +122,8 @@ impl Room {
                 DtlsEvent::Established(keys) => {
                     shared.counters.add(Counter::HandshakeCompleted);
                     peer.watch.secured(now, &mut shared.distributions);
-                    shared.events.push_back(Event::Connected { room, peer: peer.id, profile: keys.profile });
+                    let reached = peer.watch.reached.unwrap_or(now);
+                    shared.events.push_back(Event::Connected { room, peer: peer.id, profile: keys.profile, reached });
                     peer.srtp = Srtp::new(&keys).ok().map(Box::new);
                 }
                 DtlsEvent::Failed => {
@@ -156,6 +157,7 @@ impl Room {
         if let Err(reason) = result.and_then(|(received, packet)| self.place(now, index, &received, packet, shared)) {
             shared.counters.add(reason);
         }
+        self.hold_to_allowance(now, index, shared);
     }
 
     /// Puts an opened packet into its track's cache and into the tick.

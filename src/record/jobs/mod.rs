@@ -26,7 +26,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
 
 use super::file::Container;
 use super::manifest::Manifest;
@@ -65,6 +67,8 @@ struct Inner {
     store: OnceLock<Store>,
     numbers: AtomicU64,
     metrics: JobMetrics,
+    /// Who hears of mixdowns, if anybody does.
+    told: OnceLock<mpsc::Sender<MixedDown>>,
 }
 
 /// A queue, and its thread's bed.
@@ -86,6 +90,21 @@ enum Work {
     Waveform(Clip),
     Screenshot(Format, Vec<u8>),
     Mixdown(Box<Mixdown>),
+}
+
+/// A mixdown that has come to its end.
+#[derive(Clone, Debug)]
+pub struct MixedDown {
+    /// The room's name.
+    pub room: String,
+    /// The recording's identity.
+    pub recording: String,
+    /// The film's file name.
+    pub file: &'static str,
+    /// The film's bytes, or why there is none.
+    pub made: Result<u64, Unmade>,
+    /// How long that took.
+    pub took: Duration,
 }
 
 /// How far a job is.
@@ -205,6 +224,7 @@ impl Jobs {
             store: OnceLock::new(),
             numbers: AtomicU64::new(0),
             metrics,
+            told: OnceLock::new(),
         });
         let lanes: [(&str, LaneOf); 3] =
             [("job-pictures", |inner| &inner.pictures), ("job-sounds", |inner| &inner.sounds), ("job-films", |inner| &inner.films)];
@@ -219,6 +239,12 @@ impl Jobs {
     pub fn bring_from(&self, store: Store) {
         // Once, by whoever starts them.
         let _ = self.0.store.set(store);
+    }
+
+    /// Has mixdowns that are done, or could not be, told from now on.
+    pub fn tell(&self, whom: mpsc::Sender<MixedDown>) {
+        // Once, by whoever starts them.
+        let _ = self.0.told.set(whom);
     }
 
     /// Whether there is a program, as far as that is known.
@@ -275,7 +301,7 @@ impl Jobs {
     /// Takes a mixdown back that is not done yet; false when there is none.
     pub fn cancel_mixdown(&self, folder: &Path, film: Film) -> bool {
         let (known, work) = self.0.films.lock().cancel(&folder.join(film.file_name()), Instant::now());
-        work.iter().for_each(|order| self.0.metrics.ended(order.work.kind(), "cancelled", std::time::Duration::ZERO));
+        work.iter().for_each(|order| self.0.metrics.ended(order.work.kind(), "cancelled", Duration::ZERO));
         known
     }
 
@@ -295,7 +321,7 @@ impl Jobs {
         self.0.closed.store(true, Ordering::Relaxed);
         for lane in [&self.0.pictures, &self.0.sounds, &self.0.films] {
             let waiting = lane.lock().end(Instant::now());
-            waiting.iter().for_each(|order| self.0.metrics.ended(order.work.kind(), "cancelled", std::time::Duration::ZERO));
+            waiting.iter().for_each(|order| self.0.metrics.ended(order.work.kind(), "cancelled", Duration::ZERO));
             lane.bell.notify_all();
         }
     }
@@ -372,7 +398,26 @@ impl Inner {
                 tracing::warn!(kind = work.kind(), file = %ticket.to.display(), why = ?why, "nothing was made of a recording");
             }
             self.metrics.ended(work.kind(), result, begun.elapsed());
+            if let Work::Mixdown(mixdown) = work {
+                self.say(mixdown, &made, begun.elapsed());
+            }
             lane.lock().over(made, Instant::now());
+        }
+    }
+
+    /// What was taken back, or deleted meanwhile, is nobody's business.
+    fn say(&self, mixdown: &Mixdown, made: &Result<(), Unmade>, took: Duration) {
+        let Some(told) = self.told.get() else { return };
+        let Ok(Manifest { id: recording, room, .. }) = Manifest::read(&mixdown.folder) else { return };
+        let file = mixdown.film.file_name();
+        let made = match made {
+            Err(Unmade::Cancelled) => return,
+            Err(why) => Err(why.clone()),
+            Ok(()) => Ok(mixdown.folder.join(file).metadata().map_or(0, |data| data.len())),
+        };
+        // One is made at a time: whoever does not keep up with that has stopped.
+        if told.try_send(MixedDown { room, recording, file, made, took }).is_err() {
+            tracing::error!("a mixdown came to its end, and nobody heard of it");
         }
     }
 

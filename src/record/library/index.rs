@@ -28,10 +28,17 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Index {
     entries: BTreeMap<String, Entry>,
-    rooms: BTreeMap<String, BTreeSet<Place>>,
+    rooms: BTreeMap<String, OfRoom>,
     ages: BTreeSet<Place>,
     bytes: u64,
     uploaded: u64,
+}
+
+/// What there is of a room.
+#[derive(Debug, Default)]
+struct OfRoom {
+    places: BTreeSet<Place>,
+    bytes: u64,
 }
 
 impl Entry {
@@ -60,7 +67,9 @@ impl Index {
         let place = (entry.began, manifest.id.clone());
         self.bytes = self.bytes.saturating_add(entry.bytes);
         self.uploaded = self.uploaded.saturating_add(entry.uploaded());
-        self.rooms.entry(entry.room.clone()).or_default().insert(place.clone());
+        let room = self.rooms.entry(entry.room.clone()).or_default();
+        room.places.insert(place.clone());
+        room.bytes = room.bytes.saturating_add(entry.bytes);
         self.ages.insert(place);
         self.entries.insert(manifest.id.clone(), entry);
     }
@@ -73,8 +82,9 @@ impl Index {
         self.uploaded = self.uploaded.saturating_sub(entry.uploaded());
         self.ages.remove(&place);
         if let Some(room) = self.rooms.get_mut(&entry.room) {
-            room.remove(&place);
-            if room.is_empty() {
+            room.places.remove(&place);
+            room.bytes = room.bytes.saturating_sub(entry.bytes);
+            if room.places.is_empty() {
                 self.rooms.remove(&entry.room);
             }
         }
@@ -88,7 +98,7 @@ impl Index {
 
     /// The newest of a room that are older than `after`, of one kind or of all, newest first.
     pub fn page(&self, room: &str, kind: Option<Kind>, after: Option<&Place>, limit: usize) -> Vec<Place> {
-        let Some(places) = self.rooms.get(room) else { return Vec::new() };
+        let Some(OfRoom { places, .. }) = self.rooms.get(room) else { return Vec::new() };
         let wanted = |place: &&Place| kind.is_none_or(|kind| self.entries.get(&place.1).is_some_and(|entry| entry.kind == kind));
         match after {
             Some(after) => places.range(..after.clone()).rev().filter(wanted).take(limit).cloned().collect(),
@@ -104,6 +114,11 @@ impl Index {
     /// Bytes of all files that are complete.
     pub const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of the files of a room that are complete.
+    pub fn bytes_of(&self, room: &str) -> u64 {
+        self.rooms.get(room).map_or(0, |room| room.bytes)
     }
 
     /// Bytes of what members have added.
@@ -164,7 +179,7 @@ mod tests {
     fn what_changes_is_counted_once_and_what_goes_leaves_nothing() {
         let mut index = index(&[("a", "hall", 10, 5)]);
         index.put(&recording("a", "hall", 10, 7));
-        assert_eq!((index.len(), index.bytes()), (1, 7));
+        assert_eq!((index.len(), index.bytes(), index.bytes_of("hall"), index.bytes_of("attic")), (1, 7, 7, 0));
         assert!(index.remove("a").is_some() && index.remove("a").is_none());
         assert_eq!((index.len(), index.bytes(), index.rooms.len(), index.ages.len()), (0, 0, 0, 0));
     }

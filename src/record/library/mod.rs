@@ -233,6 +233,11 @@ impl Library {
         self.index().get(id).cloned()
     }
 
+    /// Bytes of a room's files that are complete.
+    pub fn bytes_of(&self, room: &str) -> u64 {
+        self.index().bytes_of(room)
+    }
+
     /// The newest of a room that are older than `after`, of one kind or of all, newest first.
     pub fn page(&self, room: &str, kind: Option<Kind>, after: Option<&Place>, limit: usize) -> Vec<Place> {
         self.index().page(room, kind, after, limit)

@@ -24,7 +24,7 @@ impl Place {
     }
 
     fn open(&self, change: impl FnOnce(&mut LibraryConfig)) -> Library {
-        let mut config = LibraryConfig { folder: self.0.clone(), minimum_free: 0, keep: None, keep_bytes: None, uploads: None };
+        let mut config = LibraryConfig { folder: self.0.clone(), minimum_free: 0, keep: None, keep_bytes: None, room_mib: None, uploads: None };
         change(&mut config);
         Library::open(&config, Metrics::new(Vec::new()).expect("metrics").library).expect("it opens")
     }

@@ -76,6 +76,8 @@ pub enum UploadError {
     TooBig(u64),
     /// As many as may be are under way already.
     TooMany,
+    /// As much is kept of the room as may be.
+    RoomFull,
     /// There is no room for it: neither on the disk nor, maybe, by the settings.
     NoRoom,
     /// Another connection writes to it.
@@ -200,11 +202,11 @@ fn read(folder: &Path) -> io::Result<Upload> {
 }
 
 impl Library {
-    /// Begins an upload of this identity, which was drawn. Waits for the disk, as all below.
+    /// Begins an upload of this identity, which was drawn; of its room `most` bytes are kept. Waits for the disk, as all below.
     ///
     /// # Errors
     /// Why not.
-    pub fn begin_upload(&self, id: &str, about: About) -> Result<(), UploadError> {
+    pub fn begin_upload(&self, id: &str, about: About, most: Option<u64>) -> Result<(), UploadError> {
         let config = self.takes()?;
         let (room, bytes) = (about.room.clone(), about.bytes);
         if bytes > config.bytes {
@@ -216,6 +218,10 @@ impl Library {
         let mut uploads = self.uploads().all();
         if uploads.len() >= config.at_once || uploads.values().filter(|other| other.about.room == room).count() >= config.of_room {
             return Err(UploadError::TooMany);
+        }
+        let of_room = uploads.values().filter(|other| other.about.room == room).fold(bytes, |all, other| all.saturating_add(other.about.bytes));
+        if most.is_some_and(|most| self.bytes_of(&room).saturating_add(of_room) > most) {
+            return Err(UploadError::RoomFull);
         }
         let promised = uploads.values().fold(bytes, |all, other| all.saturating_add(other.about.bytes));
         let missing = uploads.values().fold(bytes, |all, other| all.saturating_add(other.about.bytes.saturating_sub(other.offset)));

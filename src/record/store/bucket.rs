@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{ClientOptions, Error, GetOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
+use object_store::{ClientOptions, CredentialProvider, Error, GetOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
 use crate::config::S3Config;
 
@@ -37,8 +40,31 @@ const TYPES: [(&str, &str); 9] = [
 /// A bucket. Its requests are signed with their content's sum (SHA-256), so that the service takes nothing that was changed on the way.
 pub struct Bucket {
     client: AmazonS3,
+    keys: Arc<Keys>,
     name: String,
     prefix: Path,
+}
+
+/// The key that requests are signed with at present.
+struct Keys(ArcSwap<AwsCredential>);
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(…)")
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Keys {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        Ok(self.0.load_full())
+    }
+}
+
+fn credential(config: &S3Config) -> AwsCredential {
+    AwsCredential { key_id: config.access_key.as_str().to_owned(), secret_key: config.secret_key.as_str().to_owned(), token: None }
 }
 
 /// An object, without its content.
@@ -120,11 +146,11 @@ impl Bucket {
         let options =
             TYPES.iter().fold(ClientOptions::new(), |options, (ending, media_type)| options.with_content_type_for_suffix(*ending, *media_type));
         let options = options.with_connect_timeout(CONNECT).with_timeout(REQUEST).with_allow_http(true);
+        let keys = Arc::new(Keys(ArcSwap::from_pointee(credential(config))));
         let builder = AmazonS3Builder::new()
             .with_region(&config.region)
             .with_bucket_name(&config.bucket)
-            .with_access_key_id(config.access_key.as_str())
-            .with_secret_access_key(config.secret_key.as_str())
+            .with_credentials(keys.clone())
             .with_virtual_hosted_style_request(!config.path_style)
             // Not every service has the request for many at once.
             .with_disable_bulk_delete(true)
@@ -136,7 +162,12 @@ impl Bucket {
             None => builder,
         };
         let client = builder.build().map_err(|error| Trouble::Other(error.to_string()))?;
-        Ok(Self { client, name: config.bucket.clone(), prefix: Path::from(config.prefix.as_str()) })
+        Ok(Self { client, keys, name: config.bucket.clone(), prefix: Path::from(config.prefix.as_str()) })
+    }
+
+    /// Requests are signed with the key of these settings from now on.
+    pub fn take_up(&self, config: &S3Config) {
+        self.keys.0.store(Arc::new(credential(config)));
     }
 
     /// Its name.

@@ -95,6 +95,11 @@ impl Store {
         })))
     }
 
+    /// The bucket is asked with the key of these settings from now on.
+    pub fn take_up(&self, config: &S3Config) {
+        self.0.bucket.take_up(config);
+    }
+
     /// There is something new of an item.
     pub fn touch(&self, id: &str) {
         self.agenda().put(id, Instant::now());

@@ -13,6 +13,7 @@ fn local(port: u16) -> Local {
         cname: "althing".to_owned(),
         session_id: 7,
         data: None,
+        publish: None,
     }
 }
 

@@ -7,7 +7,7 @@ import { inNamespace } from '../lib/namespace.mjs';
 import { PEOPLE } from '../lib/person.mjs';
 import { scene } from '../lib/scene.mjs';
 import { until } from '../lib/wait.mjs';
-import { cipher, end, looked, play, publish } from '../lib/whip.mjs';
+import { cipher, end, looked, play, publish, restart, trickle } from '../lib/whip.mjs';
 
 const stage = scene();
 /** A page of another origin: what plays is let in by CORS only. */
@@ -55,6 +55,12 @@ for (const [name, open, skip] of browsers) {
       await shows(player, 0, 'Ada');
       await shows(player, 2, 'Cleo');
       for (const pair of [1, 3]) assert.equal((await player.evaluate(looked, pair)).frames, 0, `nothing in pair ${pair}`);
+      for (const [tab, session, pair, who] of /** @type {const} */ ([[ada, published, 0, 'Ada'], [player, played, 2, 'Cleo']])) {
+        assert.equal(await tab.evaluate(trickle, session), 204);
+        assert.deepEqual(await tab.evaluate(restart, session), { status: 200, over: true });
+        assert.equal(await tab.evaluate(trickle, session), 204, 'the entity tag is the new one');
+        await shows(player, pair, who);
+      }
       for (const tab of [ada, player]) assert.match(await until('the cipher is told', () => tab.evaluate(cipher)), /GCM/);
 
       const id = await cleo.idOf('Ada');

@@ -457,6 +457,16 @@ export class Call extends Emitter<CallEvents> {
     void this.#ways.touch();
   }
 
+  /** More was sent than this member may: what took most has ended, or will if that goes on. */
+  #exceeded({ track, limit_kbps: limit, sent_kbps: sent, ended }: Extract<Event, { type: 'publish_excess' }>): void {
+    const source = this.#publisher.sourceOf(track);
+    const rates = `${sent} kbit/s were sent, and ${limit} may be`;
+    if (!ended) return this.emit('problem', new AlthingError('publish_excess', `${rates}: if that goes on, ${source ?? 'what takes most'} will be ended`, true));
+    this.#publisher.ended(track);
+    this.emit('problem', new AlthingError('publish_ended', `${rates}: ${source ?? 'what took most'} has been ended`));
+    void this.#ways.touch();
+  }
+
   /** Gives up what may not be published (any more). */
   #keepToGrants(grants: Grants): void {
     for (const { source } of this.publications.filter((publication) => !grants.publish.includes(publication.source))) {
@@ -497,6 +507,8 @@ export class Call extends Emitter<CallEvents> {
     if (event.type === 'need') this.#peer.need(event.pairs);
     else if (event.type === 'restart') this.#restart();
     else if (event.type === 'granted') this.#keepTo(event.grants);
+    else if (event.type === 'publish_excess') this.#exceeded(event);
+    else if (event.type === 'recording' && event.reason === 'library_full') this.emit('problem', new AlthingError('library_full', 'the recording has ended: as much is kept of this room as may be'));
     else if (event.type === 'demand') this.#publisher.demand(event.track, event.rids);
     else if (event.type === 'fallback') this.#fallback(event.track, event.codecs);
     else if (event.type === 'way') this.#ways.follow(event.way, this.#room ?? before);

@@ -16,6 +16,10 @@ export type ClientErrorCode =
   | 'media_failed'
   /** The server has closed the data channels: what waited on them may be lost, and data goes by the socket from now on. */
   | 'data_closed'
+  /** More is sent than this member may: what takes most will be ended if that goes on. */
+  | 'publish_excess'
+  /** More was sent than this member may, and what took most has been ended. */
+  | 'publish_ended'
   /** No way to the server's media was found: it announces only addresses of its own machine. */
   | 'announced_loopback'
   /** No way to the server's media was found: it announces only addresses of a private network, and the page came from elsewhere. */

@@ -77,6 +77,22 @@ export class Publisher {
     if (line) line.wanted = undefined;
   }
 
+  /** Of which source a track of ours is. */
+  sourceOf(track: TrackNumber): Source | undefined {
+    return [...this.#lines.values()].find((line) => line.held?.track === track)?.source;
+  }
+
+  /** The server has ended a track of ours: it is wanted no longer. */
+  ended(track: TrackNumber): void {
+    for (const line of this.#lines.values()) {
+      if (line.held?.track !== track) continue;
+      line.wanted = undefined;
+      const of = line.fallback && this.#lines.get(line.source)?.held;
+      if (of) this.#fallbacks.delete(of.track);
+      this.#hold(line, undefined);
+    }
+  }
+
   /** Puts tracks on their m-lines, adding what is missing; true when that takes an offer. */
   async attach(connection: RTCPeerConnection): Promise<boolean> {
     let added = false;

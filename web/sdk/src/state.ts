@@ -117,6 +117,8 @@ export function reduce(state: RoomState, event: Event): RoomState {
       return { ...state, me: silent(state.me), members: state.members.map(silent), slots: [], speakers: [], quality: new Map() };
     case 'policy':
       return { ...state, policy: event.policy };
+    case 'publish_excess':
+      return event.ended ? { ...state, me: { ...state.me, tracks: state.me.tracks.filter((track) => track.track !== event.track) } } : state;
     case 'reaction':
     case 'way':
     case 'signal':

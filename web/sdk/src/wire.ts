@@ -392,7 +392,7 @@ export type SlotPair = {
     video?: TrackNumber, };
 
 /** Why a request was refused. */
-export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "not_admitted" | "encryption_differs" | "encrypted" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "recording_unavailable" | "screenshot_unavailable" | "internal";
+export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "not_admitted" | "encryption_differs" | "encrypted" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "recording_unavailable" | "library_full" | "screenshot_unavailable" | "internal";
 
 /** Something that happened. */
 export type Event = { "type": "member_joined",
@@ -430,6 +430,15 @@ export type Event = { "type": "member_joined",
     member: MemberId,
     /** Which. */
     track: TrackNumber, }
+  | { "type": "publish_excess",
+    /** Which track. */
+    track: TrackNumber,
+    /** Kilobits a second that it may send, all its tracks together. */
+    limit_kbps: number,
+    /** Kilobits a second that it has sent lately. */
+    sent_kbps: number,
+    /** Whether the track has ended. */
+    ended: boolean, }
   | { "type": "need",
     /** How many. */
     pairs: number, }
@@ -494,7 +503,9 @@ export type Event = { "type": "member_joined",
     locked: boolean, }
   | { "type": "recording",
     /** The recording; none when it is over. */
-    recording?: RecordingInfo, }
+    recording?: RecordingInfo,
+    /** Why it is over, where nobody has ended it. */
+    reason?: RecordingEnd, }
   | { "type": "egress",
     /** What, the oldest first; empty when nothing is sent any more. */
     sessions: Array<EgressInfo>, }
@@ -550,6 +561,9 @@ export type Event = { "type": "member_joined",
 
 /** Why somebody has gone. */
 export type LeaveReason = "left" | "lost" | "kicked" | "replaced";
+
+/** Why a recording is over that nobody has ended. */
+export type RecordingEnd = "library_full" | "failed";
 
 /** Why a session is over. */
 export type ByeReason = "kicked" | "replaced" | "resumed" | "too_slow" | "shutting_down" | "ended";

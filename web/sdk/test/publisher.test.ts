@@ -341,3 +341,25 @@ describe('what others cannot decode', () => {
     return { publisher, lines };
   }
 });
+
+test('a track that the server has ended is wanted no longer, and may be published anew', async () => {
+  const lines = new Lines();
+  const publisher = new Publisher();
+  publisher.want({ source: 'camera', track: camera, muted: false });
+  await publisher.attach(lines.connection);
+  publisher.learn([info(1, 'camera')]);
+  expect(publisher.sourceOf(1)).toBe('camera');
+  publisher.ended(7);
+  expect(publisher.publication('camera')).toBeDefined();
+  publisher.ended(1);
+  expect([publisher.publication('camera'), publisher.sourceOf(1), publisher.lines()]).toEqual([undefined, undefined, []]);
+  expect(await publisher.attach(lines.connection)).toBe(false);
+  expect(lines.lines[0]?.sender.track).toBe(null);
+  const { asked, ask } = recorder();
+  await publisher.settle(ask);
+  expect(asked).toEqual([]);
+  publisher.want({ source: 'camera', track: camera, muted: false });
+  await publisher.attach(lines.connection);
+  await publisher.settle(ask);
+  expect(asked.map(({ type }) => type)).toEqual(['publish']);
+});

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Time;
-use crate::control::Refusal;
 use crate::control::rooms::command::{Admission, Introduction, JoinDraws, SocketId};
 use crate::control::rooms::gestures::Gestures;
 use crate::control::rooms::journal::Journal;
@@ -14,6 +13,7 @@ use crate::control::rooms::profile::Changes;
 use crate::control::rooms::room::{Outcome, Room};
 use crate::control::rooms::slots::Slots;
 use crate::control::rooms::way::Allowance;
+use crate::control::{Limit, Refusal};
 use crate::wire::{ByeReason, DirectAbility, ErrorCode, Event, Knocker, LeaveReason, MemberId, OkResult};
 
 /// Why one who does not encrypt cannot come in.
@@ -62,6 +62,7 @@ impl Room {
             changes: Changes::default(),
             audiences: BTreeMap::new(),
             most_tracks: admission.tracks,
+            most_kbps: admission.publish_kbps,
             since: now,
             gestures: Gestures::default(),
             seq: 0,
@@ -109,7 +110,7 @@ impl Room {
             return Err(Refusal::new(ErrorCode::Locked, "the room is locked: ask somebody inside to unlock it"));
         }
         if self.len() >= self.rules.members {
-            return Err(Refusal::new(ErrorCode::Full, format!("the room is full: it takes {} members", self.rules.members)));
+            return Err(Refusal::limited(Limit::Members, ErrorCode::Full, format!("the room is full: it takes {} members", self.rules.members)));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `offer`: a session description, and whole what its sending m-lines carry.
 
 use super::publish::Desired;
-use crate::base::{TrackId, WorkerId};
+use crate::base::{Bitrate, TrackId, WorkerId};
 use crate::contract::{CNAME, DataLimits, Fingerprint, MediaKind, MediaPlan, RoomCommand, SecurityPlan, ufrag_of};
 use crate::control::Refusal;
 use crate::control::rooms::command::OfferDraws;
@@ -51,7 +51,8 @@ impl Room {
         let desired = Desired::list(&member.grants, self.most_tracks(member.most_tracks), publish)?;
         let peer = draws.peer;
         let data = self.rules.data_channels.then_some(self.rules.data);
-        let negotiated = self.answer(member.connection.as_ref(), offer, data, draws)?;
+        let terms = Terms { data, publish: self.publish_limit(member.most_kbps) };
+        let negotiated = self.answer(member.connection.as_ref(), offer, terms, draws)?;
         for line in &desired {
             line.check(&negotiated.answer.publishable)?;
         }
@@ -59,9 +60,8 @@ impl Room {
     }
 
     /// The offer is of the connection that there is, or of a new one: a page that was loaded again, or was told to restart.
-    /// `data`: what data channels are held to, where there may be any.
     pub(super) fn answer(
-        &self, connection: Option<&Connection>, offer: &Offer, data: Option<DataLimits>, draws: OfferDraws,
+        &self, connection: Option<&Connection>, offer: &Offer, Terms { data, publish }: Terms, draws: OfferDraws,
     ) -> Result<Negotiated, OfferError> {
         let fresh = |worker| Fresh { ufrag: ufrag_of(worker, &draws.ufrag), pwd: draws.pwd.clone(), ssrc_seed: draws.ssrc_seed };
         let anew = || {
@@ -73,11 +73,13 @@ impl Room {
                 cname: CNAME.to_owned(),
                 session_id: draws.session,
                 data,
+                publish,
             });
             session.answer(offer, fresh(worker)).map(|answer| Negotiated { session, answer, fresh: true, worker })
         };
         let Some(connection) = connection else { return anew() };
         let mut session = connection.session.clone();
+        session.allow(publish);
         match session.answer(offer, fresh(connection.worker)) {
             Ok(answer) => Ok(Negotiated { session, answer, fresh: false, worker: connection.worker }),
             // A new connection has a certificate of its own; with the old one it is the same connection, gone wrong.
@@ -103,6 +105,7 @@ impl Room {
             decodes: Vec::new(),
             publishable: Vec::new(),
             data: false,
+            publish_kbps: None,
         });
         connection.session = session;
         connection.pairs.clone_from(&answer.pairs);
@@ -123,6 +126,7 @@ impl Room {
         if let Some(ice) = answer.restart.clone() {
             self.worker(worker, RoomCommand::RestartIce { peer, ice });
         }
+        self.hold_to_limit(seat);
         let media: Box<MediaPlan> = Box::new(answer.media.clone());
         self.worker(worker, RoomCommand::Negotiate { peer, media });
         if first_there {
@@ -169,6 +173,14 @@ impl Room {
             published: tracks.iter().map(|t| (t.mid.to_string(), t.info())).collect(),
         }))
     }
+}
+
+/// What a connection is held to.
+pub(super) struct Terms {
+    /// Its data channels, where there may be any.
+    pub(super) data: Option<DataLimits>,
+    /// What it sends, where that is bounded.
+    pub(super) publish: Option<Bitrate>,
 }
 
 /// A negotiation and the identity for its connection, should it be a new one.

@@ -3,10 +3,10 @@
 use super::offer::nth_track;
 use crate::base::TrackId;
 use crate::contract::{MediaKind, Mid, RoomCommand};
-use crate::control::Refusal;
 use crate::control::rooms::ledger::Note;
 use crate::control::rooms::member::{Seat, Track, publishable};
 use crate::control::rooms::room::{Outcome, Room};
+use crate::control::{Limit, Refusal};
 use crate::wire::{ErrorCode, Grants, OkResult, PublishLine, Source, TrackNumber};
 
 /// A line of a publish list that its member may publish.
@@ -199,7 +199,11 @@ fn conflict(why: &'static str) -> Refusal {
 }
 
 fn too_many(most: usize) -> Refusal {
-    Refusal::new(ErrorCode::LimitExceeded, format!("at most {most} tracks are published by a member at a time: end another one first"))
+    Refusal::limited(
+        Limit::Tracks,
+        ErrorCode::LimitExceeded,
+        format!("at most {most} tracks are published by a member at a time: end another one first"),
+    )
 }
 
 fn alone() -> Refusal {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::scene::{Client, GRACE, Scene, id, track};
 use crate::base::TrackId;
 use crate::contract::{MediaKind, RoomCommand};
-use crate::control::rooms::{AdminOrder, Command, GrantsChange, MemberChange, MemberRequest, OwnedData, Purpose, RoomSettings, SocketId};
+use crate::control::rooms::{AdminOrder, Command, GrantsChange, MemberChange, MemberRequest, OwnedData, Pin, Purpose, RoomSettings, SocketId};
 use crate::wire::{ByeReason, DataPayload, ErrorCode, Event, Grants, LeaveReason, MemberId, OkResult, Policy, SlotPair, Source, TrackNumber};
 
 /// What a program wants, and what it is answered.
@@ -163,7 +163,8 @@ fn a_source_is_for_whom_its_publisher_names_now_and_when_it_is_published_again()
     scene.resume(&mut carol, 0).expect("resumed");
     let dan = scene.join_with_media("dan");
     assert!(shown(&mut scene, &dan).expect("slots").contains(&(id("ada"), true, false)));
-    let (_, answer) = scene.attach("player", Purpose::Play(vec![id("ada")]), &[(MediaKind::Audio, false), (MediaKind::Video, false)]).expect("plays");
+    let (_, answer) =
+        scene.attach("player", Purpose::Play(vec![Pin::member(id("ada"))]), &[(MediaKind::Audio, false), (MediaKind::Video, false)]).expect("plays");
     assert!(answer.contains("m=video"));
     let camera = scene.room.member_seen(&id("ada")).expect("there").info.tracks.iter().find(|t| t.source == Source::Camera).expect("a camera").track;
     let shows_player = |c: &RoomCommand| matches!(c, RoomCommand::Point { source: Some(source), name: None, .. } if source.0 == camera.0);

@@ -84,6 +84,7 @@ fn answer_to(offer: &str) -> RemoteAnswer {
         cname: "there".into(),
         session_id: 9,
         data: None,
+        publish: None,
     };
     let fresh = Fresh { ufrag: "there".into(), pwd: "q".repeat(24), ssrc_seed: 77 };
     let answer = Session::new(local).answer(&offer, fresh).expect("it is taken");
@@ -95,7 +96,12 @@ fn connect(scene: &mut Scene, peer: u64) {
     let offer = draw(scene, peer).expect("an offer");
     report(scene, EgressReport::Answered(Ok(Box::new(answer_to(&offer)))));
     assert_eq!(state(scene), "connecting");
-    scene.apply(Command::Media(Media::Connected { room: ROOM, peer: PeerId(peer), profile: SrtpProfile::AeadAes128Gcm }));
+    scene.apply(Command::Media(Media::Connected {
+        room: ROOM,
+        peer: PeerId(peer),
+        profile: SrtpProfile::AeadAes128Gcm,
+        reached: crate::base::Time::ZERO,
+    }));
     assert_eq!(state(scene), "live");
 }
 

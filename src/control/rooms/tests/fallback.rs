@@ -6,7 +6,7 @@ use super::scene::{Client, Scene, id, track};
 use crate::base::{PeerId, RoomId, TrackId};
 use crate::contract::{Event as Media, Limit, MediaKind, Quality, RoomCommand};
 use crate::control::rooms::fallback::LINGER;
-use crate::control::rooms::{Command, MemberRequest, Purpose};
+use crate::control::rooms::{Command, MemberRequest, Pin, Purpose};
 use crate::wire::VideoCodec::{self, Av1, H264, Vp8, Vp9};
 use crate::wire::{ErrorCode, Event, OkResult, PublishLine, QualityLimit, Source, Tile, TrackInfo, TrackNumber};
 
@@ -383,7 +383,7 @@ fn who_publishes_by_http_is_asked_for_nothing_and_who_plays_by_http_is_served() 
 
     let (ada, camera) = ada(&mut scene);
     let pair = [(MediaKind::Audio, false), (MediaKind::Video, false)];
-    let (whep, _) = scene.attach("whep", Purpose::Play(vec![id("ada")]), &pair).expect("played");
+    let (whep, _) = scene.attach("whep", Purpose::Play(vec![Pin::member(id("ada"))]), &pair).expect("played");
     fails(&mut scene, whep.peer, camera);
     assert_eq!(asked(&mut scene, &ada), [vec![Vp8]]);
     let second = fallback(&scene.offer(&ada, BOTH).expect("answered"));

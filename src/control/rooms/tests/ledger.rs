@@ -3,8 +3,10 @@ use std::time::Duration;
 use super::scene::{Scene, id, track};
 use crate::base::Time;
 use crate::control::events::{Kind, Reason, What};
-use crate::control::rooms::{Command, MemberRequest};
-use crate::wire::Source;
+use crate::control::rooms::command::Whole;
+use crate::control::rooms::ledger::Remains;
+use crate::control::rooms::{Command, MemberRequest, RecordEffect};
+use crate::wire::{Event, RecordingEnd, Source};
 
 fn scene() -> Scene {
     let mut scene = Scene::new();
@@ -88,7 +90,7 @@ fn each_way_out_has_its_reason() {
     let last = happened(&mut scene);
     assert!(matches!(last.last(), Some(What::RoomClosed { reason: Reason::ShuttingDown, .. })), "{last:?}");
     assert_eq!(last.iter().filter(|what| matches!(what, What::MemberLeft { reason: Reason::ShuttingDown, .. })).count(), 3);
-    assert!(scene.room.close_books(scene.now, Reason::Failed).is_empty(), "nothing is said twice");
+    assert_eq!(scene.room.close_books(scene.now, Reason::Failed), Remains::default(), "nothing is said twice");
     let _ = (alice, bob);
 }
 
@@ -101,22 +103,50 @@ fn a_recording_is_finished_or_has_failed_and_a_room_that_breaks_ends_what_is_ope
     scene.request(&boss, record("r1")).expect("begun");
     scene.pass(Duration::from_secs(3));
     scene.request(&boss, MemberRequest::StopRecording).expect("ended");
+    let begun = happened(&mut scene);
+    assert_eq!(begun, [What::RecordingStarted { recording: "r1".into(), by: id("boss") }], "its files are not whole yet");
+    scene.pass(Duration::from_secs(2));
+    scene.apply(Command::RecordingOver { recording: "r1".into(), whole: Some(Whole { files: 2, bytes: 70 }) });
     scene.request(&boss, record("r2")).expect("begun");
     scene.apply(Command::RecordingFailed);
     scene.request(&boss, record("r3")).expect("begun");
     assert_eq!(
         happened(&mut scene),
         [
-            What::RecordingStarted { recording: "r1".into(), by: id("boss") },
-            What::RecordingFinished { recording: "r1".into(), seconds: 3.0 },
+            What::RecordingFinished { recording: "r1".into(), seconds: 3.0, files: 2, bytes: 70, reason: None },
             What::RecordingStarted { recording: "r2".into(), by: id("boss") },
             What::RecordingFailed { recording: "r2".into(), seconds: 0.0, reason: Reason::Failed },
             What::RecordingStarted { recording: "r3".into(), by: id("boss") },
         ]
     );
-    let said = scene.room.close_books(scene.now + Duration::from_secs(1), Reason::Failed);
-    let kinds: Vec<_> = said.iter().map(|what| serde_json::to_value(what).expect("JSON")["type"].clone()).collect();
-    assert_eq!(kinds, ["member.left", "recording.finished", "room.closed"]);
+    let remains = scene.room.close_books(scene.now + Duration::from_secs(1), Reason::Failed);
+    let kind = |what: &What| serde_json::to_value(what).expect("JSON")["type"].as_str().map(str::to_owned).expect("a type");
+    assert_eq!(remains.now.iter().map(kind).collect::<Vec<_>>(), ["member.left"]);
+    let ended: Vec<_> = remains.recordings.into_iter().map(|ending| kind(&ending.said(Some(Whole { files: 0, bytes: 0 })))).collect();
+    assert_eq!(ended, ["recording.finished"]);
+    assert_eq!(remains.last.as_ref().map(kind).as_deref(), Some("room.closed"), "it is the last word of all");
+}
+
+#[test]
+fn a_recording_whose_room_has_no_more_space_ends_with_the_reason_and_one_whose_files_are_lost_has_failed() {
+    let mut scene = scene();
+    let boss = scene.try_join("boss", |g| g.record = true).expect("admitted");
+    let record = |recording: &str| MemberRequest::Record { recording: recording.into(), at: 7, members: vec![], sources: vec![] };
+    scene.request(&boss, record("r1")).expect("begun");
+    scene.forget();
+    happened(&mut scene);
+    scene.apply(Command::RecordingFull { recording: "another".into() });
+    assert_eq!(scene.told(&boss), []);
+    scene.apply(Command::RecordingFull { recording: "r1".into() });
+    assert_eq!(scene.told(&boss), [Event::Recording { recording: None, reason: Some(RecordingEnd::LibraryFull) }]);
+    assert!(scene.recorded.iter().any(|(effect, _)| *effect == RecordEffect::End));
+    scene.apply(Command::RecordingOver { recording: "r1".into(), whole: Some(Whole { files: 1, bytes: 9 }) });
+    scene.request(&boss, record("r2")).expect("begun");
+    scene.request(&boss, MemberRequest::StopRecording).expect("ended");
+    scene.apply(Command::RecordingOver { recording: "r2".into(), whole: None });
+    let said = happened(&mut scene);
+    assert_eq!(said[0], What::RecordingFinished { recording: "r1".into(), seconds: 0.0, files: 1, bytes: 9, reason: Some(Reason::LibraryFull) });
+    assert_eq!(said[2], What::RecordingFailed { recording: "r2".into(), seconds: 0.0, reason: Reason::Failed });
 }
 
 #[test]
@@ -138,5 +168,20 @@ fn nothing_is_said_where_nobody_wants_to_know() {
     scene.join_with_media("alice");
     scene.apply(Command::ShutDown);
     assert!(scene.happened.is_empty());
-    assert!(scene.room.close_books(Time::NEVER, Reason::Failed).is_empty());
+    assert_eq!(scene.room.close_books(Time::NEVER, Reason::Failed), Remains::default());
+}
+
+#[test]
+fn a_picture_that_is_kept_is_said_and_one_that_is_not_is_not() {
+    let mut scene = scene();
+    let mut boss = scene.try_join("boss", |g| g.record = true).expect("admitted");
+    scene.connect(&mut boss);
+    happened(&mut scene);
+    for result in [Ok("item-1".to_owned()), Err(crate::control::Refusal::forbidden("no"))] {
+        let what = MemberRequest::Screenshot { member: id("boss"), source: Source::Camera };
+        scene.apply(Command::Request { socket: boss.socket, id: 9, what });
+        let number = scene.wishes.pop().expect("it is taken").0.number;
+        scene.apply(Command::ScreenshotOver { number, result });
+    }
+    assert_eq!(happened(&mut scene), [What::ScreenshotTaken { item: "item-1".into(), by: id("boss"), member: id("boss"), source: Source::Camera }]);
 }

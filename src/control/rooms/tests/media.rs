@@ -32,10 +32,15 @@ fn a_member_is_told_of_its_own_connection_only() {
     let peer = peer(&scene);
     let bob = scene.join("bob");
     scene.forget();
-    scene.apply(Command::Media(Media::Connected { room: ROOM, peer, profile: SrtpProfile::AeadAes128Gcm }));
+    scene.apply(Command::Media(Media::Connected { room: ROOM, peer, profile: SrtpProfile::AeadAes128Gcm, reached: crate::base::Time::ZERO }));
     scene.apply(Command::Media(Media::Disconnected { room: ROOM, peer, reason: DisconnectReason::ConsentLost }));
     scene.apply(Command::Media(Media::Reconnected { room: ROOM, peer }));
-    scene.apply(Command::Media(Media::Connected { room: ROOM, peer: PeerId(999), profile: SrtpProfile::AeadAes128Gcm }));
+    scene.apply(Command::Media(Media::Connected {
+        room: ROOM,
+        peer: PeerId(999),
+        profile: SrtpProfile::AeadAes128Gcm,
+        reached: crate::base::Time::ZERO,
+    }));
     assert_eq!(scene.told(&alice), [true, false, true].map(|connected| Event::Media { connected }));
     assert_eq!(scene.told(&bob), []);
 }
@@ -93,7 +98,12 @@ fn a_connection_that_never_comes_up_is_told_once() {
     let never = peer(&scene);
     scene.now = scene.now + Duration::from_secs(5);
     let bob = scene.join_with_media("bob");
-    scene.apply(Command::Media(Media::Connected { room: ROOM, peer: peer(&scene), profile: SrtpProfile::AeadAes128Gcm }));
+    scene.apply(Command::Media(Media::Connected {
+        room: ROOM,
+        peer: peer(&scene),
+        profile: SrtpProfile::AeadAes128Gcm,
+        reached: crate::base::Time::ZERO,
+    }));
     assert_ne!(peer(&scene), never);
     scene.now = scene.now + Duration::from_millis(9_999);
     scene.apply(Command::Timeout);

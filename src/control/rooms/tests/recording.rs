@@ -2,7 +2,7 @@ use super::scene::{Client, Scene, id};
 use crate::base::TrackId;
 use crate::contract::RoomCommand;
 use crate::control::rooms::{Command, MemberRequest, RecordEffect};
-use crate::wire::{ErrorCode, Event, OkResult, Policy, Source, Way};
+use crate::wire::{ErrorCode, Event, OkResult, Policy, RecordingEnd, Source, Way};
 
 fn record(scene: &mut Scene, who: &Client, members: &[&str], sources: &[Source]) -> Result<Option<OkResult>, ErrorCode> {
     let members = members.iter().map(|name| id(name)).collect();
@@ -37,7 +37,7 @@ fn everybody_is_told_before_anything_is_recorded_and_newcomers_with_their_join()
     assert!(matches!(scene.recorded[0].0, RecordEffect::Begin { .. }));
     assert_eq!(taken(&mut scene).len(), 4, "two microphones and two cameras");
     let told = scene.told(&bob);
-    let [Event::Recording { recording: Some(info) }] = &told[..] else { panic!("{told:?}") };
+    let [Event::Recording { recording: Some(info), .. }] = &told[..] else { panic!("{told:?}") };
     assert_eq!((&info.by, info.at, &info.sources[..]), (&id("boss"), 7, &Source::ALL[..]));
     let carol = scene.join_with_media("carol");
     let state = scene.room.joined(*scene.room.sockets.get(&carol.socket).expect("she is there"));
@@ -73,11 +73,11 @@ fn an_end_ends_the_taps_and_everybody_is_told() {
     assert_eq!(scene.request(&boss, MemberRequest::StopRecording), Ok(None));
     assert_eq!(scene.commands.iter().filter(|c| matches!(c, RoomCommand::Tap { tap: None, .. })).count(), 2);
     assert_eq!(scene.recorded.pop().map(|(effect, _)| effect), Some(RecordEffect::End));
-    assert_eq!(scene.told(&bob), [Event::Recording { recording: None }]);
+    assert_eq!(scene.told(&bob), [Event::Recording { recording: None, reason: None }]);
     record(&mut scene, &boss, &[], &[]).expect("it may begin again");
     scene.forget();
     scene.apply(Command::RecordingFailed);
-    assert_eq!(scene.told(&bob), [Event::Recording { recording: None }], "the disk is full, say");
+    assert_eq!(scene.told(&bob), [Event::Recording { recording: None, reason: Some(RecordingEnd::Failed) }], "the disk is full, say");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_direct_call_goes_through_the_server_while_it_is_recorded() {
     scene.forget();
     record(&mut scene, &alice, &[], &[]).expect("begun");
     let told = scene.told(&bob);
-    assert!(matches!(told[..], [Event::Recording { recording: Some(_) }, Event::Way { way: Way::Server {} }]), "{told:?}");
+    assert!(matches!(told[..], [Event::Recording { recording: Some(_), .. }, Event::Way { way: Way::Server {} }]), "{told:?}");
     scene.request(&alice, MemberRequest::StopRecording).expect("ended");
     let mut scene = Scene::with(|rules| rules.policy = Policy::P2p);
     let alice = scene.try_join_as("alice", |g| g.record = true, Some(crate::wire::DirectAbility { held: None })).expect("admitted");

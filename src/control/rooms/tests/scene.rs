@@ -12,10 +12,11 @@ use crate::control::egress::Instruction;
 use crate::control::events::What;
 pub use crate::control::rooms::Introduction;
 use crate::control::rooms::{
-    Admission, Attach, Command, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules, SocketId,
+    Admission, Attach, Command, Condition, Effect, Ground, JoinDraws, MOST_TRACKS, MemberRequest, OfferDraws, Purpose, Room, RoomName, Rules,
+    SocketId, Trickle,
 };
 use crate::control::rooms::{RecordEffect, Wish};
-use crate::sdp::{Offer, OfferLimits};
+use crate::sdp::{Fragment, Offer, OfferLimits};
 use crate::wire::{
     ByeReason, ErrorCode, Event, Grants, LibraryGrant, MemberId, OkResult, PublishLine, SlotPair, Source, TrackInfo, TrackNumber, VideoCodec,
 };
@@ -52,6 +53,8 @@ pub struct Scene {
     /// What was said to whoever makes a bill of it.
     pub happened: Vec<What>,
     drawn: u64,
+    /// What the tokens of those who join next let them publish, in kbit/s.
+    pub publish_kbps: Option<u32>,
     /// Where connections go that do not go home.
     pub elsewhere: [WorkerId; 2],
 }
@@ -100,6 +103,8 @@ impl Scene {
             data: DataLimits::default(),
             data_channels: true,
             tracks: 4,
+            publish_kbps: None,
+            library_mib: None,
             metadata_bytes: 1_024,
         };
         change(&mut rules);
@@ -125,6 +130,7 @@ impl Scene {
             instructed: Vec::new(),
             happened: Vec::new(),
             drawn: 0,
+            publish_kbps: None,
             elsewhere: [WorkerId(0); 2],
         }
     }
@@ -145,7 +151,7 @@ impl Scene {
                     self.commands.push(command);
                 }
                 Effect::Record(what) => {
-                    let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Recording { recording: Some(_) }));
+                    let told = |events: &&Vec<(u64, Event)>| events.iter().any(|(_, e)| matches!(e, Event::Recording { recording: Some(_), .. }));
                     self.recorded.push((what, self.events.values().filter(told).count()));
                 }
                 Effect::Screenshot(wish) => {
@@ -209,7 +215,10 @@ impl Scene {
             describe: true,
         };
         change(&mut grants);
-        let admission = Admission::new(RoomName::new("room").expect("a name"), id(name), name.to_uppercase(), grants);
+        let admission = Admission {
+            publish_kbps: self.publish_kbps,
+            ..Admission::new(RoomName::new("room").expect("a name"), id(name), name.to_uppercase(), grants)
+        };
         let draws = JoinDraws { resume: format!("1.{name}-{}", self.draw()) };
         let certificate = self.draw() as u8;
         match self.answer(socket, |id| Command::Join { socket, id, admission, draws, introduction })? {
@@ -325,6 +334,21 @@ impl Scene {
         assert_eq!(*to, socket);
         match result.clone().map_err(|refusal| refusal.code)? {
             Some(OkResult::Answer { sdp, .. }) => Ok((Session { socket, secret, peer }, sdp)),
+            other => panic!("not an answer: {other:?}"),
+        }
+    }
+
+    /// Patches a session by HTTP: the fragment that it is answered, if any.
+    pub fn trickle(&mut self, secret: &str, condition: Condition, fragment: &str) -> Result<Option<String>, ErrorCode> {
+        let (socket, offering) = (SocketId(self.draw()), self.offer_draws());
+        let fragment = Fragment::parse(fragment).expect("a good fragment");
+        self.replies.clear();
+        self.apply(Command::Trickle(Box::new(Trickle { socket, secret: secret.to_owned(), condition, fragment, offering })));
+        let [(to, _, result)] = &self.replies[..] else { panic!("{} answers instead of one", self.replies.len()) };
+        assert_eq!(*to, socket);
+        match result.clone().map_err(|refusal| refusal.code)? {
+            Some(OkResult::Answer { sdp, .. }) => Ok(Some(sdp)),
+            None => Ok(None),
             other => panic!("not an answer: {other:?}"),
         }
     }

@@ -5,7 +5,7 @@ use crate::base::{PeerId, RoomId, TrackId};
 use crate::contract::MediaKind::{Audio, Video};
 use crate::contract::{DisconnectReason, Event as Media, MediaKind, RoomCommand, SrtpProfile};
 use crate::control::rooms::whip::CONNECT_WITHIN;
-use crate::control::rooms::{Command, MemberRequest, Purpose};
+use crate::control::rooms::{Command, Condition, MemberRequest, Pin, Purpose};
 use crate::wire::{ErrorCode, Event, LeaveReason, MemberInfo, OkResult, Source};
 
 const ROOM: RoomId = RoomId(1);
@@ -17,11 +17,34 @@ fn publish(scene: &mut Scene, name: &str) -> Session {
 }
 
 fn play(scene: &mut Scene, members: &[&str], lines: &[(MediaKind, bool)]) -> Session {
-    scene.attach("player", Purpose::Play(members.iter().map(|m| id(m)).collect()), lines).expect("played").0
+    play_pins(scene, members.iter().map(|m| Pin::member(id(m))).collect(), lines)
+}
+
+fn play_pins(scene: &mut Scene, pins: Vec<Pin>, lines: &[(MediaKind, bool)]) -> Session {
+    scene.attach("player", Purpose::Play(pins), lines).expect("played").0
+}
+
+/// The identity of the track that a connection publishes on an m-line.
+fn track_of(scene: &Scene, of: &Session, wanted: u8) -> TrackId {
+    let found = scene.commands.iter().rev().find_map(|c| match c {
+        RoomCommand::Publish { peer, mline, track, .. } if (*peer, *mline) == (of.peer, wanted) => Some(*track),
+        _ => None,
+    });
+    found.expect("a track that was published")
+}
+
+fn speak(scene: &mut Scene, speaking: &[(&Session, u8)]) {
+    let speaking = speaking.iter().map(|(who, level)| (track_of(scene, who, 0), *level)).collect();
+    scene.apply(Command::Media(Media::Speakers { room: ROOM, speaking }));
 }
 
 fn connected(scene: &mut Scene, session: &Session) {
-    scene.apply(Command::Media(Media::Connected { room: ROOM, peer: session.peer, profile: SrtpProfile::AeadAes128Gcm }));
+    scene.apply(Command::Media(Media::Connected {
+        room: ROOM,
+        peer: session.peer,
+        profile: SrtpProfile::AeadAes128Gcm,
+        reached: crate::base::Time::ZERO,
+    }));
 }
 
 fn disconnected(scene: &mut Scene, session: &Session, reason: DisconnectReason) {
@@ -98,7 +121,7 @@ fn an_offer_that_cannot_be_used_changes_nothing() {
     assert_eq!(scene.attach("alice", Purpose::Publish, &lines(2, false)).err(), Some(ErrorCode::PublishConflict), "nothing is sent");
     assert_eq!(scene.attach("alice", Purpose::Publish, &lines(3, true)).err(), Some(ErrorCode::PublishConflict), "three microphones");
     assert_eq!(
-        scene.attach("player", Purpose::Play(vec![id("alice")]), &lines(1, true)).err(),
+        scene.attach("player", Purpose::Play(vec![Pin::member(id("alice"))]), &lines(1, true)).err(),
         Some(ErrorCode::PublishConflict),
         "nothing is received"
     );
@@ -270,4 +293,104 @@ fn a_member_at_its_socket_is_played_and_a_player_is_a_member() {
     let mut again = scene.join("again");
     let Ok(OkResult::Joined { members, .. }) = scene.resume(&mut again, 0) else { panic!("not resumed") };
     assert_eq!(members.iter().map(|m| (m.member.clone(), m.away)).collect::<Vec<_>>(), [(id("player"), false)]);
+}
+
+#[test]
+fn a_pair_follows_who_speaks_and_leaves_nobody_in_the_middle_of_a_word() {
+    let mut scene = Scene::new();
+    let player = play_pins(&mut scene, vec![Pin::Speaker], &PAIR);
+    assert_eq!(pointed(&scene, player.peer, 2), [None, None], "it waits for somebody");
+    let alice = publish(&mut scene, "alice");
+    let (bob, carol) = (publish(&mut scene, "bob"), publish(&mut scene, "carol"));
+    let at = |who: &Session| [Some((who.peer, 0)), Some((who.peer, 1))];
+    assert_eq!(pointed(&scene, player.peer, 2), at(&alice), "the first who came, while nobody has spoken");
+    speak(&mut scene, &[(&bob, 40)]);
+    assert_eq!(pointed(&scene, player.peer, 2), at(&bob));
+    speak(&mut scene, &[(&carol, 20), (&bob, 40)]);
+    assert_eq!(pointed(&scene, player.peer, 2), at(&bob), "a louder one does not cut in");
+    speak(&mut scene, &[(&carol, 20)]);
+    assert_eq!(pointed(&scene, player.peer, 2), at(&carol));
+    speak(&mut scene, &[]);
+    assert_eq!(pointed(&scene, player.peer, 2), at(&carol), "in silence nothing changes");
+    scene.detach(&carol.secret).expect("ended");
+    assert_eq!(pointed(&scene, player.peer, 2), at(&bob), "who spoke before takes the place of one who has gone");
+    let points = scene.commands.iter().filter(|c| matches!(c, RoomCommand::Point { .. })).count();
+    speak(&mut scene, &[(&bob, 30)]);
+    assert_eq!(scene.commands.iter().filter(|c| matches!(c, RoomCommand::Point { .. })).count(), points, "and nothing is pointed twice");
+}
+
+#[test]
+fn pairs_that_follow_show_different_people_and_nobody_who_has_a_pair_of_its_own() {
+    let mut scene = Scene::new();
+    let (alice, bob) = (publish(&mut scene, "alice"), publish(&mut scene, "bob"));
+    let (carol, dave) = (publish(&mut scene, "carol"), publish(&mut scene, "dave"));
+    let pins = vec![Pin::Speaker, Pin::member(id("alice")), Pin::Speaker, Pin::Speaker];
+    let player = play_pins(&mut scene, pins, &[PAIR, PAIR, PAIR].concat());
+    let at = |who: [&Session; 3]| who.into_iter().flat_map(|s| [Some((s.peer, 0)), Some((s.peer, 1))]).collect::<Vec<_>>();
+    assert_eq!(pointed(&scene, player.peer, 6), at([&bob, &alice, &carol]));
+    speak(&mut scene, &[(&alice, 10)]);
+    assert_eq!(pointed(&scene, player.peer, 6), at([&bob, &alice, &carol]), "who is named elsewhere moves nobody");
+    speak(&mut scene, &[(&carol, 30)]);
+    speak(&mut scene, &[(&dave, 30)]);
+    assert_eq!(pointed(&scene, player.peer, 6), at([&dave, &alice, &carol]), "who has been silent for longest makes way, and nobody else moves");
+    speak(&mut scene, &[(&bob, 30), (&dave, 30)]);
+    assert_eq!(pointed(&scene, player.peer, 6), at([&dave, &alice, &bob]));
+}
+
+#[test]
+fn screens_are_played_by_their_members_name_or_whoever_shares_one() {
+    let mut scene = Scene::new();
+    let all = [(Audio, true), (Video, true), (Audio, true), (Video, true)];
+    let alice = scene.attach("alice", Purpose::Publish, &all).expect("published").0;
+    let player = play_pins(&mut scene, vec![Pin::Screen, Pin::Member { member: id("bob"), screen: true }], &[PAIR, PAIR].concat());
+    let screen = |who: &Session| [Some((who.peer, 2)), Some((who.peer, 3))];
+    assert_eq!(pointed(&scene, player.peer, 4)[..2], screen(&alice));
+    assert_eq!(pointed(&scene, player.peer, 4)[2..], [None, None]);
+    let bob = scene.attach("bob", Purpose::Publish, &all).expect("published").0;
+    assert_eq!(pointed(&scene, player.peer, 4)[2..], screen(&bob), "by name");
+    scene.detach(&alice.secret).expect("ended");
+    assert_eq!(pointed(&scene, player.peer, 4)[..2], [None, None], "the one that is left has a pair of its own");
+    let carol = scene.attach("carol", Purpose::Publish, &all).expect("published").0;
+    assert_eq!(pointed(&scene, player.peer, 4)[..2], screen(&carol));
+}
+
+#[test]
+fn candidates_change_nothing_and_a_restart_gives_both_sides_new_credentials() {
+    let mut scene = Scene::new();
+    let (alice, answer) = scene.attach("alice", Purpose::Publish, &SEND).expect("published");
+    connected(&mut scene, &alice);
+    let ufrag = |text: &str| text.lines().find_map(|l| l.strip_prefix("a=ice-ufrag:").map(str::to_owned)).expect("a user name fragment");
+    let tag = |text: &str| Condition::Tags(vec!["another".into(), ufrag(text)]);
+    let offered = scene.commands.iter().find_map(|c| if let RoomCommand::AddPeer { transport, .. } = c { Some(transport.ice.clone()) } else { None });
+    let offered = offered.expect("a connection");
+    let theirs = |ufrag: &str, pwd: &str| format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\n");
+    let candidate = "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.9 9 typ host\r\na=end-of-candidates\r\n";
+    scene.forget();
+
+    assert_eq!(scene.trickle(&alice.secret, tag(&answer), candidate), Ok(None), "without credentials");
+    let present = theirs(&offered.remote_ufrag, &offered.remote_pwd);
+    assert_eq!(scene.trickle(&alice.secret, tag(&answer), &(present.clone() + candidate)), Ok(None));
+    assert_eq!(scene.trickle("1.alice-0", tag(&answer), candidate), Err(ErrorCode::ResumeUnknown));
+    assert_eq!(scene.trickle(&alice.secret, Condition::Tags(vec!["another".into()]), candidate), Err(ErrorCode::WrongState));
+    assert_eq!(scene.trickle(&alice.secret, Condition::Any, &theirs("newu", &offered.remote_pwd)), Err(ErrorCode::SdpIce), "a restart by half");
+    assert_eq!((scene.commands.len(), scene.events.len()), (0, 0));
+    let told = scene.trickle(&alice.secret, Condition::Any, &present).expect("taken").expect("what is ours");
+    assert_eq!((ufrag(&told), scene.commands.len()), (ufrag(&answer), 0), "whoever asks with `*` is told what is ours now");
+
+    let next = theirs("newu", &"n".repeat(24));
+    let fragment = scene.trickle(&alice.secret, Condition::Any, &(next.clone() + candidate)).expect("restarted").expect("a fragment");
+    let [RoomCommand::RestartIce { peer, ice }] = &scene.commands[..] else { panic!("unexpected: {:?}", scene.commands) };
+    assert_eq!((*peer, ice.remote_ufrag.as_str(), ice.remote_pwd.len()), (alice.peer, "newu", 24));
+    assert_eq!(ufrag(&fragment), ice.local_ufrag);
+    assert!(ice.local_ufrag != ufrag(&answer) && fragment.contains(&format!("a=ice-pwd:{}\r\n", ice.local_pwd)), "{fragment}");
+    for part in ["a=ice-lite\r\n", "a=group:BUNDLE 0 1\r\n", "m=audio 9 RTP/AVP 0\r\na=mid:0\r\n", "a=candidate:", "a=end-of-candidates\r\n"] {
+        assert!(fragment.contains(part), "{part} is not in\n{fragment}");
+    }
+    assert_eq!(scene.trickle(&alice.secret, tag(&answer), candidate), Err(ErrorCode::WrongState), "of the generation before");
+    assert_eq!(scene.trickle(&alice.secret, Condition::Any, &next), Ok(Some(fragment.clone())), "a restart that is repeated is the same one");
+    assert_eq!(scene.trickle(&alice.secret, tag(&fragment), candidate), Ok(None));
+    assert_eq!(scene.commands.len(), 1);
+    assert!(scene.room.has_socket(alice.socket));
+    scene.detach(&alice.secret).expect("ended");
+    assert_eq!(scene.trickle(&alice.secret, Condition::Any, &next), Err(ErrorCode::ResumeUnknown));
 }

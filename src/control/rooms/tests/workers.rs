@@ -47,7 +47,7 @@ impl Known {
         match command {
             RoomCommand::AddPeer { peer, .. } => assert!(self.peers.insert(*peer, MediaPlan::default()).is_none(), "{peer:?} comes twice"),
             RoomCommand::Negotiate { peer, media } => *self.plan(*peer) = (**media).clone(),
-            RoomCommand::RestartIce { peer, .. } | RoomCommand::CheckIce { peer, .. } => drop(self.plan(*peer)),
+            RoomCommand::RestartIce { peer, .. } | RoomCommand::CheckIce { peer, .. } | RoomCommand::Allow { peer, .. } => drop(self.plan(*peer)),
             RoomCommand::Voices { .. } | RoomCommand::DataTaken { .. } => {}
             RoomCommand::Data { to, .. } => assert!(to.iter().all(|peer| self.plan(*peer).data.is_some()), "{to:?} have no m-line of data channels"),
             RoomCommand::RemovePeer { peer } => {

@@ -13,7 +13,7 @@ import type { TileView } from './people.ts';
 import { rememberRoom } from './rooms.ts';
 import { Viewing } from './viewing.ts';
 import { witness } from './witness.svelte.ts';
-import { endReason, joinProblem, recordsLocally } from './wording.ts';
+import { endReason, joinProblem, recordsLocally, troubleInCall } from './wording.ts';
 
 declare global {
   interface Window {
@@ -348,7 +348,7 @@ class Session {
       const name = (of: string) => [call.room?.me, ...(call.room?.members ?? [])].find((other) => other?.member === of)?.name ?? of;
       this.notify(m.screenshot_taken({ by: name(by), name: name(member) }));
     });
-    call.on('problem', (error) => saidElsewhere(error) || this.notify(error.code === 'direct_unreached' ? m.unreached_direct() : m.error_other({ message: error.message }), true));
+    call.on('problem', (error) => saidElsewhere(error) || this.notify(troubleInCall(error), true));
     call.on('ended', (error) => this.#ended(call, error));
     witness.follow(call, (member, what) => {
       const name = call.room?.members.find((other) => other.member === member)?.name;
@@ -405,7 +405,7 @@ class Session {
   }
 
   #problem(error: unknown): void {
-    if (error instanceof AlthingError && error.code !== 'closed') this.notify(m.error_other({ message: error.message }), true);
+    if (error instanceof AlthingError && error.code !== 'closed') this.notify(troubleInCall(error), true);
   }
 
   #reloading(): void {

@@ -35,6 +35,22 @@ export function joinProblem(error: AlthingError): string {
   }
 }
 
+/** What has gone wrong in a call that goes on. */
+export function troubleInCall(error: AlthingError): string {
+  switch (error.code) {
+    case 'direct_unreached':
+      return m.unreached_direct();
+    case 'publish_excess':
+      return m.publish_excess();
+    case 'publish_ended':
+      return m.publish_ended();
+    case 'library_full':
+      return m.library_full();
+    default:
+      return m.error_other({ message: error.message });
+  }
+}
+
 /** Why the server has taken no picture, and what to do about it. */
 export function screenshotProblem(error: unknown): string {
   switch ((error as { code?: unknown } | null)?.code) {
@@ -42,6 +58,8 @@ export function screenshotProblem(error: unknown): string {
       return m.screenshot_unavailable();
     case 'rate_limited':
       return m.screenshot_busy();
+    case 'library_full':
+      return m.library_full();
     case 'wrong_state':
     case 'not_found':
       return m.no_picture();
