@@ -19,7 +19,7 @@ from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamT
 from cryptography.hazmat.primitives import serialization
 
 PEOPLE = {"alice": ((200, 30, 30), 440), "bob": ((30, 30, 200), 1000), "ffmpeg": ((30, 150, 30), 700)}
-PATIENCE = 20
+PATIENCE = 40
 RATE = 48000
 
 
