@@ -27,7 +27,7 @@ async fn node() -> Node {
 /// The sum of a metric over all labels.
 async fn metric(node: &Node, name: &str) -> f64 {
     let mut socket = TcpStream::connect(node.admin).await.expect("the admin listener");
-    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await.expect("asked");
+    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.expect("asked");
     let mut text = String::new();
     socket.read_to_string(&mut text).await.expect("answered");
     let values = text.lines().filter(|l| l.starts_with(name)).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok());

@@ -129,7 +129,7 @@ impl Attacker {
 pub async fn metrics(admin: SocketAddr) -> String {
     sleep(Duration::from_millis(1_500)).await;
     let mut stream = TcpStream::connect(admin).await.expect("the admin listener");
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("asked");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.expect("asked");
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("answered");
     text
