@@ -142,7 +142,7 @@ scoreboard:
 	$(call say,thirteen scenarios (a minute or two))
 	@cargo test --quiet --locked --test adaptive -- --nocapture no_number_of_the_board
 
-prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-page prove-recording prove-relay prove-data prove-backend
+prove: prove-call prove-forward prove-adaptive prove-lab prove-nat prove-page prove-recording prove-relay prove-data prove-egress prove-backend
 
 # What it takes to stand behind a product: requirements, attacks, WHIP and WHEP, dashboards and alerts, events over kills, the package; then one table of all
 # rows. As root, about an hour. STEPS=dashboards,prove-events: these alone.

@@ -142,7 +142,9 @@ async fn at_ten_per_cent_loss_what_is_reliable_comes_once_and_in_order() {
     perhaps.sort_unstable();
     perhaps.dedup();
     report.exactly("loss10.lossy_twice", (came - perhaps.len()) as f64, "messages", 0.0);
-    report.between("loss10.lossy_delivered", 100.0 * came as f64 / f64::from(lossy), "% over two lossy ways", (71.0, 89.0));
+    // 81 are expected; losses that come in one moment of few messages count for much.
+    let reach = if is_full() { (71.0, 89.0) } else { (55.0, 95.0) };
+    report.between("loss10.lossy_delivered", 100.0 * came as f64 / f64::from(lossy), "% over two lossy ways", reach);
     report.figure("loss10.took", took.as_secs_f64(), "s");
     ada.connection.take().expect("one").close().await;
     node.shut_down().await;
