@@ -53,7 +53,11 @@ async function prove() {
 
     const begun = performance.now();
     within('systemctl', 'enable', '--now', 'althing');
-    await until('it is ready', () => attempt(() => within('althing', 'healthcheck', '--ready')), 30_000);
+    await until('it is ready', () => attempt(() => within('althing', 'healthcheck', '--ready')), 30_000).catch((error) => {
+      console.error(tried('journalctl', '--no-pager', '-u', 'althing', '-n', '20'));
+      console.error(tried('sh', '-c', 'althing healthcheck --ready 2>&1; echo "ends with $?"; systemctl --no-pager status althing'));
+      throw error;
+    });
     const seconds = (performance.now() - begun) / 1000;
     fact('ready_after_one_command', round(seconds), 's', '<= 10', seconds <= 10);
 
