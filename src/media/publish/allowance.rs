@@ -1,5 +1,5 @@
 //! What a peer may send, all its m-lines together: a bucket that leaks half as fast again as was agreed, with room for key frames and probes.
-//! Browsers keep to `b=` in the answer; this is for whoever does not.
+//! Browsers are told by `b=` in the answer, and Chromium keeps to it; this is for whoever does not.
 
 use crate::base::{Bitrate, Time};
 use crate::media::peer::MOST_MLINES;
