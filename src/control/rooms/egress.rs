@@ -10,30 +10,19 @@
 //!    └── it is due again ── Retrying ◄── not answered, not connected, lost ◄────────────────────┴─────────────────┘
 //! ```
 
-use std::time::Duration;
+mod end;
+mod negotiation;
 
 use super::command::{Effect, OfferDraws, SocketId};
 use super::ledger::Note;
-use super::member::{Connection, Track};
 use super::room::{Outcome, Room};
 use crate::base::{PeerId, Time, TrackId, WorkerId};
-use crate::contract::{CNAME, DisconnectReason, Event as Media, Limit, MediaKind, ReceivePlan, RoomCommand, View, ufrag_of};
+use crate::contract::{DisconnectReason, Event as Media, Limit, MediaKind};
 use crate::control::Refusal;
 use crate::control::egress::{Instruction, Outlets, Trouble};
 use crate::control::events::Reason;
-use crate::sdp::{Answer, Fresh, Local, Proposal, RemoteAnswer};
+use crate::sdp::{Proposal, RemoteAnswer};
 use crate::wire::{EgressInfo, ErrorCode, Event, Policy};
-
-/// An answered session whose connection is not up by then is tried again.
-const CONNECT_WITHIN: Duration = Duration::from_secs(30);
-/// The first wait after one that has failed; each is twice the one before.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest one.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A session that was live for so long begins to count its tries anew.
-const STEADY: Duration = Duration::from_secs(30);
-/// Sessions that have failed and can still be asked about.
-const MOST_FAILED: usize = 8;
 
 /// What a room sends elsewhere.
 #[derive(Default)]
@@ -147,18 +136,6 @@ pub struct EgressSeen {
     pub tries: u32,
     /// Why the last try was in vain.
     pub trouble: Option<Trouble>,
-}
-
-/// What is there to send: the connection, and its tracks of one group.
-struct Present<'a> {
-    connection: &'a Connection,
-    tracks: Vec<(&'a Track, &'a ReceivePlan)>,
-}
-
-impl Present<'_> {
-    fn of(&self, kind: MediaKind) -> Option<TrackId> {
-        self.tracks.iter().find(|(_, plan)| plan.kind == kind).map(|(track, _)| track.id)
-    }
 }
 
 impl Egresses {
@@ -333,155 +310,6 @@ impl Room {
         }
     }
 
-    /// Has numbers drawn for another offer.
-    fn begin_try(&mut self, index: usize) {
-        if let Some(session) = self.egresses.sessions.get_mut(index) {
-            session.state = State::Drawing;
-            session.tries = session.tries.saturating_add(1);
-        }
-        self.instruct(index, Instruction::Draw);
-    }
-
-    fn offer_egress(&mut self, index: usize, draws: EgressDraws) {
-        let Some(session) = self.egresses.sessions.get(index).filter(|session| matches!(session.state, State::Drawing)) else { return };
-        let proposed = self.present(&session.info).and_then(|present| {
-            let worker = present.connection.worker;
-            let local = Local {
-                fingerprint_sha256: self.ground.fingerprint.clone(),
-                candidates: draws.outlets.candidates(worker, draws.slot),
-                tcp: false,
-                cname: CNAME.to_owned(),
-                session_id: draws.offer.session,
-                data: None,
-                publish: None,
-            };
-            let fresh = Fresh { ufrag: ufrag_of(worker, &draws.offer.ufrag), pwd: draws.offer.pwd.clone(), ssrc_seed: draws.offer.ssrc_seed };
-            let sources: Vec<&ReceivePlan> = present.tracks.iter().map(|(_, plan)| *plan).collect();
-            Some((Proposal::new(local, fresh, &sources)?, worker))
-        });
-        match proposed {
-            Some((proposal, worker)) => {
-                let sdp = proposal.sdp();
-                self.set_egress(index, State::Offered(Box::new(Offered { proposal, worker, draws })));
-                self.instruct(index, Instruction::Offer { sdp });
-            }
-            // It has gone meanwhile.
-            None => self.set_egress(index, State::Waiting),
-        }
-    }
-
-    fn take_answer(&mut self, index: usize, answer: &RemoteAnswer, now: Time) {
-        let Some(session) = self.egresses.sessions.get_mut(index) else { return };
-        let offered = match std::mem::replace(&mut session.state, State::Connecting { until: now + CONNECT_WITHIN }) {
-            State::Offered(offered) => offered,
-            other => return session.state = other,
-        };
-        let Offered { proposal, worker, draws } = *offered;
-        let agreed = match proposal.agree(answer) {
-            Ok(agreed) => agreed,
-            Err(error) => return self.egress_in_vain(index, Trouble::from(&error), now),
-        };
-        let pairs = draws.outlets.pairs(draws.slot, &answer.candidates);
-        let (Some(transport), false) = (agreed.transport.clone(), pairs.is_empty()) else {
-            return self.egress_in_vain(index, Trouble::NoWay, now);
-        };
-        let peer = draws.offer.peer;
-        let lines = agreed.media.send.iter().map(|line| (line.kind, line.mline, None)).collect();
-        let Answer { media, .. } = agreed;
-        self.worker(worker, RoomCommand::AddPeer { peer, transport: Box::new(transport) });
-        self.worker(worker, RoomCommand::Negotiate { peer, media: Box::new(media) });
-        self.worker(worker, RoomCommand::CheckIce { peer, pairs, tie_breaker: draws.tie_breaker });
-        if let Some(session) = self.egresses.sessions.get_mut(index) {
-            session.link = Some(Link { peer, worker, lines });
-        }
-    }
-
-    /// Points its m-lines at what they are to bring.
-    fn point_egress(&mut self, index: usize, wanted: &[Option<TrackId>]) {
-        let Some(link) = self.egresses.sessions.get_mut(index).and_then(|session| session.link.as_mut()) else { return };
-        let (peer, worker) = (link.peer, link.worker);
-        let changed = link.lines.iter_mut().zip(wanted).filter(|((.., shown), wanted)| shown != *wanted);
-        let points: Vec<_> = changed
-            .map(|((_, mline, shown), wanted)| {
-                *shown = *wanted;
-                RoomCommand::Point { peer, mline: *mline, source: *wanted, view: View::LARGE, name: None }
-            })
-            .collect();
-        points.into_iter().for_each(|point| self.worker(worker, point));
-    }
-
-    fn egress_of_peer_in_vain(&mut self, peer: PeerId, trouble: Trouble, now: Time) {
-        let of_it = |session: &Session| session.link.as_ref().is_some_and(|link| link.peer == peer);
-        if let Some(index) = self.egresses.sessions.iter().position(of_it) {
-            self.egress_in_vain(index, trouble, now);
-        }
-    }
-
-    /// A try has come to nothing: the next one is later, or there is none.
-    fn egress_in_vain(&mut self, index: usize, trouble: Trouble, now: Time) {
-        self.unlink(index);
-        let Some(session) = self.egresses.sessions.get_mut(index) else { return };
-        session.trouble = Some(trouble);
-        if matches!(session.state, State::Live { since } if now.since(since) >= STEADY) {
-            session.tries = 1;
-        }
-        if !trouble.may_pass() || session.tries >= session.most {
-            return self.fail_egress(index);
-        }
-        let wait = FIRST_WAIT.saturating_mul(1 << session.tries.saturating_sub(1).min(16)).min(LONGEST_WAIT);
-        session.state = State::Retrying { at: now + wait };
-        self.instruct(index, Instruction::HangUp);
-    }
-
-    fn renew_egress(&mut self, index: usize) {
-        self.unlink(index);
-        if let Some(session) = self.egresses.sessions.get_mut(index) {
-            (session.state, session.tries) = (State::Waiting, 0);
-        }
-        self.instruct(index, Instruction::HangUp);
-        // Settled once more when something happens: what is there to send may be offered at once.
-        if let Some(session) = self.egresses.sessions.get(index)
-            && self.present(&session.info).is_some_and(|present| !present.tracks.is_empty())
-        {
-            self.begin_try(index);
-        }
-    }
-
-    /// It is given up, and can be asked about for a while.
-    fn fail_egress(&mut self, index: usize) {
-        self.set_egress(index, State::Failed);
-        self.instruct(index, Instruction::Over);
-        if let Some(session) = self.egresses.sessions.get(index) {
-            self.ledger.note(Note::EgressOver(session.info.egress.clone(), Reason::Failed));
-        }
-        let failed = |session: &Session| matches!(session.state, State::Failed);
-        if self.egresses.sessions.iter().filter(|session| failed(session)).count() > MOST_FAILED
-            && let Some(oldest) = self.egresses.sessions.iter().position(failed)
-        {
-            self.egresses.sessions.remove(oldest);
-        }
-        self.tell_egress();
-    }
-
-    fn remove_egress(&mut self, index: usize, reason: Reason) {
-        self.unlink(index);
-        let over = self.egresses.sessions.get(index).is_some_and(|session| matches!(session.state, State::Failed));
-        if !over {
-            self.instruct(index, Instruction::Over);
-        }
-        let session = self.egresses.sessions.remove(index);
-        if !over {
-            self.ledger.note(Note::EgressOver(session.info.egress, reason));
-        }
-        self.tell_egress();
-    }
-
-    fn unlink(&mut self, index: usize) {
-        if let Some(link) = self.egresses.sessions.get_mut(index).and_then(|session| session.link.take()) {
-            self.worker(link.worker, RoomCommand::RemovePeer { peer: link.peer });
-        }
-    }
-
     fn set_egress(&mut self, index: usize, state: State) {
         if let Some(session) = self.egresses.sessions.get_mut(index) {
             session.state = state;
@@ -502,16 +330,6 @@ impl Room {
             self.egresses.told = ids;
             self.tell(|_| true, Event::Egress { sessions });
         }
-    }
-
-    /// What a member publishes at present of what a session is of. What is for some alone is not for everybody elsewhere.
-    fn present(&self, info: &EgressInfo) -> Option<Present<'_>> {
-        let member = self.members.get(self.identities.get(&info.member)?)?;
-        let connection = member.connection.as_ref()?;
-        let of_group = |track: &&Track| !track.fallback && track.source.is_screen() == info.screen && !self.restricted.contains_key(&track.id);
-        let tracks = member.tracks.iter().filter(of_group);
-        let with_plans = tracks.filter_map(|track| Some((track, connection.receive.iter().find(|line| line.mid == track.mid)?)));
-        Some(Present { connection, tracks: with_plans.collect() })
     }
 
     /// What is sent elsewhere, those included that have failed, the oldest first.

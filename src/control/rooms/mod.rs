@@ -1,7 +1,7 @@
 //! Rooms: a pure state machine ([`Room`]), the task that owns one ([`actor`]), and where they are found ([`directory`]).
 //!
 //! `Room::apply(command, now) → effects` knows no clock, no socket, no randomness; one file in `message/` for each thing
-//! that a member may ask for. Who is in which slot pair is decided in `slots`.
+//! that a member may ask for. Whose slots are to be filled is decided in `filling`, who is in which pair in `slots`.
 
 pub mod actor;
 mod administration;
@@ -15,6 +15,7 @@ mod egress;
 mod ending;
 mod fallback;
 mod fate;
+mod filling;
 mod gestures;
 mod journal;
 pub mod kept;
