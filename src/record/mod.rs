@@ -8,6 +8,7 @@
 
 mod disk;
 pub mod file;
+mod folder;
 pub mod frame;
 pub mod glimpse;
 mod health;

@@ -11,10 +11,11 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Unmade;
 use super::clip::Format;
+use super::making::has_room;
 use super::program::{Program, Run, input};
 use super::scenes::{FPS, FRAME, FRAME_SAMPLES, Scene, scenes};
-use super::{Unmade, has_room};
 use crate::record::manifest::Manifest;
 
 /// A scene may take so many times as long as it is, and a minute more: on a machine that is busy with calls it gets little.

@@ -14,15 +14,17 @@
 //! Each has one child at a time, which gets what nobody else wants of the machine: a picture waits for no film.
 
 pub mod clip;
+mod making;
 pub mod mixdown;
 pub mod peaks;
 pub mod program;
 pub mod queue;
 pub mod scenes;
+mod unmade;
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -32,13 +34,15 @@ use tokio::sync::mpsc;
 
 use super::file::Container;
 use super::manifest::Manifest;
-use super::store::{Failed, Lease, Store};
+use super::store::{Lease, Store};
 use crate::config::JobsConfig;
 use crate::metrics::JobMetrics;
 use clip::{Clip, Format};
-use mixdown::{Film, Mixdown, Watch};
+use mixdown::{Film, Mixdown};
 use program::Program;
 use queue::{Queue, Ticket};
+
+pub use unmade::Unmade;
 
 /// Where what is not whole yet is, in the folder of recordings: it is renamed from there to where it belongs.
 pub const WORK: &str = ".jobs";
@@ -118,65 +122,6 @@ pub enum JobState {
     Done,
     /// Nothing came of it.
     Failed(Unmade),
-}
-
-/// Why something is not made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unmade {
-    /// There is no FFmpeg: the setting `jobs.ffmpeg` names none that can be started.
-    NoProgram,
-    /// The FFmpeg that there is cannot write this.
-    NoEncoder,
-    /// There is nothing of this in the file: no picture, or no sound.
-    Nothing,
-    /// The file is gone, or is not one of ours.
-    Gone,
-    /// Too many others wait.
-    Busy,
-    /// Somebody has taken it back, or the node ends.
-    Cancelled,
-    /// It took too long, and was ended.
-    TooLong,
-    /// The disk has less room than it is to keep.
-    Full,
-    /// What it is made of is in the bucket alone, and that refuses.
-    Away,
-    /// It went wrong; what was said about it, which may name files.
-    Failed(String),
-}
-
-impl Unmade {
-    /// Its name in answers.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Unmade::NoProgram => "no_ffmpeg",
-            Unmade::NoEncoder => "no_encoder",
-            Unmade::Nothing => "nothing_to_show",
-            Unmade::Gone => "not_found",
-            Unmade::Busy => "busy",
-            Unmade::Cancelled => "cancelled",
-            Unmade::TooLong => "too_long",
-            Unmade::Full => "disk_full",
-            Unmade::Away => "storage_unavailable",
-            Unmade::Failed(_) => "failed",
-        }
-    }
-
-    /// A sentence for whoever asked.
-    pub const fn detail(&self) -> &'static str {
-        match self {
-            Unmade::NoProgram => "this server has no FFmpeg, which decodes pictures and sound: install it, or set jobs.ffmpeg",
-            Unmade::NoEncoder => "the FFmpeg of this server cannot write this kind of file: choose the other one",
-            Unmade::Nothing => "there is no picture, or no sound, to make it of",
-            Unmade::Gone => "the file is not there",
-            Unmade::Busy => "too many wait already: try again later",
-            Unmade::Cancelled => "it was taken back",
-            Unmade::TooLong => "it took too long, and was ended",
-            Unmade::Full => "the disk of this server has too little room left",
-            Unmade::Away => "what it is made of is in another place, which does not answer: try again later",
-            Unmade::Failed(_) => "the file could not be decoded",
-        }
-    }
 }
 
 impl fmt::Debug for Jobs {
@@ -382,128 +327,6 @@ impl Inner {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn run(&self, lane: &Lane) {
-        // So that it is known before anybody asks.
-        let _ = self.program();
-        while let Some((ticket, order)) = self.next(lane) {
-            let (begun, work) = (Instant::now(), &order.work);
-            let made = self.make(&ticket, work);
-            let result = match &made {
-                Ok(()) => "done",
-                Err(Unmade::Cancelled) => "cancelled",
-                Err(Unmade::TooLong) => "too_long",
-                Err(_) => "failed",
-            };
-            if let Err(why @ (Unmade::Failed(_) | Unmade::TooLong)) = &made {
-                tracing::warn!(kind = work.kind(), file = %ticket.to.display(), why = ?why, "nothing was made of a recording");
-            }
-            self.metrics.ended(work.kind(), result, begun.elapsed());
-            if let Work::Mixdown(mixdown) = work {
-                self.say(mixdown, &made, begun.elapsed());
-            }
-            lane.lock().over(made, Instant::now());
-        }
-    }
-
-    /// What was taken back, or deleted meanwhile, is nobody's business.
-    fn say(&self, mixdown: &Mixdown, made: &Result<(), Unmade>, took: Duration) {
-        let Some(told) = self.told.get() else { return };
-        let Ok(Manifest { id: recording, room, .. }) = Manifest::read(&mixdown.folder) else { return };
-        let file = mixdown.film.file_name();
-        let made = match made {
-            Err(Unmade::Cancelled) => return,
-            Err(why) => Err(why.clone()),
-            Ok(()) => Ok(mixdown.folder.join(file).metadata().map_or(0, |data| data.len())),
-        };
-        // One is made at a time: whoever does not keep up with that has stopped.
-        if told.try_send(MixedDown { room, recording, file, made, took }).is_err() {
-            tracing::error!("a mixdown came to its end, and nobody heard of it");
-        }
-    }
-
-    fn next(&self, lane: &Lane) -> Option<(Ticket, Order)> {
-        let mut queue = lane.lock();
-        loop {
-            if self.closed.load(Ordering::Relaxed) {
-                return None;
-            }
-            if let Some(next) = queue.begin_next() {
-                return Some(next);
-            }
-            queue = lane.bell.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn make(&self, ticket: &Ticket, work: &Work) -> Result<(), Unmade> {
-        if matches!(work, Work::Thumbnail(_) | Work::Waveform(_)) && self.bring(&ticket.to)? {
-            return Ok(());
-        }
-        let program = &self.program()?;
-        let ends = || ticket.is_cancelled() || self.closed.load(Ordering::Relaxed);
-        has_room(&self.root, self.minimum_free)?;
-        match work {
-            Work::Thumbnail(clip) => self.keep(ticket, &self.ours(clip)?.thumbnail(program, ends)?),
-            Work::Waveform(clip) => self.keep(ticket, &self.ours(clip)?.waveform(program, ends)?),
-            Work::Screenshot(format, file) => self.keep(ticket, &clip::key_frame(program, *format, file, ends)?),
-            Work::Mixdown(mixdown) => {
-                self.bring_all(&mixdown.folder, ends)?;
-                let work = Folder(self.root.join(WORK).join(self.number().to_string()));
-                let progress = |part| ticket.progress(part);
-                let film = mixdown.make(program, &work.0, &Watch { progress: &progress, ends: &ends })?;
-                // A recording that was deleted meanwhile has no folder.
-                std::fs::rename(film, &ticket.to).map_err(|_| Unmade::Gone)
-            }
-        }
-    }
-
-    /// The program; one that is not there is looked for again, for it may be installed meanwhile.
-    fn program(&self) -> Result<Program, Unmade> {
-        let name = self.config.ffmpeg.as_deref().ok_or(Unmade::NoProgram)?;
-        let mut known = self.program.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_none() {
-            match Program::find(name, self.config.idle, self.config.memory) {
-                Ok(found) => {
-                    self.missed.store(false, Ordering::Relaxed);
-                    *known = Some(found);
-                }
-                Err(error) if !self.missed.swap(true, Ordering::Relaxed) => {
-                    tracing::warn!(ffmpeg = name, %error, "there is no FFmpeg: no thumbnails, waveforms, screenshots and mixdowns (jobs.ffmpeg)");
-                }
-                Err(_) => {}
-            }
-        }
-        known.clone().ok_or(Unmade::NoProgram)
-    }
-
-    /// A file that is in our folder, whatever way it was named.
-    fn ours<'a>(&self, clip: &'a Clip) -> Result<&'a Clip, Unmade> {
-        self.bring(&clip.path)?;
-        let real = clip.path.canonicalize().map_err(|_| Unmade::Gone)?;
-        if real.starts_with(&self.root) && real.is_file() { Ok(clip) } else { Err(Unmade::Gone) }
-    }
-
-    /// What of an item is not here is brought back, if the bucket has it; whether the file is here then.
-    fn bring(&self, path: &Path) -> Result<bool, Unmade> {
-        let Some((store, id)) = self.store_of(path) else { return Ok(path.is_file()) };
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        store.bring_here(id, name).map_err(|failed| match failed {
-            Failed::Bucket(_) => Unmade::Away,
-            Failed::Disk(error) if error.kind() == io::ErrorKind::StorageFull => Unmade::Full,
-            Failed::Disk(error) => Unmade::Failed(error.to_string()),
-        })
-    }
-
-    fn bring_all(&self, folder: &Path, ends: impl Fn() -> bool) -> Result<(), Unmade> {
-        let manifest = Manifest::read(folder).map_err(|_| Unmade::Gone)?;
-        for entry in &manifest.files {
-            if ends() {
-                return Err(Unmade::Cancelled);
-            }
-            self.bring(&folder.join(&entry.name))?;
-        }
-        Ok(())
-    }
-
     fn lease(&self, to: &Path) -> Option<Lease> {
         self.store_of(to).map(|(store, id)| store.lease(id))
     }
@@ -512,37 +335,5 @@ impl Inner {
     fn store_of<'a>(&self, path: &'a Path) -> Option<(&Store, &'a str)> {
         let id = path.parent()?.file_name()?.to_str().filter(|id| *id != WORK)?;
         Some((self.store.get()?, id))
-    }
-
-    /// Puts bytes where they belong: whole, or not at all.
-    fn keep(&self, ticket: &Ticket, bytes: &[u8]) -> Result<(), Unmade> {
-        let new = self.root.join(WORK).join(format!("{}.new", self.number()));
-        let written = write_new(&new, bytes).and_then(|()| std::fs::rename(&new, &ticket.to));
-        written.map_err(|error| {
-            let _ = std::fs::remove_file(&new);
-            if error.kind() == io::ErrorKind::NotFound { Unmade::Gone } else { Unmade::Failed(error.to_string()) }
-        })
-    }
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    io::Write::write_all(&mut file, bytes)
-}
-
-/// A folder that is gone with it.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Whether the disk has so many bytes free, which recordings need.
-fn has_room(folder: &Path, minimum_free: u64) -> Result<(), Unmade> {
-    match rustix::fs::statvfs(folder) {
-        Ok(space) if space.f_bavail.saturating_mul(space.f_frsize) < minimum_free => Err(Unmade::Full),
-        _ => Ok(()),
     }
 }

@@ -4,8 +4,8 @@ use std::fs::{File, create_dir_all, remove_dir_all, rename};
 use std::path::PathBuf;
 
 use super::{Item, Library, LibraryError};
-use crate::record::disk::create_dir_private;
 use crate::record::file::Container;
+use crate::record::folder::create_private;
 use crate::record::jobs::Jobs;
 use crate::record::jobs::clip::Clip;
 use crate::record::jobs::mixdown::Film;
@@ -64,7 +64,7 @@ impl Library {
             upload: Some(UploadEntry { name: PICTURE.into(), called: String::new(), media_type: "image/png".into(), bytes, length: 0 }),
         };
         // In a folder beside, until it is whole.
-        let kept = create_dir_private(&new).and_then(|()| {
+        let kept = create_private(&new).and_then(|()| {
             rename(&file, new.join(PICTURE))?;
             manifest.write(&new)?;
             File::open(new.join(PICTURE))?.sync_all()?;

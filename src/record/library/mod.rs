@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::disk::{lock, make_folder};
+use super::folder;
 use super::jobs::Jobs;
 use super::jobs::mixdown::Film;
 use super::manifest::{Kind, Manifest};
@@ -132,8 +132,8 @@ impl Library {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with(config: &LibraryConfig, store: Option<Store>, metrics: LibraryMetrics) -> io::Result<Self> {
-        make_folder(&config.folder)?;
-        let lock = lock(&config.folder)?;
+        folder::make(&config.folder)?;
+        let lock = folder::lock(&config.folder)?;
         let signer = Signer::open(&config.folder)?;
         let removed = Removed::open(&config.folder)?;
         let uploads = Uploads::open(&config.folder)?;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Library, LibraryError};
 use crate::config::UploadConfig;
-use crate::record::disk::{create_dir_private, free};
+use crate::record::folder::{create_private, free};
 use crate::record::manifest::{Kind, Manifest, Person, SCHEMA, State, UploadEntry};
 use crate::record::unix_millis;
 
@@ -245,7 +245,7 @@ impl Library {
     fn make(&self, id: &str, about: &About) -> io::Result<()> {
         let folder = self.place(id);
         create_dir_all(self.config().folder.join(FOLDER))?;
-        create_dir_private(&folder)?;
+        create_private(&folder)?;
         let new = |name: &str| OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(name));
         new(&about.file()?)?;
         let mut file = new(ABOUT)?;

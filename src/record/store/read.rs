@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::copy::{Failed, blocking};
 use super::ledger::{Ledger, Stored};
 use super::{Store, Trouble};
-use crate::record::disk::free;
+use crate::record::folder::free;
 
 /// Bytes that are asked for at a time. More: fewer requests; less: memory, and whoever seeks waits for less that it does not want.
 pub const CHUNK: u64 = 1 << 20;

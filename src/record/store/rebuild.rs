@@ -14,7 +14,7 @@ use super::Store;
 use super::bucket::{Found, Listed, Trouble};
 use super::copy::{Failed, blocking};
 use super::ledger::{Ledger, Stored};
-use crate::record::disk::create_dir_private;
+use crate::record::folder::create_private;
 use crate::record::library::{Library, is_plain, is_sound};
 use crate::record::manifest::{self, Manifest, SCHEMA, State};
 use crate::record::unix_millis;
@@ -83,7 +83,7 @@ async fn one(store: &Store, library: &Library, id: &str, objects: BTreeMap<Strin
     }
     let modified = found.modified;
     blocking(move || {
-        match create_dir_private(&folder) {
+        match create_private(&folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
