@@ -4,6 +4,7 @@
 //! not exist is refused with the nearest one that does, wherever it was written.
 
 mod check;
+mod checked;
 mod data;
 mod events;
 mod jobs;
@@ -19,7 +20,8 @@ mod tls;
 mod turn;
 mod whip_out;
 
-pub use check::{AllowedOrigins, Config, HttpConfig, IceConfig, InvalidSetting, KeptConfig, LEAST_PUBLISH_KBPS, MediaConfig, RoomsConfig};
+pub use check::{InvalidSetting, LEAST_PUBLISH_KBPS};
+pub use checked::{AllowedOrigins, Config, HttpConfig, IceConfig, KeptConfig, MediaConfig, RoomsConfig};
 pub use data::{DataConfig, DataSettings};
 pub use events::{EventSettings, EventsConfig, WebhookConfig, WebhookSecret, WebhookSettings};
 pub use jobs::{JobSettings, JobsConfig};
