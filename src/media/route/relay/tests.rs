@@ -1,9 +1,15 @@
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use proptest::prelude::*;
+
 use super::*;
+use crate::base::{Ntp, Time};
 use crate::contract::{Extension, ExtensionMap};
+use crate::media::packet::layers::FrameLayers;
 use crate::media::packet::rtp::RtpHeader;
 use crate::media::packet::vp8;
 use crate::media::publish::cache::{Cache, CacheSize};
-use proptest::prelude::*;
+use crate::media::rewrite::{PictureIds, SourceExtensions};
 
 #[derive(Default)]
 struct Sent(Vec<u8>);
