@@ -1,8 +1,9 @@
 //! A real call through a real node: sockets, ICE, DTLS, SRTP, signaling, with clients of the `webrtc` crate.
 
 mod client;
+mod nodes;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use althing::config::Config;
@@ -16,15 +17,11 @@ async fn node(address: IpAddr, workers: u16) -> Node {
 }
 
 async fn node_with(address: IpAddr, workers: u16, change: impl FnOnce(&mut Config)) -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.media.bind = vec![address];
-    config.media.workers = workers;
-    change(&mut config);
-    Node::start(config).await.expect("the node starts")
+    nodes::start(|config| {
+        (config.media.bind, config.media.workers) = (vec![address], workers);
+        change(config);
+    })
+    .await
 }
 
 async fn join(node: &Node, room: &str, number: u16, address: IpAddr, phase: &watch::Receiver<Phase>) -> Participant {

@@ -1,11 +1,16 @@
 //! The command line, as a shell or a supervisor sees it: the binary itself, its exit codes, what it prints.
 
+#[path = "nodes/process.rs"]
+mod process;
+
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use process::Running;
 
 const ALTHING: &str = env!("CARGO_BIN_EXE_althing");
 const SECRET: &str = "north-north-north-north-north-north";
@@ -55,15 +60,6 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -1,16 +1,16 @@
 //! The diagram of joining in docs/PROTOCOL.md is what a join says: a real call, whose sockets are listened to.
 
 mod client;
+mod nodes;
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use althing::config::Config;
-use althing::node::Node;
 use client::{Participant, Phase, Settings};
 use futures_util::{SinkExt, StreamExt};
+use nodes::HERE;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,7 +19,6 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// What comes when it comes: nobody waits for it to join.
 const UNORDERED: [&str; 3] = ["speakers", "quality", "demand"];
 
@@ -87,11 +86,7 @@ fn drawn(who: &str) -> Vec<(bool, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_join_says_what_the_diagram_shows() {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    (config.media.port, config.media.workers, config.media.bind, config.turn) = (0, 1, vec![HERE], None);
-    let node = Node::start(config).await.expect("the node starts");
+    let node = nodes::start(|config| config.media.workers = 1).await;
     let (phase, phases) = watch::channel(Phase::Count);
     let (mut people, mut sockets) = (Vec::new(), Vec::new());
     for number in 1..=2 {

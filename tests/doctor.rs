@@ -1,14 +1,18 @@
 //! `althing doctor` on real sockets: the real program, ports that are free, taken or our own, relays, certificates, clocks.
 
+#[path = "nodes/process.rs"]
+mod process;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use process::Running;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 
@@ -16,16 +20,6 @@ const ALTHING: &str = env!("CARGO_BIN_EXE_althing");
 const SECRET: &str = "north-north-north-north-north-north";
 /// Ports of one test.
 const SPAN: u16 = 64;
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Ports that nobody else has, below those that the system gives out.
 struct Ports(u16);

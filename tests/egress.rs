@@ -1,6 +1,7 @@
 //! Calls that one node sends to another by WHIP: both are real, and a participant there counts what comes.
 
 mod client;
+mod nodes;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,25 +14,18 @@ use althing::control::auth::{Claims, TokenGrants, sign, unix_time};
 use althing::node::Node;
 use althing::wire::Source;
 use client::{Kind, Participant, Phase, Settings};
+use nodes::HERE;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ROOM: &str = "here";
 const THERE: &str = "there";
 
 /// A node that may send to others on this machine.
 async fn node(at: IpAddr, change: impl FnOnce(&mut Config)) -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((at, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.media.bind = vec![at];
-    config.media.workers = 2;
     let settings = WhipOutSettings {
         allow_hosts: vec!["127.0.0.1".into(), "[::1]".into()],
         allow_http: true,
@@ -39,9 +33,13 @@ async fn node(at: IpAddr, change: impl FnOnce(&mut Config)) -> Node {
         timeout_seconds: 2,
         ..WhipOutSettings::default()
     };
-    config.whip_out = settings.check().expect("it can work");
-    change(&mut config);
-    Node::start(config).await.expect("the node starts")
+    nodes::start(|config| {
+        config.http.listen.set_ip(at);
+        (config.media.bind, config.media.workers) = (vec![at], 2);
+        config.whip_out = settings.check().expect("it can work");
+        change(config);
+    })
+    .await
 }
 
 async fn join(node: &Node, room: &str, number: u16, phases: &watch::Receiver<Phase>) -> Participant {

@@ -1,6 +1,10 @@
 //! What happens in rooms, as whoever makes bills hears it: a node in a process of its own, which is killed, and whose disk is full; members with
 //! real sockets; a receiver that refuses, is slow, and is gone.
 
+#[path = "client/folder.rs"]
+mod folder;
+#[path = "nodes/process.rs"]
+mod process;
 #[path = "client/signaling.rs"]
 mod signaling;
 
@@ -8,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -19,6 +23,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use folder::Folder;
+use process::{Process, Running};
 use serde_json::{Value, json};
 use signaling::Signaling;
 use tokio::time::sleep;
@@ -90,90 +96,36 @@ async fn hear(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> Stat
     if taken { StatusCode::NO_CONTENT } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-/// A folder that is gone when the test is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("althing-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
-    }
+/// Starts a node that tells a receiver what happens.
+fn start(folder: &Path, hook: SocketAddr) -> Process {
+    start_by(&mut Command::new(env!("CARGO_BIN_EXE_althing")), folder, hook)
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A node.
-struct Process {
-    child: Child,
-    http: SocketAddr,
-    admin: SocketAddr,
+fn start_by(command: &mut Command, folder: &Path, hook: SocketAddr) -> Process {
+    let settings = [
+        "rooms.grace_seconds=1",
+        "rooms.resume_seconds=1",
+        "events.enabled=true",
+        "events.node=n1",
+        &format!("events.folder={}", folder.display()),
+        &format!("webhooks.urls=http://{hook}/hook"),
+        &format!("webhooks.secret={SECRET}"),
+        "webhooks.timeout_seconds=1",
+        "webhooks.retry_ms=50",
+        "webhooks.retry_most_seconds=1",
+    ];
+    Process::start_by(command, &settings)
 }
 
 impl Process {
-    fn start(folder: &Path, hook: SocketAddr) -> Self {
-        Self::start_in(&mut Command::new(env!("CARGO_BIN_EXE_althing")), folder, hook)
-    }
-
-    fn start_in(command: &mut Command, folder: &Path, hook: SocketAddr) -> Self {
-        let [http, admin] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a port"));
-        let settings = [
-            format!("http.listen={http}"),
-            format!("admin.listen={admin}"),
-            "media.port=0".into(),
-            "media.bind=127.0.0.1".into(),
-            "turn.enabled=false".into(),
-            "rooms.grace_seconds=1".into(),
-            "rooms.resume_seconds=1".into(),
-            "events.enabled=true".into(),
-            "events.node=n1".into(),
-            format!("events.folder={}", folder.display()),
-            format!("webhooks.urls=http://{hook}/hook"),
-            format!("webhooks.secret={SECRET}"),
-            "webhooks.timeout_seconds=1".into(),
-            "webhooks.retry_ms=50".into(),
-            "webhooks.retry_most_seconds=1".into(),
-            "log.level=warn".into(),
-        ];
-        command.args(settings.iter().flat_map(|setting| ["--set", setting])).stdout(Stdio::null());
-        let child = command.spawn().expect("it starts");
-        Self { child, http, admin }
-    }
-
-    async fn ready(&mut self) {
-        let until = Instant::now() + PATIENCE;
-        while !reqwest::get(format!("http://{}/readyz", self.admin)).await.is_ok_and(|answer| answer.status().is_success()) {
-            assert!(self.child.try_wait().expect("waited for").is_none(), "it has ended");
-            assert!(Instant::now() < until, "it is not ready");
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("kill");
-        assert!(sent.success());
-    }
-
-    async fn ended(&mut self) {
-        let until = Instant::now() + PATIENCE;
-        while self.child.try_wait().expect("waited for").is_none() {
-            assert!(Instant::now() < until, "it does not end");
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
     async fn metric(&self, name: &str) -> f64 {
         let text = reqwest::get(format!("http://{}/metrics", self.admin)).await.expect("answered").text().await.expect("text");
         let value = text.lines().find_map(|line| line.strip_prefix(&format!("{name} "))?.parse().ok());
         value.unwrap_or_else(|| panic!("no {name}"))
     }
 
-    /// Everything that the log has.
-    async fn log(&self, room: Option<&str>) -> Vec<Value> {
+    /// Everything that the log of events has.
+    async fn events(&self, room: Option<&str>) -> Vec<Value> {
         let (mut events, mut after) = (Vec::new(), "0".to_owned());
         loop {
             let room = room.map_or(String::new(), |room| format!("&room={room}"));
@@ -195,13 +147,6 @@ impl Process {
             Some(OkResult::Joined { me, .. }) => Ok((socket, me.member.0)),
             other => Err(format!("not joined: {other:?}").into()),
         }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -236,17 +181,15 @@ async fn run_with_kills(hook: &Hook, events: usize, seed: u64) -> Run {
     let mut random = Random::new(seed);
     let (mut kills, mut inside) = (0, [BTreeSet::new(), BTreeSet::new()]);
     loop {
-        let mut process = Process::start(&folder.0, address);
-        process.ready().await;
-        if kills >= 3 && process.log(None).await.len() >= events {
+        let process = start(&folder.0, address);
+        if kills >= 3 && process.events(None).await.len() >= events {
             break;
         }
-        let pid = process.child.id();
         let process = Arc::new(process);
         let rooms: Vec<_> =
             (0..6).map(|room| tokio::spawn(come_and_go(process.clone(), format!("r{room}"), Random::new(random.next_u64())))).collect();
         sleep(Duration::from_millis(200 + below(&mut random, 1_300))).await;
-        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill").success());
+        process.signal("KILL");
         let killed = Instant::now();
         kills += 1;
         for room in rooms {
@@ -258,16 +201,15 @@ async fn run_with_kills(hook: &Hook, events: usize, seed: u64) -> Run {
             }
         }
     }
-    let mut process = Process::start(&folder.0, address);
-    process.ready().await;
-    let log = process.log(None).await;
+    let mut process = start(&folder.0, address);
+    let log = process.events(None).await;
     let until = Instant::now() + PATIENCE;
     while hook.taken().len() < log.len() {
         assert!(Instant::now() < until, "{} of {} events were taken", hook.taken().len(), log.len());
         sleep(Duration::from_millis(50)).await;
     }
     process.signal("INT");
-    process.ended().await;
+    process.ended();
     Run { kills, log, taken: hook.taken(), inside }
 }
 
@@ -325,11 +267,10 @@ async fn nothing_is_lost_and_nothing_out_of_order_when_the_node_is_killed_at_any
 async fn a_node_that_ends_has_told_everything_and_what_waited_is_told_by_the_next_one() {
     let (folder, hook) = (Folder::new("ends"), Hook::new(None));
     let address = hook.serve().await;
-    let mut process = Process::start(&folder.0, address);
-    process.ready().await;
+    let mut process = start(&folder.0, address);
     let (_socket, member) = process.join("a").await.expect("joined");
     process.signal("INT");
-    process.ended().await;
+    process.ended();
     let kinds = |events: &[Value]| events.iter().map(|event| event["type"].as_str().expect("text").to_owned()).collect::<Vec<_>>();
     assert_eq!(kinds(&hook.taken()), ["room.created", "member.joined", "member.left", "room.closed"]);
     let left = &hook.taken()[2];
@@ -338,48 +279,46 @@ async fn a_node_that_ends_has_told_everything_and_what_waited_is_told_by_the_nex
     assert_eq!((left["node"].as_str(), left["room"].as_str()), (Some("n1"), Some("a")));
     // Nobody listens there: what happens is told by the node after that one.
     let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a port");
-    let mut process = Process::start(&folder.0, gone);
-    process.ready().await;
+    let mut process = start(&folder.0, gone);
     drop(process.join("b").await.expect("joined"));
     process.signal("INT");
-    process.ended().await;
+    process.ended();
     let listener = tokio::net::TcpListener::bind(gone).await.expect("the port is free");
     let routes = Router::new().route("/hook", post(hear)).with_state(hook.clone());
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let mut process = Process::start(&folder.0, gone);
-    process.ready().await;
+    let process = start(&folder.0, gone);
     let until = Instant::now() + PATIENCE;
     while hook.taken().len() < 8 {
         assert!(Instant::now() < until, "{:?}", kinds(&hook.taken()));
         sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(process.log(Some("b")).await, hook.taken()[4..], "it is given out as it was told");
+    assert_eq!(process.events(Some("b")).await, hook.taken()[4..], "it is given out as it was told");
     assert_eq!(process.metric("althing_events_lost_total{reason=\"space\"}").await, 0.0);
 }
 
 /// A mount namespace with a disk of a few pages in a folder.
 struct SmallDisk {
-    holder: Child,
+    holder: Running,
     filler: PathBuf,
 }
 
 impl SmallDisk {
     async fn new(folder: &Path) -> Self {
         let script = "mount -t tmpfs -o size=256k tmpfs \"$0\" && exec sleep 600";
-        let holder = Command::new("unshare").args(["-rm", "sh", "-c", script]).arg(folder).spawn().expect("unshare");
-        let (until, mounts) = (Instant::now() + PATIENCE, format!("/proc/{}/mounts", holder.id()));
+        let holder = Running(Command::new("unshare").args(["-rm", "sh", "-c", script]).arg(folder).spawn().expect("unshare"));
+        let (until, mounts) = (Instant::now() + PATIENCE, format!("/proc/{}/mounts", holder.0.id()));
         while !std::fs::read_to_string(&mounts).is_ok_and(|mounts| mounts.contains(folder.to_str().expect("UTF-8"))) {
             assert!(Instant::now() < until, "no disk of its own: this test needs namespaces (user, mount)");
             sleep(Duration::from_millis(10)).await;
         }
-        let seen = PathBuf::from(format!("/proc/{}/root", holder.id())).join(folder.strip_prefix("/").expect("absolute"));
+        let seen = PathBuf::from(format!("/proc/{}/root", holder.0.id())).join(folder.strip_prefix("/").expect("absolute"));
         Self { holder, filler: seen.join("filler") }
     }
 
     fn start(&self, folder: &Path, hook: SocketAddr) -> Process {
         let mut command = Command::new("nsenter");
-        command.args(["-t", &self.holder.id().to_string(), "-U", "-m", "--preserve-credentials", env!("CARGO_BIN_EXE_althing")]);
-        Process::start_in(&mut command, folder, hook)
+        command.args(["-t", &self.holder.0.id().to_string(), "-U", "-m", "--preserve-credentials", env!("CARGO_BIN_EXE_althing")]);
+        start_by(&mut command, folder, hook)
     }
 
     fn fill(&self) {
@@ -389,13 +328,6 @@ impl SmallDisk {
 
     fn empty(&self) {
         std::fs::remove_file(&self.filler).expect("removed");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = self.holder.kill();
-        let _ = self.holder.wait();
     }
 }
 
@@ -417,8 +349,7 @@ async fn calls_go_on_and_nodes_begin_while_the_disk_is_full_and_nothing_is_lost_
     let (folder, hook) = (Folder::new("full"), Hook::new(None));
     let address = hook.serve().await;
     let (disk, events) = (SmallDisk::new(&folder.0).await, folder.0.join("events"));
-    let mut process = disk.start(&events, address);
-    process.ready().await;
+    let process = disk.start(&events, address);
     // A segment that is begun has to end where it was well.
     let (_inside, first) = process.join("before").await.expect("joined");
     let until = Instant::now() + PATIENCE;
@@ -440,7 +371,6 @@ async fn calls_go_on_and_nodes_begin_while_the_disk_is_full_and_nothing_is_lost_
     until_it_refuses(&disk, &process, "again").await;
     drop(process);
     let mut process = disk.start(&events, address);
-    process.ready().await;
     assert_eq!(process.metric("althing_event_log_refuses").await, 1.0);
     disk.empty();
     let closed = |event: &Value| event["data"]["member"] == last.as_str() && event["data"]["reason"] == "node_lost";
@@ -449,7 +379,7 @@ async fn calls_go_on_and_nodes_begin_while_the_disk_is_full_and_nothing_is_lost_
         sleep(Duration::from_millis(20)).await;
     }
     process.signal("INT");
-    process.ended().await;
+    process.ended();
     for (session, numbers) in numbers(&hook.taken()) {
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{session}");
     }
@@ -458,8 +388,7 @@ async fn calls_go_on_and_nodes_begin_while_the_disk_is_full_and_nothing_is_lost_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_is_none_is_refused_with_the_reason() -> Result<()> {
     let (folder, hook) = (Folder::new("asked"), Hook::new(None));
-    let mut process = Process::start(&folder.0, hook.serve().await);
-    process.ready().await;
+    let process = start(&folder.0, hook.serve().await);
     for bad in ["after=x", "limit=0", "limit=1001", "rooms=a"] {
         let answer = reqwest::get(format!("http://{}/api/v1/events?{bad}", process.admin)).await?;
         assert_eq!(answer.status(), 400, "{bad}");
@@ -467,7 +396,7 @@ async fn a_question_that_is_none_is_refused_with_the_reason() -> Result<()> {
     }
     let _inside = process.join("a").await?;
     let until = Instant::now() + PATIENCE;
-    while process.log(None).await.len() < 2 {
+    while process.events(None).await.len() < 2 {
         assert!(Instant::now() < until, "nothing is written");
         sleep(Duration::from_millis(10)).await;
     }

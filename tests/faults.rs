@@ -1,11 +1,11 @@
 //! Faults on purpose in a running node (feature `fault-hooks`), and how its members come back.
 
 mod client;
+mod nodes;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use althing::config::Config;
 use althing::node::Node;
 use client::{Kind, Participant, Phase, Settings};
 use tokio::sync::watch;
@@ -43,11 +43,7 @@ const fn partner(number: u16) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_in_one_room_takes_down_that_room_only_and_its_members_come_back() {
-    let mut config = Config::default();
-    (config.http.listen, config.admin) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    config.turn = None;
-    (config.media.port, config.media.bind, config.media.workers, config.media.spread_from) = (0, vec![ADDRESS], 2, 2);
-    let node = Node::start(config).await.expect("the node starts");
+    let node = nodes::start(|config| (config.media.workers, config.media.spread_from) = (2, 2)).await;
     let (phase, phases) = watch::channel(Phase::Count);
     // Four of the room that will fail, on two workers; and rooms of two on both workers that will not.
     let broken = join(&node, "broken", &[1, 2, 3, 4], &phases).await;

@@ -2,11 +2,10 @@
 
 mod client;
 mod light;
+mod nodes;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use althing::config::Config;
 use althing::node::Node;
 use light::{Light, Wish};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,14 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 async fn node() -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.media.bind = vec![Ipv4Addr::LOCALHOST.into()];
-    config.media.workers = 1;
-    Node::start(config).await.expect("the node starts")
+    nodes::start(|config| config.media.workers = 1).await
 }
 
 /// The sum of a metric over all labels.

@@ -1,20 +1,22 @@
 //! A node as whoever runs the machine sees it: a process of its own that is sent signals, with a service manager that listens.
 
 mod client;
+mod nodes;
+#[path = "nodes/process.rs"]
+mod process;
 
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use althing::config::{Config, Secret};
+use althing::config::Secret;
 use althing::control::auth::{Claims, Role, TokenGrants, sign};
-use althing::node::Node;
 use althing::wire::{ByeReason, ErrorCode, Event, Request, VERSION};
 use client::{Kind, Participant, Phase, Refusal, Settings, Signaling};
+use process::Process;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
@@ -23,37 +25,24 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 /// Whatever is waited for has to come within this; a busy machine needs some of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Process {
-    child: Child,
-    http: SocketAddr,
-    /// What the service manager is told.
+/// A service manager, as a node has it.
+struct Manager {
+    /// What it is told.
     told: UnixDatagram,
     socket: PathBuf,
-    log: Receiver<String>,
 }
 
-impl Process {
-    /// Starts a node and waits until it says that it is ready.
-    fn start(settings: &[&str], environment: &[(&str, &str)]) -> Self {
-        let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a port");
-        let socket = std::env::temp_dir().join(format!("althing-notify-{}-{}", std::process::id(), http.port()));
+impl Manager {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("althing-notify-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let socket = std::env::temp_dir().join(name);
         let told = UnixDatagram::bind(&socket).expect("a socket");
         told.set_read_timeout(Some(PATIENCE)).expect("set");
-        let listen = format!("http.listen={http}");
-        let common = [listen.as_str(), "admin.listen=127.0.0.1:0", "media.port=0", "media.bind=127.0.0.1", "turn.enabled=false"];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_althing"));
-        command.args(common.iter().chain(settings).flat_map(|setting| ["--set", setting]));
-        command.envs(environment.iter().copied()).env("NOTIFY_SOCKET", &socket).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
-        let (lines, log) = channel();
-        let stderr = BufReader::new(child.stderr.take().expect("piped"));
-        std::thread::spawn(move || stderr.lines().map_while(std::io::Result::ok).try_for_each(|line| lines.send(line)));
-        let process = Self { child, http, told, socket, log };
-        assert!(process.hear("READY=1").contains("STATUS=serving"));
-        process
+        Self { told, socket }
     }
 
-    /// Waits until the service manager is told this.
+    /// Waits until it is told this.
     fn hear(&self, what: &str) -> String {
         let mut bytes = [0; 4_096];
         loop {
@@ -64,38 +53,38 @@ impl Process {
             }
         }
     }
+}
 
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("kill");
-        assert!(sent.success());
+impl Drop for Manager {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.socket);
     }
+}
 
-    /// Waits until the log has a line with this.
-    fn read(&self, what: &str) -> String {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let line = self.log.recv_timeout(until.saturating_duration_since(Instant::now())).unwrap_or_else(|_| panic!("no line says `{what}`"));
-            if line.contains(what) {
-                return line;
-            }
-        }
-    }
+/// Starts a node, and waits until its service manager is told that it is ready.
+fn start(settings: &[&str], environment: &[(&str, &str)]) -> (Process, Manager) {
+    let manager = Manager::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_althing"));
+    command.envs(environment.iter().copied()).env("NOTIFY_SOCKET", &manager.socket);
+    let process = Process::start_by(&mut command, settings);
+    assert!(manager.hear("READY=1").contains("STATUS=serving"));
+    (process, manager)
+}
 
-    fn ended(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("waited for") {
-                return status;
-            }
-            assert!(Instant::now() < until, "it does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
+impl Process {
     fn status(&self, path: &str) -> u16 {
         use std::io::{Read, Write};
         let mut stream = TcpStream::connect(self.http).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http).expect("sent");
+        write!(
+            stream,
+            "GET {path} HTTP/1.1
+Host: {}
+Connection: close
+
+",
+            self.http
+        )
+        .expect("sent");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("answered");
         text.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
@@ -106,14 +95,6 @@ impl Process {
         socket.ask(Request::Hello { versions: vec![VERSION], features: vec![] }).await?;
         socket.ask(Request::join(room, "somebody", None)).await?;
         Ok((socket, events))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.socket);
     }
 }
 
@@ -128,11 +109,11 @@ async fn wait_for(events: &mut UnboundedReceiver<Event>, wanted: impl Fn(&Event)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_runs_dry_and_ends_with_its_last_member() {
-    let mut node = Process::start(&["drain.seconds=3600"], &[]);
+    let (mut node, manager) = start(&["drain.seconds=3600"], &[]);
     let (ada, mut heard) = node.join("here").await.expect("joined");
     assert_eq!(node.status("/readyz"), 200);
     node.signal("TERM");
-    assert!(node.hear("STOPPING=1").contains("STATUS=draining"));
+    assert!(manager.hear("STOPPING=1").contains("STATUS=draining"));
     assert_eq!(wait_for(&mut heard, |event| matches!(event, Event::Draining { .. })).await, Event::Draining { seconds: 3_600 });
     assert_eq!(node.status("/readyz"), 503, "a balancer sends nobody here any more");
     assert_eq!(node.status("/healthz"), 200, "and nobody restarts it");
@@ -148,7 +129,7 @@ async fn a_node_runs_dry_and_ends_with_its_last_member() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_ends_at_the_deadline_whoever_is_left() {
-    let mut node = Process::start(&["drain.seconds=1"], &[]);
+    let (mut node, _manager) = start(&["drain.seconds=1"], &[]);
     let (ada, mut heard) = node.join("here").await.expect("joined");
     node.signal("TERM");
     wait_for(&mut heard, |event| matches!(event, Event::Draining { .. })).await;
@@ -159,7 +140,7 @@ async fn a_node_ends_at_the_deadline_whoever_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_a_draining_node_at_once() {
-    let mut node = Process::start(&["drain.seconds=3600"], &[]);
+    let (mut node, _manager) = start(&["drain.seconds=3600"], &[]);
     let (_ada, mut heard) = node.join("here").await.expect("joined");
     node.signal("TERM");
     wait_for(&mut heard, |event| matches!(event, Event::Draining { .. })).await;
@@ -170,7 +151,7 @@ async fn a_second_signal_ends_a_draining_node_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_ends_a_node_at_once() {
-    let mut node = Process::start(&["drain.seconds=3600"], &[]);
+    let (mut node, _manager) = start(&["drain.seconds=3600"], &[]);
     let (_ada, mut heard) = node.join("here").await.expect("joined");
     node.signal("INT");
     wait_for(&mut heard, |event| matches!(event, Event::Bye { reason: ByeReason::ShuttingDown })).await;
@@ -180,16 +161,16 @@ async fn an_interrupt_ends_a_node_at_once() {
 #[test]
 fn a_hangup_has_the_log_s_level_read_again() {
     let file = std::env::temp_dir().join(format!("althing-level-{}.toml", std::process::id()));
-    std::fs::write(&file, "[log]\nlevel = \"error\"\n").expect("written");
-    let mut node = Process::start(&[], &[("ALTHING_CONFIG", file.to_str().expect("UTF-8"))]);
+    std::fs::write(&file, "[log]\nlevel = \"error,althing::node::listeners=info\"\n").expect("written");
+    let (mut node, manager) = start(&[], &[("ALTHING_CONFIG", file.to_str().expect("UTF-8"))]);
     std::fs::write(&file, "[log]\nlevel = \"info\"\n").expect("written");
     node.signal("HUP");
-    assert!(node.hear("RELOADING=1").contains("MONOTONIC_USEC="));
-    node.hear("READY=1");
+    assert!(manager.hear("RELOADING=1").contains("MONOTONIC_USEC="));
+    manager.hear("READY=1");
     node.read("the log's level is read again");
     std::fs::write(&file, "[log]\nlevel = \"loud\"\n").expect("written");
     node.signal("HUP");
-    node.hear("READY=1");
+    manager.hear("READY=1");
     assert!(node.read("the settings are as before").contains("log.level"));
     node.signal("TERM");
     assert!(node.ended().success(), "nobody is there: it ends at once");
@@ -240,10 +221,10 @@ async fn keys_are_replaced_with_an_overlap_by_hangups_and_no_call_is_disturbed()
         std::fs::write(&file, format!("[auth.keys]\n{lines}")).expect("written");
     };
     with(&["old"]);
-    let mut node = Process::start(&[], &[("ALTHING_CONFIG", file.to_str().expect("UTF-8"))]);
+    let (mut node, manager) = start(&[], &[("ALTHING_CONFIG", file.to_str().expect("UTF-8"))]);
     let again = |node: &Process, says: &str| {
         node.signal("HUP");
-        node.hear("READY=1");
+        manager.hear("READY=1");
         node.read(says)
     };
     let (phase, phases) = watch::channel(Phase::Count);
@@ -291,21 +272,15 @@ async fn keys_are_replaced_with_an_overlap_by_hangups_and_no_call_is_disturbed()
 
 #[test]
 fn a_watchdog_hears_from_a_node_whose_workers_answer() {
-    let node = Process::start(&[], &[("WATCHDOG_USEC", "4000000")]);
+    let (_node, manager) = start(&[], &[("WATCHDOG_USEC", "4000000")]);
     for _ in 0..3 {
-        node.hear("WATCHDOG=1");
+        manager.hear("WATCHDOG=1");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_have_not_reported_do_not_answer() {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = config.http.listen;
-    config.media.port = 0;
-    config.media.bind = vec![Ipv4Addr::LOCALHOST.into()];
-    config.turn = None;
-    let mut node = Node::start(config).await.expect("it starts");
+    let mut node = nodes::start(|_| ()).await;
     node.answers();
     assert!(!node.answers(), "nothing has been reported between two questions in a row");
     let until = Instant::now() + PATIENCE;

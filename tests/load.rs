@@ -2,6 +2,7 @@
 
 #[path = "load/foreign.rs"]
 mod foreign;
+mod nodes;
 #[path = "load/wire.rs"]
 mod wire;
 
@@ -10,23 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use althing::config::{Config, Secret};
+use althing::config::Secret;
 use althing::control::auth::{Claims, Source, TokenGrants, sign};
 use althing::load::{Door, Kind, Outcome, Place, Plan, Trace, Trouble, run};
 use althing::node::Node;
 use tokio::sync::watch;
 use wire::{Wire, signaling_that_names};
-
-async fn node(change: impl FnOnce(&mut Config)) -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.media.bind = vec![Ipv4Addr::LOCALHOST.into()];
-    change(&mut config);
-    Node::start(config).await.expect("the node starts")
-}
 
 /// Two rooms with two publishers and two subscribers each.
 fn plan(node: &Node) -> Plan {
@@ -78,7 +68,7 @@ fn all_came(outcome: &Outcome) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn light_clients_in_two_rooms_receive_everything_of_their_own_room() {
-    let node = node(|_| ()).await;
+    let node = nodes::start(|_| ()).await;
     all_came(&carried_out(plan(&node)).await);
     node.shut_down().await;
 }
@@ -87,7 +77,7 @@ async fn light_clients_in_two_rooms_receive_everything_of_their_own_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_keys_is_counted_right_in_several_rooms() {
     let secret = || Secret::new(&"k".repeat(40)).expect("long enough");
-    let node = node(|config| config.auth = [("main".to_owned(), secret())].into_iter().collect()).await;
+    let node = nodes::start(|config| config.auth = [("main".to_owned(), secret())].into_iter().collect()).await;
     let plan = plan(&node);
     let token = |place: &Place| {
         let publish = vec![Source::Microphone, Source::Camera];
@@ -101,7 +91,7 @@ async fn a_node_with_keys_is_counted_right_in_several_rooms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn light_clients_that_open_few_packets_count_the_same() {
-    let node = node(|config| config.media.workers = 2).await;
+    let node = nodes::start(|config| config.media.workers = 2).await;
     let outcome = carried_out(Plan { open_one_in: Some(16), threads: Some(2), merged: false, transport_cc: true, ..plan(&node) }).await;
     all_came(&outcome);
     assert!(outcome.latency_ms.count < outcome.total.delivered / 4, "{outcome}");
@@ -110,14 +100,14 @@ async fn light_clients_that_open_few_packets_count_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn full_clients_receive_everything() {
-    let node = node(|_| ()).await;
+    let node = nodes::start(|_| ()).await;
     all_came(&carried_out(Plan { kind: Kind::Full, ..plan(&node) }).await);
     node.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_is_sent_as_it_was_recorded() {
-    let node = node(|_| ()).await;
+    let node = nodes::start(|_| ()).await;
     let trace = "0 1000 0 video\n200 400 1 video\n33000 900 1 video\n40000 100 0 audio\n60000 90 0 audio\n";
     let trace = Some(Arc::new(Trace::read(trace).expect("a trace")));
     let outcome = carried_out(Plan { trace, rooms: 1, publishers: 1, ..plan(&node) }).await;
@@ -131,7 +121,7 @@ async fn a_trace_is_sent_as_it_was_recorded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_keys_lets_in_who_has_a_token_and_others_are_counted_as_refused() {
     let key = "0123456789abcdef0123456789abcdef";
-    let node = node(|config| config.auth = [("main".to_owned(), Secret::new(key).expect("long enough"))].into_iter().collect()).await;
+    let node = nodes::start(|config| config.auth = [("main".to_owned(), Secret::new(key).expect("long enough"))].into_iter().collect()).await;
     let (_stop, stopped) = watch::channel(false);
     let trouble = run(plan(&node), true, stopped).await.expect_err("nobody has a token");
     assert!(matches!(&trouble, Trouble::Unavailable(text) if text.contains("token_missing")), "{trouble}");
@@ -140,7 +130,7 @@ async fn a_node_with_keys_lets_in_who_has_a_token_and_others_are_counted_as_refu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_stopped_ends_in_order_with_what_it_has() {
-    let node = node(|_| ()).await;
+    let node = nodes::start(|_| ()).await;
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(run(Plan { duration: Duration::from_secs(600), ..plan(&node) }, true, stopped));
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -154,7 +144,7 @@ async fn a_run_that_is_stopped_ends_in_order_with_what_it_has() {
 async fn node_behind_a_wire(drop_one_in: u64) -> (Node, Wire) {
     // Free a moment ago: the node does not say which port it took by itself.
     let port = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
-    let node = node(|config| (config.media.port, config.media.workers) = (port, 1)).await;
+    let node = nodes::start(|config| (config.media.port, config.media.workers) = (port, 1)).await;
     let wire = Wire::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
     wire.to_clients.store(drop_one_in, Ordering::Relaxed);
     (node, wire)
@@ -194,7 +184,7 @@ async fn packets_that_are_dropped_are_repaired_when_they_are_asked_for_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whip_publishers_are_played_by_whep_players() {
-    let node = node(|_| ()).await;
+    let node = nodes::start(|_| ()).await;
     let base = format!("http://{}", node.http);
     let door = Door::Http { whip: Some(format!("{base}/whip/{{room}}/{{member}}")), whep: Some(format!("{base}/whep/{{room}}/{{members}}")) };
     for kind in [Kind::Light, Kind::Full] {
@@ -209,7 +199,7 @@ async fn whip_publishers_are_played_by_whep_players() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_whip_server_is_published_to_with_its_token() {
-    let node = node(|_| ()).await;
+    let node = nodes::start(|_| ()).await;
     let (address, foreign) = foreign::serve().await;
     let door = Door::Http { whip: Some(format!("http://{address}/publish/{{room}}/{{member}}")), whep: None };
     let plan = Plan { door, subscribers: 0, duration: Duration::from_secs(2), ..plan(&node) };

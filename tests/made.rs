@@ -3,27 +3,26 @@
 mod client;
 #[path = "client/folder.rs"]
 mod folder;
+mod nodes;
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use althing::config::{Config, EventsConfig, JobsConfig, LibraryConfig, RecordingConfig, WebhookConfig};
+use althing::config::{Config, JobsConfig, RecordingConfig};
 use althing::contract::TapCodec;
 use althing::node::Node;
 use althing::record::file::{Picture, Writer};
 use althing::wire::{OkResult, Request, Source};
 use client::{Participant, Phase, Settings};
 use folder::Folder;
+use nodes::HERE;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RANGE};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
-
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Folder {
     /// Puts a recording there whose one file is this.
@@ -58,30 +57,13 @@ fn somebody(path: &Path) {
 }
 
 async fn node(folder: &Path, change: impl FnOnce(&mut Config)) -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.media.bind = vec![HERE];
-    config.media.workers = 1;
-    config.jobs = JobsConfig { idle: false, height: 360, ..JobsConfig::default() };
-    config.library = Some(LibraryConfig { folder: folder.to_owned(), minimum_free: 0, keep: None, keep_bytes: None, room_mib: None, uploads: None });
-    change(&mut config);
-    Node::start(config).await.expect("the node starts")
-}
-
-fn events(folder: &Path) -> EventsConfig {
-    let webhooks = WebhookConfig {
-        urls: Vec::new(),
-        secrets: Vec::new(),
-        timeout: Duration::from_secs(5),
-        at_once: 1,
-        retry: Duration::from_secs(1),
-        retry_most: Duration::from_secs(1),
-        give_up: Duration::from_secs(60),
-    };
-    EventsConfig { folder: folder.to_owned(), node: "n1".into(), keep: Duration::from_secs(86_400), keep_bytes: 1 << 20, webhooks }
+    nodes::start(|config| {
+        config.media.workers = 1;
+        config.jobs = JobsConfig { idle: false, height: 360, ..JobsConfig::default() };
+        config.library = Some(nodes::library(folder));
+        change(config);
+    })
+    .await
 }
 
 async fn get(node: &Node, path: &str) -> Response {
@@ -118,7 +100,7 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
     somebody(&place.join("0001.webm"));
     let (log, broken) = (Folder::new("made-links-log"), folder.say("r2", "finished", &file("0001.webm", "complete", 2_000_000)));
     std::fs::write(broken.join("0001.webm"), [7; 5_000]).expect("written");
-    let node = node(&folder.0, |config| config.events = Some(events(&log.0))).await;
+    let node = node(&folder.0, |config| config.events = Some(nodes::events(&log.0))).await;
     let told = item(&node, "r1").await;
     let thumbnail = get(&node, text(&told, "thumbnail")).await;
     assert_eq!((thumbnail.status(), &thumbnail.headers()[CONTENT_TYPE]), (StatusCode::OK, &"image/jpeg".parse().expect("a type")));
@@ -260,17 +242,8 @@ fn append(place: &Path, bytes: &[u8]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_is_taken_of_a_call_and_of_one_that_is_recorded_and_the_recording_goes_on() {
     let folder = Folder::new("made-picture");
-    let node = node(&folder.0, |config| {
-        config.recording = Some(RecordingConfig {
-            folder: folder.0.clone(),
-            recordings: 1,
-            minimum_free: 0,
-            quota: 0,
-            queue_bytes: 64 << 20,
-            key_every: Duration::from_secs(60),
-        });
-    })
-    .await;
+    let key_every = Duration::from_secs(60);
+    let node = node(&folder.0, |config| config.recording = Some(RecordingConfig { key_every, ..nodes::recording(&folder.0) })).await;
     let (phase, phases) = watch::channel(Phase::Count);
     let join = |number| {
         let url = format!("ws://{}/ws", node.http);

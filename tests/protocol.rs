@@ -18,6 +18,7 @@ mod fallback;
 mod listeners;
 #[path = "protocol/logs.rs"]
 mod logs;
+mod nodes;
 #[path = "protocol/ring.rs"]
 mod ring;
 #[path = "protocol/whip.rs"]

@@ -3,14 +3,16 @@
 mod client;
 #[path = "client/folder.rs"]
 mod folder;
+mod nodes;
+#[path = "nodes/process.rs"]
+mod process;
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use althing::config::{Config, RecordingConfig};
 use althing::node::Node;
 use althing::record::file::Container;
 use althing::record::manifest::{FileState, Manifest, State};
@@ -18,30 +20,18 @@ use althing::record::repair::scan;
 use althing::wire::Request;
 use client::{Kind, Participant, Phase, Settings};
 use folder::Folder;
+use nodes::HERE;
+use process::Process;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
 async fn node(folder: &Path) -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.media.bind = vec![HERE];
-    config.media.workers = 2;
-    // Each on a worker of its own, with a recorder thread of its own.
-    config.media.spread_from = 1;
-    config.recording = Some(RecordingConfig {
-        folder: folder.to_owned(),
-        recordings: 2,
-        minimum_free: 0,
-        quota: 0,
-        queue_bytes: 64 << 20,
-        key_every: Duration::from_secs(10),
-    });
-    Node::start(config).await.expect("the node starts")
+    nodes::start(|config| {
+        // Each on a worker of its own, with a recorder thread of its own.
+        (config.media.workers, config.media.spread_from) = (2, 1);
+        config.recording = Some(nodes::recording(folder));
+    })
+    .await
 }
 
 async fn join(http: SocketAddr, number: u16, phase: &watch::Receiver<Phase>) -> Participant {
@@ -122,19 +112,8 @@ async fn a_node_that_ends_completes_its_files_and_two_never_share_a_folder() {
     let person = join(node.http, 1, &phases).await;
     record(&person).await;
     sleep(Duration::from_secs(2)).await;
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.recording = Some(RecordingConfig {
-        folder: folder.0.clone(),
-        recordings: 1,
-        minimum_free: 0,
-        quota: 0,
-        queue_bytes: 1 << 20,
-        key_every: Duration::from_secs(10),
-    });
+    let mut config = nodes::config();
+    config.recording = Some(nodes::recording(&folder.0));
     let second = Node::start(config).await.err().map(|error| error.to_string());
     assert!(second.as_ref().is_some_and(|text| text.contains("another node records into this directory")), "{second:?}");
     node.shut_down().await;
@@ -144,42 +123,18 @@ async fn a_node_that_ends_completes_its_files_and_two_never_share_a_folder() {
     drop(phase);
 }
 
-/// A node as a process of its own, to be killed.
-fn process(folder: &Path, http: SocketAddr, admin: SocketAddr) -> Child {
-    let set = |name: &str, value: String| ["--set".to_owned(), format!("{name}={value}")];
-    let settings = [
-        set("http.listen", http.to_string()),
-        set("admin.listen", admin.to_string()),
-        set("media.port", "0".into()),
-        set("media.bind", "127.0.0.1".into()),
-        set("turn.enabled", "false".into()),
-        set("recording.enabled", "true".into()),
-        set("recording.folder", folder.display().to_string()),
-        set("recording.minimum_free_mib", "0".into()),
-    ];
-    let mut command = Command::new(env!("CARGO_BIN_EXE_althing"));
-    command.args(settings.iter().flatten()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().expect("the node starts")
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a port")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_killed_leaves_files_that_the_next_start_completes() {
     let folder = Folder::new("killed");
-    let (http, admin) = (free(), free());
-    let mut child = process(&folder.0, http, admin);
-    until("the node listens", || std::net::TcpStream::connect(http).ok()).await;
+    let settings = format!("recording.folder={}", folder.0.display());
+    let mut process = Process::start(&["recording.enabled=true", &settings, "recording.minimum_free_mib=0"]);
     let (_phase, phases) = watch::channel(Phase::Count);
-    let people = [join(http, 1, &phases).await, join(http, 2, &phases).await];
+    let people = [join(process.http, 1, &phases).await, join(process.http, 2, &phases).await];
     let begun = Instant::now();
     record(&people[0]).await;
     sleep(Duration::from_millis(4_321)).await;
     let killed = begun.elapsed().as_micros() as i64;
-    child.kill().expect("killed");
-    child.wait().expect("gone");
+    process.kill();
     let (path, manifest) = recording(&folder.0).expect("a recording");
     assert_eq!(manifest.state, State::Recording, "nobody has ended it");
     for entry in &manifest.files {

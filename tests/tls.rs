@@ -10,6 +10,7 @@ mod beside;
 mod dev;
 #[path = "tls/files.rs"]
 mod files;
+mod nodes;
 #[path = "tls/plain.rs"]
 mod plain;
 #[path = "tls/scene.rs"]

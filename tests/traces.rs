@@ -1,26 +1,25 @@
 //! Traces of real joins, as a receiver of OTLP gets them.
 
 mod client;
+mod nodes;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use althing::config::Config;
 use althing::node::Node;
 use althing::wire::{Request, VERSION};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use client::{Kind, Participant, Phase, Settings, Signaling};
+use nodes::HERE;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::sleep;
-
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The steps of a join, in their order.
 const STEPS: [&str; 7] = ["socket accepted", "token checked", "room command", "answer written", "ICE connected", "DTLS done", "first packet"];
@@ -44,14 +43,7 @@ async fn receiver() -> (SocketAddr, Taken) {
 }
 
 async fn node(endpoint: String) -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.media.bind = vec![HERE];
-    config.otel = Some(endpoint.parse().expect("an address"));
-    Node::start(config).await.expect("the node starts")
+    nodes::start(|config| config.otel = Some(endpoint.parse().expect("an address"))).await
 }
 
 /// The spans of each trace, in the order of their beginning.

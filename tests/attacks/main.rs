@@ -11,6 +11,8 @@ mod exchange;
 mod fanout;
 mod forms;
 mod malformed;
+#[path = "../nodes/mod.rs"]
+mod nodes;
 mod quota;
 mod reach;
 mod reflection;

@@ -11,6 +11,7 @@ use althing::wire::{IceServer, MemberId, OkResult, Request};
 use tokio::runtime::Runtime;
 
 use crate::client::{self, Client};
+use crate::nodes;
 
 /// Ports of allocations: below those that the system gives out, so that no listener of a test is among them.
 pub const FIRST_PORT: u16 = 20_000;
@@ -176,9 +177,8 @@ impl Credentials {
 }
 
 async fn node(change: impl FnOnce(&mut Config, &mut TurnConfig)) -> Node {
-    let mut config = Config::default();
-    (config.http.listen, config.admin) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    (config.media.port, config.media.workers) = (0, 2);
+    let mut config = nodes::config();
+    config.media.workers = 2;
     config.media.bind = [Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), has_ipv6().then_some(Ipv6Addr::LOCALHOST.into())].into_iter().flatten().collect();
     let mut turn = TurnConfig {
         tls_port: None,

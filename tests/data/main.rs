@@ -7,6 +7,8 @@ mod client;
 mod heap;
 mod hostile;
 mod member;
+#[path = "../nodes/mod.rs"]
+mod nodes;
 mod report;
 #[allow(dead_code)]
 #[path = "../prove/row.rs"]
@@ -20,24 +22,14 @@ mod rows;
 mod transport;
 mod way;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use althing::config::Config;
 use althing::node::Node;
 use member::{By, Heard, Member};
 use report::{is_full, report};
 
 async fn node(workers: u16) -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.media.workers = workers;
-    config.media.spread_from = 1;
-    config.media.bind = vec![Ipv4Addr::LOCALHOST.into()];
-    config.turn = None;
-    Node::start(config).await.expect("the node starts")
+    nodes::start(|config| (config.media.workers, config.media.spread_from) = (workers, 1)).await
 }
 
 const SOON: Duration = Duration::from_secs(10);

@@ -1,12 +1,12 @@
 //! A call of two that a node records onto such a disk, and what is in its files.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use althing::config::{Config, RecordingConfig};
+use althing::config::RecordingConfig;
 use althing::node::Node;
 use althing::record::manifest::{FileEntry, FileState, Manifest};
 use althing::wire::Request;
@@ -14,8 +14,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::client::{Kind, Participant, Phase, Settings, Stamp, VIDEO_PACKET};
-
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+use super::nodes::{self, HERE};
 
 /// A node with a call of two.
 pub struct Call {
@@ -99,17 +98,11 @@ impl Call {
 
 /// A node that records into a folder.
 pub async fn node(folder: &Path, queue_bytes: usize) -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.media.bind = vec![HERE];
-    config.media.workers = 2;
-    config.media.spread_from = 1;
-    let key_every = Duration::from_secs(10);
-    config.recording = Some(RecordingConfig { folder: folder.to_owned(), recordings: 2, minimum_free: 0, quota: 0, queue_bytes, key_every });
-    Node::start(config).await.expect("the node starts")
+    nodes::start(|config| {
+        (config.media.workers, config.media.spread_from) = (2, 1);
+        config.recording = Some(RecordingConfig { queue_bytes, ..nodes::recording(folder) });
+    })
+    .await
 }
 
 async fn join(http: SocketAddr, number: u16, phase: &watch::Receiver<Phase>) -> Participant {

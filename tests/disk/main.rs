@@ -6,6 +6,8 @@ mod call;
 mod client;
 mod faulty;
 mod fuse;
+#[path = "../nodes/mod.rs"]
+mod nodes;
 mod scenes;
 mod stack;
 

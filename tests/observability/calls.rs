@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::client::{Participant, Phase, Settings};
 use crate::folder::Folder;
-use crate::node::{HERE, get, json, start};
+use crate::node::{get, json, start};
+use crate::nodes::HERE;
 use crate::wire::{Wire, signaling_that_names};
 
 /// How long a way is bad: more than twice as long as the server looks at it at a time.

@@ -9,6 +9,8 @@ mod files;
 #[path = "../client/folder.rs"]
 mod folder;
 mod node;
+#[path = "../nodes/mod.rs"]
+mod nodes;
 #[path = "../prove/row.rs"]
 #[allow(dead_code, reason = "shared with the proofs")]
 mod row;

@@ -1,33 +1,22 @@
 //! A node with everything switched on, and what it is asked.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use althing::config::{Config, RecordingConfig, TurnConfig};
+use althing::config::{Config, TurnConfig};
 use althing::node::Node;
 use serde_json::Value;
 
-pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+use crate::nodes;
 
 pub async fn start(folder: &Path, change: impl FnOnce(&mut Config)) -> Node {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.media.port = 0;
+    let mut config = nodes::config();
     config.media.workers = 1;
-    config.media.bind = vec![HERE];
     config.rooms.grace = Duration::from_secs(1);
-    config.recording = Some(RecordingConfig {
-        folder: folder.to_owned(),
-        recordings: 2,
-        minimum_free: 0,
-        quota: 0,
-        queue_bytes: 64 << 20,
-        key_every: Duration::from_secs(10),
-    });
+    config.recording = Some(nodes::recording(folder));
     config.turn = Some(TurnConfig {
         tls_port: None,
         beside_pages: false,

@@ -41,14 +41,7 @@ pub fn everyones(room: &str) -> TokenGrants {
 
 pub async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     super::logs::begin();
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.admin = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.media.port = 0;
-    config.turn = None;
-    config.media.bind = vec![[127, 0, 0, 1].into()];
-    change(&mut config);
-    Node::start(config).await.expect("the node starts")
+    super::nodes::start(change).await
 }
 
 /// A client at its socket.

@@ -1,12 +1,12 @@
 //! Health, metrics, and what happens when a port is taken.
 
-use althing::config::Config;
 use althing::node::Node;
 use althing::wire::{ErrorCode, PublishLine, Request, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{Client, get, node, node_with};
+use crate::nodes;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_metrics_are_served() {
@@ -39,11 +39,8 @@ async fn health_and_metrics_are_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_named_with_the_setting_that_helps() {
     let first = node().await;
-    let mut config = Config::default();
+    let mut config = nodes::config();
     config.http.listen = first.http;
-    config.admin = ([127, 0, 0, 1], 0).into();
-    config.media.port = 0;
-    config.turn = None;
     let error = Node::start(config).await.err().expect("refused").to_string();
     assert!(error.contains(&first.http.to_string()) && error.contains("--set http.listen="), "{error}");
 }
@@ -52,10 +49,7 @@ async fn a_port_that_is_taken_is_named_with_the_setting_that_helps() {
 async fn a_port_that_all_workers_share_is_not_shared_with_another_node() {
     let port = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a free port").port();
     let config = || {
-        let mut config = Config::default();
-        config.http.listen = ([127, 0, 0, 1], 0).into();
-        config.admin = ([127, 0, 0, 1], 0).into();
-        config.media.bind = vec![[127, 0, 0, 1].into()];
+        let mut config = nodes::config();
         (config.media.port, config.media.workers, config.media.single_port) = (port, 2, true);
         config
     };
@@ -76,12 +70,7 @@ async fn status_for(node: &Node, host: &str, path: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_private_listener_is_asked_by_address_or_by_a_name_that_is_set() {
-    let mut config = Config::default();
-    config.http.listen = ([127, 0, 0, 1], 0).into();
-    config.admin = ([127, 0, 0, 1], 0).into();
-    config.admin_hosts = vec!["althing.internal".into()];
-    (config.media.port, config.turn) = (0, None);
-    let node = Node::start(config).await.expect("it starts");
+    let node = nodes::start(|config| config.admin_hosts = vec!["althing.internal".into()]).await;
     let at = node.admin.to_string();
     for path in ["/metrics", "/healthz", "/calls", "/calls/list", "/rooms/any/journal", "/api/v1/events"] {
         let plain = status_for(&node, &at, path).await;

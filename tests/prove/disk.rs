@@ -8,6 +8,8 @@ mod client;
 mod faulty;
 #[path = "../disk/fuse.rs"]
 mod fuse;
+#[path = "../nodes/mod.rs"]
+mod nodes;
 #[path = "row.rs"]
 #[allow(dead_code, reason = "shared with other proofs, which use all of it")]
 mod row;

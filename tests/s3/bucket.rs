@@ -1,10 +1,27 @@
 //! The library of a real node with a bucket beside its folder, of a server that speaks S3.
 
-use std::process::{Child, Stdio};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use super::way::{Server, Way};
-use super::*;
+use althing::config::{Config, Secret};
+use althing::node::Node;
+use althing::wire::Request;
+use reqwest::header::{CONTENT_TYPE, ETAG};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::client::Phase;
+use crate::folder::Folder;
+use crate::played::{plays, saved};
+use crate::process::Process;
+use crate::scene::{Asking, header, ids, join, newest, node, text, until};
+use crate::way::{Server, Way};
 
 /// A node whose library has that bucket, and files on the disk for so long once they are there.
 async fn with_bucket(folder: &Path, server: &Server, way: &Way, keep_local: Duration) -> Node {
@@ -189,17 +206,7 @@ fn program(verb: &[&str], folder: &Path, server: &Server, at: SocketAddr, secret
     ] {
         command.env(format!("ALTHING_{name}"), value);
     }
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,10 +216,9 @@ async fn a_server_that_is_killed_while_it_copies_copies_all_of_it_the_next_time(
     folder.keep("r1", "hall", 1_000, &[40 << 20]);
     let whole = fs::read(folder.0.join("r1/0001.webm")).expect("the file");
     way.slow_down(20 << 20);
-    let mut first = Killed(program(&[], &folder.0, &server, way.at, &server.secret_key).spawn().expect("started"));
+    let mut first = Process::spawn(&mut program(&[], &folder.0, &server, way.at, &server.secret_key));
     until("half of it is there", async || (way.there.load(Ordering::Relaxed) > 15 << 20).then_some(())).await;
-    first.0.kill().expect("killed");
-    first.0.wait().expect("ended");
+    first.kill();
     assert_eq!(server.uploads(), 1, "it was in the middle of it");
     assert!(!server.has("meet/hall/r1/0001.webm") && folder.0.join("r1/0001.webm").exists());
     way.slow_down(u64::MAX);
@@ -249,13 +255,11 @@ async fn a_wrong_key_is_said_in_plain_words_and_no_secret_is() {
     let config = althing::config::S3Config { endpoint: Some("http://127.0.0.1:9".into()), ..server.config(server.at) };
     assert!(try_out(&config).await.contains("does not answer"));
     // A node says it once, and goes on.
-    let mut child = Killed(program(&[], &folder.0, &server, server.at, wrong).spawn().expect("started"));
+    let mut node = Process::spawn(&mut program(&[], &folder.0, &server, server.at, wrong));
     sleep(Duration::from_secs(8)).await;
-    child.0.kill().expect("it was running");
-    let (mut log, mut errors) = (String::new(), String::new());
-    std::io::Read::read_to_string(&mut child.0.stdout.take().expect("its output"), &mut log).expect("text");
-    std::io::Read::read_to_string(&mut child.0.stderr.take().expect("its errors"), &mut errors).expect("text");
-    let log = log + &errors;
+    assert!(node.is_running());
+    node.kill();
+    let log = node.log();
     let lines = log.lines().filter(|line| line.contains("cannot be copied to the bucket")).count();
     assert!(lines == 1 && log.contains("check s3.secret_key"), "{log}");
     assert!(!log.contains(wrong), "{log}");

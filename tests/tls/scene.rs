@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use crate::authority::{Authority, Given};
+use crate::nodes;
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -70,13 +71,8 @@ pub async fn scene(change: impl FnOnce(&mut Config)) -> Scene {
 }
 
 pub fn config(source: CertificateSource) -> Config {
-    let mut config = Config::default();
-    config.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.admin = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.media.port = 0;
-    config.turn = None;
+    let mut config = nodes::config();
     config.media.workers = 1;
-    config.media.bind = vec![[127, 0, 0, 1].into()];
     let look_every = Duration::from_millis(50);
     config.tls = Some(TlsConfig { source, redirect: None, handshake: Duration::from_secs(10), handshakes: 512, look_every });
     config
