@@ -8,6 +8,7 @@ mod ports;
 pub mod relay;
 pub mod streams;
 pub mod udp;
+mod wakes;
 pub mod worker;
 
 pub use relay::RelaySetup;

@@ -11,6 +11,7 @@ use rustix::event::epoll;
 
 use super::streams::{Framing, Streams};
 use super::udp::{self, Receiver, Sender};
+use super::wakes::{ALLOCATIONS, FRONTS, INBOX, Wakes};
 use crate::base::outgoing::Outgoing;
 use crate::base::random::Random;
 use crate::base::{Path, Time};
@@ -19,10 +20,6 @@ use crate::port::RelayUsers;
 use crate::tls::Certificates;
 use crate::turn::{Denied, Hands, Relay, RelayConfig};
 
-/// Numbers of sockets among a worker's wakes: where clients are heard from here on,
-const FRONTS: u64 = 1 << 32;
-/// and allocations from here on.
-const ALLOCATIONS: u64 = 1 << 33;
 /// Batches taken from one socket in one turn.
 const BATCHES: usize = 4;
 /// Messages taken from a socket by one call, until it has brought as many: there are seldom more, and each place costs a little to prepare.
@@ -79,17 +76,17 @@ impl RelaySockets {
     ///
     /// # Errors
     /// When the port is taken, or the system gives no more descriptors.
-    pub fn new(setup: RelaySetup, wakes: &OwnedFd, streams: &mut Streams) -> io::Result<(Self, u16)> {
+    pub fn new(setup: RelaySetup, wakes: &Wakes, streams: &mut Streams) -> io::Result<(Self, u16)> {
         let (fronts, port) = super::ports::bind_all(&setup.fronts, true, true)?;
         setup.fronts.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), true, Framing::Turn, None))?;
         if let Some((port, certificates)) = &setup.tls {
             let sealed = |address: &SocketAddr| streams.listen(SocketAddr::new(address.ip(), *port), true, Framing::Turn, Some(certificates.clone()));
             setup.fronts.iter().try_for_each(sealed)?;
         }
-        for (index, front) in fronts.iter().enumerate() {
+        for front in &fronts {
             udp::receive_runs(front);
-            epoll::add(wakes, front, epoll::EventData::new_u64(FRONTS | index as u64), epoll::EventFlags::IN)?;
         }
+        wakes.add_rest(&fronts, FRONTS)?;
         let hands = Ports {
             sockets: Vec::new(),
             bound: Vec::new(),
@@ -98,7 +95,7 @@ impl RelaySockets {
             ports: setup.ports,
             random: Random::new(setup.relay.seed),
             users: setup.users,
-            wakes: wakes.try_clone()?,
+            wakes: wakes.set().try_clone()?,
         };
         let to_clients = Sender::new(&fronts);
         let relay = Relay::new(setup.relay);
@@ -106,9 +103,14 @@ impl RelaySockets {
         Ok((Self { relay, hands, fronts, to_clients, to_peers: Sender::new(&[]), gather: setup.gather, sent, nothing }, port))
     }
 
+    /// Where clients are heard.
+    pub fn fronts(&self) -> &[OwnedFd] {
+        &self.fronts
+    }
+
     /// Whether a wake is one of the relay's sockets.
     pub const fn is_woken_by(wake: u64) -> bool {
-        wake & (FRONTS | ALLOCATIONS) != 0 && wake != u64::MAX
+        wake & (FRONTS | ALLOCATIONS) != 0 && wake != INBOX
     }
 
     /// How long what comes is gathered when nothing but the relay has work.

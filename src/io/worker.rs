@@ -1,13 +1,12 @@
 //! A worker: one pinned thread, its sockets, and the engine that it drives.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::Timespec;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::error::TrySendError;
@@ -17,6 +16,7 @@ use super::ports::{bind_all, bind_outlets};
 use super::relay::{RelaySetup, RelaySockets};
 use super::streams::{Framing, Streams};
 use super::udp::{self, Receiver, Sender};
+use super::wakes::{INBOX, Wakes};
 use crate::base::outgoing::Outgoing;
 use crate::base::{Time, WorkerId};
 use crate::contract::{Counter, Event, Measure, WorkerReport};
@@ -40,8 +40,6 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const EVENT_RETRY: Duration = Duration::from_millis(5);
 /// Replies that a full socket has refused are offered again after this.
 const HELD_RETRY: Duration = Duration::from_millis(1);
-/// The number of the inbox among the wakes; the sockets have theirs from 0.
-const INBOX: u64 = u64::MAX;
 
 /// What a worker is made of.
 pub struct WorkerConfig {
@@ -123,7 +121,7 @@ pub struct Ports {
 pub struct Worker {
     engine: Engine,
     sockets: Vec<OwnedFd>,
-    wakes: OwnedFd,
+    wakes: Wakes,
     receiver: Receiver,
     sender: Sender,
     out: Outgoing,
@@ -161,8 +159,9 @@ impl Worker {
     pub fn new(config: WorkerConfig, inbox: Inbox, events: EventSender, report: ReportSlot) -> io::Result<(Self, Ports)> {
         let (mut sockets, port) = bind_all(&config.addresses, config.shared_port, config.tcp)?;
         let outlets = bind_outlets(&config.addresses, config.outlets, &mut sockets)?;
-        let wakes = wakes(&sockets, &inbox)?;
-        let mut streams = Streams::new(&wakes, config.prefixes)?;
+        let wakes = Wakes::new()?;
+        wakes.add_rest(&sockets, 0)?;
+        let mut streams = Streams::new(wakes.set(), config.prefixes)?;
         if config.tcp {
             config.addresses.iter().try_for_each(|address| streams.listen(SocketAddr::new(address.ip(), port), false, Framing::Ice, None))?;
         }
@@ -228,16 +227,15 @@ impl Worker {
     /// # Errors
     /// [`Closed`] when every handle to the inbox is gone.
     pub fn turn(&mut self) -> Result<(), Closed> {
-        let mut ready = [const { MaybeUninit::uninit() }; 64];
         self.gather();
         let timeout = self.fall_asleep();
-        // A signal may interrupt the wait; the turn then simply finds nothing to do.
-        let (ready, _) = epoll::wait(&self.wakes, &mut ready, timeout.as_ref()).unwrap_or((&mut [], &mut []));
+        let fronts = self.relay.as_ref().map_or(&[][..], RelaySockets::fronts);
+        let ready = self.wakes.wait(self.inbox.wake_fd(), &self.sockets, fronts, timeout.as_ref());
         self.rings.bell().wake_up();
         self.streams.begin_turn();
-        let mut relays_only = !ready.is_empty();
-        for wake in ready.iter() {
-            match wake.data.u64() {
+        let mut relays_only = !ready.numbers().is_empty();
+        for wake in ready.numbers() {
+            match *wake {
                 wake if RelaySockets::is_woken_by(wake) => relays_only &= self.serve_relay(wake),
                 wake => {
                     relays_only = false;
@@ -439,16 +437,6 @@ impl RelaySink for Rings {
     fn send(&mut self, to: WorkerId, parts: [&[u8]; 3], spare: bool) -> bool {
         Rings::send(self, usize::from(to.0), &parts, spare)
     }
-}
-
-/// An epoll set with the sockets, numbered as they are, and the inbox.
-fn wakes(sockets: &[OwnedFd], inbox: &Inbox) -> io::Result<OwnedFd> {
-    let wakes = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    for (index, socket) in sockets.iter().enumerate() {
-        epoll::add(&wakes, socket, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
-    }
-    epoll::add(&wakes, inbox.wake_fd(), epoll::EventData::new_u64(INBOX), epoll::EventFlags::IN)?;
-    Ok(wakes)
 }
 
 fn pin(core: usize) {

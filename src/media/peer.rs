@@ -24,7 +24,9 @@ mod binding;
 use binding::declared;
 
 /// Lines of a leg's memory that a forward touches, its first ones.
-const LEG_LINES: usize = 7;
+const LEG_LINES: usize = 8;
+/// The same of a link, when something was sent.
+const LINK_LINES: usize = 5;
 /// m-lines of a peer at most: indices are below this.
 pub const MOST_MLINES: usize = 64;
 /// Where an estimate begins. More overflows slow links at the beginning, less shows small pictures for longer; the first probes go
@@ -354,12 +356,41 @@ impl Peer {
         if let Some(srtp) = &self.srtp {
             prefetch(&srtp.sender, 2);
         }
+        if let Some(link) = self.link.as_deref() {
+            prefetch(link, LINK_LINES);
+        }
     }
 
-    /// Asks for the leg that a track of the room goes to; best after [`Self::fetch_routes`].
+    /// Asks for the leg that a track of the room goes to, and for what its keys and its link point to; best after
+    /// [`Self::fetch_routes`].
     pub fn fetch_downlink(&self, track: usize) {
         if let Some(leg) = self.leg_of(track).and_then(|leg| self.legs.get(leg)) {
             prefetch(leg, LEG_LINES);
+        }
+        if let Some(srtp) = &self.srtp {
+            srtp.sender.fetch();
+        }
+        if let Some(link) = self.link.as_deref() {
+            link.fetch();
+        }
+    }
+
+    /// Asks for what a report is opened with, and what it changes: nearly each of a subscriber's comes when that has left the cache.
+    pub fn fetch_uplink(&self) {
+        if let Some(srtp) = &self.srtp {
+            prefetch(&srtp.rtcp_receiver, usize::MAX);
+            srtp.rtcp_receiver.fetch();
+        }
+        if let Some(link) = self.link.as_deref() {
+            prefetch(link, usize::MAX);
+            link.fetch_reported();
+        }
+    }
+
+    /// Asks for what that leg points to; best after [`Self::fetch_downlink`].
+    pub fn fetch_leg(&self, track: usize) {
+        if let Some(leg) = self.leg_of(track).and_then(|leg| self.legs.get(leg)) {
+            leg.fetch();
         }
     }
 

@@ -37,6 +37,11 @@ impl Folder {
         panic!("the folder stays locked");
     }
 
+    /// Waits until the log that was open here has ended: its thread may say once more that it lives.
+    fn ended(&self) {
+        std::fs::File::open(self.0.join(".lock")).and_then(|lock| lock.lock()).expect("let go of");
+    }
+
     fn segments(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(&self.0).expect("a folder").map(|entry| entry.expect("an entry").path());
         let mut segments: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "events")).collect();
@@ -153,6 +158,7 @@ async fn what_a_lost_node_had_open_is_closed_by_the_next_one_with_the_numbers_th
     }
     let now = u64::try_from(unix_time().as_millis()).expect("small");
     for _ in 0..2 {
+        folder.ended();
         // The last sign of life came five seconds later.
         std::fs::write(folder.0.join("alive"), (now + 5_000).to_string()).expect("written");
         let (events, _) = folder.open();

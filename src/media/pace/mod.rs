@@ -107,6 +107,16 @@ impl Link {
         self.pacer.set(self.estimator.rate());
     }
 
+    /// Asks for the memory that [`Self::sent`] writes beside its own.
+    pub fn fetch(&self) {
+        self.history.fetch();
+    }
+
+    /// Asks for the memory that the next [`Self::feedback`] reads and writes beside its own.
+    pub fn fetch_reported(&self) {
+        self.history.fetch_reported();
+    }
+
     /// A datagram of `bytes` (of UDP payload) left now under this transport-wide number.
     pub fn sent(&mut self, now: Time, number: u16, bytes: usize, kind: Kind) {
         self.begun.get_or_insert(now);

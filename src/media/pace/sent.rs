@@ -4,6 +4,7 @@
 //! would be overwritten.
 
 use crate::base::Time;
+use crate::base::prefetch::prefetch;
 
 /// Bytes of IPv4 and UDP headers around each datagram: what a link carries beside what we hand to the socket. (IPv6 has 20 more;
 /// at 1,200 bytes that is less than the estimate's own error.)
@@ -13,6 +14,8 @@ pub const OVERHEAD: usize = 28;
 const FIRST: usize = 256;
 /// Datagrams remembered at most: 64 KiB, enough for a second at 80 Mbit/s.
 const MOST: usize = 8_192;
+/// Of those that a report is about, so many are asked for ahead: 24 lines of the cache.
+const MOST_FETCHED: usize = 192;
 /// What is on its way for longer is given up instead of growing the ring: its receiver sends no feedback.
 const GIVE_UP: u64 = 3_000_000;
 
@@ -146,6 +149,22 @@ impl SentHistory {
         self.put(self.next, Entry { micros: now.as_micros() as u32, bytes_kind: bytes | kind, fate: Fate::Unreported, delay: 0 });
         self.on_the_way += u64::from(bytes);
         self.next += 1;
+    }
+
+    /// Asks for the memory of the place of the next datagram.
+    pub fn fetch(&self) {
+        if let Some(place) = self.entries.get(self.slot(self.next)) {
+            prefetch(place, 1);
+        }
+    }
+
+    /// Asks for the memory of those that no feedback has spoken of, the first of them if there are many.
+    pub fn fetch_reported(&self) {
+        let from = self.slot(self.reported);
+        let count = usize::try_from(self.next - self.reported).unwrap_or(0).min(MOST_FETCHED).min(self.entries.len() - from);
+        if let Some(entries) = self.entries.get(from..from + count) {
+            prefetch(entries, usize::MAX);
+        }
     }
 
     /// Passes over the numbers before `base` that no feedback has spoken of (it may have been lost), and returns their bytes.

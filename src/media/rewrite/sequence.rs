@@ -1,5 +1,7 @@
 //! Sequence numbers that go on without a seam when packets are left out and when a slot is pointed at another source.
 
+use crate::base::prefetch::prefetch;
+
 /// Epochs that are kept: each is a run of numbers between two places where packets were left out. More would let older packets be
 /// sent again, at 24 bytes each for every subscription; with every second picture left out, 64 are two seconds and more.
 pub const EPOCHS: usize = 64;
@@ -105,6 +107,13 @@ impl SequenceMap {
         let extended = highest.checked_sub(u64::from((highest as u16).wrapping_sub(out)))?;
         let epoch = self.newest_first().find(|epoch| extended >= epoch.first_out)?;
         Some(epoch.first_in.wrapping_add(extended.wrapping_sub(epoch.first_out)))
+    }
+
+    /// Asks for the memory of the newest epoch.
+    pub fn fetch(&self) {
+        if let Some(newest) = self.epochs.get(self.newest) {
+            prefetch(newest, 1);
+        }
     }
 
     /// Memory held beside its own size, in bytes.

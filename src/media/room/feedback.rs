@@ -37,6 +37,7 @@ impl Room {
     /// An SRTCP compound from a validated path.
     pub fn handle_rtcp(&mut self, now: Time, index: usize, path: Path, datagram: &mut [u8], shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
+        peer.fetch_uplink();
         let Some(srtp) = &mut peer.srtp else { return shared.counters.add(Counter::DropNoKeys) };
         let len = match srtp.rtcp_receiver.open_rtcp(datagram) {
             Ok(len) => len,

@@ -29,6 +29,8 @@ const FETCH_FROM: usize = 100;
 const COLD_AFTER: Duration = Duration::from_millis(1);
 /// What has waited for so long is not shown any more, and will soon be gone from the cache.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
+/// What a forward reads of a subscriber, each found by way of the one before it.
+const FETCHES: [fn(&Peer, usize); 4] = [|peer, _| peer.fetch(), Peer::fetch_routes, Peer::fetch_downlink, Peer::fetch_leg];
 /// The index of no track.
 const NO_TRACK: usize = usize::MAX;
 
@@ -155,6 +157,9 @@ impl Tick {
             let len = self.until - self.from;
             let track = self.items.get(self.from).map_or(NO_TRACK, |item| item.track);
             let far = cold || self.ready.len() >= FETCH_FROM;
+            if far {
+                self.fetch_first(track, peers);
+            }
             while let Some(subscriber) = self.unserved.first() {
                 if far {
                     self.fetch_ahead(subscriber, track, peers);
@@ -184,11 +189,25 @@ impl Tick {
 }
 
 impl Tick {
-    /// Asks for the memory of the next three subscribers while this one is served, each a pointer further: with a thousand of them
+    /// Asks for the memory of the first subscribers, of all at once: one after the other each would wait for a pointer at a time.
+    fn fetch_first(&self, track: usize, peers: &Slab<Peer>) {
+        for fetch in FETCHES {
+            let mut subscriber = self.unserved.first();
+            for _ in FETCHES {
+                let Some(index) = subscriber else { break };
+                if let Some(peer) = peers.get(index) {
+                    fetch(peer, track);
+                }
+                subscriber = self.unserved.next_from(index + 1);
+            }
+        }
+    }
+
+    /// Asks for the memory of the next four subscribers while this one is served, each a pointer further: with a thousand of them
     /// it has left the first two levels of the cache since the last packet.
     fn fetch_ahead(&self, subscriber: usize, track: usize, peers: &Slab<Peer>) {
         let mut after = subscriber;
-        for fetch in [Peer::fetch_downlink, Peer::fetch_routes, |peer: &Peer, _: usize| peer.fetch()] {
+        for fetch in FETCHES.into_iter().rev() {
             let Some(next) = self.unserved.next_from(after + 1) else { return };
             if let Some(peer) = peers.get(next) {
                 fetch(peer, track);

@@ -348,6 +348,11 @@ impl Leg {
         self.wall.clock_rate
     }
 
+    /// Asks for the memory that [`Self::forward`] reads beside its own.
+    pub fn fetch(&self) {
+        self.sequence.fetch();
+    }
+
     /// Memory held beside its own size, in bytes.
     pub fn memory(&self) -> usize {
         let before = self.before.as_ref().map_or(0, |_| size_of::<Before>());

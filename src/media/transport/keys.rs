@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 
 use super::srtp::SrtpError;
+use crate::base::prefetch::prefetch_behind;
 use crate::contract::SrtpProfile;
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
@@ -12,6 +13,8 @@ use aws_lc_rs::iv::FixedLength;
 
 /// Bytes of the tag of AEAD_AES_128_GCM and AEAD_AES_256_GCM (RFC 7714 section 13).
 pub(super) const GCM_TAG: usize = 16;
+/// Lines of memory of expanded keys of AES-GCM: round keys, and a table of powers for the tag.
+const GCM_LINES: usize = 9;
 /// Bytes of the tag of HMAC_SHA1_80 (RFC 3711 section 5.2).
 pub(super) const SHA1_80_TAG: usize = 10;
 
@@ -61,6 +64,14 @@ impl SessionKeys {
                 }))
             }
         })
+    }
+
+    /// Asks for the memory of the expanded keys.
+    pub fn fetch(&self) {
+        if let Self::Gcm(keys) = self {
+            // The library's type is a tag, a pointer to the keys and one to the algorithm, and keeps them to itself.
+            prefetch_behind(&keys.key, 1, GCM_LINES);
+        }
     }
 
     pub const fn tag_len(&self) -> usize {
@@ -193,6 +204,17 @@ pub(super) fn hex(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_library_keeps_expanded_keys_where_they_are_asked_for() {
+        use crate::base::prefetch::word_of;
+        let keys = [1, 2].map(|byte| GcmKeys::new(&AES_128_GCM, &[byte; 16], [0; 12]).unwrap().key);
+        let [first, second] = [0, 1].map(|key| [1, 2].map(|word| word_of(&keys[key], word).unwrap()));
+        assert_ne!(first[0], second[0], "each has its own");
+        assert_eq!(first[1], second[1], "of one algorithm");
+        assert_eq!(word_of(&keys[0], 3), None);
+    }
 
     #[test]
     fn keys_are_derived_as_in_rfc_3711_appendix_b_3() {

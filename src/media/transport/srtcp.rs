@@ -109,6 +109,11 @@ impl SrtcpReceiver {
         Ok(Self { keys: SessionKeys::derive(profile, key, salt, Use::Rtcp)?, senders: Vec::new(), accepted: 0 })
     }
 
+    /// Asks for the memory of the expanded keys, which lie apart from `self`.
+    pub fn fetch(&self) {
+        self.keys.fetch();
+    }
+
     /// Expands the receiving half of `keys`.
     ///
     /// # Errors

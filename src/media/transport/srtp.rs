@@ -110,6 +110,11 @@ impl SrtpSender {
         Ok(Self { keys: SessionKeys::derive(profile, key, salt, Use::Rtp)? })
     }
 
+    /// Asks for the memory of the expanded keys, which lie apart from `self`.
+    pub fn fetch(&self) {
+        self.keys.fetch();
+    }
+
     /// Expands the sending half of `keys`.
     ///
     /// # Errors
