@@ -19,7 +19,7 @@
 //! [`node`] puts everything together, [`cli`] is the front of the program. [`load`] is the load tester: a client of any node.
 //!
 //! A packet's way: [`io::udp`] → [`media::engine`] → [`media::publish`] (the track's cache), then once a tick
-//! [`media::route`] (every subscriber's leg) → [`media::outgoing`] → [`io::udp`].
+//! [`media::route`] (every subscriber's leg) → [`base::outgoing`] → [`io::udp`].
 //!
 //! A message's way: [`control::http`] → [`control::signaling`] → [`control::rooms`]'s `Room::apply` → effects: an answer, an
 //! event for a member, or a command that goes through [`port`] to a worker.

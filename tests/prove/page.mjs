@@ -1,5 +1,5 @@
 // Every test with real browsers, those that `make test` leaves out for their length among them: a row for each file. `make prove-page`, or
-// `node tests/prove/page.mjs record_here player` for some. What a call is for has rows of its own, each backed by one test (`article.mjs`).
+// `node tests/prove/page.mjs record_here player.` for some (with a dot: that one alone). What a call is for has rows of its own, each backed by one test (`article.mjs`).
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { row, writeRows } from './rows.mjs';
 
 const at = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
 const chosen = process.argv.slice(2);
-const files = readdirSync(at('../../web/e2e/tests')).map((name) => name.replace('.test.mjs', '')).filter((name) => chosen.length === 0 || chosen.some((wanted) => name.startsWith(wanted)));
+const files = readdirSync(at('../../web/e2e/tests')).map((name) => name.replace('.test.mjs', '')).filter((name) => chosen.length === 0 || chosen.some((wanted) => `${name}.`.startsWith(wanted)));
 
 let failed = 0;
 for (const [index, name] of files.entries()) {
