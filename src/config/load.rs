@@ -26,7 +26,7 @@ const LISTS: [&str; 10] = [
     "whip_out.allow_networks",
 ];
 /// Settings that are text, or a table that says in which file the text is.
-const SECRETS: [&str; 5] = ["ice.secret", "s3.access_key", "s3.secret_key", "webhooks.secret", "webhooks.old_secret"];
+pub const SECRETS: [&str; 5] = ["ice.secret", "s3.access_key", "s3.secret_key", "webhooks.secret", "webhooks.old_secret"];
 /// Settings that are one of a few words, and these.
 const CHOICES: [(&str, &str); 3] = [("rooms.policy", "auto, p2p or sfu"), ("tls.mode", "off, files, acme or dev"), ("log.format", "text or json")];
 /// Below this anything goes: the names are the operator's.
@@ -313,6 +313,22 @@ mod tests {
     fn a_value_of_the_wrong_kind_names_its_setting() {
         let text = load(None, pairs(&[("ALTHING_MEDIA__WORKERS", "many")]), &Overrides::new()).expect_err("refused").to_string();
         assert!(text.contains("workers"), "{text}");
+    }
+
+    #[test]
+    fn every_secret_is_known_as_one() {
+        let schema = schemars::schema_for!(Settings).to_value();
+        let mut secrets = BTreeSet::new();
+        for (section, settings) in schema["properties"].as_object().expect("sections") {
+            let reference = settings["$ref"].as_str().expect("a section has its own");
+            let settings = &schema["$defs"][reference.rsplit('/').next().expect("a name")];
+            for (name, setting) in settings["properties"].as_object().expect("settings") {
+                if setting["$ref"] == "#/$defs/Key" {
+                    secrets.insert(format!("{section}.{name}"));
+                }
+            }
+        }
+        assert_eq!(secrets, SECRETS.iter().map(|name| (*name).to_owned()).collect());
     }
 
     #[test]

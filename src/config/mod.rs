@@ -25,7 +25,7 @@ pub use events::{EventSettings, EventsConfig, WebhookConfig, WebhookSecret, Webh
 pub use jobs::{JobSettings, JobsConfig};
 pub use keys::{AuthKeys, KeyAlgorithm, PublicKey, Secret, TokenKey};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
-pub use load::{LoadError, Overrides, load};
+pub use load::{LoadError, Overrides, SECRETS, load};
 pub use otel::OtelSettings;
 pub use recording::{RecordingConfig, RecordingSettings, StoreKind};
 pub use s3::{S3Config, S3Settings};
