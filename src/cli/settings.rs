@@ -4,7 +4,7 @@ use clap::Subcommand;
 use schemars::schema_for;
 
 use super::Common;
-use super::failure::{CONFIG, Failure, SOFTWARE};
+use super::failure::{Failure, SOFTWARE};
 use crate::config::{Key, Settings};
 
 #[derive(Subcommand)]
@@ -21,7 +21,7 @@ pub fn run(verb: &Verb, common: &Common) -> Result<(), Failure> {
     match verb {
         Verb::Print => print!("{}", printed(common.settings()?).map_err(Failure::with(SOFTWARE))?),
         Verb::Check => {
-            common.settings()?.check().map_err(Failure::with(CONFIG))?;
+            common.checked()?;
             println!("the settings are fine");
         }
         Verb::Schema => println!("{:#}", schema_for!(Settings).to_value()),

@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::logs::Log;
+use super::logs::{Log, check_level};
 use super::{Node, StartError};
 use crate::config::Config;
 
@@ -72,7 +72,7 @@ fn read_settings_again(log: &Log, node: &Node, read_again: &impl Fn() -> Result<
         tell(&[NotifyState::Reloading, now]);
     }
     let taken = read_again().and_then(|config| {
-        log.check_level(&config.log.level).map_err(|error| error.to_string())?;
+        check_level(&config.log.level).map_err(|error| error.to_string())?;
         node.take_up(&config)?;
         log.set_level(&config.log.level).map_err(|error| error.to_string())?;
         Ok(config)
