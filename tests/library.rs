@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use althing::config::{Config, EventsConfig, LibraryConfig, RecordingConfig, Secret, UploadConfig, WebhookConfig};
-use althing::control::auth::{Claims, LibraryGrant, TokenGrants, sign};
+use althing::control::auth::{AdminGrant, Claims, LibraryGrant, TokenGrants, sign};
 use althing::node::Node;
 use althing::record::file::Container;
 use althing::record::library::{Purpose, Signer};
@@ -403,10 +403,21 @@ async fn strangers_get_nothing() {
     let member = Asking::with(&node, token("hall", "joe", |grants| (grants.moderate, grants.chat) = (true, true)));
     let muted = Asking::with(&node, token("hall", "rec", |grants| (grants.record, grants.library) = (true, Some(LibraryGrant::None))));
     let neighbour = Asking::with(&node, token("attic", "bob", may(LibraryGrant::Manage)));
+    let service = |room: &str, admin| Asking::with(&node, token(room, "bot", |grants| (grants.join, grants.admin) = (false, admin)));
+    let [whole, own, other] =
+        [("", AdminGrant::Node), ("hall", AdminGrant::Room), ("attic", AdminGrant::Room)].map(|(room, admin)| service(room, admin));
     let mut tokens = 0;
-    for (who, list, delete) in
-        [(&nobody, 401, 401), (&viewer, 200, 403), (&recorder, 200, 404), (&member, 403, 403), (&muted, 403, 403), (&neighbour, 403, 403)]
-    {
+    for (who, list, delete) in [
+        (&nobody, 401, 401),
+        (&viewer, 200, 403),
+        (&recorder, 200, 404),
+        (&member, 403, 403),
+        (&muted, 403, 403),
+        (&neighbour, 403, 403),
+        (&whole, 200, 404),
+        (&own, 200, 404),
+        (&other, 403, 403),
+    ] {
         assert_eq!(who.status(Method::GET, "/api/v1/library?room=hall").await, list, "{:?}", who.token);
         tokens += usize::from(list != 200) + if delete == 404 { 0 } else { 3 };
         // What may be deleted is asked for by a name that there is not; what may not, by one that there is.
@@ -825,7 +836,9 @@ async fn a_program_begins_and_ends_a_recording_and_what_is_said_meanwhile_is_bes
     let folder = Folder::new("library-ordered");
     let node = node(&folder.0, with_keys).await;
     let grants = |grants: &mut TokenGrants| (grants.subscribe, grants.chat, grants.publish) = (true, true, althing::wire::Source::ALL.to_vec());
-    let program = Asking::with(&node, token("hall", "bot", |grants| grants.record = true));
+    // One that administers the node has no room of its own.
+    let program = Asking::with(&node, token("", "bot", |grants| (grants.join, grants.admin) = (false, AdminGrant::Node)));
+    let recorder = Asking::with(&node, token("hall", "rec", |grants| grants.record = true));
     let order = async |method: Method, body: Value| program.json(method, "/api/v1/rooms/hall/recording", body).await;
     assert_eq!(order(Method::POST, json!({})).await.0, 409, "nobody is there");
     let (phase, phases) = watch::channel(Phase::Count);
@@ -842,7 +855,8 @@ async fn a_program_begins_and_ends_a_recording_and_what_is_said_meanwhile_is_bes
     let member = Asking::with(&node, token("hall", "p1", grants));
     assert_eq!(member.status(Method::POST, "/api/v1/rooms/hall/recording").await, 403);
     assert_eq!(Asking::of(&node).status(Method::POST, "/api/v1/rooms/hall/recording").await, 401);
-    assert_eq!(program.status(Method::POST, "/api/v1/rooms/attic/recording").await, 403);
+    assert_eq!(recorder.status(Method::POST, "/api/v1/rooms/attic/recording").await, 403);
+    assert_eq!(recorder.status(Method::DELETE, "/api/v1/rooms/hall/recording").await, 409);
     let say = async |who: &Participant, text: &str| {
         who.signaling().ask(Request::Chat { text: text.into(), key: None, echo: false }).await.expect("said");
     };
