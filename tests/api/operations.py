@@ -263,6 +263,8 @@ def drive(server):
     check(ada.joined["result"]["metadata"] == "a lesson", f"{ada.joined}")
     bob = server.join("hall", "bob")
     check([m["member"] for m in ask("GET", "/api/v1/rooms/hall/members", bearer=own)["members"]] == ["ada", "bob"], "both are listed")
+    joined = {ask("GET", "/api/v1/rooms/hall/members/ada", bearer=own)["joined"] for _ in range(50)}
+    check(len(joined) == 1, f"she came once, whenever that is asked for: {joined}")
     page = ask("GET", "/api/v1/rooms/hall/members?limit=1", bearer=own)
     check(ask("GET", f"/api/v1/rooms/hall/members?after={page['next']}", bearer=own)["members"][0]["member"] == "bob", "the second page")
     changed = ask("PATCH", "/api/v1/rooms/hall/members/bob", {"name": "Robert", "attributes": {"seat": "7"}, "grants": {"chat": False, "publish": []}}, own)
