@@ -261,3 +261,36 @@ async fn a_wrong_key_is_said_in_plain_words_and_no_secret_is() {
     assert!(!log.contains(wrong), "{log}");
     assert!(folder.0.join("r1/0001.webm").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_a_bucket_is_replaced_by_a_hangup_and_what_waited_is_copied() {
+    let (folder, mut server) = (Folder::new("bucket-rotated"), Server::start());
+    let way = Way::to(server.at).await;
+    folder.keep("r1", "hall", 1_000, &[1_000]);
+    let file = folder.0.with_extension("secret");
+    fs::write(&file, "the key that was taken back").expect("written");
+    let mut command = program(&[], &folder.0, &server, way.at, "");
+    command.env_remove("ALTHING_S3__SECRET_KEY").env("ALTHING_S3__SECRET_KEY_FILE", &file).env("ALTHING_S3__KEEP_LOCAL_HOURS", "1");
+    let mut node = Killed(command.spawn().expect("started"));
+    let (lines, log) = std::sync::mpsc::channel();
+    let errors = std::io::BufReader::new(node.0.stderr.take().expect("piped"));
+    std::thread::spawn(move || std::io::BufRead::lines(errors).map_while(Result::ok).try_for_each(|line| lines.send(line)));
+    let read = |what: &str| loop {
+        let line = log.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("no line says `{what}`"));
+        if line.contains(what) {
+            return line;
+        }
+    };
+    let hang_up = |node: &Killed| assert!(Command::new("kill").args(["-s", "HUP", &node.0.id().to_string()]).status().expect("kill").success());
+    assert!(read("cannot be copied to the bucket").contains("check s3.secret_key"));
+    fs::write(&file, "").expect("written");
+    hang_up(&node);
+    assert!(read("the settings are as before").contains("s3.secret_key"));
+    assert!(!server.has("meet/hall/r1/manifest.json"));
+    fs::write(&file, &server.secret_key).expect("written");
+    hang_up(&node);
+    read("keys and secrets are");
+    read("copied to the bucket again");
+    until("it is there", async || server.has("meet/hall/r1/manifest.json").then_some(())).await;
+    fs::remove_file(&file).expect("removed");
+}
