@@ -96,9 +96,14 @@ impl Process {
     }
 
     fn status(&self, path: &str) -> u16 {
+        self.status_for(path, "")
+    }
+
+    /// With further lines of the request's header.
+    fn status_for(&self, path: &str, lines: &str) -> u16 {
         use std::io::{Read, Write};
         let mut stream = TcpStream::connect(self.http).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http).expect("sent");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{lines}\r\n", self.http).expect("sent");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("answered");
         text.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
@@ -197,6 +202,19 @@ fn a_hangup_has_the_log_s_level_read_again() {
     node.signal("TERM");
     assert!(node.ended().success(), "nobody is there: it ends at once");
     std::fs::remove_file(&file).expect("removed");
+}
+
+#[test]
+fn a_page_that_is_refused_is_spoken_of_with_what_to_do_and_not_again_at_once() {
+    let mut node = Process::start(&["auth.keys.main=old-old-old-old-old-old-old-old-old"], &[]);
+    for page in ["https://app.example", "https://app.example", "https://evil.example"] {
+        assert_eq!(node.status_for("/api/v1/node", &format!("Origin: {page}\r\n")), 403);
+    }
+    let line = node.read("was refused");
+    assert!(line.contains("https://app.example") && line.contains("http.origins"), "{line}");
+    node.signal("INT");
+    assert!(node.ended().success());
+    assert!(node.log.iter().all(|line| !line.contains("was refused")), "it was said once");
 }
 
 /// A token of this key for somebody in the room `rotation`.

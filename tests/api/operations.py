@@ -246,6 +246,8 @@ def drive(server):
     ask("POST", "/api/v1/rooms", {"name": "a/b"}, node, 400)
     ask("POST", "/api/v1/rooms", {"name": "x", "settings": {"polices": "sfu"}}, node, 400)
     ask("POST", "/api/v1/rooms", {"name": "x", "settings": {"metadata": "x" * 2000}}, node, 413)
+    for key in ({}, {"Idempotency-Key": "large-1"}):
+        ask("POST", "/api/v1/rooms", {"name": "x", "settings": {"metadata": "x" * 200_000}}, node, 413, **key)
     ask("POST", "/api/v1/rooms", {"name": "x"}, own, 403)
     check((made["policy"], made["limits"], made["metadata"]) == ("sfu", {"members": 3, "tracks": 2, "publish_kbps": 900, "library_mib": 64}, "a lesson"), f"another room: {made}")
     drawn = ask("POST", "/api/v1/rooms", None, node, 201)

@@ -196,13 +196,18 @@ fn malformed(why: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, why)
 }
 
+/// A body that is longer than any may be, or that has broken off: nobody hears that one.
+fn too_long() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::LimitExceeded, format!("a request has at most {JSON_BYTES} bytes"))
+}
+
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     Query::try_from_uri(uri).map(|Query(query)| query).map_err(|error| malformed(error.body_text()))
 }
 
 async fn json_of<T: DeserializeOwned + Default>(body: Body) -> Result<T, Problem> {
     let bytes = match timeout(BODY_WITHIN, to_bytes(body, JSON_BYTES)).await {
-        Ok(bytes) => bytes.map_err(|_| malformed(format!("the request is no JSON of at most {JSON_BYTES} bytes")))?,
+        Ok(bytes) => bytes.map_err(|_| too_long())?,
         Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Malformed, "the request did not come in time")),
     };
     if bytes.is_empty() {
