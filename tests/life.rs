@@ -195,6 +195,10 @@ fn a_hangup_has_the_log_s_level_read_again() {
     assert!(node.hear("RELOADING=1").contains("MONOTONIC_USEC="));
     node.hear("READY=1");
     node.read("the log's level is read again");
+    std::fs::write(&file, "[log]\nlevel = \"info\"\n[http]\norigins = [\"https://a.example\"]\n").expect("written");
+    node.signal("HUP");
+    node.hear("READY=1");
+    assert!(node.read("wait for a restart").contains(r#"["http"]"#));
     std::fs::write(&file, "[log]\nlevel = \"loud\"\n").expect("written");
     node.signal("HUP");
     node.hear("READY=1");

@@ -3,6 +3,7 @@
 //! A file, then the environment (`ALTHING_SECTION__KEY`), then the command line: the later wins. A name that does
 //! not exist is refused with the nearest one that does, wherever it was written.
 
+mod changed;
 mod check;
 mod data;
 mod events;

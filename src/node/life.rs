@@ -23,7 +23,7 @@ const NEVER: Duration = Duration::from_secs(3_600);
 /// When it cannot start.
 pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Config, String>) -> Result<(), StartError> {
     let signals = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-    let drain = config.drain;
+    let (drain, at_start) = (config.drain, config.clone());
     let mut node = Node::start(config).await?;
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let [mut hang_up, mut interrupt, mut terminate] = signals.map(Result::ok);
@@ -36,7 +36,7 @@ pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Conf
     let mut until: Option<Instant> = None;
     loop {
         tokio::select! {
-            () = received(&mut hang_up) => read_settings_again(log, &node, &read_again),
+            () = received(&mut hang_up) => read_settings_again(log, &node, &at_start, &read_again),
             () = received(&mut interrupt) => break,
             () = received(&mut terminate) => {
                 if until.is_some() || drain.is_zero() {
@@ -67,7 +67,7 @@ pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Conf
     Ok(())
 }
 
-fn read_settings_again(log: &Log, node: &Node, read_again: &impl Fn() -> Result<Config, String>) {
+fn read_settings_again(log: &Log, node: &Node, at_start: &Config, read_again: &impl Fn() -> Result<Config, String>) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
@@ -81,6 +81,10 @@ fn read_settings_again(log: &Log, node: &Node, read_again: &impl Fn() -> Result<
         Ok(config) => {
             let (level, keys) = (&config.log.level, config.auth.ids().collect::<Vec<_>>());
             tracing::info!(level, ?keys, "the log's level is read again, and keys and secrets are; other settings need a restart");
+            let sections = at_start.waits_for_a_restart(&config);
+            if !sections.is_empty() {
+                tracing::warn!(?sections, "other settings have changed since the start: they wait for a restart");
+            }
         }
         Err(error) => tracing::warn!("the settings are as before: {error}"),
     }
