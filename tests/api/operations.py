@@ -257,6 +257,8 @@ def drive(server):
     rest = ask("GET", f"/api/v1/rooms?limit=100&after={first['next']}", bearer=node)
     check([room["name"] for room in first["rooms"]] == ["hall", drawn["name"]] and len(rest["rooms"]) == 3 and "next" not in rest, f"pages: {first} {rest}")
     ask("GET", "/api/v1/rooms?limit=101", bearer=node, status=400)
+    wrong = ask("GET", "/api/v1/rooms?after=yesterday", bearer=node, status=400)["detail"]
+    check("after" in wrong and "deserialize" not in wrong, f"which part of the query is wrong, in plain words: {wrong}")
     ask("GET", "/api/v1/rooms/nowhere", bearer=node, status=404)
     ask("GET", "/api/v1/rooms/hall", bearer=token("backend", admin="room", room="other"), status=403)
 

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -46,7 +46,7 @@ use tokio::time::timeout;
 use crate::control::Refusal;
 use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
-use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer};
+use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer, query};
 use crate::control::rooms::actor::{Letter, Look};
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{AdminOrder, Command, RoomName};
@@ -199,10 +199,6 @@ fn malformed(why: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
 /// A body that is longer than any may be, or that has broken off: nobody hears that one.
 fn too_long() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::LimitExceeded, format!("a request has at most {JSON_BYTES} bytes"))
-}
-
-fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    Query::try_from_uri(uri).map(|Query(query)| query).map_err(|error| malformed(error.body_text()))
 }
 
 async fn json_of<T: DeserializeOwned + Default>(body: Body) -> Result<T, Problem> {
