@@ -5,16 +5,21 @@ mod nodes;
 #[path = "nodes/process.rs"]
 mod process;
 
-use std::net::{Ipv4Addr, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use althing::config::Secret;
 use althing::control::auth::{Claims, Role, TokenGrants, sign};
 use althing::wire::{ByeReason, ErrorCode, Event, Request, VERSION};
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use client::{Kind, Participant, Phase, Refusal, Settings, Signaling};
 use process::Process;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -73,18 +78,14 @@ fn start(settings: &[&str], environment: &[(&str, &str)]) -> (Process, Manager) 
 
 impl Process {
     fn status(&self, path: &str) -> u16 {
+        self.status_for(path, "")
+    }
+
+    /// With further lines of the request's header.
+    fn status_for(&self, path: &str, lines: &str) -> u16 {
         use std::io::{Read, Write};
         let mut stream = TcpStream::connect(self.http).expect("it listens");
-        write!(
-            stream,
-            "GET {path} HTTP/1.1
-Host: {}
-Connection: close
-
-",
-            self.http
-        )
-        .expect("sent");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{lines}\r\n", self.http).expect("sent");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("answered");
         text.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
@@ -168,6 +169,10 @@ fn a_hangup_has_the_log_s_level_read_again() {
     assert!(manager.hear("RELOADING=1").contains("MONOTONIC_USEC="));
     manager.hear("READY=1");
     node.read("the log's level is read again");
+    std::fs::write(&file, "[log]\nlevel = \"info\"\n[http]\norigins = [\"https://a.example\"]\n").expect("written");
+    node.signal("HUP");
+    manager.hear("READY=1");
+    assert!(node.read("wait for a restart").contains(r#"["http"]"#));
     std::fs::write(&file, "[log]\nlevel = \"loud\"\n").expect("written");
     node.signal("HUP");
     manager.hear("READY=1");
@@ -175,6 +180,19 @@ fn a_hangup_has_the_log_s_level_read_again() {
     node.signal("TERM");
     assert!(node.ended().success(), "nobody is there: it ends at once");
     std::fs::remove_file(&file).expect("removed");
+}
+
+#[test]
+fn a_page_that_is_refused_is_spoken_of_with_what_to_do_and_not_again_at_once() {
+    let mut node = Process::start(&["auth.keys.main=old-old-old-old-old-old-old-old-old"]);
+    for page in ["https://app.example", "https://app.example", "https://evil.example"] {
+        assert_eq!(node.status_for("/api/v1/node", &format!("Origin: {page}\r\n")), 403);
+    }
+    let line = node.read("was refused");
+    assert!(line.contains("https://app.example") && line.contains("http.origins"), "{line}");
+    node.signal("INT");
+    assert!(node.ended().success());
+    assert_eq!(node.log().matches("was refused").count(), 1);
 }
 
 /// A token of this key for somebody in the room `rotation`.
@@ -266,6 +284,110 @@ async fn keys_are_replaced_with_an_overlap_by_hangups_and_no_call_is_disturbed()
         person.leave().await;
     }
     node.signal("TERM");
+    assert!(node.ended().success());
+    std::fs::remove_dir_all(&folder).expect("removed");
+}
+
+/// What a receiver was posted.
+struct Posted {
+    head: String,
+    body: String,
+}
+
+impl Posted {
+    fn header(&self, name: &str) -> &str {
+        let line = self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("no {name} in {}", self.head))
+    }
+
+    /// Which of these secrets it is signed with, and how many signatures there are.
+    fn signed_with(&self, secrets: [&str; 2]) -> ([bool; 2], usize) {
+        let signed = format!("{}.{}.{}", self.header("webhook-id"), self.header("webhook-timestamp"), self.body);
+        let signatures: Vec<&str> = self.header("webhook-signature").split(' ').collect();
+        let with = |secret: &str| {
+            let bytes = STANDARD.decode(secret.strip_prefix("whsec_").expect("a secret")).expect("base64");
+            let right = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), signed.as_bytes());
+            signatures.contains(&format!("v1,{}", STANDARD.encode(right)).as_str())
+        };
+        (secrets.map(with), signatures.len())
+    }
+}
+
+/// Takes whatever is posted there.
+fn receiver(at: SocketAddr) -> Receiver<Posted> {
+    use std::io::{Read, Write};
+    let listener = TcpListener::bind(at).expect("the port is free");
+    let (posted, all) = channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(std::io::Result::ok) {
+            let mut reader = BufReader::new(stream.try_clone().expect("cloned"));
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|bytes| bytes > 0) {}
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            let mut body = vec![0; length];
+            let whole = reader.read_exact(&mut body).is_ok();
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+            if !whole || posted.send(Posted { head, body: String::from_utf8(body).expect("JSON") }).is_err() {
+                return;
+            }
+        }
+    });
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_of_webhooks_are_replaced_by_hangups_and_a_receiver_that_is_away_is_spoken_of_once() {
+    let folder = std::env::temp_dir().join(format!("althing-webhooks-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("made");
+    let secret = |byte: u8| format!("whsec_{}", STANDARD.encode([byte; 32]));
+    let [old, new] = [secret(1), secret(2)];
+    let (file, events) = (folder.join("althing.toml"), folder.join("events"));
+    let at = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a port");
+    let with = |secrets: &str| {
+        let text = format!(
+            "[events]\nenabled = true\nfolder = {events:?}\n[webhooks]\nretry_ms = 100\nurls = ['http://{at}/path-is-a-secret']\n{secrets}\n"
+        );
+        std::fs::write(&file, text).expect("written");
+    };
+    with(&format!("secret = '{old}'"));
+    let (mut node, manager) = start(&[], &[("ALTHING_CONFIG", file.to_str().expect("UTF-8"))]);
+    let again = |node: &Process, says: &str| {
+        node.signal("HUP");
+        manager.hear("READY=1");
+        node.read(says)
+    };
+    let mut inside = vec![node.join("first").await.expect("joined")];
+    let away = node.read("a receiver does not take events");
+    assert!(away.contains("unreachable") && !away.contains("path-is-a-secret"), "{away}");
+    let posted = receiver(at);
+    let mut said = Vec::new();
+    while said.last().is_none_or(|line: &String| !line.contains("a receiver takes events again")) {
+        said.push(node.read(""));
+    }
+    assert!(!said.iter().any(|line| line.contains("does not take")), "it was said once: {said:?}");
+    let of = |room: &str| loop {
+        let posted = posted.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("nothing is posted of `{room}`"));
+        if posted.body.contains(&format!("\"room\":\"{room}\"")) {
+            return posted.signed_with([&old, &new]);
+        }
+    };
+    assert_eq!(of("first"), ([true, false], 1));
+
+    with(&format!("secret = '{new}'\nold_secret = '{old}'"));
+    again(&node, "keys and secrets are");
+    inside.push(node.join("second").await.expect("joined"));
+    assert_eq!(of("second"), ([true, true], 2));
+    with(&format!("secret = '{new}'"));
+    again(&node, "keys and secrets are");
+    inside.push(node.join("third").await.expect("joined"));
+    assert_eq!(of("third"), ([false, true], 1));
+
+    with("secret = 'whsec_short'");
+    assert!(again(&node, "the settings are as before").contains("webhooks.secret"));
+    inside.push(node.join("fourth").await.expect("joined"));
+    assert_eq!(of("fourth"), ([false, true], 1), "as before");
+    drop(inside);
+    node.signal("INT");
     assert!(node.ended().success());
     std::fs::remove_dir_all(&folder).expect("removed");
 }

@@ -132,7 +132,9 @@ impl Common {
     }
 
     fn checked(&self) -> Result<Config, Failure> {
-        self.settings()?.check().map_err(Failure::with(CONFIG))
+        let config = self.settings()?.check().map_err(Failure::with(CONFIG))?;
+        node::logs::check_level(&config.log.level).map_err(Failure::with(CONFIG))?;
+        Ok(config)
     }
 }
 

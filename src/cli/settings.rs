@@ -4,7 +4,7 @@ use clap::Subcommand;
 use schemars::schema_for;
 
 use super::Common;
-use super::failure::{CONFIG, Failure, SOFTWARE};
+use super::failure::{Failure, SOFTWARE};
 use crate::config::{Key, Settings};
 
 #[derive(Subcommand)]
@@ -21,7 +21,7 @@ pub fn run(verb: &Verb, common: &Common) -> Result<(), Failure> {
     match verb {
         Verb::Print => print!("{}", printed(common.settings()?).map_err(Failure::with(SOFTWARE))?),
         Verb::Check => {
-            common.settings()?.check().map_err(Failure::with(CONFIG))?;
+            common.checked()?;
             println!("the settings are fine");
         }
         Verb::Schema => println!("{:#}", schema_for!(Settings).to_value()),
@@ -30,8 +30,9 @@ pub fn run(verb: &Verb, common: &Common) -> Result<(), Failure> {
 }
 
 fn printed(mut settings: Settings) -> Result<String, String> {
-    let Settings { auth, ice, s3, .. } = &mut settings;
-    for key in auth.keys.values_mut().chain([&mut ice.secret, &mut s3.access_key, &mut s3.secret_key]) {
+    let Settings { auth, ice, s3, webhooks, .. } = &mut settings;
+    let others = [&mut ice.secret, &mut s3.access_key, &mut s3.secret_key, &mut webhooks.secret, &mut webhooks.old_secret];
+    for key in auth.keys.values_mut().chain(others) {
         if matches!(key, Key::Secret(text) if !text.is_empty()) {
             *key = Key::Secret("(hidden)".to_owned());
         }
@@ -41,16 +42,17 @@ fn printed(mut settings: Settings) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::config::{Overrides, SECRETS, load};
 
     #[test]
     fn secrets_are_not_printed() {
-        let mut settings = Settings::default();
-        let secret = || Key::Secret("0123456789abcdef0123456789abcdef".into());
-        settings.auth.keys.insert("main".into(), secret());
-        (settings.ice.secret, settings.s3.access_key, settings.s3.secret_key) = (secret(), secret(), secret());
-        let text = printed(settings).expect("text");
+        let names = SECRETS.into_iter().chain(["auth.keys.main"]).map(str::to_owned);
+        let given: Overrides = names.map(|name| (name, "0123456789abcdef-0123456789abcdef".to_owned())).collect();
+        let text = printed(load(None, BTreeMap::new(), &given).expect("settings")).expect("text");
         assert!(!text.contains("0123456789"), "{text}");
-        assert!(text.contains("main"), "{text}");
+        assert_eq!(text.matches("(hidden)").count(), given.len(), "{text}");
     }
 }

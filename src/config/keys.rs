@@ -159,6 +159,10 @@ impl fmt::Debug for Secret {
 
 pub(super) fn token_key(name: &str, key: &Key) -> Result<TokenKey, InvalidSetting> {
     let pem = match key {
+        // Whoever knows a public key could sign with it, were it taken for a secret.
+        Key::Secret(_) | Key::File { .. } if text_of(name, key)?.trim_start().starts_with("-----BEGIN") => {
+            return invalid(name, "it is a key in PEM, and no secret: write public_key_file = \"PATH\", or public_key = \"…\"".to_owned());
+        }
         Key::Secret(_) | Key::File { .. } => return secret(name, key).map(TokenKey::Secret),
         Key::Public { public_key } => public_key.clone(),
         Key::PublicFile { public_key_file } => read(name, public_key_file)?,
@@ -204,6 +208,14 @@ mod tests {
     fn a_secret_is_never_printed() {
         let secret = Secret::new("0123456789abcdef0123456789abcdef").expect("long enough");
         assert!(!format!("{secret:?}").contains("0123"));
+    }
+
+    #[test]
+    fn a_public_key_is_not_taken_for_a_secret() {
+        let pem = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key").public_key_pem();
+        assert!(token_key("auth.keys.main", &Key::Secret(pem.clone())).is_err_and(|error| error.why.contains("public_key")));
+        assert!(token_key("auth.keys.main", &Key::Public { public_key: pem }).is_ok());
+        assert!(token_key("auth.keys.main", &Key::Secret("0123456789abcdef0123456789abcdef".into())).is_ok());
     }
 
     /// A public key as others write it.

@@ -26,7 +26,7 @@ const LISTS: [&str; 10] = [
     "whip_out.allow_networks",
 ];
 /// Settings that are text, or a table that says in which file the text is.
-const SECRETS: [&str; 5] = ["ice.secret", "s3.access_key", "s3.secret_key", "webhooks.secret", "webhooks.old_secret"];
+pub const SECRETS: [&str; 5] = ["ice.secret", "s3.access_key", "s3.secret_key", "webhooks.secret", "webhooks.old_secret"];
 /// Settings that are one of a few words, and these.
 const CHOICES: [(&str, &str); 3] = [("rooms.policy", "auto, p2p or sfu"), ("tls.mode", "off, files, acme or dev"), ("log.format", "text or json")];
 /// Below this anything goes: the names are the operator's.
@@ -87,20 +87,29 @@ pub fn load(file: Option<&Path>, environment: BTreeMap<String, String>, override
     if let Some((name, _)) = environment.iter().find(empty) {
         return Err(LoadError::Value(format!("environment: {name} is empty: give it a secret, or unset it")));
     }
-    let source = variables(secrets_in_files(environment)?);
+    // What is empty there is not set: whoever starts containers hands over what may be left out like that.
+    let source = variables(secrets_in_files(environment)?.into_iter().filter(|(_, value)| !value.is_empty()).collect())?;
     check_names(&known, &source, "environment")?;
     builder = builder.add_source(source);
     // The command line has the environment's form: text, lists separated by commas, or written as in a file.
-    let source = variables(overrides.iter().map(|(k, v)| (format!("{PREFIX}_{}", k.replace('.', "__")), v.clone())).collect());
+    let source = variables(overrides.iter().map(|(k, v)| (format!("{PREFIX}_{}", k.replace('.', "__")), v.clone())).collect())?;
     check_names(&known, &source, "command line")?;
     let built = builder.add_source(source).build().map_err(|e| LoadError::Value(e.to_string()))?;
-    built.try_deserialize().map_err(|e| LoadError::Value(said(&e.to_string())))
+    built.try_deserialize().map_err(|e| LoadError::Value(said(&e.to_string(), overrides)))
 }
 
 /// What is wrong with a value, in words that somebody who has not read this program knows.
-fn said(error: &str) -> String {
-    let choice = CHOICES.iter().find(|(name, _)| error.contains("variant") && error.contains(&format!("`{name}`")));
-    choice.map_or_else(|| error.to_owned(), |(name, choices)| format!("the setting `{name}` cannot work: it is {choices}"))
+fn said(error: &str, overrides: &Overrides) -> String {
+    let of = |name: &str| error.contains(&format!("`{name}`"));
+    if let Some((name, choices)) = CHOICES.iter().find(|(name, _)| error.contains("variant") && of(name)) {
+        return format!("the setting `{name}` cannot work: it is {choices}");
+    }
+    for (kind, form) in [("invalid socket address syntax", "an address and a port, like 0.0.0.0:8080"), ("invalid IP address syntax", "an address")] {
+        if error.contains(kind) {
+            return error.replace(kind, &format!("write {form}, not a name,"));
+        }
+    }
+    if overrides.keys().any(|name| of(name)) { error.replace("in the environment", "on the command line") } else { error.to_owned() }
 }
 
 fn read_file(path: &Path) -> Result<config::File<config::FileSourceString, FileFormat>, LoadError> {
@@ -144,15 +153,23 @@ fn of_secret(name: &str) -> Option<&str> {
     (is_key || SECRETS.contains(&setting.as_str())).then_some(secret)
 }
 
-/// A source of `ALTHING_SECTION__KEY=value` pairs; other variables are left alone.
-fn variables(all: BTreeMap<String, String>) -> Environment {
-    let ours = all.into_iter().filter(|(name, _)| {
+/// A source of `ALTHING_SECTION__KEY=value` pairs; other variables are left alone. What is empty is an empty text, or an empty list.
+fn variables(all: BTreeMap<String, String>) -> Result<config::Config, LoadError> {
+    let ours = all.into_iter().filter_map(|(name, value)| {
         let rest = name.to_lowercase();
-        rest.strip_prefix("althing_").is_some_and(|rest| !OTHER_VARIABLES.contains(&rest))
+        let rest = rest.strip_prefix("althing_").filter(|rest| !OTHER_VARIABLES.contains(rest))?;
+        Some((rest.replace("__", "."), name, separated(value)))
     });
-    let source = Environment::with_prefix(PREFIX).prefix_separator("_").separator("__").list_separator(",").ignore_empty(true);
+    let (empty, full): (Vec<_>, Vec<_>) = ours.partition(|(_, _, value)| value.is_empty());
+    let source = Environment::with_prefix(PREFIX).prefix_separator("_").separator("__").list_separator(",");
     let source = LISTS.into_iter().fold(source.try_parsing(true), |source, list| source.with_list_parse_key(list));
-    source.source(Some(ours.map(|(name, value)| (name, separated(value))).collect()))
+    let source = source.source(Some(full.into_iter().map(|(_, name, value)| (name, value)).collect()));
+    let none = |name: &str| if LISTS.contains(&name) { Value::from(Vec::<String>::new()) } else { Value::from("") };
+    let mut builder = config::Config::builder().add_source(source);
+    for (name, ..) in empty {
+        builder = builder.set_override(&name, none(&name)).map_err(|e| LoadError::Value(e.to_string()))?;
+    }
+    builder.build().map_err(|e| LoadError::Value(e.to_string()))
 }
 
 /// A list that is written as in a file, as the environment has it: its items, separated by commas.
@@ -312,7 +329,54 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_kind_names_its_setting() {
         let text = load(None, pairs(&[("ALTHING_MEDIA__WORKERS", "many")]), &Overrides::new()).expect_err("refused").to_string();
-        assert!(text.contains("workers"), "{text}");
+        assert!(text.contains("workers") && text.contains("in the environment"), "{text}");
+        let text = load(None, BTreeMap::new(), &pairs(&[("media.workers", "many")])).expect_err("refused").to_string();
+        assert!(text.contains("workers") && text.contains("on the command line"), "{text}");
+        for (name, wrong) in [("http.listen", "localhost:8080"), ("admin.listen", "9090"), ("media.bind", "eth0")] {
+            let text = load(None, BTreeMap::new(), &pairs(&[(name, wrong)])).expect_err("refused").to_string();
+            assert!(text.contains(name) && text.contains("an address"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_empty_on_the_command_line_is_empty_and_in_the_environment_is_not_set() {
+        let (path, _remove) = file("[http]\norigins = ['https://a.example']\n[media]\nstun_server = 'stun.example.org:3478'\n");
+        let read = |environment: &[(&str, &str)], given: &[(&str, &str)]| {
+            let settings = load(Some(&path), pairs(environment), &pairs(given)).expect("settings");
+            (settings.http.origins.len(), settings.media.stun_server)
+        };
+        let written = (1, "stun.example.org:3478".to_owned());
+        assert_eq!(read(&[("ALTHING_HTTP__ORIGINS", ""), ("ALTHING_MEDIA__STUN_SERVER", "")], &[]), written);
+        assert_eq!(read(&[("ALTHING_HTTP__ORIGINS", "[]")], &[]).0, 0);
+        for none in ["", "[]"] {
+            assert_eq!(read(&[], &[("http.origins", none), ("media.stun_server", "")]), (0, String::new()));
+        }
+        assert!(load(None, BTreeMap::new(), &pairs(&[("media.workers", "")])).is_err(), "nothing is no number");
+        let open = load(None, BTreeMap::new(), &pairs(&[("auth.keys.main", "")])).expect("text").check();
+        assert!(open.expect_err("an empty key does not open the server").to_string().contains("auth.keys.main"));
+    }
+
+    #[test]
+    fn every_secret_is_known_as_one() {
+        let schema = schemars::schema_for!(Settings).to_value();
+        let mut secrets = BTreeSet::new();
+        for (section, settings) in schema["properties"].as_object().expect("sections") {
+            let reference = settings["$ref"].as_str().expect("a section has its own");
+            let settings = &schema["$defs"][reference.rsplit('/').next().expect("a name")];
+            for (name, setting) in settings["properties"].as_object().expect("settings") {
+                if setting["$ref"] == "#/$defs/Key" {
+                    secrets.insert(format!("{section}.{name}"));
+                }
+            }
+        }
+        assert_eq!(secrets, SECRETS.iter().map(|name| (*name).to_owned()).collect());
+    }
+
+    #[test]
+    fn a_key_is_said_once() {
+        let (path, _remove) = file("[auth.keys]\nmain = { secret_file = '/etc/althing/main', public_key_file = '/etc/althing/main.pub' }\n");
+        let text = load(Some(&path), BTreeMap::new(), &Overrides::new()).expect_err("refused").to_string();
+        assert!(text.contains("auth.keys.main"), "{text}");
     }
 
     #[test]

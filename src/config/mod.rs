@@ -3,6 +3,7 @@
 //! A file, then the environment (`ALTHING_SECTION__KEY`), then the command line: the later wins. A name that does
 //! not exist is refused with the nearest one that does, wherever it was written.
 
+mod changed;
 mod check;
 mod checked;
 mod data;
@@ -27,7 +28,7 @@ pub use events::{EventSettings, EventsConfig, WebhookConfig, WebhookSecret, Webh
 pub use jobs::{JobSettings, JobsConfig};
 pub use keys::{AuthKeys, KeyAlgorithm, PublicKey, Secret, TokenKey};
 pub use library::{LibraryConfig, LibrarySettings, UploadConfig};
-pub use load::{LoadError, Overrides, load};
+pub use load::{LoadError, Overrides, SECRETS, load};
 pub use otel::OtelSettings;
 pub use recording::{RecordingConfig, RecordingSettings, StoreKind};
 pub use s3::{S3Config, S3Settings};

@@ -246,7 +246,11 @@ pub struct AuthSettings {
 
 /// The secret of a key, or where it is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "a secret is text, not of digits alone (it is taken for a number), or { secret_file = \"…\" }")]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a secret is text, not of digits alone (it is taken for a number), or { secret_file = \"…\" }; a public key { public_key_file = \"…\" }"
+)]
 pub enum Key {
     /// The secret itself.
     Secret(String),

@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::logs::Log;
+use super::logs::{Log, check_level};
 use super::{Node, StartError};
 use crate::config::Config;
 
@@ -23,7 +23,7 @@ const NEVER: Duration = Duration::from_secs(3_600);
 /// When it cannot start.
 pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Config, String>) -> Result<(), StartError> {
     let signals = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-    let drain = config.drain;
+    let (drain, at_start) = (config.drain, config.clone());
     let mut node = Node::start(config).await?;
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let [mut hang_up, mut interrupt, mut terminate] = signals.map(Result::ok);
@@ -36,7 +36,7 @@ pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Conf
     let mut until: Option<Instant> = None;
     loop {
         tokio::select! {
-            () = received(&mut hang_up) => read_settings_again(log, &node, &read_again),
+            () = received(&mut hang_up) => read_settings_again(log, &node, &at_start, &read_again),
             () = received(&mut interrupt) => break,
             () = received(&mut terminate) => {
                 if until.is_some() || drain.is_zero() {
@@ -67,12 +67,12 @@ pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Conf
     Ok(())
 }
 
-fn read_settings_again(log: &Log, node: &Node, read_again: &impl Fn() -> Result<Config, String>) {
+fn read_settings_again(log: &Log, node: &Node, at_start: &Config, read_again: &impl Fn() -> Result<Config, String>) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
     let taken = read_again().and_then(|config| {
-        log.check_level(&config.log.level).map_err(|error| error.to_string())?;
+        check_level(&config.log.level).map_err(|error| error.to_string())?;
         node.take_up(&config)?;
         log.set_level(&config.log.level).map_err(|error| error.to_string())?;
         Ok(config)
@@ -81,6 +81,10 @@ fn read_settings_again(log: &Log, node: &Node, read_again: &impl Fn() -> Result<
         Ok(config) => {
             let (level, keys) = (&config.log.level, config.auth.ids().collect::<Vec<_>>());
             tracing::info!(level, ?keys, "the log's level is read again, and keys and secrets are; other settings need a restart");
+            let sections = at_start.waits_for_a_restart(&config);
+            if !sections.is_empty() {
+                tracing::warn!(?sections, "other settings have changed since the start: they wait for a restart");
+            }
         }
         Err(error) => tracing::warn!("the settings are as before: {error}"),
     }

@@ -34,14 +34,6 @@ impl Log {
         Ok(Self(set))
     }
 
-    /// Whether `level` could be logged.
-    ///
-    /// # Errors
-    /// As [`Log::begin`].
-    pub fn check_level(&self, level: &str) -> Result<(), InvalidSetting> {
-        filter(level).map(drop)
-    }
-
     /// From now on, what `level` says is logged.
     ///
     /// # Errors
@@ -50,6 +42,14 @@ impl Log {
         let filter = filter(level)?;
         if (self.0)(filter) { Ok(()) } else { Err(InvalidSetting { name: "log.level".to_owned(), why: "there is no log any more".to_owned() }) }
     }
+}
+
+/// Whether `level` could be logged.
+///
+/// # Errors
+/// As [`Log::begin`].
+pub fn check_level(level: &str) -> Result<(), InvalidSetting> {
+    filter(level).map(drop)
 }
 
 /// A log by these settings, into `writer`.

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use althing::control::auth::{LibraryGrant, TokenGrants};
+use althing::control::auth::{AdminGrant, LibraryGrant, TokenGrants};
 use althing::record::library::{Purpose, Signer};
 use althing::wire::{MemberId, Request, VERSION};
 use reqwest::header::CONTENT_TYPE;
@@ -34,10 +34,21 @@ async fn strangers_get_nothing() {
     let member = Asking::with(&node, token("hall", "joe", |grants| (grants.moderate, grants.chat) = (true, true)));
     let muted = Asking::with(&node, token("hall", "rec", |grants| (grants.record, grants.library) = (true, Some(LibraryGrant::None))));
     let neighbour = Asking::with(&node, token("attic", "bob", may(LibraryGrant::Manage)));
+    let service = |room: &str, admin| Asking::with(&node, token(room, "bot", |grants| (grants.join, grants.admin) = (false, admin)));
+    let [whole, own, other] =
+        [("", AdminGrant::Node), ("hall", AdminGrant::Room), ("attic", AdminGrant::Room)].map(|(room, admin)| service(room, admin));
     let mut tokens = 0;
-    for (who, list, delete) in
-        [(&nobody, 401, 401), (&viewer, 200, 403), (&recorder, 200, 404), (&member, 403, 403), (&muted, 403, 403), (&neighbour, 403, 403)]
-    {
+    for (who, list, delete) in [
+        (&nobody, 401, 401),
+        (&viewer, 200, 403),
+        (&recorder, 200, 404),
+        (&member, 403, 403),
+        (&muted, 403, 403),
+        (&neighbour, 403, 403),
+        (&whole, 200, 404),
+        (&own, 200, 404),
+        (&other, 403, 403),
+    ] {
         assert_eq!(who.status(Method::GET, "/api/v1/library?room=hall").await, list, "{:?}", who.token);
         tokens += usize::from(list != 200) + if delete == 404 { 0 } else { 3 };
         // What may be deleted is asked for by a name that there is not; what may not, by one that there is.

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use althing::config::LibraryConfig;
-use althing::control::auth::TokenGrants;
+use althing::control::auth::{AdminGrant, TokenGrants};
 use althing::node::Node;
 use althing::record::manifest::{FileEntry, FileState, Manifest, State};
 use althing::wire::{ErrorCode, Event, RecordingEnd, Request, VERSION};
@@ -23,7 +23,9 @@ async fn a_program_begins_and_ends_a_recording_and_what_is_said_meanwhile_is_bes
     let folder = Folder::new("library-ordered");
     let node = node(&folder.0, with_keys).await;
     let grants = |grants: &mut TokenGrants| (grants.subscribe, grants.chat, grants.publish) = (true, true, althing::wire::Source::ALL.to_vec());
-    let program = Asking::with(&node, token("hall", "bot", |grants| grants.record = true));
+    // One that administers the node has no room of its own.
+    let program = Asking::with(&node, token("", "bot", |grants| (grants.join, grants.admin) = (false, AdminGrant::Node)));
+    let recorder = Asking::with(&node, token("hall", "rec", |grants| grants.record = true));
     let order = async |method: Method, body: Value| program.json(method, "/api/v1/rooms/hall/recording", body).await;
     assert_eq!(order(Method::POST, json!({})).await.0, 409, "nobody is there");
     let (phase, phases) = watch::channel(Phase::Count);
@@ -40,7 +42,8 @@ async fn a_program_begins_and_ends_a_recording_and_what_is_said_meanwhile_is_bes
     let member = Asking::with(&node, token("hall", "p1", grants));
     assert_eq!(member.status(Method::POST, "/api/v1/rooms/hall/recording").await, 403);
     assert_eq!(Asking::of(&node).status(Method::POST, "/api/v1/rooms/hall/recording").await, 401);
-    assert_eq!(program.status(Method::POST, "/api/v1/rooms/attic/recording").await, 403);
+    assert_eq!(recorder.status(Method::POST, "/api/v1/rooms/attic/recording").await, 403);
+    assert_eq!(recorder.status(Method::DELETE, "/api/v1/rooms/hall/recording").await, 409);
     let say = async |who: &Participant, text: &str| {
         who.signaling().ask(Request::Chat { text: text.into(), key: None, echo: false }).await.expect("said");
     };

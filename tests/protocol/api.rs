@@ -190,7 +190,7 @@ async fn bodies_are_bounded_and_everything_refused_is_a_problem() {
     let node = node().await;
     let url = |path: &str| format!("http://{}/api/v1{path}", node.http);
     for (method, path, body, status) in [
-        (Method::POST, "/rooms", "x".repeat(140_000), 400),
+        (Method::POST, "/rooms", "x".repeat(140_000), 413),
         (Method::POST, "/rooms", "[1]".into(), 400),
         (Method::POST, "/rooms", "{\"name\":".into(), 400),
         (Method::POST, "/rooms", format!("{}{}", "[".repeat(100_000), "]".repeat(20_000)), 400),

@@ -265,3 +265,26 @@ async fn a_wrong_key_is_said_in_plain_words_and_no_secret_is() {
     assert!(!log.contains(wrong), "{log}");
     assert!(folder.0.join("r1/0001.webm").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_a_bucket_is_replaced_by_a_hangup_and_what_waited_is_copied() {
+    let (folder, mut server) = (Folder::new("bucket-rotated"), Server::start());
+    let way = Way::to(server.at).await;
+    folder.keep("r1", "hall", 1_000, &[1_000]);
+    let file = folder.0.with_extension("secret");
+    fs::write(&file, "the key that was taken back").expect("written");
+    let mut command = program(&[], &folder.0, &server, way.at, "");
+    command.env_remove("ALTHING_S3__SECRET_KEY").env("ALTHING_S3__SECRET_KEY_FILE", &file).env("ALTHING_S3__KEEP_LOCAL_HOURS", "1");
+    let node = Process::spawn(&mut command);
+    assert!(node.read("cannot be copied to the bucket").contains("check s3.secret_key"));
+    fs::write(&file, "").expect("written");
+    node.signal("HUP");
+    assert!(node.read("the settings are as before").contains("s3.secret_key"));
+    assert!(!server.has("meet/hall/r1/manifest.json"));
+    fs::write(&file, &server.secret_key).expect("written");
+    node.signal("HUP");
+    node.read("keys and secrets are");
+    node.read("copied to the bucket again");
+    until("it is there", async || server.has("meet/hall/r1/manifest.json").then_some(())).await;
+    fs::remove_file(&file).expect("removed");
+}

@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use crate::base::Time;
-use crate::control::auth::unix_time;
 use crate::control::egress::Trouble;
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{EgressSeen, MemberSeen, RoomSeen, TrackSeen};
@@ -108,11 +106,8 @@ pub struct MemberAnswer {
 }
 
 impl MemberAnswer {
-    /// `now` is the rooms' time.
-    pub fn new(seen: MemberSeen, now: Time) -> Self {
-        let unix = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
-        let joined = unix.saturating_sub(now.micros_since(seen.since) / 1_000);
-        Self { info: seen.info, grants: seen.grants, joined, by_http: seen.by_http, connection: seen.connection }
+    pub fn new(room: &Handle, seen: MemberSeen) -> Self {
+        Self { joined: room.unix_millis(seen.since), info: seen.info, grants: seen.grants, by_http: seen.by_http, connection: seen.connection }
     }
 }
 

@@ -24,8 +24,7 @@ pub async fn list(State(at): State<Arc<Endpoints>>, Path(room): Path<String>, ur
     let after = u32::try_from(after).unwrap_or(u32::MAX);
     let mut page = at.look(&room, |to| Look::Members(after, limit + 1, to)).await?;
     let next = cut(&mut page, limit, |member| member.seat.into());
-    let now = at.public.front.rooms.now();
-    Ok(Json(MemberList { members: page.into_iter().map(|member| MemberAnswer::new(member, now)).collect(), next }))
+    Ok(Json(MemberList { members: page.into_iter().map(|member| MemberAnswer::new(&room, member)).collect(), next }))
 }
 
 pub async fn look(
@@ -68,6 +67,6 @@ impl Endpoints {
     async fn member(&self, room: &Handle, member: MemberId) -> Result<MemberAnswer, Problem> {
         let seen = self.look(room, |to| Look::Member(member, to)).await?;
         let seen = seen.ok_or_else(|| Refusal::new(ErrorCode::NotFound, "there is no such member (any more)"))?;
-        Ok(MemberAnswer::new(seen, self.public.front.rooms.now()))
+        Ok(MemberAnswer::new(room, seen))
     }
 }

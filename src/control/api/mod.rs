@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -46,7 +46,7 @@ use tokio::time::timeout;
 use crate::control::Refusal;
 use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
-use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer};
+use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer, query};
 use crate::control::rooms::actor::{Letter, Look};
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{AdminOrder, Command, RoomName};
@@ -196,13 +196,14 @@ fn malformed(why: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, why)
 }
 
-fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    Query::try_from_uri(uri).map(|Query(query)| query).map_err(|error| malformed(error.body_text()))
+/// A body that is longer than any may be, or that has broken off: nobody hears that one.
+fn too_long() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::LimitExceeded, format!("a request has at most {JSON_BYTES} bytes"))
 }
 
 async fn json_of<T: DeserializeOwned + Default>(body: Body) -> Result<T, Problem> {
     let bytes = match timeout(BODY_WITHIN, to_bytes(body, JSON_BYTES)).await {
-        Ok(bytes) => bytes.map_err(|_| malformed(format!("the request is no JSON of at most {JSON_BYTES} bytes")))?,
+        Ok(bytes) => bytes.map_err(|_| too_long())?,
         Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Malformed, "the request did not come in time")),
     };
     if bytes.is_empty() {

@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use super::{BODY_WITHIN, JSON_BYTES, malformed};
+use super::{BODY_WITHIN, JSON_BYTES, malformed, too_long};
 use crate::control::auth::Access;
 use crate::control::http::problem::{Problem, bearer};
 use crate::wire::ErrorCode;
@@ -140,7 +140,7 @@ pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Res
     let (parts, body) = request.into_parts();
     let body = match timeout(BODY_WITHIN, to_bytes(body, JSON_BYTES)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return malformed(format!("the request has more than {JSON_BYTES} bytes, or did not come whole")).into_response(),
+        Ok(Err(_)) => return too_long().into_response(),
         Err(_) => return Problem::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Malformed, "the request did not come in time").into_response(),
     };
     let (place, asked) = (hash(&[&who.0, &rights, parts.uri.path(), &key]), hash(&[&body]));

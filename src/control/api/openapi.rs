@@ -182,13 +182,13 @@ fn operations() -> Sides {
     api.add("delete", "/api/v1/rooms/{room}/egress/{egress}", "endEgress", "Ends it, here and there.");
 
     let (asks, answers) = (api.asked::<What>(), api.answered::<Began>());
-    let why = "Has the room recorded. The token's grant is `record`; everybody inside is told first.";
+    let why = "Has the room recorded. The token's grant is `admin` or `record`; everybody inside is told first.";
     let at = api.add("post", "/api/v1/rooms/{room}/recording", "beginRecording", why);
     (at.asks, at.asks_always, at.answers, at.status, at.refusals) = (asks, false, answers, 201, &[400, 404, 409, 413, 422, 503]);
     let at = api.add("delete", "/api/v1/rooms/{room}/recording", "endRecording", "Ends the recording.");
     at.refusals = &[404, 409];
     let answers = api.answered::<ItemList>();
-    let at = api.add("get", "/api/v1/library", "listLibrary", "What is kept of a room, newest first. The token's grant is `library`.");
+    let at = api.add("get", "/api/v1/library", "listLibrary", "What is kept of a room, newest first. The token's grant is `library`, or `admin`.");
     at.query = &[
         ("room", "Which room."),
         ("kind", "Only `recording`, `screenshot`, `audio` or `video`."),

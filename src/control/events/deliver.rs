@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -30,6 +30,8 @@ use crate::control::draw;
 const WINDOW: usize = 4_096;
 /// How often it is kept what was delivered.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// It is not said more often that a receiver takes nothing.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 /// Bytes of an answer that are read, so that its connection serves again.
 const ANSWER: usize = 64 << 10;
 
@@ -58,6 +60,16 @@ struct Sender {
     secrets: Secrets,
     at_once: Arc<Semaphore>,
     shared: Arc<Shared>,
+    standing: Arc<Mutex<Standing>>,
+}
+
+/// How a receiver stands, as the log has it.
+#[derive(Default)]
+struct Standing {
+    /// It was said that it takes nothing.
+    failing: bool,
+    /// When that was said last.
+    said: Option<Instant>,
 }
 
 /// What requests are signed with at present, the newest first.
@@ -112,7 +124,7 @@ impl Receiver {
         let at_once = Arc::new(Semaphore::new(config.at_once));
         let mut receiver = Self {
             reader: Reader::new(shared.clone(), through),
-            sender: Sender { client, url, config, secrets, at_once, shared: shared.clone() },
+            sender: Sender { client, url, config, secrets, at_once, shared: shared.clone(), standing: Arc::default() },
             shared,
             index,
             file,
@@ -273,17 +285,35 @@ impl Sender {
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signatures(&self.secrets.load(), &letter.id, timestamp, &letter.body))
             .body(letter.body.clone());
-        let result = match request.send().await {
+        let (result, status) = match request.send().await {
             Ok(answer) => {
                 let status = answer.status();
                 read_out(answer).await;
-                verdict(status)
+                (verdict(status), status.as_u16())
             }
-            Err(error) if error.is_timeout() => Err(Untaken("timeout")),
-            Err(_) => Err(Untaken("unreachable")),
+            Err(error) if error.is_timeout() => (Err(Untaken("timeout")), 0),
+            Err(_) => (Err(Untaken("unreachable")), 0),
         };
         self.shared.metrics.attempted(result.as_ref().map_or_else(|untaken| untaken.0, |()| "delivered"));
+        self.say(&result, status);
         result
+    }
+
+    /// Says once that the receiver takes nothing, and once that it does again. Of its URL the host alone: the rest may be a secret.
+    fn say(&self, result: &Result<(), Untaken>, status: u16) {
+        let host = self.url.host_str().unwrap_or_default();
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(()) if standing.failing => {
+                standing.failing = false;
+                tracing::info!(host, "a receiver takes events again");
+            }
+            Err(Untaken(why)) if !standing.failing && standing.said.is_none_or(|said| said.elapsed() > SAY_EVERY) => {
+                *standing = Standing { failing: true, said: Some(Instant::now()) };
+                tracing::warn!(host, why, status, "a receiver does not take events: they are kept, and sent again until it does");
+            }
+            _ => {}
+        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! `GET /api/v1/events?after=…&room=…&limit=…`: the log again, from anywhere that is still kept.
 
 use axum::body::Body;
-use axum::extract::Query;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::{Events, Page};
-use crate::control::http::problem::Problem;
+use crate::control::http::problem::{Problem, query};
 use crate::wire::ErrorCode;
 
 /// Events of a page at most.
@@ -30,7 +29,7 @@ struct Asked {
 /// What is asked for is not written as it should be; there is no log; the disk does not give it.
 pub async fn page(events: Option<Events>, uri: &Uri) -> Result<Response, Problem> {
     let bad = |why: String| Problem::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, why);
-    let Query(Asked { after, room, limit }) = Query::try_from_uri(uri).map_err(|error| bad(error.body_text()))?;
+    let Asked { after, room, limit } = query(uri)?;
     let limit = limit.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
         return Err(bad(format!("ask for 1 to {MOST} events at a time")));

@@ -1,17 +1,39 @@
 //! Whose pages may open a signaling socket, or use WHIP and WHEP: a browser sends cookies and opens sockets for any page that asks, and says
 //! in `Origin` which page that was.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 
 use super::Public;
 use crate::config::AllowedOrigins;
+
+/// Pages that are refused are spoken of so often at most.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Whether whoever sends such a request may open a socket, or use WHIP and WHEP.
 pub fn permits(public: &Public, uri: &Uri, headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     // By HTTP/2 the host is in `:authority` (RFC 9113 section 8.3.1).
     let host = text(header::HOST).or_else(|| uri.authority().map(|authority| authority.as_str()));
-    allowed(text(header::ORIGIN), host, public.secure, &public.origins)
+    let origin = text(header::ORIGIN);
+    let permitted = allowed(origin, host, public.secure, &public.origins);
+    if let (false, Some(origin)) = (permitted, origin) {
+        say(origin);
+    }
+    permitted
+}
+
+/// A browser does not tell a page why its socket was not opened: whoever has written it finds the reason here.
+fn say(origin: &str) {
+    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_none_or(|said| said.elapsed() > SAY_EVERY) {
+        *said = Some(Instant::now());
+        let origin: String = origin.chars().take(128).collect();
+        tracing::info!(?origin, "a page of another origin was refused: if it is yours, list it in http.origins");
+    }
 }
 
 /// `host` is the request's own; `secure` says that this server's own pages come by HTTPS alone: whoever is between a browser and a

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::control::Refusal;
@@ -87,6 +90,19 @@ const fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+/// What the query of a URL asks for.
+///
+/// # Errors
+/// When it asks for something else.
+pub fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    let wrong = |error: QueryRejection| {
+        let text = error.body_text();
+        let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+        Problem::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, format!("what is behind the `?` is not what it should be: {why}"))
+    };
+    Query::try_from_uri(uri).map(|Query(query)| query).map_err(wrong)
 }
 
 /// A refusal that is none of ours (a path that is not there, a method that it does not take) as one that is.

@@ -65,7 +65,7 @@ pub mod described {
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -79,7 +79,7 @@ use crate::control::api::{Once, once};
 use crate::control::auth::{Visitor, unix_time};
 use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
-use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer};
+use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer, query};
 use crate::record::hls::Fragments;
 use crate::record::library::{CHAT, Holder, Item, Library, LibraryError, Place, Purpose};
 use crate::record::manifest::{Kind, NAME as MANIFEST, State as Recorded};
@@ -434,10 +434,6 @@ impl From<LibraryError> for Problem {
 
 fn malformed(why: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, why)
-}
-
-fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    Query::try_from_uri(uri).map(|Query(query)| query).map_err(|error| malformed(error.body_text()))
 }
 
 async fn json_of<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {

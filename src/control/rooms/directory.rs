@@ -410,6 +410,11 @@ impl Directory {
 }
 
 impl Handle {
+    /// A time of the rooms as milliseconds since the Unix epoch: the same one whenever it is asked for.
+    pub fn unix_millis(&self, at: Time) -> u64 {
+        self.created.saturating_add(at.micros_since(self.since) / 1_000)
+    }
+
     /// Sends a letter, waiting while the mailbox is full.
     ///
     /// # Errors
