@@ -30,14 +30,27 @@ pub fn run(verb: &Verb, common: &Common) -> Result<(), Failure> {
 }
 
 fn printed(mut settings: Settings) -> Result<String, String> {
-    let Settings { auth, ice, s3, webhooks, .. } = &mut settings;
+    let Settings { auth, ice, s3, webhooks, otel, .. } = &mut settings;
     let others = [&mut ice.secret, &mut s3.access_key, &mut s3.secret_key, &mut webhooks.secret, &mut webhooks.old_secret];
     for key in auth.keys.values_mut().chain(others) {
         if matches!(key, Key::Secret(text) if !text.is_empty()) {
             *key = Key::Secret("(hidden)".to_owned());
         }
     }
+    webhooks.urls.iter_mut().for_each(|url| *url = origin(url));
+    if !otel.endpoint.is_empty() {
+        otel.endpoint = origin(&otel.endpoint);
+    }
     toml::to_string(&settings).map_err(|e| e.to_string())
+}
+
+/// Of a URL, what is no secret for certain: its path may be one, as may a password in it.
+fn origin(url: &str) -> String {
+    match reqwest::Url::parse(url) {
+        Ok(parsed) if parsed.origin().ascii_serialization().trim_end_matches('/') == url.trim_end_matches('/') => url.to_owned(),
+        Ok(parsed) => format!("{}/(hidden)", parsed.origin().ascii_serialization()),
+        Err(_) => "(hidden)".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -54,5 +67,18 @@ mod tests {
         let text = printed(load(None, BTreeMap::new(), &given).expect("settings")).expect("text");
         assert!(!text.contains("0123456789"), "{text}");
         assert_eq!(text.matches("(hidden)").count(), given.len(), "{text}");
+    }
+
+    #[test]
+    fn of_urls_only_the_origin_is_printed() {
+        let mut settings = Settings::default();
+        settings.webhooks.urls =
+            ["https://bot:word@a.example:8443/hook?token=word", "https://b.example/word", "https://c.example/"].map(str::to_owned).into();
+        settings.otel.endpoint = "http://me:word@localhost:4318/v1/traces".into();
+        let text = printed(settings).expect("text");
+        assert!(!text.contains("word"), "{text}");
+        for shown in ["https://a.example:8443/(hidden)", "https://b.example/(hidden)", "\"https://c.example/\"", "http://localhost:4318/(hidden)"] {
+            assert!(text.contains(shown), "{shown} in {text}");
+        }
     }
 }

@@ -224,7 +224,11 @@ fn known_names() -> BTreeSet<String> {
 
 fn nearest(known: &BTreeSet<String>, name: &str) -> Option<String> {
     let last = |n: &str| n.rsplit('.').next().unwrap_or_default().to_owned();
-    // The same key in another section is the likelier mistake than a key that is spelt alike.
+    let alike = |k: &&String| k.split('.').next() == name.split('.').next() && strsim::jaro(&last(k), &last(name)) > 0.9;
+    if let Some(near) = known.iter().find(alike) {
+        return Some(near.clone());
+    }
+    // The same key in another section is the likelier mistake than a key that is spelt only somewhat alike.
     if let Some(same) = known.iter().find(|k| last(k) == last(name)) {
         return Some(same.clone());
     }
@@ -322,6 +326,9 @@ mod tests {
         }
         let text = load(None, pairs(&[("ALTHING_HTTP__WORKERS", "2")]), &Overrides::new()).expect_err("refused").to_string();
         assert!(text.contains("`media.workers`"), "{text}");
+        let (path, _remove) = file("[auth]\nkey = { main = 'x' }\n");
+        let text = load(Some(&path), BTreeMap::new(), &Overrides::new()).expect_err("refused").to_string();
+        assert!(text.contains("did you mean `auth.keys`?"), "{text}");
         let text = load(None, pairs(&[("ALTHING_QQQ", "2")]), &Overrides::new()).expect_err("refused").to_string();
         assert!(text.contains("althing config print"), "{text}");
     }

@@ -17,7 +17,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::log::Shared;
 use super::read::{Kept, Reader};
@@ -32,6 +32,8 @@ const WINDOW: usize = 4_096;
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 /// It is not said more often that a receiver takes nothing.
 const SAY_EVERY: Duration = Duration::from_secs(60);
+/// What waits is not tried again sooner than this, whoever is back.
+const BREATH: Duration = Duration::from_secs(1);
 /// Bytes of an answer that are read, so that its connection serves again.
 const ANSWER: usize = 64 << 10;
 
@@ -61,6 +63,8 @@ struct Sender {
     at_once: Arc<Semaphore>,
     shared: Arc<Shared>,
     standing: Arc<Mutex<Standing>>,
+    /// How often the receiver was there again after it had been away: rooms that wait for their next attempt need not wait longer.
+    returns: Arc<watch::Sender<u64>>,
 }
 
 /// How a receiver stands, as the log has it.
@@ -70,6 +74,8 @@ struct Standing {
     failing: bool,
     /// When that was said last.
     said: Option<Instant>,
+    /// The last attempt of all rooms found nobody.
+    away: bool,
 }
 
 /// What requests are signed with at present, the newest first.
@@ -124,7 +130,7 @@ impl Receiver {
         let at_once = Arc::new(Semaphore::new(config.at_once));
         let mut receiver = Self {
             reader: Reader::new(shared.clone(), through),
-            sender: Sender { client, url, config, secrets, at_once, shared: shared.clone(), standing: Arc::default() },
+            sender: Sender { client, url, config, secrets, at_once, shared: shared.clone(), standing: Arc::default(), returns: Arc::default() },
             shared,
             index,
             file,
@@ -255,7 +261,9 @@ impl Sender {
     /// Sends until it is taken, or too old.
     async fn send(self, room: String, letter: Letter) -> (String, u64) {
         let mut wait = self.config.retry;
+        let mut returns = self.returns.subscribe();
         loop {
+            returns.mark_unchanged();
             let Untaken(why) = match self.attempt(&letter).await {
                 Ok(()) => break,
                 Err(untaken) => untaken,
@@ -266,7 +274,10 @@ impl Sender {
                 break;
             }
             tracing::debug!(id = letter.id, why, "an event is tried again");
-            sleep(jittered(wait, draw::number())).await;
+            let (least, whole) = (jittered(self.config.retry.min(BREATH), draw::number()), jittered(wait, draw::number()));
+            sleep(least.min(whole)).await;
+            // Its sender is held here.
+            let _ = timeout(whole.saturating_sub(least), returns.changed()).await;
             wait = (wait * 2).min(self.config.retry_most);
         }
         (room, letter.place)
@@ -303,13 +314,18 @@ impl Sender {
     fn say(&self, result: &Result<(), Untaken>, status: u16) {
         let host = self.url.host_str().unwrap_or_default();
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that answers may dislike one room's events alone: that says nothing about others.
+        let is_away = matches!(result, Err(Untaken("timeout" | "unreachable")));
+        if std::mem::replace(&mut standing.away, is_away) && result.is_ok() {
+            self.returns.send_modify(|returns| *returns += 1);
+        }
         match result {
             Ok(()) if standing.failing => {
                 standing.failing = false;
                 tracing::info!(host, "a receiver takes events again");
             }
             Err(Untaken(why)) if !standing.failing && standing.said.is_none_or(|said| said.elapsed() > SAY_EVERY) => {
-                *standing = Standing { failing: true, said: Some(Instant::now()) };
+                (standing.failing, standing.said) = (true, Some(Instant::now()));
                 tracing::warn!(host, why, status, "a receiver does not take events: they are kept, and sent again until it does");
             }
             _ => {}

@@ -19,8 +19,8 @@ use crate::media::route::relay::Note;
 /// Sender and receiver reports go out so often (RFC 3550 section 6.2 allows less with feedback profiles).
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Peers report in so many different moments of a second: one that has many peers wakes no oftener for reports, and none
-/// of its turns has more than their twentieth part.
-const REPORT_PHASES: u64 = 20;
+/// of its turns has more than their hundredth part.
+const REPORT_PHASES: u64 = 100;
 /// Nothing is worth a turn sooner than this after the last one.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);
 /// Bytes of an RTCP compound before it is sealed: fits the smallest path.
@@ -35,7 +35,7 @@ const RETRY_UNKNOWN: Duration = Duration::from_millis(80);
 /// When a peer that comes now reports for the first time: at its own phase of the second, the same for good.
 pub(super) fn first_report(now: Time, id: PeerId) -> Time {
     let second = REPORT_EVERY.as_micros() as u64;
-    // 37 and 20 have no common factor: peers that come one after the other lie far apart.
+    // 37 and 100 have no common factor: peers that come one after the other lie far apart.
     let phase = id.0.wrapping_mul(37) % REPORT_PHASES * (second / REPORT_PHASES);
     let since = (now.as_micros() + second - phase) % second;
     now + Duration::from_micros(second - since)

@@ -45,9 +45,13 @@ struct Hook(Arc<Mutex<Heard>>);
 
 impl Hook {
     async fn serve(&self) -> SocketAddr {
+        self.serve_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    async fn serve_at(&self, address: SocketAddr) -> SocketAddr {
         let elsewhere = |State(hook): State<Hook>| async move { hook.heard().elsewhere += 1 };
         let routes = Router::new().route("/hook", post(take)).route("/elsewhere", post(elsewhere)).with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let listener = tokio::net::TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, routes).await });
         address
@@ -195,6 +199,29 @@ async fn a_room_whose_events_nobody_takes_keeps_no_other_one_waiting() {
     stage.hook.heard().sick.clear();
     stage.hook.until("it is told as well", |heard| heard.taken.len() == 100).await;
     assert_eq!(stage.heard_of("sick"), (1..=50).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_that_wait_for_a_receiver_that_was_away_are_told_as_soon_as_one_finds_it_again() {
+    let (folder, hook) = (Folder::new(), Hook::default());
+    let address = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port");
+    let mut config = config(&folder.0);
+    told(&mut config, address, LONG);
+    config.webhooks = WebhookConfig { retry: Duration::from_secs(600), retry_most: Duration::from_secs(600), ..config.webhooks };
+    let (events, metrics) = folder.open();
+    let (_closing, seen) = watch::channel(false);
+    let _deliveries = events.deliver(&config, &seen).expect("delivered");
+    ["a", "b"].into_iter().for_each(|name| events.book(room(name)).write(joined(1)));
+    for _ in 0..3_000 {
+        if metric(&metrics, "althing_webhook_attempts_total{result=\"unreachable\"}") == "2" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    hook.serve_at(address).await;
+    events.book(room("c")).write(joined(1));
+    hook.until("all three are told, ten minutes before their time", |heard| heard.taken.len() == 3).await;
+    assert_eq!(hook.heard().taken[0].room, "c");
 }
 
 #[tokio::test(flavor = "multi_thread")]
