@@ -1,7 +1,7 @@
 //! What wakes a worker: the sockets that it sends from by `poll`, everything else by an epoll set.
 //!
 //! A socket in an epoll set pays for it with each message that it sends: when the message has left, the kernel tells the set that there
-//! is room again, under a lock (120 ns of 2,200 ns, to a device that drops everything). With `poll` it is watched only while the worker
+//! is room again, under a lock (at least 120 ns of 2,200 ns, to a device that drops everything). With `poll` it is watched only while the worker
 //! sleeps.
 
 use std::io;
