@@ -63,14 +63,12 @@ impl Wakes {
     /// Sleeps until something can be taken, or for so long (`None`: for ever). A signal ends it as well, with nothing ready.
     pub fn wait(&self, inbox: BorrowedFd<'_>, sockets: &[OwnedFd], fronts: &[OwnedFd], timeout: Option<&Timespec>) -> Ready {
         let (sockets, fronts) = (&sockets[..sockets.len().min(MOST_POLLED)], &fronts[..fronts.len().min(MOST_POLLED)]);
-        let mut polled: [PollFd<'_>; OWN + 2 * MOST_POLLED] = std::array::from_fn(|place| {
-            let socket = place.checked_sub(OWN).and_then(|place| sockets.iter().chain(fronts).nth(place));
-            match (place, socket) {
-                (1, _) => PollFd::from_borrowed_fd(inbox, PollFlags::IN),
-                (_, socket) => PollFd::new(socket.unwrap_or(&self.set), PollFlags::IN),
-            }
-        });
         let used = OWN + sockets.len() + fronts.len();
+        let mut polled: [PollFd<'_>; OWN + 2 * MOST_POLLED] = std::array::from_fn(|_| PollFd::new(&self.set, PollFlags::IN));
+        polled[1] = PollFd::from_borrowed_fd(inbox, PollFlags::IN);
+        for (place, socket) in polled[OWN..].iter_mut().zip(sockets.iter().chain(fronts)) {
+            *place = PollFd::new(socket, PollFlags::IN);
+        }
         let mut ready = Ready { numbers: [0; _], len: 0 };
         if poll(&mut polled[..used], timeout).is_err() {
             return ready;

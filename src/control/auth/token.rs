@@ -203,13 +203,16 @@ impl From<TokenError> for Refusal {
 /// The first thing that is wrong, in the order of [`TokenError`].
 pub fn verify(keys: &AuthKeys, token: Option<&str>, room: &RoomName) -> Result<(MemberId, Claims), TokenError> {
     let (identity, claims) = open(keys, token)?;
+    joins(&claims, room)?;
+    Ok((identity, claims))
+}
+
+/// Whether a token's bearer may join a room.
+pub(super) fn joins(claims: &Claims, room: &RoomName) -> Result<(), TokenError> {
     if claims.grants.room != room.as_str() {
         return Err(if claims.grants.room.is_empty() { TokenError::Claims } else { TokenError::WrongRoom });
     }
-    if !claims.grants.may_join() {
-        return Err(TokenError::NotToJoin);
-    }
-    Ok((identity, claims))
+    if claims.grants.may_join() { Ok(()) } else { Err(TokenError::NotToJoin) }
 }
 
 /// Checks a token against the keys and what its bearer wants to administer: a room, or the node.
@@ -218,9 +221,15 @@ pub fn verify(keys: &AuthKeys, token: Option<&str>, room: &RoomName) -> Result<(
 /// As [`verify`].
 pub fn verify_admin(keys: &AuthKeys, token: Option<&str>, room: Option<&RoomName>) -> Result<(MemberId, Claims), TokenError> {
     let (identity, claims) = open(keys, token)?;
+    administers(&claims, room)?;
+    Ok((identity, claims))
+}
+
+/// Whether a token's bearer may administer a room, or the node.
+pub(super) fn administers(claims: &Claims, room: Option<&RoomName>) -> Result<(), TokenError> {
     match (claims.grants.admin, room) {
-        (AdminGrant::Node, _) => Ok((identity, claims)),
-        (AdminGrant::Room, Some(room)) if claims.grants.room == room.as_str() => Ok((identity, claims)),
+        (AdminGrant::Node, _) => Ok(()),
+        (AdminGrant::Room, Some(room)) if claims.grants.room == room.as_str() => Ok(()),
         (AdminGrant::Room, Some(_)) => Err(TokenError::WrongRoom),
         (AdminGrant::Room | AdminGrant::None, _) => Err(TokenError::NotToAdminister),
     }

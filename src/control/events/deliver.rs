@@ -74,7 +74,7 @@ struct Standing {
     failing: bool,
     /// When that was said last.
     said: Option<Instant>,
-    /// The last attempt of all rooms found nobody.
+    /// It could not be connected to, and has taken nothing since.
     away: bool,
 }
 
@@ -296,7 +296,10 @@ impl Sender {
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signatures(&self.secrets.load(), &letter.id, timestamp, &letter.body))
             .body(letter.body.clone());
-        let (result, status) = match request.send().await {
+        let answer = request.send().await;
+        // One that answers, be it never so late, may dislike one room's events alone: that says nothing about others.
+        let is_away = answer.as_ref().is_err_and(reqwest::Error::is_connect);
+        let (result, status) = match answer {
             Ok(answer) => {
                 let status = answer.status();
                 read_out(answer).await;
@@ -306,17 +309,17 @@ impl Sender {
             Err(_) => (Err(Untaken("unreachable")), 0),
         };
         self.shared.metrics.attempted(result.as_ref().map_or_else(|untaken| untaken.0, |()| "delivered"));
-        self.say(&result, status);
+        self.note(is_away, &result, status);
         result
     }
 
-    /// Says once that the receiver takes nothing, and once that it does again. Of its URL the host alone: the rest may be a secret.
-    fn say(&self, result: &Result<(), Untaken>, status: u16) {
+    /// Has the other rooms try again when the receiver is back. Says once that it takes nothing, and once that it does again: of its URL the host
+    /// alone, the rest may be a secret.
+    fn note(&self, is_away: bool, result: &Result<(), Untaken>, status: u16) {
         let host = self.url.host_str().unwrap_or_default();
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that answers may dislike one room's events alone: that says nothing about others.
-        let is_away = matches!(result, Err(Untaken("timeout" | "unreachable")));
-        if std::mem::replace(&mut standing.away, is_away) && result.is_ok() {
+        standing.away |= is_away;
+        if result.is_ok() && std::mem::take(&mut standing.away) {
             self.returns.send_modify(|returns| *returns += 1);
         }
         match result {

@@ -161,7 +161,7 @@ impl SentHistory {
     /// Asks for the memory of those that no feedback has spoken of, the first of them if there are many.
     pub fn fetch_reported(&self) {
         let from = self.slot(self.reported);
-        let count = usize::try_from(self.next - self.reported).unwrap_or(0).min(MOST_FETCHED).min(self.entries.len() - from);
+        let count = usize::try_from(self.next.saturating_sub(self.reported)).unwrap_or(0).min(MOST_FETCHED).min(self.entries.len() - from);
         if let Some(entries) = self.entries.get(from..from + count) {
             prefetch(entries, usize::MAX);
         }

@@ -218,6 +218,7 @@ async fn rooms_that_wait_for_a_receiver_that_was_away_are_told_as_soon_as_one_fi
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    assert_eq!(metric(&metrics, "althing_webhook_attempts_total{result=\"unreachable\"}"), "2", "they wait now");
     hook.serve_at(address).await;
     events.book(room("c")).write(joined(1));
     hook.until("all three are told, ten minutes before their time", |heard| heard.taken.len() == 3).await;
