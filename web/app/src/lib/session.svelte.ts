@@ -182,6 +182,8 @@ class Session {
     window.althing = call;
     this.call = call;
     this.partner = called?.partner;
+    const open = called ? undefined : this.#wouldBeOpen(room);
+    if (open !== undefined) return open;
     this.movedToServer = false;
     this.#token = called ? called.token : this.address.token;
     this.#follow(call);
@@ -208,6 +210,13 @@ class Session {
   #encryption(called: Called | undefined): Pick<CallOptions, 'encryption'> {
     if (this.secret === undefined || called) return {};
     return { encryption: new Encryption(this.secret, new Worker(new URL('./e2ee.worker.ts', import.meta.url), { type: 'module', name: 'encryption' })) };
+  /** Why a call whose link has a key could not be encrypted: then it is not entered, for the first to come would have it open for all. */
+  #wouldBeOpen(room: string): string | undefined {
+    if (this.secret !== undefined) return Encryption.isSupported ? undefined : m.error_cannot_encrypt();
+    const { room: linked, secret } = this.address;
+    return room === linked && secret !== undefined && !Encryption.isSecret(secret) ? m.error_key() : undefined;
+  }
+
   }
 
   async leave(): Promise<void> {
