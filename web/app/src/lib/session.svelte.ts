@@ -105,6 +105,10 @@ class Session {
   /** Whether that is about to change. */
   blurring = $state(false);
   #noticeCount = 0;
+  /** The room that people met in last: who leaves it, or loses it, finds it in the lobby. */
+  lastRoom = '';
+  /** Whether the server recorded the call when it was looked at last. */
+  #recorded = false;
   /** Who knocks, as far as it was told. */
   #known = new Set<string>();
   /** Read when the page loads: the lobby is also there for a moment while a page goes away. */
@@ -373,6 +377,8 @@ class Session {
     this.route = call.route;
     this.unreadable = call.unreadable;
     this.#tellKnocking(call.room?.knocking ?? []);
+    if (this.room && this.partner === undefined) this.lastRoom = this.room.room;
+    this.#tellRecording();
     this.tiles = tilesOf(call, this.devices);
   }
 
@@ -389,8 +395,17 @@ class Session {
     this.#known = new Set(people.map(({ member }) => member));
   }
 
+  /** That it is recorded is shown for as long as it is. That it no longer is would be overlooked: it may be over because the server was. */
+  #tellRecording(): void {
+    if (!this.room) return;
+    const recorded = this.room.recording !== undefined;
+    if (this.#recorded && !recorded) this.notify(m.recording_over());
+    this.#recorded = recorded;
+  }
+
   #ended(call: Call, error: AlthingError): void {
     if (call !== this.call) return;
+    this.#recorded = false;
     if (call.room) this.message = endReason(error);
     this.local.exit();
     this.room = undefined;
