@@ -43,6 +43,8 @@ test('a recording of the browser and a screenshot are given to the library, as t
   assert.deepEqual([video.kind, video.by.name, video.files[0].type.split(';')[0]], ['video', 'Ada', 'video/webm']);
   assert.ok(Math.abs(video.length / 1000 - length) < 1, `${video.length} µs of ${length} ms`);
   assert.ok((await bytesOf(video)).equals(readFileSync(path)), 'byte for byte');
+  const canBeGiven = (/** @type {string} */ button) => ada.tab.evaluate((id) => !(/** @type {HTMLButtonElement} */ (document.querySelector(`[data-testid=${id}]`)).disabled), button);
+  assert.equal(await canBeGiven('recording-upload'), false, 'once is enough');
   await ada.tab.press('Escape');
 
   await choose(ada, 'screenshot-stage');
@@ -51,6 +53,7 @@ test('a recording of the browser and a screenshot are given to the library, as t
   await ada.tab.click('[data-testid=screenshot-upload]');
   const picture = await until('the screenshot is in the library', async () => (await items('given')).find((item) => item.kind === 'screenshot'));
   assert.ok((await bytesOf(picture)).equals(readFileSync(shot.path)), 'byte for byte');
+  await until('once is enough', async () => !(await canBeGiven('screenshot-upload')));
   await ada.isWell();
 });
 

@@ -13,7 +13,7 @@ import type { TileView } from './people.ts';
 import { rememberRoom } from './rooms.ts';
 import { Viewing } from './viewing.ts';
 import { witness } from './witness.svelte.ts';
-import { endReason, joinProblem, recordsLocally, troubleInCall } from './wording.ts';
+import { endReason, joinProblem, recordsLocally, refusal, troubleInCall } from './wording.ts';
 
 declare global {
   interface Window {
@@ -182,12 +182,12 @@ class Session {
 
   /** Enters a room; what stands against it. */
   async #enter(room: string, name: string, called?: Called, knockAs?: string): Promise<unknown> {
+    const open = called ? undefined : this.#wouldBeOpen(room);
+    if (open !== undefined) return open;
     const call = new Call({ url: socketAddress(location), receive: this.address.receive, data: this.address.data, ...this.#encryption(called) });
     window.althing = call;
     this.call = call;
     this.partner = called?.partner;
-    const open = called ? undefined : this.#wouldBeOpen(room);
-    if (open !== undefined) return open;
     this.movedToServer = false;
     this.#token = called ? called.token : this.address.token;
     this.#follow(call);
@@ -210,10 +210,6 @@ class Session {
     }
   }
 
-  /** What encrypts a call that is entered now; one that was made by calling has no secret. */
-  #encryption(called: Called | undefined): Pick<CallOptions, 'encryption'> {
-    if (this.secret === undefined || called) return {};
-    return { encryption: new Encryption(this.secret, new Worker(new URL('./e2ee.worker.ts', import.meta.url), { type: 'module', name: 'encryption' })) };
   /** Why a call whose link has a key could not be encrypted: then it is not entered, for the first to come would have it open for all. */
   #wouldBeOpen(room: string): string | undefined {
     if (this.secret !== undefined) return Encryption.isSupported ? undefined : m.error_cannot_encrypt();
@@ -221,6 +217,10 @@ class Session {
     return room === linked && secret !== undefined && !Encryption.isSecret(secret) ? m.error_key() : undefined;
   }
 
+  /** What encrypts a call that is entered now; one that was made by calling has no secret. */
+  #encryption(called: Called | undefined): Pick<CallOptions, 'encryption'> {
+    if (this.secret === undefined || called) return {};
+    return { encryption: new Encryption(this.secret, new Worker(new URL('./e2ee.worker.ts', import.meta.url), { type: 'module', name: 'encryption' })) };
   }
 
   async leave(): Promise<void> {
@@ -307,7 +307,7 @@ class Session {
 
   /** Says that something was refused. */
   refused(error: unknown): void {
-    this.notify(m.error_other({ message: error instanceof Error ? error.message : String(error) }), true);
+    this.notify(refusal(error), true);
   }
 
   /** Opens a side panel, or closes it when it is open. */
