@@ -3,8 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { frame } from '../lib/files.mjs';
 import { phase } from '../lib/here.mjs';
 import { choose } from '../lib/menus.mjs';
+import { nearest } from '../lib/person.mjs';
 import { scene } from '../lib/scene.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
@@ -36,6 +38,7 @@ test('a recording of the browser and a screenshot are given to the library, as t
   await ada.tab.appears('[data-testid=recording-view]', 20_000);
   const length = await ada.tab.evaluate(() => Number(/** @type {HTMLElement} */ (document.querySelector('[data-testid=recording-view]')).dataset['length']));
   const { path } = await ada.tab.downloads(() => ada.tab.click('[data-testid=recording-download]'));
+  assert.equal(nearest(frame(path).colour(0.8, 0.8), 'camera'), 'Ada', 'who is there is seen in the first picture');
   await ada.tab.click('[data-testid=recording-upload]');
   const said = () => ada.tab.evaluate(() => document.querySelector('[data-testid=recording-told]')?.textContent);
   await until('it is in the library', async () => (await said()) === 'Saved to the library').catch(async (error) => ada.fail(`${error.message}: ${await said()}`));
