@@ -9,6 +9,9 @@ import { PATIENCE, until } from './wait.mjs';
 const CHROMIUM = process.env['E2E_CHROMIUM'] ?? '/usr/bin/chromium';
 const FIREFOX = process.env['E2E_FIREFOX'] ?? '/usr/bin/firefox-esr';
 
+/** A browser may take so long to begin (ms): for the first time on a machine it is read from the disk. */
+const BEGIN = 60_000;
+
 const CHROMIUM_FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -68,7 +71,7 @@ export const installed = { chromium: exists(CHROMIUM), firefox: exists(FIREFOX) 
  * @returns {Promise<Tab>}
  */
 export async function openChromium({ prepare, argument, width = 800, height = 600, locale = 'en-US', dark = false, flags = [] }) {
-  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
+  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, timeout: BEGIN, args: [...CHROMIUM_FLAGS, ...flags] });
   const context = await browser.newContext({
     viewport: { width, height },
     locale,
@@ -125,8 +128,7 @@ export async function openFirefox({ prepare, argument, width = 800, height = 600
     executablePath: FIREFOX,
     headless: true,
     acceptInsecureCerts: accept,
-    // Its first start on a machine makes a profile, and reads all of it from the disk.
-    timeout: 60_000,
+    timeout: BEGIN,
     protocolTimeout: 60_000,
     extraPrefsFirefox: { ...FIREFOX_PREFERENCES, 'browser.download.folderList': 2, 'browser.download.dir': folder, ...preferences },
   });
