@@ -43,7 +43,12 @@ test('speed, silence, volumes, layouts and keys do what they say', async () => {
     await until('all are alike', async () => (await largest()) === '');
     await tab.click('[data-testid=player-layout]');
     await tab.press('3');
-    await until('Ben speaks, and is large', async () => (await largest()) === 'ben');
+    // He speaks for six seconds of the meeting, which are three of a page that may be busy meanwhile.
+    await until('Ben speaks, and is large', async () => {
+      if ((await largest()) === 'ben') return true;
+      if ((await report(tab)).position > 12) await tab.press('3');
+      return false;
+    });
 
     const volume = (/** @type {string} */ file) => tab.evaluate((name) => /** @type {HTMLMediaElement | null} */ (document.querySelector(`[data-file="${name}"]`))?.muted, file);
     await tab.click('[data-testid=player-lane][data-lane=ben] [data-testid=lane-mute]');
