@@ -1,5 +1,7 @@
 //! The command line, as a shell or a supervisor sees it: the binary itself, its exit codes, what it prints.
 
+#[path = "nodes/port.rs"]
+mod port;
 #[path = "nodes/process.rs"]
 mod process;
 
@@ -125,7 +127,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file_and_secrets_come_from
 #[test]
 fn a_port_that_is_taken_is_69_and_a_node_tells_how_it_is() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let admin = TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address").port();
+    let admin = port::free_port();
     let line = |admin: u16| {
         let sets = [
             format!("admin.listen=127.0.0.1:{admin}"),
