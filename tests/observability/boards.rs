@@ -214,7 +214,7 @@ async fn every_panel_shows_something_under_load() {
     }
     relayed.await.expect("relayed");
     who.signaling().ask(Request::StopRecording {}).await.expect("it is recorded no longer");
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(120);
     while !get(node.admin, "/metrics").await.1.lines().any(|line| line.strip_prefix("althing_store_left_total ").is_some_and(|left| left != "0")) {
         assert!(Instant::now() < until, "the recording goes to the bucket");
         sleep(Duration::from_millis(200)).await;
