@@ -131,6 +131,10 @@ impl Actor {
                     let _ = asked.send(self.room.account(self.handle.id, self.around.began()));
                     Ok(())
                 }
+                Some(Letter::Present(asked)) => {
+                    let _ = asked.send(self.room.at_present());
+                    Ok(())
+                }
                 Some(Letter::Enter { command, socket, outbox, journey, entered }) => self.enter(command, (socket, outbox, journey), entered).await,
                 Some(Letter::SendOut { command, socket, task: (egress, task), answered }) => {
                     self.asking = Some((socket, answered));

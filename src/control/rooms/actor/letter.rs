@@ -7,7 +7,7 @@ use crate::control::egress::Instruction;
 use crate::control::rooms::command::{Command, SocketId};
 use crate::control::rooms::egress::EgressSeen;
 use crate::control::rooms::journal::MemberJournal;
-use crate::control::rooms::past::CallAccount;
+use crate::control::rooms::past::{AtPresent, CallAccount};
 use crate::control::rooms::room::Room;
 use crate::control::rooms::seen::{MemberSeen, RoomSeen, TrackSeen};
 use crate::control::signaling::Outbox;
@@ -63,6 +63,8 @@ pub enum Letter {
     Journals(oneshot::Sender<Vec<MemberJournal>>),
     /// The same with those who have left.
     Account(oneshot::Sender<CallAccount>),
+    /// From the same, which wants to know how it does.
+    Present(oneshot::Sender<AtPresent>),
     /// From an HTTP handler, which wants to see something.
     Look(Look),
 }
