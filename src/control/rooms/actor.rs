@@ -142,7 +142,10 @@ impl Actor {
                     self.apply(command, "egress_by_api").await
                 }
                 Some(Letter::Ask { command, name, socket, place, answered }) => {
-                    self.places.extend(place.map(|place| (socket, place)));
+                    if let Some((place, journey)) = place {
+                        self.places.insert(socket, place);
+                        self.journeys.extend(journey.is_followed().then_some((socket, journey)));
+                    }
                     self.asking = Some((socket, answered));
                     self.apply(command, name).await
                 }
@@ -232,6 +235,10 @@ impl Actor {
                 let ago = self.around.now().since(*reached);
                 journey.passed(Step::Ice, now.checked_sub(ago).unwrap_or(now));
                 journey.passed(Step::Dtls, now);
+                // Who publishes nothing has come with that.
+                if !self.room.publishes_by(*peer) {
+                    self.room.socket_of(*peer).map(|socket| self.journeys.remove(&socket));
+                }
             }
             contract::Event::TrackStarted { track, .. } => {
                 let Some(socket) = self.room.socket_of_track(*track) else { return };

@@ -41,8 +41,8 @@ pub enum Letter {
         name: &'static str,
         /// The socket that the command names.
         socket: SocketId,
-        /// The session's place, kept as long as the session.
-        place: Option<Place>,
+        /// The session's place, kept as long as the session; and its join, if that is followed.
+        place: Option<(Place, Journey)>,
         /// Where the answer goes; dropped when the room has ended meanwhile.
         answered: Answered,
     },
