@@ -70,6 +70,8 @@ pub struct Node {
     pub admin: SocketAddr,
     /// Where plain requests are sent to HTTPS, if a listener does that.
     pub redirect: Option<SocketAddr>,
+    /// Where clients are told that media is heard, worker by worker.
+    pub media: Vec<SocketAddr>,
     rooms: Directory,
     lobbies: Lobbies,
     recorder: Option<Recorder>,
@@ -153,6 +155,7 @@ impl Node {
             workers::start(&config.media, (relay.as_ref(), config.recording.is_some(), sessions), &addresses, &event_sender, epoch, questions)?;
         let server = config.media.stun_server.clone().zip(questions);
         let watch = server.map(|(server, begin)| reflexive::Watch::new(server, begin, &mut fleet.workers, &addresses));
+        let media = fleet.workers.iter().flat_map(|worker| worker.candidates.clone()).collect();
         let taps = fleet.workers.iter_mut().filter_map(|worker| worker.tap.take()).collect();
         let reports = fleet.workers.iter().map(|w| (w.id, reader(w.report.clone()))).collect();
         let metrics = Metrics::new(reports).map_err(|e| StartError { what: "metrics".into(), advice: e.to_string() })?;
@@ -258,6 +261,7 @@ impl Node {
             http: at.http,
             admin: at.admin,
             redirect: at.redirect,
+            media,
             rooms,
             lobbies,
             recorder,

@@ -1,5 +1,7 @@
 //! The command line, as a shell or a supervisor sees it: the binary itself, its exit codes, what it prints.
 
+#[path = "nodes/port.rs"]
+mod port;
 #[path = "nodes/process.rs"]
 mod process;
 
@@ -129,8 +131,7 @@ fn a_load_without_a_token_or_an_address_says_what_is_missing() {
     refused(&["load", "--url", "http://127.0.0.1:1/ws"], 64, "--url");
     refused(&["load", "--url", "127.0.0.1:8080"], 64, "ws://");
     refused(&["load", "--whip", "127.0.0.1/{member}"], 64, "--whip");
-    let port = TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address").port();
-    let admin = TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address").port();
+    let (port, admin) = (port::free_port(), port::free_port());
     let sets = [
         format!("admin.listen=127.0.0.1:{admin}"),
         "media.port=0".into(),
@@ -233,7 +234,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file_and_secrets_come_from
 #[test]
 fn a_port_that_is_taken_is_69_and_a_node_tells_how_it_is() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let admin = TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address").port();
+    let admin = port::free_port();
     let line = |admin: u16| {
         let sets = [
             format!("admin.listen=127.0.0.1:{admin}"),

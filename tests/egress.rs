@@ -1,11 +1,16 @@
 //! Calls that one node sends to another by WHIP: both are real, and a participant there counts what comes.
 
 mod client;
+#[path = "client/folder.rs"]
+mod folder;
 mod nodes;
+#[path = "nodes/process.rs"]
+mod process;
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,7 +21,9 @@ use althing::node::Node;
 use althing::node::logs::subscriber;
 use althing::wire::Source;
 use client::{Kind, Participant, Phase, Settings};
+use folder::Folder;
 use nodes::HERE;
+use process::Process;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
@@ -45,14 +52,22 @@ async fn node(at: IpAddr, change: impl FnOnce(&mut Config)) -> Node {
 }
 
 async fn join(node: &Node, room: &str, number: u16, phases: &watch::Receiver<Phase>) -> Participant {
-    let address = node.http.ip();
-    let settings = Settings { url: format!("ws://{}/ws", node.http), room: room.into(), number, token: None, address, pairs: 2 };
+    join_at(node.http, room, number, phases).await
+}
+
+async fn join_at(http: SocketAddr, room: &str, number: u16, phases: &watch::Receiver<Phase>) -> Participant {
+    let address = http.ip();
+    let settings = Settings { url: format!("ws://{http}/ws"), room: room.into(), number, token: None, address, pairs: 2 };
     Participant::join(&settings, phases.clone()).await.expect("joined and connected")
 }
 
 async fn ask(node: &Node, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    ask_at(node.http, method, path, body).await
+}
+
+async fn ask_at(http: SocketAddr, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let method = method.parse().expect("a method");
-    let mut request = Client::new().request(method, format!("http://{}/api/v1/rooms/{ROOM}/egress{path}", node.http));
+    let mut request = Client::new().request(method, format!("http://{http}/api/v1/rooms/{ROOM}/egress{path}"));
     if let Some(body) = body {
         request = request.header("content-type", "application/json").body(body.to_string());
     }
@@ -74,9 +89,13 @@ async fn state(node: &Node, egress: &str) -> Value {
 }
 
 async fn until(node: &Node, egress: &str, wanted: &str) -> Value {
+    until_at(node.http, egress, wanted).await
+}
+
+async fn until_at(http: SocketAddr, egress: &str, wanted: &str) -> Value {
     let begun = Instant::now();
     loop {
-        let seen = state(node, egress).await;
+        let seen = ask_at(http, "GET", &format!("/{egress}"), None).await.1;
         if seen["state"] == wanted {
             return seen;
         }
@@ -297,14 +316,52 @@ async fn what_was_refused_is_not_logged_as_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn over_https_only_a_server_is_called_whose_certificate_is_vouched_for() {
+    let kept = Folder::new("egress");
+    let cache = format!("tls.cache={}", kept.0.display());
+    let b = Process::start(&["tls.mode=dev", &cache]);
+    let vouched = kept.0.join("development.pem");
+    let own = reqwest::Certificate::from_pem(&std::fs::read(&vouched).expect("it is kept")).expect("a certificate");
+    let client = Client::builder().tls_certs_only([own]).build().expect("a client");
+    let to_here = ["whip_out.allow_hosts=[\"127.0.0.1\"]", "whip_out.allow_networks=[\"127.0.0.0/8\"]"];
+    let mut program = Command::new(env!("CARGO_BIN_EXE_althing"));
+    let a = Process::start_by(program.env("SSL_CERT_FILE", &vouched), &to_here);
+    let strange = Process::start(&to_here);
+    let (_phase, phases) = watch::channel(Phase::Count);
+    for (node, wanted) in [(&a, "live"), (&strange, "retrying")] {
+        let sender = join_at(node.http, ROOM, 1, &phases).await;
+        let body = json!({ "member": sender.member, "url": format!("https://{}/whip/{THERE}/guest", b.http) });
+        let (status, begun) = ask_at(node.http, "POST", "", Some(body)).await;
+        assert_eq!(status, 201, "{begun}");
+        let seen = until_at(node.http, begun["egress"].as_str().expect("an identity"), wanted).await;
+        let answer = client.get(format!("https://{}/api/v1/rooms/{THERE}/members", b.http)).send().await.expect("an answer");
+        let list: Value = serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default();
+        let is_there = list["members"].as_array().into_iter().flatten().any(|m| m["member"] == "guest");
+        assert_eq!((is_there, seen["reason"].as_str()), if wanted == "live" { (true, None) } else { (false, Some("certificate")) }, "{seen} {list}");
+        sender.leave().await;
+        gone_by(&client, &b, "guest").await;
+    }
+}
+
+/// Waits until a member of the other room has gone.
+async fn gone_by(client: &Client, node: &Process, member: &str) {
+    let begun = Instant::now();
+    loop {
+        let answer = client.get(format!("https://{}/api/v1/rooms/{THERE}/members/{member}", node.http)).send().await.expect("an answer");
+        if answer.status() == 404 {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{member} is still there");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_lost_on_the_way_is_sent_again() {
-    let probe = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
-    let port = probe.local_addr().expect("an address").port();
-    drop(probe);
-    let way = Way::new(port, 50).await;
     // Clients of the other node are told an address behind which every twentieth datagram is lost, either way.
-    let there = |config: &mut Config| (config.media.workers, config.media.port, config.media.announce) = (1, port, vec![LOSSY]);
+    let there = |config: &mut Config| (config.media.workers, config.media.announce) = (1, vec![LOSSY]);
     let (a, b) = (node(HERE, |_| ()).await, node(HERE, there).await);
+    let way = Way::new(b.media[0].port(), 50).await;
     let (phase, phases) = watch::channel(Phase::WarmUp);
     let (sender, receiver) = (join(&a, ROOM, 1, &phases).await, join(&b, THERE, 2, &phases).await);
     let egress = send(&a, &sender, &endpoint(&b)).await;

@@ -6,7 +6,6 @@ mod nodes;
 #[path = "load/wire.rs"]
 mod wire;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -142,10 +141,8 @@ async fn a_run_that_is_stopped_ends_in_order_with_what_it_has() {
 
 /// A node and a wire in front of its media.
 async fn node_behind_a_wire(drop_one_in: u64) -> (Node, Wire) {
-    // Free a moment ago: the node does not say which port it took by itself.
-    let port = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
-    let node = nodes::start(|config| (config.media.port, config.media.workers) = (port, 1)).await;
-    let wire = Wire::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
+    let node = nodes::start(|config| config.media.workers = 1).await;
+    let wire = Wire::new(node.media[0]).await;
     wire.to_clients.store(drop_one_in, Ordering::Relaxed);
     (node, wire)
 }

@@ -13,6 +13,8 @@ mod files;
 mod nodes;
 #[path = "tls/plain.rs"]
 mod plain;
+#[path = "nodes/port.rs"]
+mod port;
 #[path = "tls/scene.rs"]
 mod scene;
 #[path = "tls/slow.rs"]

@@ -1,6 +1,5 @@
 //! A call with a bad way: the account of it names the right member, time and leg, while it lasts and when it is over.
 
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -59,9 +58,8 @@ fn is_about(found: u64, meant: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_names_who_had_bad_video_when_and_on_which_leg() {
     let folder = Folder::new("calls");
-    let port = UdpSocket::bind((HERE, 0)).expect("a port").local_addr().expect("bound").port();
-    let node = start(&folder.0, |config| config.media.port = port).await;
-    let wire = Wire::new(SocketAddr::new(HERE, port)).await;
+    let node = start(&folder.0, |_| ()).await;
+    let wire = Wire::new(node.media[0]).await;
     let behind = signaling_that_names(&node, wire.address).await;
     let (_phase, phases) = watch::channel(Phase::Count);
     let good = join(format!("ws://{}/ws", node.http), 1, &phases).await;

@@ -47,14 +47,12 @@ async fn a_port_that_is_taken_is_named_with_the_setting_that_helps() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_all_workers_share_is_not_shared_with_another_node() {
-    let port = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a free port").port();
-    let config = || {
-        let mut config = nodes::config();
-        (config.media.port, config.media.workers, config.media.single_port) = (port, 2, true);
-        config
-    };
-    let first = Node::start(config()).await.expect("the first one starts");
-    let error = Node::start(config()).await.err().expect("the second one does not").to_string();
+    let first = nodes::start(|config| (config.media.workers, config.media.single_port) = (2, true)).await;
+    let port = first.media[0].port();
+    assert!(first.media.iter().all(|at| at.port() == port), "{:?}", first.media);
+    let mut config = nodes::config();
+    (config.media.port, config.media.workers, config.media.single_port) = (port, 2, true);
+    let error = Node::start(config).await.err().expect("the second one does not").to_string();
     assert!(error.contains(&port.to_string()) && error.contains("--set media.port="), "{error}");
     first.shut_down().await;
 }

@@ -1,6 +1,6 @@
 //! Certificates from an authority that speaks ACME: pebble, the one that Let's Encrypt tests its clients with. It connects to the listener.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use althing::node::Node;
 use tokio::time::sleep;
 
 use crate::authority::{Authority, trusting};
+use crate::port::free_port;
 use crate::scene::{Folder, config, leaf, metric, shake, until};
 
 const DOMAINS: [&str; 2] = ["meet.example.org", "call.example.org"];
@@ -36,10 +37,6 @@ impl Pebble {
             let _ = process.wait();
         }
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 /// Starts it; it tries domains at this port of 127.0.0.1.

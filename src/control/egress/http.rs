@@ -198,7 +198,12 @@ fn trouble(error: &reqwest::Error) -> Trouble {
         if present.is::<Denied>() {
             return Trouble::Forbidden;
         }
-        cause = present.source();
+        if matches!(present.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+            return Trouble::Certificate;
+        }
+        // What an I/O error carries is not its source: its source is what that one has.
+        let carried = present.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = carried.map_or_else(|| present.source(), |carried| Some(carried));
     }
     if error.is_timeout() { Trouble::Timeout } else { Trouble::Unreachable }
 }

@@ -64,8 +64,10 @@ impl std::fmt::Debug for Instruction {
 /// Why a session could not be had, or has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trouble {
-    /// Nobody answers there, or TLS fails.
+    /// Nobody answers there, or there is no TLS.
     Unreachable,
+    /// Its certificate is for another name, has expired, or nobody vouches for it whom this system trusts.
+    Certificate,
     /// It took too long.
     Timeout,
     /// Its addresses, or those in its answer, may not be sent to.
@@ -96,7 +98,7 @@ impl Trouble {
     /// Whether the same may succeed later.
     pub const fn may_pass(self) -> bool {
         match self {
-            Self::Unreachable | Self::Timeout | Self::NoWay | Self::Handshake | Self::Lost | Self::Closed | Self::Failed => true,
+            Self::Unreachable | Self::Certificate | Self::Timeout | Self::NoWay | Self::Handshake | Self::Lost | Self::Closed | Self::Failed => true,
             // 408, 425 and 429 say so; of the others of 4xx the client has to change something.
             Self::Refused(status) => status >= 500 || matches!(status, 408 | 425 | 429),
             Self::Forbidden | Self::Redirect | Self::Answer | Self::TooLarge | Self::Codec => false,
@@ -107,6 +109,7 @@ impl Trouble {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
+            Self::Certificate => "certificate",
             Self::Timeout => "timeout",
             Self::Forbidden => "forbidden_address",
             Self::Redirect => "redirect",

@@ -7,6 +7,7 @@ const SHOWN_ENTRIES = 400;
 let language = localStorage.getItem('language') ?? (navigator.language.startsWith('zh') ? 'zh-CN' : 'en');
 if (!WORDS[language]) language = 'en';
 let timer;
+let turn = 0;
 let shown = '';
 
 const at = (id) => document.getElementById(id);
@@ -145,17 +146,21 @@ function call(account) {
 /** Shows anew what the address names; again while it may change. */
 async function show(moved) {
   clearTimeout(timer);
+  const own = ++turn;
   const id = /^#(\d+)$/.exec(location.hash)?.[1];
   document.body.classList.toggle('one', id !== undefined);
   let again = true;
   let content;
   try {
     const answer = await ask(id ? `calls/${id}/account` : 'calls/list');
+    // Asked for something else meanwhile: what came late is not to be shown in its place.
+    if (own !== turn) return;
     again = !id || answer.ended_ms === undefined;
     const text = language + at('filter').value + JSON.stringify(answer);
     if (text !== shown) content = id ? call(answer) : list(answer);
     shown = text;
   } catch (error) {
+    if (own !== turn) return;
     again = error.status === undefined;
     shown = '';
     content = [make('p', {}, make('a', { href: '#' }, words().all)), make('p', {}, again ? words().unreachable : words().gone)];
