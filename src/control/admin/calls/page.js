@@ -37,7 +37,8 @@ function list(calls) {
   const found = calls.filter((call) => call.room.toLowerCase().includes(wanted));
   if (found.length === 0) return [make('p', {}, calls.length === 0 ? w.none : w.nothingFound)];
   const items = found.map((call) => {
-    const state = call.ended_unix_ms === undefined ? w.underWay : w.troubles(call.troubles);
+    const state = call.ended_unix_ms !== undefined ? w.troubles(call.troubles) : call.troubles ? `${w.underWay}, ${w.atPresent(call.troubles)}` : w.underWay;
+    const present = (call.at_present ?? []).map((trouble) => finding(call, (member) => member, trouble));
     const link = make(
       'a',
       { href: `#${call.id}` },
@@ -46,7 +47,7 @@ function list(calls) {
       make('span', { class: 'quiet' }, call.members === undefined ? '' : w.members(call.members)),
       make('span', {}, state),
     );
-    return make('li', {}, link);
+    return make('li', {}, link, ...(present.length === 0 ? [] : [make('ol', { class: 'plain findings' }, ...present)]));
   });
   return [make('ul', { class: 'plain calls' }, ...items)];
 }
