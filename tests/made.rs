@@ -6,6 +6,7 @@ mod folder;
 mod nodes;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use althing::wire::{OkResult, Request, Source};
 use client::{Participant, Phase, Settings};
 use folder::Folder;
 use nodes::HERE;
-use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RANGE};
+use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RANGE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -70,6 +71,11 @@ async fn get(node: &Node, path: &str) -> Response {
     reqwest::get(format!("http://{}{path}", node.http)).await.expect("an answer")
 }
 
+/// What is made now, as soon as it is there.
+async fn made(node: &Node, path: &str) -> Response {
+    until("it is made", async || Some(get(node, path).await).filter(|answer| answer.status() != StatusCode::SERVICE_UNAVAILABLE)).await
+}
+
 async fn json_of(answer: Response) -> Value {
     serde_json::from_slice(&answer.bytes().await.expect("bytes")).expect("JSON")
 }
@@ -102,10 +108,10 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
     std::fs::write(broken.join("0001.webm"), [7; 5_000]).expect("written");
     let node = node(&folder.0, |config| config.events = Some(nodes::events(&log.0))).await;
     let told = item(&node, "r1").await;
-    let thumbnail = get(&node, text(&told, "thumbnail")).await;
+    let thumbnail = made(&node, text(&told, "thumbnail")).await;
     assert_eq!((thumbnail.status(), &thumbnail.headers()[CONTENT_TYPE]), (StatusCode::OK, &"image/jpeg".parse().expect("a type")));
     assert!(thumbnail.bytes().await.expect("bytes").starts_with(&[0xff, 0xd8, 0xff]));
-    let waveform = json_of(get(&node, text(&told["files"][0], "waveform")).await).await;
+    let waveform = json_of(made(&node, text(&told["files"][0], "waveform")).await).await;
     assert!((150..=210).contains(&waveform["peaks"].as_array().expect("peaks").len()), "{waveform}");
     let altered = text(&told, "thumbnail").replace("signature=", "signature=A");
     assert_eq!(get(&node, &altered).await.status(), StatusCode::FORBIDDEN);
@@ -128,9 +134,9 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
         page["events"].as_array().filter(|events| events.len() == 2).cloned()
     });
     let said = said.await;
-    let made = std::fs::metadata(place.join(text(&said[0]["data"], "file"))).expect("the film").len();
+    let bytes = std::fs::metadata(place.join(text(&said[0]["data"], "file"))).expect("the film").len();
     let told: Vec<_> = said.iter().map(|event| (text(event, "type"), text(&event["data"], "recording"), &event["data"]["bytes"])).collect();
-    assert_eq!(told, [("mixdown.finished", "r1", &Value::from(made)), ("mixdown.failed", "r2", &Value::Null)], "{said:?}");
+    assert_eq!(told, [("mixdown.finished", "r1", &Value::from(bytes)), ("mixdown.failed", "r2", &Value::Null)], "{said:?}");
     assert!(said.iter().all(|event| event["seq"] == 1) && said[0]["session"] != said[1]["session"], "each is a session of its own: {said:?}");
     let address = format!("http://{}{}", node.http, text(&film, "url"));
     let part = client.get(&address).header(RANGE, "bytes=4-7").send().await.expect("an answer");
@@ -147,6 +153,28 @@ async fn a_recording_is_shown_heard_and_mixed_down_by_links() {
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
     let left = || fs::read_dir(folder.0.join(".jobs")).expect("the folder").count();
     until("nothing is left", async || (left() == 0 && !place.exists()).then_some(())).await;
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_long_in_the_making_keeps_nobody_waiting_and_is_there_later() {
+    let folder = Folder::new("made-slow");
+    let place = folder.say("r1", "finished", &file("0001.webm", "complete", 2_000_000));
+    somebody(&place.join("0001.webm"));
+    let tools = Folder::new("made-slow-tools");
+    let slow = tools.0.join("ffmpeg");
+    fs::write(&slow, "#!/bin/sh\ncase \"$*\" in *-i*) sleep 5;; esac\nexec ffmpeg \"$@\"\n").expect("written");
+    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).expect("may be run");
+    let node = node(&folder.0, |config| config.jobs.ffmpeg = Some(slow.display().to_string())).await;
+    let told = item(&node, "r1").await;
+    for path in [text(&told, "thumbnail"), text(&told["files"][0], "waveform")] {
+        let begun = Instant::now();
+        let refused = get(&node, path).await;
+        assert_eq!((refused.status(), refused.headers().contains_key(RETRY_AFTER)), (StatusCode::SERVICE_UNAVAILABLE, true));
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert_eq!(json_of(refused).await["code"], "busy");
+        assert_eq!(made(&node, path).await.status(), StatusCode::OK);
+    }
     node.shut_down().await;
 }
 

@@ -101,7 +101,10 @@ async fn what_is_kept_goes_to_the_bucket_is_played_from_there_and_outlives_the_f
     saved(&asking, &item, &on_disk).await;
     assert_eq!(text(&asking.get(text(&item, "chat")).await[0], "text"), "said meanwhile");
     // What is made of it is made of files that are brought back for that, goes to the bucket, and is there for the next one.
-    let thumbnail = asking.send(Method::GET, text(&item, "thumbnail")).await;
+    let thumbnail = patiently("the thumbnail is made", async || {
+        Some(asking.send(Method::GET, text(&item, "thumbnail")).await).filter(|answer| answer.status() != 503)
+    });
+    let thumbnail = thumbnail.await;
     assert_eq!((thumbnail.status(), header(&thumbnail, CONTENT_TYPE)), (StatusCode::OK, "image/jpeg".into()));
     let mixdown = format!("/api/v1/library/{id}/mixdown");
     assert_eq!(asking.json(Method::POST, &mixdown, json!({ "film": "webm" })).await.0, 202);

@@ -42,7 +42,8 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
 #[allow_missing = true]
 struct Files;
 
-/// The routes of the page: `/`, `/r/<room>` and `/library` with all below (the same page, which reads from its address what to show), and its files.
+/// The routes of the page: `/`, `/r/<room>` and `/library` with all below (the same page, which reads from its address what to show), its files, and a
+/// way back from wherever else there is nothing.
 pub fn page_routes() -> Router {
     let index = get(|request: Request| async move { serve(Files::get, "index.html", request.headers()) });
     let file = get(|request: Request| async move { serve(Files::get, request.uri().path().trim_start_matches('/'), request.headers()) });
@@ -54,6 +55,7 @@ pub fn page_routes() -> Router {
         .route("/library/{*place}", index)
         .route("/assets/{*name}", file.clone())
         .route("/icon.svg", file)
+        .fallback(|| async { answer(StatusCode::NOT_FOUND, "index.html", Body::from(NOWHERE)) })
 }
 
 /// The answer to a request for a file: the smallest form that the client takes, or word that it has it already.
@@ -89,6 +91,11 @@ fn serve(find: impl Fn(&str) -> Option<EmbeddedFile>, name: &str, request: &Head
 const NOT_BUILT: &str = "<!doctype html><meta charset=\"utf-8\"><title>Althing</title>\
     <h1>The web page is not built</h1><p>This server was compiled without its page. Run <code>make web</code>, then build the server again; \
     <code>make run</code> does both.</p>";
+
+/// What is said at an address where nothing is. No script runs for it, so it speaks both languages.
+const NOWHERE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Althing</title>\
+    <h1>There is nothing at this address</h1><p>A room is at <code>/r/</code> and its name. <a href=\"/\">To the first page</a></p>\
+    <div lang=\"zh-CN\"><h2>此地址没有内容</h2><p>房间的地址是 <code>/r/</code> 加房间名。<a href=\"/\">返回首页</a></p></div></html>";
 
 /// A content coding that the build makes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -310,11 +317,13 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, page_routes()).await });
         let mut answers = Vec::new();
-        for path in ["/", "/r/hall", "/r/hall/", "/library", "/library/", "/library/hall/1?expires=1", "/assets/none.js"] {
+        for path in ["/", "/r/hall", "/r/hall/", "/library", "/library/", "/library/hall/1?expires=1", "/rooms/hall", "/assets/none.js"] {
             answers.push(status_and_body(address, path).await);
         }
         server.abort();
         let (none, pages) = answers.split_last().unwrap();
+        let (nowhere, pages) = pages.split_last().unwrap();
+        assert!(nowhere.0.contains(" 404 ") && nowhere.1.contains("href=\"/\""), "a way back: {nowhere:?}");
         assert!(pages.iter().all(|page| *page == answers[0]), "{pages:?}");
         assert!(!none.0.contains(" 200 "), "a file that is not there: {}", none.0);
     }

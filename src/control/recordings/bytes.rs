@@ -62,11 +62,12 @@ pub fn say(answer: &mut Response, tag: &str, media_type: &str) {
     }
 }
 
-/// The one range that is asked for. Several at once may be answered with everything (RFC 9110 section 14.2), and so is one of what the file was
-/// before (section 13.1.5).
+/// The one range that is asked for. Several at once may be answered with everything (RFC 9110 section 14.2), one in other units than bytes has to be,
+/// and so is one of what the file was before (section 13.1.5).
 pub fn range<'a>(headers: &'a HeaderMap, tag: &str) -> Option<&'a HeaderValue> {
     let same = headers.get(header::IF_RANGE).is_none_or(|known| known.as_bytes() == tag.as_bytes());
-    headers.get(header::RANGE).filter(|range| same && !range.as_bytes().contains(&b','))
+    let in_bytes = |range: &[u8]| range.get(..6).is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes="));
+    headers.get(header::RANGE).filter(|range| same && in_bytes(range.as_bytes()) && !range.as_bytes().contains(&b','))
 }
 
 /// Whether an `If-None-Match` has this tag, weakly compared (RFC 9110 section 13.1.2).
@@ -112,6 +113,7 @@ mod tests {
         assert!(!asked(&[(header::RANGE, "bytes=0-1"), (header::IF_RANGE, "\"b\"")]));
         assert!(!asked(&[(header::RANGE, "bytes=0-1"), (header::IF_RANGE, "W/\"a\"")]), "a weak tag is never the same (section 13.1.5)");
         assert!(!asked(&[(header::RANGE, "bytes=0-1,4-5")]));
+        assert!(!asked(&[(header::RANGE, "items=0-1")]), "a unit that nobody knows (section 14.2)");
         assert!(lists(&of(&[(header::IF_NONE_MATCH, "\"b\", W/\"a\"")]), "\"a\"") && !lists(&of(&[(header::IF_NONE_MATCH, "\"b\"")]), "\"a\""));
     }
 }

@@ -1,6 +1,7 @@
 //! What is made of what is kept: thumbnails and waveforms (as they are, or made now), playlists of fragments, mixdowns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -9,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::answer::mixdowns;
 use super::link::Links;
@@ -21,6 +23,10 @@ use crate::record::jobs::{JobState, Jobs, Unmade, thumbnail_of, waveform_of};
 use crate::record::library::{Item, LibraryError, Purpose};
 use crate::record::manifest::{Kind, State as Recorded};
 use crate::wire::LibraryGrant;
+
+/// How long whoever asks waits for what is made now; it is made all the same. More: a page has six connections to a server (HTTP/1.1), and as many pictures
+/// that are long in coming keep it from all else, even from another page. Less: more is asked for twice.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The routes.
 pub fn routes() -> Router<Arc<Endpoints>> {
@@ -38,7 +44,7 @@ async fn thumbnail(
     let item = at.library.work(move |library| library.read(&id)).await?;
     let clip = item.to_be_seen().ok_or(Unmade::Nothing)?;
     let place = thumbnail_of(&item.folder);
-    at.jobs()?.thumbnail(clip, &place).await?;
+    soon(at.jobs()?.thumbnail(clip, &place)).await?;
     Ok(bytes::serve(&place, "image/jpeg", &method, &headers).await?.ok_or(LibraryError::Unknown)?)
 }
 
@@ -49,8 +55,13 @@ async fn waveform(
     let item = at.library.work(move |library| library.read(&id)).await?;
     let clip = item.to_be_heard(&name).ok_or(Unmade::Nothing)?;
     let place = waveform_of(&clip.path);
-    at.jobs()?.waveform(clip, &place).await?;
+    soon(at.jobs()?.waveform(clip, &place)).await?;
     Ok(bytes::serve(&place, "application/json", &method, &headers).await?.ok_or(LibraryError::Unknown)?)
+}
+
+/// What is made, if it is soon.
+async fn soon(made: impl Future<Output = Result<(), Unmade>>) -> Result<(), Unmade> {
+    timeout(PATIENCE, made).await.unwrap_or(Err(Unmade::Busy))
 }
 
 /// A playlist of a file of fragments, by the link to that file: whoever may have it may stream it.

@@ -49,7 +49,7 @@ impl Unmade {
             Unmade::NoEncoder => "the FFmpeg of this server cannot write this kind of file: choose the other one",
             Unmade::Nothing => "there is no picture, or no sound, to make it of",
             Unmade::Gone => "the file is not there",
-            Unmade::Busy => "too many wait already: try again later",
+            Unmade::Busy => "too much is waiting to be made already: try again later",
             Unmade::Cancelled => "it was taken back",
             Unmade::TooLong => "it took too long, and was ended",
             Unmade::Full => "the disk of this server has too little room left",

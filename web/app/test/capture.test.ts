@@ -1,8 +1,10 @@
+import { AlthingError } from '@althing/sdk';
 import { expect, test } from 'vitest';
 import { Clock, shown } from '../src/lib/capture/clock.ts';
 import { begin, BLANK, blur, draw, extend, headOf, isSomething, lineWidth, pixelsBetween, redo, undo } from '../src/lib/capture/drawing.ts';
 import { fileName, sizeText } from '../src/lib/capture/files.ts';
 import { composition, enlargement, fit } from '../src/lib/capture/places.ts';
+import { uploadProblem } from '../src/lib/capture/problem.ts';
 import { shortened } from '../src/lib/capture/tiles.ts';
 import { endingOf, typeFor } from '../src/lib/capture/types.ts';
 
@@ -133,4 +135,15 @@ test('files have names that sort and that every system takes', () => {
   expect(fileName('team: α/β', new Date(2026, 0, 5, 9, 3, 7), 'png')).toBe('team_-2026-01-05-090307.png');
   expect(fileName('hall', new Date(2026, 10, 25, 19, 33, 57), 'webm')).toBe('hall-2026-11-25-193357.webm');
   expect([sizeText(1_234, 'en'), sizeText(45_600_000, 'en'), sizeText(1_500_000_000, 'zh-CN')]).toEqual(['1.2 kB', '46 MB', '1.5 GB']);
+});
+
+test('why a file is not in the library is said in the language of the page, with what to do about it', () => {
+  const refused = (code: string) => uploadProblem(new AlthingError('upload_refused', 'as the server says it', false, { cause: { status: 507, code } }));
+  expect(refused('library_full')).toMatch(/Delete something/);
+  expect(refused('no_room')).toMatch(/on this device/);
+  expect(refused('limit_exceeded')).toMatch(/larger/);
+  expect(refused('forbidden')).toMatch(/invitation/);
+  expect(refused('malformed')).toBe('Something went wrong: as the server says it');
+  expect(uploadProblem(new AlthingError('upload_failed', 'Failed to fetch', true))).toMatch(/cannot be reached/);
+  expect(uploadProblem(new AlthingError('upload_failed', 'too many', true, { cause: { status: 503, code: 'full' } }))).toMatch(/Try again/);
 });

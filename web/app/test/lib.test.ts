@@ -1,10 +1,11 @@
-import type { AlthingError, CallEnd } from '@althing/sdk';
+import { AlthingError } from '@althing/sdk';
+import type { CallEnd } from '@althing/sdk';
 import { expect, test } from 'vitest';
 import { inviteLink, isRoomName, lobbyAddress, lobbyLink, randomRoom, readAddress, roomAddress, socketAddress } from '../src/lib/address.ts';
 import { arrange } from '../src/lib/layout.ts';
 import { hue, initials } from '../src/lib/people.ts';
 import { actionOf } from '../src/lib/shortcuts.ts';
-import { callProblem, callResult, qualityHint } from '../src/lib/wording.ts';
+import { callProblem, callResult, joinProblem, qualityHint, refusal } from '../src/lib/wording.ts';
 
 test.each([
   ['http://a/r/hall', 'hall', undefined],
@@ -56,6 +57,15 @@ test('why somebody cannot be called is said', () => {
   expect(callProblem(problem('not_found'), 'Ben')).toBe('Ben can no longer be reached.');
   expect(callProblem(problem('rate_limited'), 'Ben')).toMatch(/too often/);
   expect(callProblem(problem('timeout'), 'Ben')).toMatch(/cannot be reached/);
+});
+
+test('what a server refuses is said in the language of the page, with what to do about it', () => {
+  const from = (code: AlthingError['code']) => new AlthingError(code, 'as the server says it');
+  for (const code of ['recording_unavailable', 'library_full', 'encrypted', 'forbidden', 'not_found', 'wrong_state', 'rate_limited', 'internal', 'timeout', 'connection_lost'] as const) {
+    expect(refusal(from(code)), code).not.toContain('as the server says it');
+  }
+  expect(refusal(from('malformed'))).toBe('Something went wrong: as the server says it');
+  for (const code of ['full', 'direct_only', 'rate_limited', 'internal', 'locked', 'kicked'] as const) expect(joinProblem(from(code)), code).not.toContain('as the server says it');
 });
 
 test('the codecs to receive are those of the address, and stay in it', () => {

@@ -1,3 +1,4 @@
+import { LibraryError } from '@althing/sdk';
 import type { LibraryFile, LibraryItem } from '@althing/sdk';
 import { expect, test } from 'vitest';
 import { Clock, concession, Drift, steer } from '../src/library/clock.ts';
@@ -5,9 +6,10 @@ import { compose, MOST_SHOWN } from '../src/library/composition.ts';
 import type { Part } from '../src/library/composition.ts';
 import { nameOf } from '../src/lib/token.ts';
 import { accessOf } from '../src/library/access.ts';
-import { clockTime, fileSize } from '../src/library/format.ts';
+import { clockTime, fileSize, fitsTitle } from '../src/library/format.ts';
 import { playerAction } from '../src/library/keys.ts';
 import { isLibrary, libraryAddress, readPlace, readToken } from '../src/library/place.ts';
+import { libraryProblem } from '../src/library/problem.ts';
 import { afterSilence, columns, isPresent, levelsAt, MOST_OPEN, silences, Speaker, timelineOf, trackAt, wanted, waveOf } from '../src/library/timeline.ts';
 import type { Timeline, Wave } from '../src/library/timeline.ts';
 import { fit, held, zoomed } from '../src/library/zoom.ts';
@@ -310,6 +312,16 @@ test('a picture is enlarged around where one points, and never leaves the page',
 test('times and sizes are written as people write them', () => {
   expect([0, 7.9, 760, 3723, -1, 36_000].map(clockTime)).toEqual(['0:00', '0:07', '12:40', '1:02:03', '0:00', '10:00:00']);
   expect([0, 999, 1500, 12_345_678, 3.2e9].map((bytes) => fileSize(bytes, 'en'))).toEqual(['0 byte', '999 byte', '1.5 kB', '12 MB', '3.2 GB']);
+});
+
+test('a title is as long as the server takes it, by its bytes', () => {
+  expect(['a'.repeat(200), '预'.repeat(66), `${'预'.repeat(66)}  `].map(fitsTitle)).toEqual([true, true, true]);
+  expect(['a'.repeat(201), '预'.repeat(67)].map(fitsTitle)).toEqual([false, false]);
+});
+
+test('what a library cannot do at the moment is said in the language of the page', () => {
+  for (const [status, code] of [[503, 'storage_unavailable'], [503, 'full'], [429, 'rate_limited'], [500, 'internal']] as const) expect(libraryProblem(new LibraryError(status, code, 'as the server says it'))).toMatch(/Try again/);
+  expect(libraryProblem(new LibraryError(507, 'library_full', 'as the server says it'))).toMatch(/Delete something/);
 });
 
 test('a long waveform is drawn in few columns, none of which hides a peak', () => {

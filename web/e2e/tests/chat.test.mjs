@@ -31,5 +31,10 @@ test('what is said is read by everyone in the same order, also by who comes late
   const cleo = await stage.person('Cleo');
   await cleo.join(stage.url, 'chat');
   assert.deepEqual(await cleo.chat(), wanted);
+
+  await ada.tab.fill('[data-testid=chat-input]', '长'.repeat(1400));
+  await ada.tab.appears('[data-testid=chat-too-long]');
+  await ada.tab.fill('[data-testid=chat-input]', '长'.repeat(1300));
+  await until('what is short enough is no longer complained of', () => ada.tab.evaluate(() => !document.querySelector('[data-testid=chat-too-long]')));
   for (const person of [ada, ben, cleo]) await person.isWell();
 });

@@ -49,6 +49,23 @@ test('who comes without a key is told so, and the server refuses to record with 
   }
 });
 
+test('a link whose key was cut off opens no call that all can read, and the whole one does when it is pasted over it', async () => {
+  const ada = await server.person('Ada');
+  const goes = async (/** @type {string} */ link) => {
+    await ada.tab.goto(`${server.url}/r/${link}`);
+    await ada.tab.appears('[data-testid=preview] video');
+    await ada.tab.fill('[data-testid=name]', 'Ada');
+    await ada.tab.click('[data-testid=join]');
+  };
+  await goes(`cut#key=${KEY.slice(0, 15)}`);
+  await ada.tab.appears('[data-testid=message]');
+  assert.match(await ada.tab.evaluate(() => document.querySelector('[data-testid=message]')?.textContent ?? ''), /key in this link/);
+  await goes(`cut#key=${KEY}`);
+  await ada.tab.appears('[data-testid=encrypted]');
+  await ada.isWell();
+  await server.dismiss(ada);
+});
+
 test('a room is encrypted by a tick in the lobby, and its link has the key', async () => {
   const [ada, ben] = [await server.person('Ada'), await server.person('Ben')];
   await ada.tab.goto(`${server.url}/r/ticked`);

@@ -49,6 +49,11 @@ test('what is kept of a room is listed by time, filtered, renamed, downloaded an
     await tab.press('Enter');
     await until('it has its title', async () => (await text(tab, within(ids.meeting, 'item-title'))) === 'Budget <b>2026</b> 预算');
     await tab.reload();
+    await tab.click(within(ids.meeting, 'item-rename'));
+    await tab.fill('[data-testid=rename-field]', '预算'.repeat(40));
+    await tab.press('Enter');
+    assert.match(await text(tab, `${within(ids.meeting, 'rename-field')} + p`), /too long/, 'what the server would not take is not lost');
+    await tab.press('Escape');
     await until('the title stays', async () => (await text(tab, within(ids.meeting, 'item-title'))) === 'Budget <b>2026</b> 预算');
 
     const zip = await fetched(tab, await tab.evaluate((link) => document.querySelector(link)?.getAttribute('href') ?? '', within(ids.meeting, 'item-download')));

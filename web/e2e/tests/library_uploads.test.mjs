@@ -3,8 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { frame } from '../lib/files.mjs';
 import { phase } from '../lib/here.mjs';
 import { choose } from '../lib/menus.mjs';
+import { nearest } from '../lib/person.mjs';
 import { scene } from '../lib/scene.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
@@ -36,6 +38,7 @@ test('a recording of the browser and a screenshot are given to the library, as t
   await ada.tab.appears('[data-testid=recording-view]', 20_000);
   const length = await ada.tab.evaluate(() => Number(/** @type {HTMLElement} */ (document.querySelector('[data-testid=recording-view]')).dataset['length']));
   const { path } = await ada.tab.downloads(() => ada.tab.click('[data-testid=recording-download]'));
+  assert.equal(nearest(frame(path).colour(0.8, 0.8), 'camera'), 'Ada', 'who is there is seen in the first picture');
   await ada.tab.click('[data-testid=recording-upload]');
   const said = () => ada.tab.evaluate(() => document.querySelector('[data-testid=recording-told]')?.textContent);
   await until('it is in the library', async () => (await said()) === 'Saved to the library').catch(async (error) => ada.fail(`${error.message}: ${await said()}`));
@@ -43,6 +46,8 @@ test('a recording of the browser and a screenshot are given to the library, as t
   assert.deepEqual([video.kind, video.by.name, video.files[0].type.split(';')[0]], ['video', 'Ada', 'video/webm']);
   assert.ok(Math.abs(video.length / 1000 - length) < 1, `${video.length} µs of ${length} ms`);
   assert.ok((await bytesOf(video)).equals(readFileSync(path)), 'byte for byte');
+  const canBeGiven = (/** @type {string} */ button) => ada.tab.evaluate((id) => !(/** @type {HTMLButtonElement} */ (document.querySelector(`[data-testid=${id}]`)).disabled), button);
+  assert.equal(await canBeGiven('recording-upload'), false, 'once is enough');
   await ada.tab.press('Escape');
 
   await choose(ada, 'screenshot-stage');
@@ -51,6 +56,7 @@ test('a recording of the browser and a screenshot are given to the library, as t
   await ada.tab.click('[data-testid=screenshot-upload]');
   const picture = await until('the screenshot is in the library', async () => (await items('given')).find((item) => item.kind === 'screenshot'));
   assert.ok((await bytesOf(picture)).equals(readFileSync(shot.path)), 'byte for byte');
+  await until('once is enough', async () => !(await canBeGiven('screenshot-upload')));
   await ada.isWell();
 });
 

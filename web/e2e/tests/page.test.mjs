@@ -37,6 +37,28 @@ test('on a narrow Chinese phone nothing sticks out, and the language can be chan
   await ada.isWell();
 });
 
+test('on a phone what is wrong is said where it is seen, and who has left a room finds it in the lobby', async () => {
+  const ada = await stage.person('Ada', { width: 375, height: 667 });
+  await ada.tab.goto(`${stage.url}/`);
+  await ada.tab.appears('[data-testid=preview] video');
+  await ada.tab.fill('[data-testid=room]', 'again');
+  await ada.tab.click('[data-testid=join]');
+  await ada.tab.appears('[data-testid=message]');
+  const seen = await ada.tab.evaluate(() => {
+    const message = /** @type {Element} */ (document.querySelector('[data-testid=message]'));
+    const { left, width, top, height } = message.getBoundingClientRect();
+    return document.elementFromPoint(left + width / 2, top + height / 2) === message;
+  });
+  assert.ok(seen, 'that a name is missing');
+  await ada.tab.fill('[data-testid=name]', 'Ada');
+  await ada.tab.click('[data-testid=join]');
+  await ada.tab.appears('[data-testid=call]');
+  await ada.leave();
+  assert.equal(await ada.tab.evaluate(() => /** @type {HTMLInputElement} */ (document.querySelector('[data-testid=room]')).value), 'again');
+  await ada.isWell();
+  await stage.dismiss(ada);
+});
+
 test('in development mode the page says so, and keys work but not while writing', async () => {
   const ben = await stage.person('Ben');
   await ben.join(stage.url, 'keys');

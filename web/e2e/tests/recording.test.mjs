@@ -102,6 +102,7 @@ for (const [codec, prefer] of [
     await ada.tab.click('[data-testid=stop-recording]');
     const length = (Date.now() - begun) / 1_000;
     await until('nobody is recorded any more', () => ben.tab.evaluate(() => !document.querySelector('[data-testid=recording]')));
+    await until('they are told', () => ben.tab.evaluate(() => /no longer records/.test(document.querySelector('[data-testid=notices]')?.textContent ?? '')));
     const manifest = await until('the recording is whole', async () => manifests(room).find((it) => it.state === 'finished'));
     assert.deepEqual(manifest.members.map((/** @type {any} */ member) => member.name).sort(), ['Ada', 'Ben']);
     const id = await ben.idOf('Ada');

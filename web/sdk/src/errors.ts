@@ -28,7 +28,7 @@ export type ClientErrorCode =
   | 'direct_unreached'
   /** No way to the server's media was found: its ports are probably blocked on the way. */
   | 'ports_blocked'
-  /** The server will not have a file, for the reason that the message gives. */
+  /** The server will not have a file, for the reason that the message gives, and `cause` for programs: `{ status, code }`. */
   | 'upload_refused'
   /** A file could not be uploaded: the server was not to be reached for long enough, or has lost what it had. */
   | 'upload_failed';
@@ -40,8 +40,8 @@ export class AlthingError extends Error {
   /** Whether the same may succeed later. */
   readonly retryable: boolean;
 
-  constructor(code: ErrorCode | ClientErrorCode, message: string, retryable = false) {
-    super(message);
+  constructor(code: ErrorCode | ClientErrorCode, message: string, retryable = false, options?: ErrorOptions) {
+    super(message, options);
     this.name = 'AlthingError';
     this.code = code;
     this.retryable = retryable;

@@ -78,7 +78,7 @@ class Upload {
       } catch (error) {
         signal?.throwIfAborted();
         if (error instanceof AlthingError && !error.retryable) throw error;
-        if (this.#backoff.attempt >= attempts) throw new AlthingError('upload_failed', error instanceof Error ? error.message : String(error), true);
+        if (this.#backoff.attempt >= attempts) throw new AlthingError('upload_failed', error instanceof Error ? error.message : String(error), true, error instanceof AlthingError ? { cause: error.cause } : {});
         // What arrived of the chunk is not known.
         this.#offset = undefined;
       }
@@ -151,11 +151,11 @@ function headersFor(token: string | undefined): Record<string, string> {
 
 /** Why the server will not have it, in its own words where it has some (RFC 9457). */
 async function refusal(response: Response): Promise<AlthingError> {
-  const problem = (await response.json().catch(() => undefined)) as { title?: string; detail?: string } | undefined;
+  const problem = (await response.json().catch(() => undefined)) as { title?: string; detail?: string; code?: string } | undefined;
   const text = problem?.detail ?? problem?.title ?? `the server answered ${response.status}`;
   // 507: there is no room, and waiting makes none.
   const retryable = [408, 423, 429, 500, 502, 503, 504].includes(response.status);
-  return new AlthingError(retryable ? 'upload_failed' : 'upload_refused', text, retryable);
+  return new AlthingError(retryable ? 'upload_failed' : 'upload_refused', text, retryable, { cause: { status: response.status, code: problem?.code ?? '' } });
 }
 
 function base64(text: string): string {

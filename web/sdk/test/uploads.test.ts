@@ -62,7 +62,7 @@ test('one that the server has forgotten is begun anew', async () => {
 
 test('what is refused is said in the words of the server, and not tried again', async () => {
   tus.refuse = () => ({ status: 413, body: { title: 'Too large', detail: 'a file has at most 1 MiB' } });
-  await expect(upload(file, options())).rejects.toMatchObject({ code: 'upload_refused', message: 'a file has at most 1 MiB', retryable: false });
+  await expect(upload(file, options())).rejects.toMatchObject({ code: 'upload_refused', message: 'a file has at most 1 MiB', retryable: false, cause: { status: 413 } });
   expect(tus.requests).toEqual(['POST']);
 });
 

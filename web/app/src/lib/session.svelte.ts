@@ -13,7 +13,7 @@ import type { TileView } from './people.ts';
 import { rememberRoom } from './rooms.ts';
 import { Viewing } from './viewing.ts';
 import { witness } from './witness.svelte.ts';
-import { endReason, joinProblem, recordsLocally, troubleInCall } from './wording.ts';
+import { endReason, joinProblem, recordsLocally, refusal, troubleInCall } from './wording.ts';
 
 declare global {
   interface Window {
@@ -105,6 +105,10 @@ class Session {
   /** Whether that is about to change. */
   blurring = $state(false);
   #noticeCount = 0;
+  /** The room that people met in last: who leaves it, or loses it, finds it in the lobby. */
+  lastRoom = '';
+  /** Whether the server recorded the call when it was looked at last. */
+  #recorded = false;
   /** Who knocks, as far as it was told. */
   #known = new Set<string>();
   /** Read when the page loads: the lobby is also there for a moment while a page goes away. */
@@ -178,6 +182,8 @@ class Session {
 
   /** Enters a room; what stands against it. */
   async #enter(room: string, name: string, called?: Called, knockAs?: string): Promise<unknown> {
+    const open = called ? undefined : this.#wouldBeOpen(room);
+    if (open !== undefined) return open;
     const call = new Call({ url: socketAddress(location), receive: this.address.receive, data: this.address.data, ...this.#encryption(called) });
     window.althing = call;
     this.call = call;
@@ -202,6 +208,13 @@ class Session {
       this.local.exit();
       return error;
     }
+  }
+
+  /** Why a call whose link has a key could not be encrypted: then it is not entered, for the first to come would have it open for all. */
+  #wouldBeOpen(room: string): string | undefined {
+    if (this.secret !== undefined) return Encryption.isSupported ? undefined : m.error_cannot_encrypt();
+    const { room: linked, secret } = this.address;
+    return room === linked && secret !== undefined && !Encryption.isSecret(secret) ? m.error_key() : undefined;
   }
 
   /** What encrypts a call that is entered now; one that was made by calling has no secret. */
@@ -294,7 +307,7 @@ class Session {
 
   /** Says that something was refused. */
   refused(error: unknown): void {
-    this.notify(m.error_other({ message: error instanceof Error ? error.message : String(error) }), true);
+    this.notify(refusal(error), true);
   }
 
   /** Opens a side panel, or closes it when it is open. */
@@ -364,6 +377,8 @@ class Session {
     this.route = call.route;
     this.unreadable = call.unreadable;
     this.#tellKnocking(call.room?.knocking ?? []);
+    if (this.room && this.partner === undefined) this.lastRoom = this.room.room;
+    this.#tellRecording();
     this.tiles = tilesOf(call, this.devices);
   }
 
@@ -380,8 +395,17 @@ class Session {
     this.#known = new Set(people.map(({ member }) => member));
   }
 
+  /** That it is recorded is shown for as long as it is. That it no longer is would be overlooked: it may be over because the server was. */
+  #tellRecording(): void {
+    if (!this.room) return;
+    const recorded = this.room.recording !== undefined;
+    if (this.#recorded && !recorded) this.notify(m.recording_over());
+    this.#recorded = recorded;
+  }
+
   #ended(call: Call, error: AlthingError): void {
     if (call !== this.call) return;
+    this.#recorded = false;
     if (call.room) this.message = endReason(error);
     this.local.exit();
     this.room = undefined;

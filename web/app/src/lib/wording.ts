@@ -20,6 +20,11 @@ export function joinProblem(error: AlthingError): string {
       return m.error_kicked();
     case 'full':
       return m.error_full();
+    case 'direct_only':
+      return m.error_direct_only();
+    case 'rate_limited':
+    case 'internal':
+      return m.error_later();
     case 'locked':
       return m.error_locked();
     case 'not_admitted':
@@ -51,6 +56,31 @@ export function troubleInCall(error: AlthingError): string {
   }
 }
 
+/** Why something that was asked for was refused, by its code, and what to do about it. */
+export function refusal(error: unknown, code = (error as { code?: unknown } | null)?.code): string {
+  switch (code) {
+    case 'recording_unavailable':
+      return m.recording_unavailable();
+    case 'library_full':
+      return m.library_full();
+    case 'encrypted':
+      return m.record_encrypted();
+    case 'forbidden':
+      return m.error_forbidden();
+    case 'not_found':
+    case 'wrong_state':
+      return m.error_changed();
+    case 'rate_limited':
+    case 'internal':
+      return m.error_later();
+    case 'timeout':
+    case 'connection_lost':
+      return m.error_unreachable();
+    default:
+      return m.error_other({ message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
 /** Why the server has taken no picture, and what to do about it. */
 export function screenshotProblem(error: unknown): string {
   switch ((error as { code?: unknown } | null)?.code) {
@@ -64,7 +94,7 @@ export function screenshotProblem(error: unknown): string {
     case 'not_found':
       return m.no_picture();
     default:
-      return m.error_other({ message: error instanceof Error ? error.message : String(error) });
+      return refusal(error);
   }
 }
 

@@ -15,6 +15,14 @@ export function fileSize(bytes: number, locale: string): string {
   return new Intl.NumberFormat(locale, { style: 'unit', unit: UNITS[unit], unitDisplay: 'short', maximumFractionDigits: value < 10 && unit > 0 ? 1 : 0 }).format(value);
 }
 
+/** Bytes of a title that the server keeps, in UTF-8. */
+const TITLE_BYTES = 200;
+
+/** Whether the server takes a title that is so long. */
+export function fitsTitle(title: string): boolean {
+  return new TextEncoder().encode(title.trim()).length <= TITLE_BYTES;
+}
+
 /** The day and the time at which something began. */
 export function moment(at: number, locale: string): string {
   return new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' }).format(at);

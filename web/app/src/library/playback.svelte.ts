@@ -26,8 +26,9 @@ const BETWEEN_SEEKS = 1500;
 /** Waveforms that are asked for at once, and after how many refusals no more are. */
 const WAVES_AT_ONCE = 3;
 const WAVES_REFUSED = 3;
-/** One that the server has no time for is asked for again after this (ms). */
+/** One that the server has no time for is asked for again after this (ms), about so often. */
 const WAVE_AGAIN = 3000;
+const WAVE_TRIES = 20;
 /** A file that cannot be loaded is tried again so often, after this (ms), then twice that, and so on. */
 const RETRIES = 4;
 const RETRY_AFTER = 700;
@@ -451,7 +452,7 @@ export class Playback {
   async #loadWaves(library: Library): Promise<void> {
     const waiting = this.timeline.lanes.flatMap((lane) => lane.tracks).filter((track) => track.sound && track.file.waveform);
     waiting.sort((a, b) => a.begins - b.begins);
-    let [refused, retries] = [0, 2 * waiting.length];
+    let [refused, retries] = [0, WAVE_TRIES * waiting.length];
     const load = async () => {
       for (let track = waiting.shift(); track && refused < WAVES_REFUSED && this.#timer !== undefined; track = waiting.shift()) {
         try {

@@ -1,5 +1,5 @@
 import type { Library, LibraryItem, LibraryKind } from '@althing/sdk';
-import { libraryProblem } from './wording.ts';
+import { libraryProblem } from './problem.ts';
 
 /** What the filter shows: everything, or one kind. */
 export type Filter = 'all' | LibraryKind;

@@ -142,6 +142,7 @@ export class Recorder {
     const scene = this.what === 'call' ? new Scene() : undefined;
     if (scene) {
       this.#ends.push(() => scene.close());
+      await scene.begin(session.tiles);
       this.#ends.push(session.viewing.stayAwake());
       this.#ends.push(everyTick(1000 / SCENE.rate, () => void (this.#tick++ % this.#every === 0 && scene.draw())));
     }

@@ -6,6 +6,9 @@ import { drawTile } from './tiles.ts';
 /** The size of a recorded stage (pixels), and its frames a second. */
 export const SCENE = { width: 1280, height: 720, rate: 30 };
 
+/** How long (ms) the first picture waits for those who are to be seen in it. More: a recording begins later where somebody shows nothing. */
+const PATIENCE = 1000;
+
 /** The stage as it is recorded: always of one size, whatever the window is like. */
 export class Scene {
   readonly #canvas: HTMLCanvasElement;
@@ -39,6 +42,15 @@ export class Scene {
       this.#videos.delete(track);
     }
     for (const track of wanted) if (!this.#videos.has(track)) this.#videos.set(track, play(track));
+  }
+
+  /** Draws everybody once they can be seen: a recording that begins with an empty stage is black until it is played. */
+  async begin(tiles: readonly TileView[]): Promise<void> {
+    this.follow(tiles);
+    const until = performance.now() + PATIENCE;
+    const isDark = () => [...this.#videos.values()].some((video) => video.readyState < video.HAVE_CURRENT_DATA);
+    while (isDark() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+    this.draw();
   }
 
   /** Draws what there is at the moment. */
