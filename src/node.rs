@@ -13,6 +13,7 @@
 //! | mapped addresses | dispatch → whoever asks STUN servers | [`reflexive`] |
 
 mod addresses;
+pub mod beforehand;
 pub mod doctor;
 mod life;
 mod listeners;
@@ -134,6 +135,7 @@ impl Node {
     /// When an address cannot be listened on, there is none for media or no certificate; the text says which setting to change.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let epoch = Instant::now();
+        beforehand::trust(&config, tls::trusts_anybody)?;
         let access = Access::new(config.auth.clone(), config.limits.name_bytes);
         let development = access.development();
         let mut addresses =

@@ -95,6 +95,113 @@ fn settings_that_cannot_work_are_78_in_every_command_and_named() {
 }
 
 #[test]
+fn files_and_directories_that_cannot_be_used_are_said_by_config_check() {
+    let folder = Folder::new("named");
+    let (nobody, taken) = (folder.0.join("nobody.pem").display().to_string(), folder.file("taken", "no certificate"));
+    let below = format!("{taken}/below");
+    let check = |sets: &[String]| {
+        let line: Vec<&str> = ["config", "check"].into_iter().chain(sets.iter().flat_map(|set| ["--set", set])).collect();
+        said(&line)
+    };
+    let files = |cert: &str, key: &str| ["tls.mode=files".to_owned(), format!("tls.cert={cert}"), format!("tls.key={key}")].to_vec();
+    let acme = |cache: &str| ["tls.mode=acme", "tls.domains=meet.example.org", &format!("tls.cache={cache}")].map(str::to_owned).to_vec();
+    for (sets, names, path) in [
+        (files(&nobody, &nobody), &["tls.cert", "tls.key"][..], &nobody),
+        (files(&taken, &nobody), &["tls.key"], &nobody),
+        (files(&taken, &taken), &["tls.cert"], &taken),
+        (acme(&below), &["tls.cache"], &below),
+        (vec!["recording.enabled=true".into(), format!("recording.folder={below}")], &["recording.folder"], &below),
+        (vec!["events.enabled=true".into(), format!("events.folder={below}")], &["events.folder"], &below),
+    ] {
+        let (status, out, err) = check(&sets);
+        assert_eq!((status, out.as_str()), (Some(78), ""), "{sets:?}: {err}");
+        assert_eq!(err.lines().count(), names.len(), "{err}");
+        for name in names {
+            assert!(err.contains(&format!("`{name}` cannot work: ")) && err.contains(path.as_str()), "{sets:?}: {err}");
+        }
+    }
+    let keys = folder.file("keys.toml", &format!("[auth.keys]\nmain = {{ secret_file = '{nobody}' }}\n"));
+    refused(&["config", "check", "--config", &keys], 78, &nobody);
+    assert_eq!(check(&acme(&folder.0.join("made/later").display().to_string())).0, Some(0), "what is not there yet is made");
+    assert!(!folder.0.join("made").exists(), "not by a check");
+}
+
+#[test]
+fn a_load_without_a_token_or_an_address_says_what_is_missing() {
+    refused(&["load", "--url", "http://127.0.0.1:1/ws"], 64, "--url");
+    refused(&["load", "--url", "127.0.0.1:8080"], 64, "ws://");
+    refused(&["load", "--whip", "127.0.0.1/{member}"], 64, "--whip");
+    let (port, admin) = (port::free_port(), port::free_port());
+    let sets = [
+        format!("admin.listen=127.0.0.1:{admin}"),
+        "media.port=0".into(),
+        "media.bind=127.0.0.1".into(),
+        "media.workers=1".into(),
+        "turn.enabled=false".into(),
+        format!("auth.keys.main={SECRET}"),
+    ];
+    let line: Vec<String> = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]).collect();
+    let listen = format!("127.0.0.1:{port}");
+    let node = althing(&["run", "--log", "error", "--listen", &listen]).args(line).stdout(Stdio::null()).spawn();
+    let _node = Running(node.expect("it starts"));
+    let end = Instant::now() + Duration::from_secs(20);
+    while std::net::TcpStream::connect(&listen).is_err() {
+        assert!(Instant::now() < end, "not ready in time");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let (url, whip) = (format!("ws://{listen}/ws"), format!("http://{listen}/whip/{{room}}/{{member}}"));
+    refused(&["load", "--quiet", "--url", &url], 77, "--token");
+    refused(&["load", "--quiet", "--url", &url, "--token", "nonsense"], 77, "token_invalid");
+    refused(&["load", "--quiet", "--whip", &whip], 77, "--token");
+    refused(&["load", "--quiet", "--url", &format!("ws://{listen}/elsewhere")], 69, "no signaling front there");
+}
+
+/// What a process sees that is to find no certificates of authorities.
+const NOBODY: [(&str, &str); 2] = [("SSL_CERT_FILE", "/nonexistent/certificates.pem"), ("SSL_CERT_DIR", "/nonexistent")];
+
+#[test]
+fn without_authorities_nothing_that_needs_them_starts_and_the_rest_does() {
+    let folder = Folder::new("authorities");
+    let set = |sets: &[&str]| sets.iter().flat_map(|set| ["--set".to_owned(), (*set).to_owned()]).collect::<Vec<_>>();
+    let events = format!("events.folder={}", folder.0.join("events").display());
+    let recordings = format!("recording.folder={}", folder.0.join("recordings").display());
+    let common =
+        ["admin.listen=127.0.0.1:0", "media.port=0", "media.bind=127.0.0.1", "media.workers=1", "turn.enabled=false", "http.listen=127.0.0.1:0"];
+    let hook = |url: &'static str| ["events.enabled=true", &events, url, "webhooks.secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"].map(str::to_owned);
+    let bucket = |endpoint: &str| {
+        let keys = ["s3.bucket=calls", "s3.access_key=me", "s3.secret_key=word"].map(str::to_owned);
+        let endpoint = format!("s3.endpoint={endpoint}");
+        ["recording.enabled=true".to_owned(), recordings.clone(), "recording.store=s3".into(), endpoint].into_iter().chain(keys).collect::<Vec<_>>()
+    };
+    for (sets, name) in [
+        (hook("webhooks.urls=https://hooks.example/").to_vec(), "webhooks.urls"),
+        (vec!["whip_out.allow_hosts=live.example.org".to_owned()], "whip_out.allow_hosts"),
+        (bucket("https://s3.example"), "s3.endpoint"),
+    ] {
+        let sets = sets.iter().map(String::as_str).chain(common).collect::<Vec<_>>();
+        for (verb, code) in [(&["run"][..], 69), (&["config", "check"], 78)] {
+            let (status, _, err) = told(althing(verb).args(set(&sets)).envs(NOBODY).output().expect("it runs"));
+            assert_eq!(status, Some(code), "{verb:?} {name}: {err}");
+            assert!(err.contains(name) && err.contains("ca-certificates") && !err.contains("fault of the program"), "{verb:?}: {err}");
+        }
+        let (status, out, _) = told(althing(&["doctor"]).args(set(&sets)).envs(NOBODY).output().expect("it runs"));
+        assert_eq!(status, Some(1), "{out}");
+        assert!(out.contains("no certificates of authorities") && out.contains("SSL_CERT_FILE"), "{out}");
+    }
+    // Who speaks no TLS needs nobody.
+    for sets in [hook("webhooks.urls=http://127.0.0.1:9/").to_vec(), bucket("http://127.0.0.1:9")] {
+        let sets = sets.iter().map(String::as_str).chain(common).collect::<Vec<_>>();
+        let checked = told(althing(&["config", "check"]).args(set(&sets)).envs(NOBODY).output().expect("it runs"));
+        assert_eq!(checked.0, Some(0), "{sets:?}: {}", checked.2);
+        let mut node = Running(althing(&["run"]).args(set(&sets)).envs(NOBODY).stdout(Stdio::null()).spawn().expect("it starts"));
+        thread::sleep(Duration::from_secs(2));
+        assert!(node.0.try_wait().expect("a process").is_none(), "{sets:?}: it runs");
+        Command::new("kill").args(["-TERM", &node.0.id().to_string()]).status().expect("kill");
+        assert_eq!(node.0.wait().expect("it ends").code(), Some(0));
+    }
+}
+
+#[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file_and_secrets_come_from_files() {
     let folder = Folder::new("order");
     let config = folder

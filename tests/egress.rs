@@ -8,15 +8,17 @@ mod nodes;
 mod process;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use althing::config::{Config, Secret, WhipOutSettings};
+use althing::config::{Config, LogFormat, LogSettings, Secret, WhipOutSettings};
 use althing::control::auth::{Claims, TokenGrants, sign, unix_time};
 use althing::node::Node;
+use althing::node::logs::subscriber;
 use althing::wire::Source;
 use client::{Kind, Participant, Phase, Settings};
 use folder::Folder;
@@ -262,13 +264,55 @@ async fn a_server_that_asks_for_a_token_gets_it_and_one_that_refuses_is_not_aske
     assert_eq!(status, 204);
     sleep(Duration::from_millis(200)).await;
     // Where nothing may be sent to, nothing is.
-    for (url, status) in [("http://192.0.2.1/whip", 403), ("http://localhost/whip", 403), ("ftp://127.0.0.1/x", 400), ("nonsense", 400)] {
-        assert_eq!(ask(&a, "POST", "", Some(json!({ "member": sender.member, "url": url }))).await.0, status, "{url}");
+    for (url, status, why) in [
+        ("http://192.0.2.1/whip", 403, "allow_hosts"),
+        ("http://localhost/whip", 403, "allow_hosts"),
+        ("ftp://127.0.0.1/x", 400, "https://"),
+        ("nonsense", 400, "https://"),
+        ("http://user:s3cret@127.0.0.1/whip", 400, "`token`"),
+        ("http://user@localhost/whip", 400, "`token`"),
+    ] {
+        let (refused, problem) = ask(&a, "POST", "", Some(json!({ "member": sender.member, "url": url }))).await;
+        assert_eq!(refused, status, "{url}: {problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(why) && !detail.contains("s3cret")), "{url}: {problem}");
     }
-    assert_eq!(ask(&a, "POST", "", Some(json!({ "member": "nobody", "url": endpoint(&b) }))).await.0, 404);
     sender.leave().await;
     a.shut_down().await;
     b.shut_down().await;
+}
+
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+#[derive(Clone)]
+struct ToLog;
+
+impl Write for ToLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_not_logged_as_sent() {
+    let settings = LogSettings { format: LogFormat::Json, level: "info".into() };
+    tracing::subscriber::set_global_default(Arc::new(subscriber(&settings, || ToLog).expect("a level"))).expect("the first log");
+    let node = node(HERE, |_| ()).await;
+    let (_phase, phases) = watch::channel(Phase::Count);
+    let sender = join(&node, ROOM, 1, &phases).await;
+    assert_eq!(ask(&node, "POST", "", Some(json!({ "member": "nobody-there", "url": "http://127.0.0.1:9/whip" }))).await.0, 404);
+    send(&node, &sender, "http://127.0.0.1:9/whip").await;
+    let name = sender.member.0.clone();
+    sender.leave().await;
+    node.shut_down().await;
+    let log = String::from_utf8_lossy(&LOG.lock().expect("no panic")).into_owned();
+    let said: Vec<_> = log.lines().filter(|line| line.contains("a call is sent elsewhere")).collect();
+    assert!(said.iter().any(|line| line.contains(&format!("\"{}\"", name))), "{log}");
+    assert!(!said.iter().any(|line| line.contains("nobody-there")), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

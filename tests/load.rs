@@ -123,7 +123,7 @@ async fn a_node_with_keys_lets_in_who_has_a_token_and_others_are_counted_as_refu
     let node = nodes::start(|config| config.auth = [("main".to_owned(), Secret::new(key).expect("long enough"))].into_iter().collect()).await;
     let (_stop, stopped) = watch::channel(false);
     let trouble = run(plan(&node), true, stopped).await.expect_err("nobody has a token");
-    assert!(matches!(&trouble, Trouble::Unavailable(text) if text.contains("token_missing")), "{trouble}");
+    assert!(matches!(&trouble, Trouble::Token(text) if text.contains("token_missing")), "{trouble}");
     node.shut_down().await;
 }
 
@@ -202,7 +202,7 @@ async fn any_whip_server_is_published_to_with_its_token() {
     let plan = Plan { door, subscribers: 0, duration: Duration::from_secs(2), ..plan(&node) };
     let (_stop, stopped) = watch::channel(false);
     let trouble = run(plan.clone(), true, stopped).await.expect_err("without a token nobody comes in");
-    assert!(matches!(&trouble, Trouble::Unavailable(text) if text.contains("HTTP 401") && text.contains("who are you?")), "{trouble}");
+    assert!(matches!(&trouble, Trouble::Token(text) if text.contains("HTTP 401") && text.contains("who are you?")), "{trouble}");
 
     let outcome = carried_out(Plan { tokens: vec!["open sesame".to_owned(); 4], ..plan }).await;
     assert_eq!((outcome.participants.joined, &outcome.participants.failed), (4, &[].into()), "{outcome}");

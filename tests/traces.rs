@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use althing::load::{self, Door, Plan};
 use althing::node::Node;
 use althing::wire::{Request, VERSION};
 use axum::body::Bytes;
@@ -111,6 +112,64 @@ async fn a_join_is_one_trace_with_a_span_for_each_step_and_a_refused_one_says_wh
     assert_eq!((status.code, status.message.as_str()), (2, "invalid_room_name"));
     let said: Vec<String> = taken.lock().expect("no panic").iter().map(|request| format!("{request:?}")).collect();
     assert!(said.iter().all(|text| !text.contains("traced") && !text.contains("127.0.0.1")), "no name and no address is told");
+}
+
+/// One publishes by WHIP, one plays it by WHEP.
+fn by_http(node: &Node) -> Plan {
+    let url = |way: &str| Some(format!("http://{}/{way}/{{room}}/{{member}}", node.http));
+    Plan {
+        door: Door::Http { whip: url("whip"), whep: url("whep") },
+        tokens: Vec::new(),
+        rooms: 1,
+        room_prefix: "traced-".into(),
+        publishers: 1,
+        subscribers: 1,
+        publishers_receive: false,
+        video: "500k@30".parse().ok(),
+        audio: "1/1".parse().ok(),
+        trace: None,
+        kind: load::Kind::Light,
+        join_rate: 50.0,
+        duration: Duration::from_secs(2),
+        patience: Duration::from_secs(20),
+        pairs: None,
+        threads: None,
+        open_one_in: None,
+        nack: true,
+        transport_cc: false,
+        merged: true,
+        server_pid: None,
+        metrics: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joins_by_whip_and_whep_have_the_same_spans() {
+    let (at, taken) = receiver().await;
+    let node = node(format!("http://{at}")).await;
+    let (_stop, stopped) = watch::channel(false);
+    let outcome = load::run(by_http(&node), true, stopped).await.expect("a run");
+    assert_eq!(outcome.participants.joined, 2, "{outcome}");
+    let refused = reqwest::Client::new().post(format!("http://{}/whip/traced/eve", node.http)).header("content-type", "application/sdp");
+    assert_eq!(refused.body("no offer").send().await.expect("an answer").status().as_u16(), 400);
+    node.shut_down().await;
+
+    let traces = traces(&taken);
+    assert_eq!(traces.len(), 3, "one trace a join: {traces:?}");
+    let steps = |spans: &Vec<Span>| spans.iter().filter(|span| !span.parent_span_id.is_empty()).map(|span| span.name.clone()).collect::<Vec<_>>();
+    let found = |wanted: &[&str]| traces.iter().find(|spans| steps(spans) == wanted).unwrap_or_else(|| panic!("{wanted:?}: {traces:?}"));
+    let published = found(&STEPS);
+    // Who plays publishes nothing that a first packet could be of.
+    let played = found(&STEPS[..6]);
+    let refused = found(&STEPS[..2]);
+    for spans in [published, played] {
+        let join = spans.iter().find(|span| span.parent_span_id.is_empty()).expect("a root");
+        let last = spans.iter().filter(|span| !span.parent_span_id.is_empty()).map(|span| span.end_time_unix_nano).max();
+        let later = join.end_time_unix_nano - last.expect("steps");
+        assert!(later < 100_000_000, "a join is over with its last step: {later} ns");
+    }
+    let status = refused.iter().find(|span| span.parent_span_id.is_empty()).and_then(|span| span.status.clone()).expect("a status");
+    assert_eq!((status.code, status.message.as_str()), (2, "sdp_malformed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

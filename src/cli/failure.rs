@@ -15,6 +15,8 @@ pub const SOFTWARE: u8 = 70;
 pub const SYSTEM: u8 = 71;
 /// `EX_CANTCREAT`: a file cannot be written.
 pub const CANNOT_WRITE: u8 = 73;
+/// `EX_NOPERM`: a token is missing, or is not taken.
+pub const NO_PERMISSION: u8 = 77;
 /// `EX_CONFIG`: the settings cannot work. Trying again does not help.
 pub const CONFIG: u8 = 78;
 
@@ -27,6 +29,7 @@ pub const HELP: &str = "Exit status:
   69  a server, a port or an address is not to be had
   71  the system refuses
   73  a file cannot be written
+  77  a token is missing, or is not taken
   78  the settings cannot work
 
 Settings come from the file, then from the environment (ALTHING_HTTP__LISTEN is http.listen; ALTHING_ICE__SECRET_FILE

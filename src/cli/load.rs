@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::failure::{CANNOT_WRITE, DATA, SYSTEM, UNAVAILABLE, USAGE};
+use super::failure::{CANNOT_WRITE, DATA, NO_PERMISSION, SYSTEM, UNAVAILABLE, USAGE};
 use crate::config::Config;
 use crate::control::auth::{Claims, Source, TokenGrants, sign, unix_time};
 use crate::load::{self, AudioPattern, Door, Expectations, Kind, Place, Plan, Role, Trace, Trouble, VideoShape};
@@ -136,7 +136,7 @@ enum ClientKind {
 /// Why there is no run: what to say, and the exit code.
 type Refused = (String, u8);
 
-/// Carries out a run. The exit code: 0 all reached, 1 something missed, or of sysexits.h: 64 usage, 65 trace, 69 server, 71 system, 73 output.
+/// Carries out a run. The exit code: 0 all reached, 1 something missed, or of sysexits.h: 64 usage, 65 trace, 69 server, 71 system, 73 output, 77 token.
 pub fn run(load: &Load, config: &Config) -> ExitCode {
     match carry_out(load, config) {
         Ok(missed) if missed.is_empty() => ExitCode::SUCCESS,
@@ -163,6 +163,7 @@ fn carry_out(load: &Load, config: &Config) -> Result<Vec<String>, Refused> {
     runtime.shutdown_timeout(Duration::from_millis(200));
     let outcome = outcome.map_err(|trouble| match trouble {
         Trouble::Unavailable(text) => (text, UNAVAILABLE),
+        Trouble::Token(text) => (text, NO_PERMISSION),
         Trouble::System(text) => (text, SYSTEM),
     })?;
     let json = || serde_json::to_string_pretty(&outcome).map(|text| text + "\n").map_err(|e| (e.to_string(), CANNOT_WRITE));
@@ -246,6 +247,7 @@ impl Load {
 
     fn door(&self) -> Result<Door, Refused> {
         if self.whip.is_none() && self.whep.is_none() {
+            address("--url", &self.url, ["ws", "wss"], "ws://HOST:PORT/ws or wss://HOST/ws")?;
             return Ok(Door::Socket { url: self.url.clone() });
         }
         if self.whip.is_none() && self.publishers > 0 {
@@ -253,6 +255,12 @@ impl Load {
         }
         if self.whep.is_none() && self.subscribers > 0 {
             return Err(("subscribers need --whep (or set --subscribers 0)".to_owned(), USAGE));
+        }
+        for (name, template) in [("--whip", &self.whip), ("--whep", &self.whep)] {
+            let filled = template.as_ref().map(|template| template.replace(['{', '}'], ""));
+            filled.map_or(Ok(()), |url| {
+                address(name, &url, ["http", "https"], "http://HOST:PORT/PATH or https://HOST/PATH, with {room} and {member}")
+            })?;
         }
         Ok(Door::Http { whip: self.whip.clone(), whep: self.whep.clone() })
     }
@@ -276,6 +284,15 @@ impl Load {
         };
         places.iter().map(|place| sign(id, secret, &claims(place))).collect()
     }
+}
+
+/// Whether it is a URL with a host, of one of these schemes.
+fn address(name: &str, url: &str, schemes: [&str; 2], form: &str) -> Result<(), Refused> {
+    let read = reqwest::Url::parse(url).ok();
+    if read.is_some_and(|read| schemes.contains(&read.scheme()) && read.host_str().is_some_and(|host| !host.is_empty())) {
+        return Ok(());
+    }
+    Err((format!("{name} is no such address: `{url}`: write {form}"), USAGE))
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -324,6 +341,10 @@ mod tests {
             (vec!["--whip", "http://h/{member}", "--subscribers", "1"], USAGE),
             (vec!["--token-key", "other"], USAGE),
             (vec!["--trace", "/nowhere"], DATA),
+            (vec!["--url", "http://127.0.0.1:8080/ws"], USAGE),
+            (vec!["--url", "127.0.0.1:8080"], USAGE),
+            (vec!["--url", "ws://"], USAGE),
+            (vec!["--whip", "ws://h/{member}"], USAGE),
         ] {
             assert_eq!(plan(&arguments).map(|_| ()).map_err(|e| e.1), Err(code), "{arguments:?}");
         }

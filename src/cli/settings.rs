@@ -4,14 +4,15 @@ use clap::Subcommand;
 use schemars::schema_for;
 
 use super::Common;
-use super::failure::{Failure, SOFTWARE};
+use super::failure::{CONFIG, Failure, SOFTWARE, SYSTEM};
 use crate::config::{Key, Settings};
+use crate::node::beforehand::look;
 
 #[derive(Subcommand)]
 pub enum Verb {
     /// Print all settings as they are in force; secrets are left out
     Print,
-    /// Check the settings and say what is wrong
+    /// Check the settings, with the files and directories that they name, and say what is wrong
     Check,
     /// Print the JSON Schema of the settings, for editors and for charts
     Schema,
@@ -21,7 +22,13 @@ pub fn run(verb: &Verb, common: &Common) -> Result<(), Failure> {
     match verb {
         Verb::Print => print!("{}", printed(common.settings()?).map_err(Failure::with(SOFTWARE))?),
         Verb::Check => {
-            common.checked()?;
+            let config = common.checked()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::with(SYSTEM))?;
+            let wrong = runtime.block_on(look(&config));
+            if !wrong.is_empty() {
+                let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+                return Err(Failure::new(lines.join("\nalthing: "), CONFIG));
+            }
             println!("the settings are fine");
         }
         Verb::Schema => println!("{:#}", schema_for!(Settings).to_value()),

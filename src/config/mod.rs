@@ -39,4 +39,4 @@ pub use schema::{
 pub use stun::StunServer;
 pub use tls::{AcmeConfig, CertificateSource, TlsConfig};
 pub use turn::{TurnConfig, TurnSettings};
-pub use whip_out::{WhipOutConfig, WhipOutSettings};
+pub use whip_out::{Objection, WhipOutConfig, WhipOutSettings};

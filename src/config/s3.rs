@@ -69,6 +69,13 @@ pub struct S3Config {
     pub keep_local: Duration,
 }
 
+impl S3Config {
+    /// Whether the service is spoken to over TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.endpoint.as_ref().is_none_or(|endpoint| endpoint.starts_with("https:"))
+    }
+}
+
 impl S3Settings {
     /// Checks the section; none where nothing goes to a bucket.
     ///

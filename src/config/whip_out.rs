@@ -64,6 +64,17 @@ pub struct WhipOutConfig {
     pub tries: u32,
 }
 
+/// Why a URL may not be sent to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Objection {
+    /// It has a user's name or a password in it.
+    Credentials,
+    /// Its host is none of those that are named.
+    Host,
+    /// It is spoken to without TLS.
+    Plain,
+}
+
 /// A host, or every name below one.
 #[derive(Clone, PartialEq, Debug)]
 enum Host {
@@ -105,14 +116,26 @@ impl WhipOutSettings {
 impl WhipOutConfig {
     /// Whether this may be sent to, by its looks: its scheme and its host. Its addresses are another matter.
     pub fn allows(&self, url: &Url) -> bool {
-        let scheme = url.scheme() == "https" || (url.scheme() == "http" && self.http);
+        self.objection(url).is_none()
+    }
+
+    /// Why this may not be sent to, by its looks.
+    pub fn objection(&self, url: &Url) -> Option<Objection> {
+        // Credentials in a URL would be said to others: they belong into the token.
+        if !url.username().is_empty() || url.password().is_some() {
+            return Some(Objection::Credentials);
+        }
         let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
         let named = |pattern: &Host| match pattern {
             Host::Named(name) => host == *name,
             Host::Below(name) => host.strip_suffix(name.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
         };
-        // Credentials in a URL would be said to others: they belong into the token.
-        scheme && url.username().is_empty() && url.password().is_none() && self.hosts.iter().any(named)
+        if !self.hosts.iter().any(named) {
+            return Some(Objection::Host);
+        }
+        let with_tls = url.scheme() == "https";
+        let may_go_plain = self.http && url.scheme() == "http";
+        (!with_tls && !may_go_plain).then_some(Objection::Plain)
     }
 }
 
@@ -183,6 +206,10 @@ mod tests {
         ] {
             assert!(!Url::parse(url).is_ok_and(|_| allows(&on, url)), "{url}");
         }
+        let objection = |url: &str| on.check().expect("it can work").expect("it is on").objection(&Url::parse(url).expect("a URL"));
+        assert_eq!(objection("http://user:secret@live.example.org/"), Some(Objection::Credentials));
+        assert_eq!(objection("http://elsewhere.example/"), Some(Objection::Host));
+        assert_eq!(objection("http://live.example.org/"), Some(Objection::Plain));
         assert!(allows(&WhipOutSettings { allow_http: true, ..on }, "http://live.example.org/"));
     }
 

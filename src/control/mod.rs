@@ -15,6 +15,7 @@ pub mod draw;
 pub mod egress;
 pub mod events;
 pub mod http;
+pub mod outward;
 pub mod p2p;
 pub mod recordings;
 pub mod refusal;

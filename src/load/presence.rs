@@ -53,6 +53,12 @@ impl Failure {
     pub fn new(reason: impl Into<String>, detail: impl ToString) -> Self {
         Self { reason: reason.into(), detail: detail.to_string() }
     }
+
+    /// Whether a token was missing, or was not taken.
+    pub fn is_of_tokens(&self) -> bool {
+        let codes = ["token_missing", "token_invalid", "token_expired", "token_wrong_room", "HTTP 401"];
+        self.reason.strip_prefix("refused: ").is_some_and(|code| codes.contains(&code))
+    }
 }
 
 impl std::fmt::Display for Failure {

@@ -45,6 +45,8 @@ const LEAST_COARSE: f64 = 10.0;
 pub enum Trouble {
     /// The server is not there, or lets nobody in.
     Unavailable(String),
+    /// It lets nobody in without a token, or not with these.
+    Token(String),
     /// This machine does not give what is needed.
     System(String),
 }
@@ -52,7 +54,7 @@ pub enum Trouble {
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Trouble::Unavailable(text) | Trouble::System(text) => f.write_str(text),
+            Trouble::Unavailable(text) | Trouble::Token(text) | Trouble::System(text) => f.write_str(text),
         }
     }
 }
@@ -187,7 +189,16 @@ impl Run {
                 None => return Ok(()),
             }
         }
-        example.map_or(Ok(()), |failure| Err(Trouble::Unavailable(format!("nobody could join: {failure}"))))
+        let Some(failure) = example else { return Ok(()) };
+        let said = format!("nobody could join: {failure}");
+        Err(match failure.is_of_tokens() {
+            true if self.crew.plan.tokens.is_empty() => Trouble::Token(format!(
+                "{said}; this server takes nobody without a token: give one for everybody with --token, or the settings of the node with --config, \
+                 and one is signed for each"
+            )),
+            true => Trouble::Token(format!("{said}; the token is not one of this server, has expired, or is for another room")),
+            false => Trouble::Unavailable(said),
+        })
     }
 
     fn show_joining(&mut self) {

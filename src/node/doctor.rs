@@ -11,6 +11,7 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use super::addresses::{self, Addresses};
+use super::beforehand::{INSTALL, spoken_to};
 use super::reflexive;
 use crate::base::address::Reach;
 use crate::config::{CertificateSource, Config, TurnConfig};
@@ -18,7 +19,7 @@ use crate::control::admin::doctor::addresses::{Seen, of_detours, of_seen};
 use crate::control::admin::doctor::ask::{self, Credentials, IceUrl};
 use crate::control::admin::doctor::bucket::of_bucket;
 use crate::control::admin::doctor::certificate::{Certificate, of_certificate, of_challenge};
-use crate::control::admin::doctor::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page};
+use crate::control::admin::doctor::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page, of_trust};
 use crate::control::admin::doctor::ports::{Found, Running, Service, of_ports};
 use crate::control::admin::doctor::relays::{Outcome, of_last_resort, of_relay, of_sealed, of_secret};
 use crate::control::admin::doctor::{Finding, Report};
@@ -276,7 +277,7 @@ async fn self_made(config: &Config, own: &[IpAddr]) -> Option<tls::Shown> {
 }
 
 fn machine(config: &Config, addresses: usize) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<_> = of_trust(&spoken_to(config), tls::trusts_anybody(), INSTALL).into_iter().collect();
     if let Ok((wanted, receive, send)) = udp::kernel_buffers() {
         findings.push(of_buffers(wanted, receive, send));
     }
@@ -288,6 +289,9 @@ fn machine(config: &Config, addresses: usize) -> Vec<Finding> {
         findings.push(of_directory(cache, "tls.cache", &written(cache)));
     } else if let Some(CertificateSource::Acme(acme)) = config.tls.as_ref().map(|tls| &tls.source) {
         findings.push(of_directory(&acme.cache, "tls.cache", &written(&acme.cache)));
+    }
+    if let Some(events) = &config.events {
+        findings.push(of_directory(&events.folder, "events.folder", &written(&events.folder)));
     }
     if let Some(recording) = &config.recording {
         findings.push(of_directory(&recording.folder, "recording.folder", &written(&recording.folder)));

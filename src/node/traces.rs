@@ -14,6 +14,7 @@ use reqwest::Url;
 use tokio::runtime::Handle;
 
 use super::StartError;
+use crate::control::outward;
 use crate::control::trace::Tracer;
 
 /// A receiver that takes longer has lost the batch.
@@ -31,7 +32,8 @@ impl Traces {
     /// When there can be no HTTP client, or the address is none for it.
     pub fn open(endpoint: &Url) -> Result<(Self, Tracer), StartError> {
         let refused = |why: String| StartError { what: format!("traces cannot go to {endpoint}: {why}"), advice: "check otel.endpoint".into() };
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| refused(error.to_string()))?;
+        let builder = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        let client = outward::client(builder, endpoint.scheme() == "https").map_err(|error| refused(error.to_string()))?;
         let builder = SpanExporter::builder().with_http().with_http_client(Over { client, runtime: Handle::current() });
         let builder = builder.with_protocol(Protocol::HttpBinary).with_endpoint(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')));
         let exporter = builder.with_timeout(PATIENCE).build().map_err(|error| refused(error.to_string()))?;

@@ -68,6 +68,11 @@ pub async fn name(config: &TlsConfig) -> Option<String> {
     }
 }
 
+/// Whether this system knows any authority, by which servers elsewhere are known.
+pub fn trusts_anybody() -> bool {
+    !rustls_native_certs::load_native_certs().certs.is_empty()
+}
+
 fn from_pem(pem: &[u8]) -> Option<Shown> {
     let certificate = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
     let (_, not_after, _) = identity::details(&certificate).ok()?;

@@ -27,7 +27,7 @@ use crate::config::{CertificateSource, TlsConfig};
 use identity::Identity;
 
 pub use error::TlsError;
-pub use look::{Shown, look, name};
+pub use look::{Shown, look, name, trusts_anybody};
 
 /// [`Certificates::not_after`] while there is no certificate.
 const NONE: i64 = i64::MIN;

@@ -271,8 +271,9 @@ async function attempt(lab, urlOf, one, other, expected) {
     const begun = Date.now();
     let goes = begun;
     let before = await frames(ada, ben);
-    // Frames have to come every three seconds at both ends. Meanwhile a better pair of candidates may be found: the last one counts.
-    while (Date.now() - begun < Number(options.seconds) * 1000 && Date.now() - goes < 3000) {
+    // Frames have to come every three seconds at both ends, until they have come for so long. Meanwhile a better pair of candidates may be found: the
+    // last one counts.
+    while (goes - begun < Number(options.seconds) * 1000 && Date.now() - goes < 3000) {
       await sleep(1000);
       const now = await frames(ada, ben);
       if (now.every((count, index) => count > before[index])) goes = Date.now();

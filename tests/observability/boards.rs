@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -21,6 +21,7 @@ use crate::files::{boards, panels, queries};
 use crate::folder::Folder;
 use crate::node::{get, start};
 use crate::nodes::HERE;
+use crate::port::free_port;
 use crate::row::{self, Run};
 use crate::scene::Credentials;
 use crate::turn::{From, Turn};
@@ -41,7 +42,7 @@ impl Prometheus {
         let settings = committed.replace("15s", "1s").replace("127.0.0.1:9090", &admin.to_string());
         fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus/alerts.yml"), folder.join("alerts.yml")).expect("copied");
         fs::write(folder.join("prometheus.yml"), settings).expect("written");
-        let at = TcpListener::bind((HERE, 0)).expect("a port").local_addr().expect("bound");
+        let at = SocketAddr::new(HERE, free_port());
         let log = fs::File::create(folder.join("log")).expect("a file");
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
@@ -213,7 +214,7 @@ async fn every_panel_shows_something_under_load() {
     }
     relayed.await.expect("relayed");
     who.signaling().ask(Request::StopRecording {}).await.expect("it is recorded no longer");
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(120);
     while !get(node.admin, "/metrics").await.1.lines().any(|line| line.strip_prefix("althing_store_left_total ").is_some_and(|left| left != "0")) {
         assert!(Instant::now() < until, "the recording goes to the bucket");
         sleep(Duration::from_millis(200)).await;

@@ -1,6 +1,5 @@
 //! A call with a bad way: the account of it names the right member, time and leg, while it lasts and when it is over.
 
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -59,9 +58,8 @@ fn is_about(found: u64, meant: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_names_who_had_bad_video_when_and_on_which_leg() {
     let folder = Folder::new("calls");
-    let port = UdpSocket::bind((HERE, 0)).expect("a port").local_addr().expect("bound").port();
-    let node = start(&folder.0, |config| config.media.port = port).await;
-    let wire = Wire::new(SocketAddr::new(HERE, port)).await;
+    let node = start(&folder.0, |_| ()).await;
+    let wire = Wire::new(node.media[0]).await;
     let behind = signaling_that_names(&node, wire.address).await;
     let (_phase, phases) = watch::channel(Phase::Count);
     let good = join(format!("ws://{}/ws", node.http), 1, &phases).await;
@@ -69,11 +67,14 @@ async fn an_account_names_who_had_bad_video_when_and_on_which_leg() {
     let (good_id, bad_id) = (good.member.0.clone(), bad.member.0.clone());
     sleep(Duration::from_secs(4)).await;
 
-    let mut times = Vec::new();
+    let (mut times, mut meanwhile) = (Vec::new(), Vec::new());
+    let well = json(node.admin, "/calls/list").await;
+    assert_eq!((&well[0]["members"], &well[0]["troubles"], well[0]["at_present"].is_null()), (&2.into(), &0.into(), true), "{well}");
     for way in [&wire.to_clients, &wire.to_server] {
         let begun = wall_ms();
         way.store(ONE_IN, Ordering::Relaxed);
         sleep(BAD).await;
+        meanwhile.push(json(node.admin, "/calls/list").await[0].clone());
         way.store(0, Ordering::Relaxed);
         times.push((begun, wall_ms()));
         sleep(GOOD).await;
@@ -81,6 +82,11 @@ async fn an_account_names_who_had_bad_video_when_and_on_which_leg() {
 
     let list = json(node.admin, "/calls/list").await;
     assert_eq!((list.as_array().map(Vec::len), &list[0]["room"], list[0]["ended_unix_ms"].is_null()), (Some(1), &"weak-link".into(), true));
+    for (listed, leg, had_by) in [(&meanwhile[0], "downlink", &bad_id), (&meanwhile[1], "uplink", &good_id)] {
+        let lossy = listed["at_present"].as_array().and_then(|all| all.iter().find(|found| found["sign"] == "loss" && found["leg"] == leg));
+        assert!(lossy.is_some_and(|found| found["had_by"][0] == **had_by && found["leg_of"] == *bad_id), "{leg}, while it lasts: {listed}");
+        assert!(listed["troubles"].as_u64() >= Some(1) && listed["epoch_unix_ms"].is_u64(), "{listed}");
+    }
     let path = format!("/calls/{}/account", list[0]["id"]);
     let present = json(node.admin, &path).await;
     let down = lossy(&present, "downlink");

@@ -11,6 +11,8 @@ mod folder;
 mod node;
 #[path = "../nodes/mod.rs"]
 mod nodes;
+#[path = "../nodes/port.rs"]
+mod port;
 #[path = "../prove/row.rs"]
 #[allow(dead_code, reason = "shared with the proofs")]
 mod row;

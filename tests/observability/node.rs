@@ -13,24 +13,25 @@ use serde_json::Value;
 use crate::nodes;
 
 pub async fn start(folder: &Path, change: impl FnOnce(&mut Config)) -> Node {
-    let mut config = nodes::config();
-    config.media.workers = 1;
-    config.rooms.grace = Duration::from_secs(1);
-    config.recording = Some(nodes::recording(folder));
-    config.turn = Some(TurnConfig {
-        tls_port: None,
-        beside_pages: false,
-        gather: Duration::ZERO,
-        host: None,
-        port: 0,
-        ports: 42_000..=42_100,
-        user_allocations: 12,
-        allocations: 64,
-        bytes_per_second: None,
-        allow_peers: Vec::new(),
-    });
-    change(&mut config);
-    Node::start(config).await.expect("the node starts")
+    nodes::start(|config| {
+        config.media.workers = 1;
+        config.rooms.grace = Duration::from_secs(1);
+        config.recording = Some(nodes::recording(folder));
+        config.turn = Some(TurnConfig {
+            tls_port: None,
+            beside_pages: false,
+            gather: Duration::ZERO,
+            host: None,
+            port: 0,
+            ports: 42_000..=42_100,
+            user_allocations: 12,
+            allocations: 64,
+            bytes_per_second: None,
+            allow_peers: Vec::new(),
+        });
+        change(config);
+    })
+    .await
 }
 
 /// What the private listener answers.

@@ -211,6 +211,14 @@ async fn bodies_are_bounded_and_everything_refused_is_a_problem() {
         let problem: Value = serde_json::from_str(&answer.text().await.expect("text")).expect("JSON");
         assert_eq!(problem["status"], status);
     }
+    let lists = ["/rooms", "/rooms/none/members", "/rooms/none/tracks", "/events"];
+    for (path, limit) in lists.iter().flat_map(|path| ["0", "1001", "x", "-1"].map(|limit| (path, limit))) {
+        let (status, problem) = ask(&node, Method::GET, &format!("{path}?limit={limit}"), None, None, Value::Null).await;
+        // Whether there is such a room may be looked at before.
+        if status != 404 {
+            assert_eq!((status, &problem["code"]), (400, &"malformed".into()), "{path} {limit}: {problem}");
+        }
+    }
     for key in ["", &"k".repeat(129)] {
         let answer = Http::new().post(url("/rooms")).header("idempotency-key", key).send().await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST);

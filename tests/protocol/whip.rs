@@ -195,6 +195,11 @@ async fn each_mistake_gets_its_status_and_says_what_to_do() {
         let answer = request(node.http, "POST", path, headers, body).await;
         assert_eq!(answer.problem(), (*status, (*code).to_owned()), "{path} {}", body.get(..80).unwrap_or(body));
     }
+    for path in ["/whip/r", "/whip/r/", "/whip", "/whip/", "/whep", "/whep/", "/whep/r/"] {
+        let answer = request(node.http, "POST", path, &[SDP, ("Origin", "https://a.example")], &good).await;
+        assert_eq!(answer.problem(), (404, "not_found".into()), "{path}");
+        assert!(answer.body.contains("/whip/ROOM/MEMBER") && answer.header("access-control-allow-origin").is_some(), "{path} {answer:?}");
+    }
     let many = vec!["m"; 65].join(",");
     assert_eq!(post(&node, &format!("/whep/r/{many}"), &PAIR).await.problem(), (413, "limit_exceeded".into()));
     assert_eq!(sessions(&node).await, "0", "no place is kept by what was refused");

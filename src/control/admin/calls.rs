@@ -28,7 +28,7 @@ pub fn calls_router(rooms: Directory) -> Router {
         .route("/calls/page.css", get(|| async { file("text/css; charset=utf-8", STYLE) }))
         .route("/calls/words.js", get(|| async { file("text/javascript; charset=utf-8", WORDS) }))
         .route("/calls/page.js", get(|| async { file("text/javascript; charset=utf-8", SCRIPT) }))
-        .route("/calls/list", get(move || async move { Json(listed.calls()) }))
+        .route("/calls/list", get(move || async move { Json(listed.calls().await) }))
         .route(
             "/calls/{id}/account",
             get(move |Path(id): Path<u64>, RawQuery(query): RawQuery| async move {

@@ -39,7 +39,7 @@ pub async fn begin(State(at): State<Arc<Endpoints>>, Path(room): Path<String>, h
     let slot = node.slot()?;
     let at_ms = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
     let host = url.host_str().unwrap_or_default().to_owned();
-    tracing::info!(room = %room.name, by = by.0, member = member.0, host, "a call is sent elsewhere");
+    let said = (by.clone(), member.clone(), host.clone());
     let info = EgressInfo { egress: draw::hex::<16>(), member, screen: source == SentSource::Screen, host, by, at: at_ms };
     let (of_room, tries) = node.bounds();
     let (task, read) = instructions();
@@ -50,6 +50,8 @@ pub async fn begin(State(at): State<Arc<Endpoints>>, Path(room): Path<String>, h
     tokio::spawn(session.run());
     room.send(Letter::SendOut { command, socket, task: (egress.clone(), task), answered }).await.map_err(|_| no_room())?;
     outcome.await.map_err(|_| no_room())??;
+    let (by, member, host) = said;
+    tracing::info!(room = %room.name, by = by.0, member = member.0, host, "a call is sent elsewhere");
     let begun = at.egress(&room, &egress).await?;
     let mut answer = (StatusCode::CREATED, Json(EgressAnswer::from(begun))).into_response();
     if let Ok(place) = HeaderValue::try_from(format!("/api/v1/rooms/{}/egress/{egress}", room.name)) {

@@ -46,7 +46,7 @@ use tokio::time::timeout;
 use crate::control::Refusal;
 use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
-use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer, query};
+use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer, page_size, query};
 use crate::control::rooms::actor::{Letter, Look};
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{AdminOrder, Command, RoomName};
@@ -141,11 +141,7 @@ impl PageQuery {
     /// Behind what, and how many.
     fn of(uri: &Uri) -> Result<(u64, usize), Problem> {
         let Self { after, limit } = query(uri)?;
-        let limit = limit.unwrap_or(USUAL);
-        if !(1..=MOST).contains(&limit) {
-            return Err(Problem::new(StatusCode::BAD_REQUEST, ErrorCode::LimitExceeded, format!("ask for 1 to {MOST} at a time")));
-        }
-        Ok((after.unwrap_or(0), limit))
+        Ok((after.unwrap_or(0), page_size(limit, USUAL, MOST)?))
     }
 }
 

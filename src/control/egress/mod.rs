@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::base::address::DenyList;
-use crate::config::WhipOutConfig;
+use crate::config::{Objection, WhipOutConfig};
 use crate::control::Refusal;
 use crate::sdp::AnswerError;
 use crate::wire::ErrorCode;
@@ -173,10 +173,15 @@ impl Egress {
     pub fn place(&self, url: &str) -> Result<Url, Refusal> {
         let url = Url::parse(url).ok().filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
         let url = url.ok_or_else(|| Refusal::new(ErrorCode::Malformed, "`url` is no URL: write https://HOST/PATH"))?;
-        if !self.0.config.allows(&url) {
-            return Err(Refusal::forbidden("this server sends nothing to that host, or not without TLS (whip_out.allow_hosts, whip_out.allow_http)"));
+        match self.0.config.objection(&url) {
+            None => Ok(url),
+            Some(Objection::Credentials) => {
+                let why = "`url` has a user's name or a password in it, which others would see: leave them out, and put what the other server asks for into `token`";
+                Err(Refusal::new(ErrorCode::Malformed, why))
+            }
+            Some(Objection::Host) => Err(Refusal::forbidden("this server sends nothing to that host (whip_out.allow_hosts)")),
+            Some(Objection::Plain) => Err(Refusal::forbidden("this server sends nothing there without TLS: write https://… (whip_out.allow_http)")),
         }
-        Ok(url)
     }
 
     /// What another session needs of the node.

@@ -1,9 +1,10 @@
 //! Delivery: what lasts in the log is posted to a receiver, at least once, each room's events in their order. Rooms do not wait for each other.
 //!
 //! A room has one event under way at a time; it is tried again, ever more seldom, until it is taken or too old. Up to where everything was
-//! delivered is kept in a file; what is beyond is delivered again after a restart.
+//! delivered is kept in a file, and of rooms that take nothing up to where theirs was; what is beyond is delivered again after a restart.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod window;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,17 +17,18 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
+use self::window::{Letter, Standing, Window};
 use super::log::Shared;
 use super::read::{Kept, Reader};
 use super::sign::signatures;
 use crate::config::{WebhookConfig, WebhookSecret};
 use crate::control::auth::unix_time;
-use crate::control::draw;
+use crate::control::{draw, outward};
 
-/// Events that are read and not delivered yet: about two megabytes. More: more rooms go on where some receivers of rooms do not.
+/// Events that are held and not delivered yet, about two megabytes, and rooms that have any. More: rooms go on where more others do not.
 const WINDOW: usize = 4_096;
 /// How often it is kept what was delivered.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
@@ -39,18 +41,37 @@ const ANSWER: usize = 64 << 10;
 
 /// One receiver.
 pub struct Receiver {
+    /// What is read for the first time.
     reader: Reader,
+    /// What is read again, for rooms that have given their events back.
+    again: Option<Reader>,
+    /// Whose turn it is, when both have something.
+    first_is_next: bool,
     shared: Arc<Shared>,
     /// Its place in what is shared.
     index: usize,
     sender: Sender,
     file: PathBuf,
-    kept: u64,
-    /// Read and not delivered: place → when it happened, in milliseconds since the Unix epoch.
-    pending: BTreeMap<u64, u64>,
-    rooms: BTreeMap<String, VecDeque<Letter>>,
-    busy: BTreeSet<String>,
-    under_way: JoinSet<(String, u64)>,
+    kept: Option<Standing>,
+    window: Window,
+    under_way: JoinSet<(Errand, Outcome)>,
+}
+
+/// An event on its way.
+struct Errand {
+    room: String,
+    letter: Letter,
+    /// After which it is tried again.
+    wait: Duration,
+    /// It was refused before.
+    again: bool,
+    returns: watch::Receiver<u64>,
+}
+
+enum Outcome {
+    /// Taken, or given up.
+    Over,
+    Refused,
 }
 
 /// How something is sent.
@@ -62,14 +83,14 @@ struct Sender {
     secrets: Secrets,
     at_once: Arc<Semaphore>,
     shared: Arc<Shared>,
-    standing: Arc<Mutex<Standing>>,
+    mood: Arc<Mutex<Mood>>,
     /// How often the receiver was there again after it had been away: rooms that wait for their next attempt need not wait longer.
     returns: Arc<watch::Sender<u64>>,
 }
 
-/// How a receiver stands, as the log has it.
+/// How a receiver does, as the log has it.
 #[derive(Default)]
-struct Standing {
+struct Mood {
     /// It was said that it takes nothing.
     failing: bool,
     /// When that was said last.
@@ -80,13 +101,6 @@ struct Standing {
 
 /// What requests are signed with at present, the newest first.
 pub(super) type Secrets = Arc<ArcSwap<Vec<WebhookSecret>>>;
-
-struct Letter {
-    place: u64,
-    id: String,
-    at: u64,
-    body: Vec<u8>,
-}
 
 /// What delivery has to know of an event.
 #[derive(Deserialize)]
@@ -105,39 +119,39 @@ impl Receiver {
     /// # Errors
     /// When the HTTP client cannot be made, or it cannot be read where this receiver is.
     pub(super) fn new(shared: Arc<Shared>, (config, secrets): (Arc<WebhookConfig>, Secrets), url: Url) -> io::Result<Self> {
-        let client = Client::builder()
+        let builder = Client::builder()
             // Nobody but the one who is configured gets them.
             .redirect(Policy::none())
             .no_proxy()
             .timeout(config.timeout)
             .connect_timeout(config.timeout)
-            .pool_max_idle_per_host(config.at_once)
-            .build()
-            .map_err(io::Error::other)?;
+            .pool_max_idle_per_host(config.at_once);
+        let client = outward::client(builder, url.scheme() == "https").map_err(io::Error::other)?;
         let file = shared.folder.join(format!("delivered-{}", name(&url)));
         let lasting = *shared.lasting.borrow();
-        let through = match std::fs::read_to_string(&file) {
+        let mut stood = match std::fs::read_to_string(&file) {
             // Better twice than not at all.
-            Ok(text) => text.trim().parse().unwrap_or(0).min(lasting),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => lasting,
+            Ok(text) => Standing::from_text(&text).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Standing { through: lasting, ..Standing::default() },
             Err(error) => return Err(error),
         };
+        stood.through = stood.through.min(lasting);
         let index = {
             let mut delivered = shared.delivered.lock().unwrap_or_else(PoisonError::into_inner);
-            delivered.push(through);
+            delivered.push(stood.least());
             delivered.len() - 1
         };
         let at_once = Arc::new(Semaphore::new(config.at_once));
         let mut receiver = Self {
-            reader: Reader::new(shared.clone(), through),
-            sender: Sender { client, url, config, secrets, at_once, shared: shared.clone(), standing: Arc::default(), returns: Arc::default() },
+            reader: Reader::new(shared.clone(), stood.through),
+            again: None,
+            first_is_next: true,
+            sender: Sender { client, url, config, secrets, at_once, shared: shared.clone(), mood: Arc::default(), returns: Arc::default() },
             shared,
             index,
             file,
-            kept: u64::MAX,
-            pending: BTreeMap::new(),
-            rooms: BTreeMap::new(),
-            busy: BTreeSet::new(),
+            kept: None,
+            window: Window::new(WINDOW, &stood),
             under_way: JoinSet::new(),
         };
         // One that is new should be known from now on, and not from a restart on; on a disk that is full it is tried again.
@@ -152,73 +166,100 @@ impl Receiver {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut until: Option<Instant> = None;
         loop {
-            let more = self.read(&mut lasting).await;
-            let over = until.is_some_and(|until| self.pending.is_empty() && !more || until <= Instant::now());
-            if over {
+            let last = *lasting.borrow_and_update();
+            let goes_on = self.read(last).await;
+            let all = self.window.is_empty() && self.reader.through() >= last;
+            if until.is_some_and(|until| all || until <= Instant::now()) {
                 break;
             }
             tokio::select! {
-                Some(done) = self.under_way.join_next() => {
-                    // A delivery that panics would be one that nobody waits for: its room stays where it is until the node begins again.
-                    if let Ok((room, place)) = done {
-                        self.delivered(room, place);
-                    }
-                }
-                Ok(()) = lasting.changed(), if self.pending.len() < WINDOW => {}
+                // A delivery that panics would be one that nobody waits for: its room stays where it is until the node begins again.
+                Some(done) = self.under_way.join_next() => if let Ok((errand, outcome)) = done {
+                    self.came_back(errand, &outcome);
+                },
+                () = yield_now(), if goes_on => {}
+                Ok(()) = lasting.changed(), if !goes_on => {}
                 _ = tick.tick() => self.look(),
                 Ok(_) = closing.wait_for(|closing| *closing), if until.is_none() => until = Some(Instant::now() + farewell),
             }
         }
         self.look();
-        if !self.pending.is_empty() {
-            tracing::warn!(events = self.pending.len(), "events are not delivered yet: they will be when the node begins again");
+        if !self.window.is_empty() {
+            tracing::warn!(events = self.window.waiting(), "events are not delivered yet: they will be when the node begins again");
         }
     }
 
-    /// Takes what has come into the log; whether there may be more.
-    async fn read(&mut self, lasting: &mut watch::Receiver<u64>) -> bool {
-        let last = *lasting.borrow_and_update();
-        let room = WINDOW.saturating_sub(self.pending.len());
-        if room == 0 || self.reader.through() >= last {
-            return self.reader.through() < last;
+    /// Takes some of what has come into the log, or of what rooms have given back: in turns. Whether there was any.
+    async fn read(&mut self, last: u64) -> bool {
+        let space = if self.reader.through() < last { self.window.space() } else { 0 };
+        let again = self.window.passes() && self.window.has_space_again();
+        if space == 0 && !again {
+            return false;
         }
+        self.first_is_next = space > 0 && (self.first_is_next || !again);
         // A segment is read in chunks from the page cache; where it is not there the other tasks go on.
-        match tokio::task::block_in_place(|| self.reader.read(room)) {
-            Ok(kept) => kept.into_iter().for_each(|kept| self.take(kept)),
+        let read = tokio::task::block_in_place(|| if self.first_is_next { self.read_first(space) } else { self.read_again() });
+        self.first_is_next = !self.first_is_next;
+        match read {
+            Ok(any) => any,
             Err(error) => {
                 tracing::error!(%error, "events cannot be read");
                 sleep(KEEP_EVERY).await;
-            }
-        }
-        self.begin();
-        self.reader.through() < last
-    }
-
-    fn take(&mut self, Kept { place, json }: Kept) {
-        // It was written by this program.
-        let Ok(Address { id, room, at }) = serde_json::from_slice(&json) else { return };
-        self.pending.insert(place, at);
-        self.rooms.entry(room).or_default().push_back(Letter { place, id, at, body: json });
-    }
-
-    /// Has each room's next event sent.
-    fn begin(&mut self) {
-        let Self { rooms, busy, under_way, sender, .. } = self;
-        for (room, letters) in rooms.iter_mut().filter(|(room, _)| !busy.contains(*room)).collect::<Vec<_>>() {
-            if let Some(letter) = letters.pop_front() {
-                busy.insert(room.clone());
-                under_way.spawn(sender.clone().send(room.clone(), letter));
+                false
             }
         }
     }
 
-    fn delivered(&mut self, room: String, place: u64) {
-        self.pending.remove(&place);
-        match self.rooms.get_mut(&room).and_then(VecDeque::pop_front) {
-            Some(letter) => drop(self.under_way.spawn(self.sender.clone().send(room, letter))),
-            None => {
-                self.rooms.remove(&room);
-                self.busy.remove(&room);
+    fn read_first(&mut self, space: usize) -> io::Result<bool> {
+        let kept = self.reader.read(space)?;
+        let any = !kept.is_empty();
+        for Kept { place, json } in kept {
+            if let Some((room, letter)) = opened(place, json) {
+                let next = self.window.take(&room, letter);
+                self.send(room, next);
+            }
+        }
+        Ok(any)
+    }
+
+    fn read_again(&mut self) -> io::Result<bool> {
+        let through = self.reader.through();
+        let Some(again) = self.again.as_mut() else {
+            self.again = self.window.begin_pass().map(|from| Reader::new(self.shared.clone(), from - 1));
+            return Ok(true);
+        };
+        let kept = again.read(usize::MAX)?;
+        let is_over = kept.is_empty() || again.through() >= through;
+        // What is beyond is read for the first time.
+        for Kept { place, json } in kept.into_iter().filter(|kept| kept.place <= through) {
+            if let Some((room, letter)) = opened(place, json) {
+                let next = self.window.take_again(&room, letter);
+                self.send(room, next);
+            }
+        }
+        if is_over {
+            self.window.end_pass();
+            self.again = None;
+        }
+        Ok(true)
+    }
+
+    /// Has a room's next event sent, if it is its turn.
+    fn send(&mut self, room: String, letter: Option<Letter>) {
+        let Some(letter) = letter else { return };
+        let errand = Errand { room, letter, wait: self.sender.config.retry, again: false, returns: self.sender.returns.subscribe() };
+        self.under_way.spawn(self.sender.clone().send(errand));
+    }
+
+    fn came_back(&mut self, errand: Errand, outcome: &Outcome) {
+        match outcome {
+            Outcome::Over => {
+                let next = self.window.taken(&errand.room);
+                self.send(errand.room, next);
+            }
+            Outcome::Refused => {
+                self.window.refused(&errand.room);
+                self.under_way.spawn(self.sender.clone().send(errand));
             }
         }
     }
@@ -229,58 +270,50 @@ impl Receiver {
             tracing::warn!(%error, "it cannot be kept what was delivered: after a restart it is delivered again");
         }
         let unread = self.shared.lasting.borrow().saturating_sub(self.reader.through());
-        let oldest = self.pending.values().min().map_or(0, |at| now().saturating_sub(*at));
-        self.shared.metrics.waiting(self.index, unread + self.pending.len() as u64, oldest);
-    }
-
-    /// Everything up to there was delivered.
-    fn through(&self) -> u64 {
-        self.pending.keys().next().map_or(self.reader.through(), |first| first - 1)
+        let oldest = self.window.oldest().map_or(0, |at| now().saturating_sub(at));
+        self.shared.metrics.waiting(self.index, unread + self.window.waiting(), oldest);
     }
 
     fn keep(&mut self) -> io::Result<()> {
-        let through = self.through();
-        if through == self.kept {
+        let standing = self.window.standing(self.reader.through());
+        if self.kept.as_ref() == Some(&standing) {
             return Ok(());
         }
         if let Some(delivered) = self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner).get_mut(self.index) {
-            *delivered = through;
+            *delivered = standing.least();
         }
         let beside = self.file.with_extension("new");
         let mut file = std::fs::File::create(&beside)?;
-        file.write_all(through.to_string().as_bytes())?;
+        file.write_all(standing.to_text().as_bytes())?;
         // Otherwise a file that is empty may take the place of a good one.
         file.sync_data()?;
         std::fs::rename(beside, &self.file)?;
-        self.kept = through;
+        self.kept = Some(standing);
         Ok(())
     }
 }
 
 impl Sender {
-    /// Sends until it is taken, or too old.
-    async fn send(self, room: String, letter: Letter) -> (String, u64) {
-        let mut wait = self.config.retry;
-        let mut returns = self.returns.subscribe();
-        loop {
-            returns.mark_unchanged();
-            let Untaken(why) = match self.attempt(&letter).await {
-                Ok(()) => break,
-                Err(untaken) => untaken,
-            };
-            if now().saturating_sub(letter.at) > u64::try_from(self.config.give_up.as_millis()).unwrap_or(u64::MAX) {
-                tracing::error!(id = letter.id, why, "an event is given up: nobody has taken it");
-                self.shared.metrics.given_up.inc();
-                break;
-            }
-            tracing::debug!(id = letter.id, why, "an event is tried again");
-            let (least, whole) = (jittered(self.config.retry.min(BREATH), draw::number()), jittered(wait, draw::number()));
+    /// Tries once; what was refused before, after a while.
+    async fn send(self, mut errand: Errand) -> (Errand, Outcome) {
+        if errand.again {
+            let (least, whole) = (jittered(self.config.retry.min(BREATH), draw::number()), jittered(errand.wait, draw::number()));
             sleep(least.min(whole)).await;
             // Its sender is held here.
-            let _ = timeout(whole.saturating_sub(least), returns.changed()).await;
-            wait = (wait * 2).min(self.config.retry_most);
+            let _ = timeout(whole.saturating_sub(least), errand.returns.changed()).await;
+            errand.wait = (errand.wait * 2).min(self.config.retry_most);
         }
-        (room, letter.place)
+        errand.returns.mark_unchanged();
+        let letter = &errand.letter;
+        let Err(Untaken(why)) = self.attempt(letter).await else { return (errand, Outcome::Over) };
+        if now().saturating_sub(letter.at) > u64::try_from(self.config.give_up.as_millis()).unwrap_or(u64::MAX) {
+            tracing::error!(id = letter.id, why, "an event is given up: nobody has taken it");
+            self.shared.metrics.given_up.inc();
+            return (errand, Outcome::Over);
+        }
+        tracing::debug!(id = letter.id, why, "an event is tried again");
+        errand.again = true;
+        (errand, Outcome::Refused)
     }
 
     async fn attempt(&self, letter: &Letter) -> Result<(), Untaken> {
@@ -317,23 +350,29 @@ impl Sender {
     /// alone, the rest may be a secret.
     fn note(&self, is_away: bool, result: &Result<(), Untaken>, status: u16) {
         let host = self.url.host_str().unwrap_or_default();
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        standing.away |= is_away;
-        if result.is_ok() && std::mem::take(&mut standing.away) {
+        let mut mood = self.mood.lock().unwrap_or_else(PoisonError::into_inner);
+        mood.away |= is_away;
+        if result.is_ok() && std::mem::take(&mut mood.away) {
             self.returns.send_modify(|returns| *returns += 1);
         }
         match result {
-            Ok(()) if standing.failing => {
-                standing.failing = false;
+            Ok(()) if mood.failing => {
+                mood.failing = false;
                 tracing::info!(host, "a receiver takes events again");
             }
-            Err(Untaken(why)) if !standing.failing && standing.said.is_none_or(|said| said.elapsed() > SAY_EVERY) => {
-                (standing.failing, standing.said) = (true, Some(Instant::now()));
+            Err(Untaken(why)) if !mood.failing && mood.said.is_none_or(|said| said.elapsed() > SAY_EVERY) => {
+                (mood.failing, mood.said) = (true, Some(Instant::now()));
                 tracing::warn!(host, why, status, "a receiver does not take events: they are kept, and sent again until it does");
             }
             _ => {}
         }
     }
+}
+
+/// An event as it was read: its room, and what is sent of it. It was written by this program.
+fn opened(place: u64, json: Vec<u8>) -> Option<(String, Letter)> {
+    let Address { id, room, at } = serde_json::from_slice(&json).ok()?;
+    Some((room, Letter { place, id, at, body: json }))
 }
 
 fn verdict(status: StatusCode) -> Result<(), Untaken> {

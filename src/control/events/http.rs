@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::{Events, Page};
-use crate::control::http::problem::{Problem, query};
+use crate::control::http::problem::{Problem, page_size, query};
 use crate::wire::ErrorCode;
 
 /// Events of a page at most.
@@ -28,12 +28,8 @@ struct Asked {
 /// # Errors
 /// What is asked for is not written as it should be; there is no log; the disk does not give it.
 pub async fn page(events: Option<Events>, uri: &Uri) -> Result<Response, Problem> {
-    let bad = |why: String| Problem::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, why);
     let Asked { after, room, limit } = query(uri)?;
-    let limit = limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(bad(format!("ask for 1 to {MOST} events at a time")));
-    }
+    let limit = page_size(limit, USUAL, MOST)?;
     let none = || Problem::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "this server keeps no events (events.enabled)");
     let events = events.ok_or_else(none)?;
     let page = tokio::task::spawn_blocking(move || events.page(after, room.as_deref(), limit)).await;

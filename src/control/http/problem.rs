@@ -105,6 +105,18 @@ pub fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     Query::try_from_uri(uri).map(|Query(query)| query).map_err(wrong)
 }
 
+/// How many items of a list are wanted, where it gives `usual` when nothing is said and `most` at most.
+///
+/// # Errors
+/// When none or more are.
+pub fn page_size(limit: Option<usize>, usual: usize, most: usize) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(usual);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, format!("`limit` is {limit}: ask for 1 to {most} at a time")))
+}
+
 /// A refusal that is none of ours (a path that is not there, a method that it does not take) as one that is.
 pub fn as_problem(answer: Response) -> Response {
     let status = answer.status();

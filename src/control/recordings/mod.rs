@@ -79,7 +79,7 @@ use crate::control::api::{Once, once};
 use crate::control::auth::{Visitor, unix_time};
 use crate::control::http::Public;
 use crate::control::http::cors::{Allowed, Cors};
-use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer, query};
+use crate::control::http::problem::{Problem, ProblemCode, as_problem, bearer, page_size, query};
 use crate::record::hls::Fragments;
 use crate::record::library::{CHAT, Holder, Item, Library, LibraryError, Place, Purpose};
 use crate::record::manifest::{Kind, NAME as MANIFEST, State as Recorded};
@@ -194,10 +194,7 @@ async fn list(State(at): State<Arc<Endpoints>>, uri: Uri, headers: HeaderMap) ->
     let ListQuery { room, after, limit, kind } = query(&uri)?;
     let visitor = at.visitor(&room, &headers, LibraryGrant::View)?;
     let holder = visitor.clone();
-    let limit = limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, ErrorCode::LimitExceeded, format!("ask for 1 to {MOST} at a time")));
-    }
+    let limit = page_size(limit, USUAL, MOST)?;
     let after = after.map(|after| place(&after).ok_or_else(|| malformed("`after` is what `next` was"))).transpose()?;
     let (items, next) = at
         .library

@@ -131,6 +131,10 @@ impl Actor {
                     let _ = asked.send(self.room.account(self.handle.id, self.around.began()));
                     Ok(())
                 }
+                Some(Letter::Present(asked)) => {
+                    let _ = asked.send(self.room.at_present());
+                    Ok(())
+                }
                 Some(Letter::Enter { command, socket, outbox, journey, entered }) => self.enter(command, (socket, outbox, journey), entered).await,
                 Some(Letter::SendOut { command, socket, task: (egress, task), answered }) => {
                     self.asking = Some((socket, answered));
@@ -138,7 +142,10 @@ impl Actor {
                     self.apply(command, "egress_by_api").await
                 }
                 Some(Letter::Ask { command, name, socket, place, answered }) => {
-                    self.places.extend(place.map(|place| (socket, place)));
+                    if let Some((place, journey)) = place {
+                        self.places.insert(socket, place);
+                        self.journeys.extend(journey.is_followed().then_some((socket, journey)));
+                    }
                     self.asking = Some((socket, answered));
                     self.apply(command, name).await
                 }
@@ -228,6 +235,10 @@ impl Actor {
                 let ago = self.around.now().since(*reached);
                 journey.passed(Step::Ice, now.checked_sub(ago).unwrap_or(now));
                 journey.passed(Step::Dtls, now);
+                // Who publishes nothing has come with that.
+                if !self.room.publishes_by(*peer) {
+                    self.room.socket_of(*peer).map(|socket| self.journeys.remove(&socket));
+                }
             }
             contract::Event::TrackStarted { track, .. } => {
                 let Some(socket) = self.room.socket_of_track(*track) else { return };

@@ -1,20 +1,20 @@
 //! Where rooms are found: by name for those who join, by identity for those who resume and for workers' events.
 
+mod calls;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::actor::{Actor, DATA, Letter, MAILBOX, MEDIA, Mail};
 use super::command::{Command, OfferDraws};
-use super::journal::MemberJournal;
-use super::kept::{Kept, Summary};
+use super::kept::Kept;
 use super::names::RoomName;
 use super::past::CallAccount;
 use super::placement::Placement;
@@ -227,36 +227,6 @@ impl Directory {
     /// The rooms' clock.
     pub fn now(&self) -> Time {
         self.0.now()
-    }
-
-    /// What happened to the media of a room's members, and why; none when there is no such room.
-    pub async fn journals(&self, name: &str) -> Option<Vec<MemberJournal>> {
-        let room = self.named(&RoomName::new(name).ok()?)?;
-        let (asked, answer) = oneshot::channel();
-        room.send(Letter::Journals(asked)).await.ok()?;
-        answer.await.ok()
-    }
-
-    /// Calls that are under way, and those that are over and kept: the newest first, at most [`MOST_LISTED`].
-    pub fn calls(&self) -> Vec<Summary> {
-        let mut calls = self.0.kept.list(&self.0.metrics);
-        calls.extend(self.0.by_id.iter().map(|room| Summary::of_present(room.id, &room.name, room.since, self.0.began())));
-        calls.sort_by_key(|call| std::cmp::Reverse(call.id));
-        calls.truncate(MOST_LISTED);
-        calls
-    }
-
-    /// What happened in a call, as JSON; none when nothing is known of it (any more).
-    pub async fn call(&self, id: RoomId) -> Option<Bytes> {
-        if let Some(room) = self.find(id) {
-            let (asked, answer) = oneshot::channel();
-            if room.send(Letter::Account(asked)).await.is_ok()
-                && let Ok(account) = answer.await
-            {
-                return Some(account.to_json());
-            }
-        }
-        self.0.kept.get(id, &self.0.metrics)
     }
 
     /// The room of a session: its secret begins with the room's number.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::names::RoomName;
-use super::past::CallAccount;
+use super::past::{AtPresent, CallAccount, Finding};
 use crate::base::{RoomId, Time};
 use crate::config::KeptConfig;
 use crate::metrics::ControlMetrics;
@@ -25,12 +25,18 @@ pub struct Summary {
     /// The same; none while it is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_unix_ms: Option<u64>,
-    /// Of one that is over: who was there.
+    /// Who was there; of one that is under way, who is. None where its room does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<usize>,
-    /// Of one that is over: how many times were bad for somebody.
+    /// Of one that is over: how many times were bad for somebody. Of one that is under way: how many are at present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub troubles: Option<usize>,
+    /// Of one that is under way: the wall clock at 0 of what ends in `_ms` below, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch_unix_ms: Option<u64>,
+    /// Of one that is under way: the newest of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub at_present: Vec<Finding>,
 }
 
 /// The accounts.
@@ -56,7 +62,21 @@ impl Summary {
     /// Of a call that is under way. `epoch` is the wall clock at [`Time::ZERO`], in milliseconds since 1970.
     pub fn of_present(id: RoomId, room: &RoomName, since: Time, epoch: u64) -> Self {
         let began_unix_ms = epoch.saturating_add(since.as_micros() / 1_000);
-        Self { id: id.0, room: room.as_str().to_owned(), began_unix_ms, ended_unix_ms: None, members: None, troubles: None }
+        Self {
+            id: id.0,
+            room: room.as_str().to_owned(),
+            began_unix_ms,
+            ended_unix_ms: None,
+            members: None,
+            troubles: None,
+            epoch_unix_ms: Some(epoch),
+            at_present: Vec::new(),
+        }
+    }
+
+    /// With what its room says of it.
+    pub fn with(self, AtPresent { members, count, troubles }: AtPresent) -> Self {
+        Self { members: Some(members), troubles: Some(count), at_present: troubles, ..self }
     }
 
     fn of(account: &CallAccount) -> Self {
@@ -67,6 +87,8 @@ impl Summary {
             ended_unix_ms: account.ended_ms.map(|at| account.epoch_unix_ms.saturating_add(at)),
             members: Some(account.members.len()),
             troubles: Some(account.troubles.iter().filter(|trouble| !trouble.had_by.is_empty()).count()),
+            epoch_unix_ms: None,
+            at_present: Vec::new(),
         }
     }
 }

@@ -18,6 +18,20 @@ const MOST: usize = 8_192;
 /// So much more may be lost of a picture at a subscriber than on the way from its publisher, and still be the same loss, measured at other times.
 const ECHO_PER_CENT: u16 = 5;
 
+/// Of what is bad in a call at present, so much is said in a list.
+pub(super) const MOST_PRESENT: usize = 8;
+
+/// How a call does at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtPresent {
+    /// Who is there.
+    pub members: usize,
+    /// How many times are bad for somebody, and last.
+    pub count: usize,
+    /// The newest of them.
+    pub troubles: Vec<Finding>,
+}
+
 /// What a room remembers of those who have left.
 #[derive(Debug)]
 pub(super) struct Past {
@@ -101,10 +115,7 @@ impl Room {
     pub fn account(&self, id: RoomId, epoch: u64) -> CallAccount {
         let members: Vec<_> = self.past.members.iter().cloned().chain(self.journals()).collect();
         let mut troubles: Vec<_> = members.iter().flat_map(|m| m.troubles.iter().map(|t| finding(&m.member, t))).collect();
-        let now = self.past.now.as_micros() / 1_000;
-        let echoes: Vec<_> = troubles.iter().map(|found| troubles.iter().any(|other| found.is_echo_of(other, now))).collect();
-        let mut is_echo = echoes.into_iter();
-        troubles.retain(|_| !is_echo.next().unwrap_or(false));
+        leave_out_echoes(&mut troubles, self.past.now.as_micros() / 1_000);
         troubles.sort_by_key(|trouble| trouble.from_ms);
         CallAccount {
             version: 1,
@@ -117,6 +128,19 @@ impl Room {
             troubles,
             members,
         }
+    }
+
+    /// What is bad at present, for whom there is somebody: the newest of it, [`MOST_PRESENT`] at most; and how many members there are.
+    pub fn at_present(&self) -> AtPresent {
+        let now = self.past.now;
+        let of_member = |member: &Member| member.journal.troubles.present(now).map(|trouble| finding(&member.identity, trouble)).collect::<Vec<_>>();
+        let mut troubles: Vec<_> = self.members.values().flat_map(of_member).collect();
+        leave_out_echoes(&mut troubles, now.as_micros() / 1_000);
+        troubles.retain(|trouble| !trouble.had_by.is_empty());
+        troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.from_ms));
+        let count = troubles.len();
+        troubles.truncate(MOST_PRESENT);
+        AtPresent { members: self.members.len(), count, troubles }
     }
 
     /// The same when it is over. Whoever was still there has left now.
@@ -150,6 +174,12 @@ impl CallAccount {
     pub fn to_json(&self) -> Bytes {
         serde_json::to_vec(self).unwrap_or_default().into()
     }
+}
+
+fn leave_out_echoes(troubles: &mut Vec<Finding>, now: u64) {
+    let echoes: Vec<_> = troubles.iter().map(|found| troubles.iter().any(|other| found.is_echo_of(other, now))).collect();
+    let mut is_echo = echoes.into_iter();
+    troubles.retain(|_| !is_echo.next().unwrap_or(false));
 }
 
 fn finding(member: &MemberId, trouble: &Trouble) -> Finding {

@@ -264,6 +264,11 @@ impl Room {
         self.members.get(self.peers.get(&peer)?)?.socket()
     }
 
+    /// Whether whoever has this connection publishes anything.
+    pub fn publishes_by(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).and_then(|seat| self.members.get(seat)).is_some_and(|member| !member.tracks.is_empty())
+    }
+
     /// The socket of whoever publishes a track.
     pub fn socket_of_track(&self, track: TrackId) -> Option<SocketId> {
         self.members.get(self.tracks.get(&track)?)?.socket()

@@ -205,6 +205,12 @@ impl Troubles {
         all
     }
 
+    /// Those that last, and are no passing thing any more.
+    pub fn present(&self, now: Time) -> impl Iterator<Item = &Trouble> {
+        let now = now.as_micros() / 1_000;
+        self.open.values().filter(move |trouble| now.saturating_sub(trouble.from_ms) >= trouble.sign.least_ms())
+    }
+
     /// How many are not kept.
     pub const fn dropped(&self) -> u64 {
         self.dropped

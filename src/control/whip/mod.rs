@@ -21,7 +21,7 @@ mod session;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -40,6 +40,7 @@ use crate::control::http::problem::{Problem, bearer};
 use crate::control::rooms::actor::Letter;
 use crate::control::rooms::directory::Handle;
 use crate::control::rooms::{Admission, Attach, Command, Purpose};
+use crate::control::trace::{Journey, Step};
 use crate::control::{Refusal, draw};
 use crate::sdp::{Offer, OfferLimits};
 use crate::wire::{ErrorCode, OkResult};
@@ -95,7 +96,7 @@ pub fn routes(public: Public) -> Router {
     let speaker = async |State(at): State<Arc<Endpoints>>, ConnectInfo(from): ConnectInfo<SocketAddr>, Path(room): Path<String>, request: Request| {
         at.endpoint(Protocol::Whep, from, (room, SPEAKER.to_owned()), request).await
     };
-    let mut router = Router::new().route("/whep/{room}", any(speaker));
+    let mut router = Router::new().route("/whep/{room}", any(speaker)).route("/whip/{room}", any(nobody));
     for protocol in [Protocol::Whip, Protocol::Whep] {
         let begin = move |State(at): State<Arc<Endpoints>>,
                           ConnectInfo(from): ConnectInfo<SocketAddr>,
@@ -107,10 +108,22 @@ pub fn routes(public: Public) -> Router {
                             request: Request| async move { at.session(protocol, from, &room, session, request).await };
         let name = protocol.name();
         router = router
+            .route(&format!("/{name}"), any(nobody))
+            .route(&format!("/{name}/"), any(nobody))
+            .route(&format!("/{name}/{{room}}/"), any(nobody))
             .route(&format!("/{name}/{{room}}/{{member}}"), any(begin))
             .route(&format!("/{name}/{{room}}/{{member}}/{{session}}"), any(session));
     }
     router.with_state(endpoints)
+}
+
+/// What is below neither of the two is where no session begins.
+async fn nobody(State(at): State<Arc<Endpoints>>, request: Request) -> Response {
+    let cors = Cors::of(&request, &at.public);
+    let protocol = if request.uri().path().starts_with("/whip") { Protocol::Whip } else { Protocol::Whep };
+    let why = "a session begins at /whip/ROOM/MEMBER (who publishes), at /whep/ROOM/MEMBER,MEMBER (who is played) or at /whep/ROOM (whoever speaks)";
+    let problem = if cors.is_allowed() { Refusal::new(ErrorCode::NotFound, why).into() } else { Problem::strange_origin() };
+    at.finish(protocol.name(), &cors, Err(problem))
 }
 
 impl Endpoints {
@@ -136,7 +149,21 @@ impl Endpoints {
         cors.around(&ALLOWED, response)
     }
 
+    /// Has a session begin, and its join be traced.
     async fn begin(&self, protocol: Protocol, from: SocketAddr, room: &str, member: &str, request: Request) -> Result<Response, Problem> {
+        let journey = self.public.front.tracer.begin(SystemTime::now());
+        journey.passed(Step::Socket, SystemTime::now());
+        let answer = self.open(protocol, from, (room, member), request, &journey).await;
+        match &answer {
+            Ok(_) => journey.passed(Step::Answer, SystemTime::now()),
+            Err(problem) => journey.refused(problem.code),
+        }
+        answer
+    }
+
+    async fn open(
+        &self, protocol: Protocol, from: SocketAddr, (room, member): (&str, &str), request: Request, journey: &Journey,
+    ) -> Result<Response, Problem> {
         if !self.rate.allows(from.ip()) {
             let why = format!("at most {} sessions a second may begin from one network: slow down", self.public.front.limits.whip_posts_per_second);
             return Err(Refusal::new(ErrorCode::RateLimited, why).into());
@@ -146,16 +173,18 @@ impl Endpoints {
         }
         let headers = request.headers();
         let (admission, purpose) = self.admit(protocol, room, member, bearer(headers))?;
+        journey.passed(Step::Token, SystemTime::now());
         if !is_of_type(headers, SDP) {
             let why = "the body has to be an offer, with Content-Type: application/sdp";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::Malformed, why).with(ACCEPT_POST, SDP));
         }
         let place = self.place()?;
         let text = self.offered(request.into_body()).await?;
+        journey.waited(SystemTime::now());
         let begun = Instant::now();
         let offer = self.parse(&text)?;
         let identity = admission.identity.clone();
-        let (sdp, session, at) = self.attach(protocol, admission, purpose, offer, place).await?;
+        let (sdp, session, at) = self.attach(protocol, admission, purpose, offer, (place, journey)).await?;
         self.public.front.rooms.metrics().join_seconds.observe(begun.elapsed().as_secs_f64());
         let location = format!("/{}/{room}/{member}/{session}", protocol.name());
         let location = HeaderValue::try_from(location).map_err(|_| Refusal::new(ErrorCode::InvalidName, "a name that no URL can have"))?;
@@ -221,7 +250,7 @@ impl Endpoints {
 
     /// Has the room take the member in; the answer's text, the session's secret, and the room.
     async fn attach(
-        &self, protocol: Protocol, admission: Admission, purpose: Purpose, offer: Offer, place: Place,
+        &self, protocol: Protocol, admission: Admission, purpose: Purpose, offer: Offer, (place, journey): (Place, &Journey),
     ) -> Result<(String, String, Handle), Problem> {
         let rooms = &self.public.front.rooms;
         let (mut place, offer) = (Some(place), Box::new(offer));
@@ -234,7 +263,7 @@ impl Endpoints {
             let (answered, outcome) = oneshot::channel();
             let command = Command::Attach(Box::new(attach));
             // A room that ends meanwhile takes the place with it; the next try has to take another.
-            let place = Some(place.take().map_or_else(|| self.place(), Ok)?);
+            let place = Some((place.take().map_or_else(|| self.place(), Ok)?, journey.clone()));
             if room.send(Letter::Ask { command, name: protocol.name(), socket, place, answered }).await.is_err() {
                 continue;
             }

@@ -146,6 +146,8 @@ impl Bucket {
         let options =
             TYPES.iter().fold(ClientOptions::new(), |options, (ending, media_type)| options.with_content_type_for_suffix(*ending, *media_type));
         let options = options.with_connect_timeout(CONNECT).with_timeout(REQUEST).with_allow_http(true);
+        // Who speaks no TLS needs no certificates of authorities, which a minimal system has not.
+        let options = options.with_no_system_certificates(!config.speaks_tls());
         let keys = Arc::new(Keys(ArcSwap::from_pointee(credential(config))));
         let builder = AmazonS3Builder::new()
             .with_region(&config.region)

@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
-import { until } from './wait.mjs';
+import { PATIENCE, until } from './wait.mjs';
 
 const CHROMIUM = process.env['E2E_CHROMIUM'] ?? '/usr/bin/chromium';
 const FIREFOX = process.env['E2E_FIREFOX'] ?? '/usr/bin/firefox-esr';
+
+/** A browser may take so long to begin (ms): for the first time on a machine it is read from the disk. */
+const BEGIN = 60_000;
 
 const CHROMIUM_FLAGS = [
   '--no-sandbox',
@@ -68,7 +71,7 @@ export const installed = { chromium: exists(CHROMIUM), firefox: exists(FIREFOX) 
  * @returns {Promise<Tab>}
  */
 export async function openChromium({ prepare, argument, width = 800, height = 600, locale = 'en-US', dark = false, flags = [] }) {
-  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
+  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, timeout: BEGIN, args: [...CHROMIUM_FLAGS, ...flags] });
   const context = await browser.newContext({
     viewport: { width, height },
     locale,
@@ -97,7 +100,7 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
       const [file] = await Promise.all([page.waitForEvent('download', { timeout: 30_000 }), act()]);
       return { name: file.suggestedFilename(), path: await file.path() };
     },
-    appears: async (selector, ms = 15_000) => void (await page.waitForSelector(selector, { timeout: ms })),
+    appears: async (selector, ms = PATIENCE) => void (await page.waitForSelector(selector, { timeout: ms })),
     reload: async () => void (await page.reload()),
     crash: async () => {
       const gone = page.waitForEvent('crash');
@@ -125,6 +128,7 @@ export async function openFirefox({ prepare, argument, width = 800, height = 600
     executablePath: FIREFOX,
     headless: true,
     acceptInsecureCerts: accept,
+    timeout: BEGIN,
     protocolTimeout: 60_000,
     extraPrefsFirefox: { ...FIREFOX_PREFERENCES, 'browser.download.folderList': 2, 'browser.download.dir': folder, ...preferences },
   });
@@ -158,7 +162,7 @@ export async function openFirefox({ prepare, argument, width = 800, height = 600
       }, 30_000);
       return { name, path: join(folder, name) };
     },
-    appears: async (selector, ms = 15_000) => void (await page.waitForSelector(selector, { timeout: ms })),
+    appears: async (selector, ms = PATIENCE) => void (await page.waitForSelector(selector, { timeout: ms })),
     reload: async () => void (await page.reload()),
     crash: () => Promise.reject(new Error('Firefox is not crashed')),
     resize: async (width, height) => void (await page.setViewport({ width, height })),

@@ -205,35 +205,8 @@ export function picturesSeen() {
 }
 
 /**
- * Begins to look at the frames of a tile's picture; returns the longest time (ms) without one since the last call.
- * @param {{ member: string, kind: string }} tile
- */
-export function longestGap({ member, kind }) {
-  const own = /** @type {any} */ (window);
-  const video = /** @type {HTMLVideoElement} */ (document.querySelector(`[data-testid=tile][data-member="${member}"][data-kind=${kind}] video`));
-  const watch = own.gaps;
-  if (watch?.video === video) {
-    const longest = Math.max(watch.longest, performance.now() - watch.last);
-    watch.longest = 0;
-    return longest;
-  }
-  const fresh = (own.gaps = { video, last: performance.now(), longest: 0, frames: 0 });
-  const frame = (/** @type {number} */ _, /** @type {{ presentedFrames: number }} */ { presentedFrames }) => {
-    const now = performance.now();
-    // A page that is busy hears of several frames at once: they were shown meanwhile.
-    const frames = presentedFrames > fresh.frames && fresh.frames > 0 ? presentedFrames - fresh.frames : 1;
-    fresh.longest = Math.max(fresh.longest, (now - fresh.last) / frames);
-    fresh.last = now;
-    fresh.frames = presentedFrames;
-    if (own.gaps === fresh) video.requestVideoFrameCallback(frame);
-  };
-  video.requestVideoFrameCallback(frame);
-  return 0;
-}
-
-/**
  * Begins to look at the frames that are decoded of a member's camera on the way that is shown; returns the longest time (ms) without one
- * since the last call. Unlike `longestGap` it does not ask when they came onto the screen: browsers that share a small machine present
+ * since the last call. It does not ask when they came onto the screen: browsers that share a small machine present
  * late what has long been there.
  * @param {{ member: string, burst?: 'shown' | 'late' }} what `burst`: several frames that are decoded between two looks. A page that is busy looks late, and they
  *   were `shown` meanwhile; after an interruption they have come `late`, all at once

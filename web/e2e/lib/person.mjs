@@ -133,7 +133,9 @@ export class Person {
       found = await this.tab.evaluate(cornerOf, tile);
       return nearest(found, kind) === name;
     }).catch((error) => this.fail(`${error.message}; the corner is ${found || 'empty'}`));
-    await until(`frames of ${name}'s ${kind} go on at ${this.name}`, async () => (await this.received(name, { screen })).frames > before + 5);
+    // An m-line that somebody else had before has counted theirs.
+    const shown = (await this.received(name, { screen })).frames;
+    await until(`frames of ${name}'s ${kind} go on at ${this.name}`, async () => (await this.received(name, { screen })).frames > Math.max(before + 5, shown));
   }
 
   /**

@@ -29,7 +29,7 @@ export function binary() {
  * @param {{ listen?: string, within?: string }} [place] `listen`: what it binds for that, where it is another address; `within`: the network namespace that it runs in
  */
 export async function startServer(settings = {}, host = '127.0.0.1', { listen = host, within } = {}) {
-  const [http, admin, media] = [await freeTcpPort(), await freeTcpPort(), await freeMediaPort()];
+  const [http, admin, media] = [await freePorts(1), await freePorts(1), await freePorts(WORKERS)];
   // Variables that begin with ALTHING_ are settings: those of the shell must not decide a test.
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ALTHING_')));
   const env = {
@@ -74,7 +74,7 @@ export async function startServer(settings = {}, host = '127.0.0.1', { listen = 
     /** Ends it at once, as a crash does. */
     async kill() {
       server.child.kill('SIGKILL');
-      await until('the server is gone', () => server.over !== '', 5000);
+      await until('the server is gone', () => server.over !== '');
     },
     /** Starts it again after `kill`, with the same ports. */
     async again() {
@@ -103,45 +103,45 @@ function statusOfStranger(url) {
   });
 }
 
-/** @returns {Promise<number>} */
-function freeTcpPort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-      server.close(() => resolve(port));
-    });
-  });
-}
-
 /** Workers of a test's server at most, each with a port of its own, by UDP and by TCP. */
 const WORKERS = 4;
 
-/** @returns {Promise<number>} */
-async function freeMediaPort() {
+/**
+ * Where ports are looked for: below those that a system gives to whoever connects (Linux: from 32768), which could have one before the server
+ * binds it, or while it is away.
+ */
+const [FIRST, LAST] = [20_000, 32_000];
+/** Ports that somebody was given here: a server that is about to begin has not bound its own yet. */
+const given = new Set();
+
+/**
+ * The first of so many ports on end that can be had, by UDP and by TCP.
+ * @param {number} count
+ * @returns {Promise<number>}
+ */
+async function freePorts(count) {
   for (;;) {
-    const first = await bindable('udp', 0);
-    const ports = Array.from({ length: WORKERS }, (_, index) => first + index);
+    const first = FIRST + Math.floor(Math.random() * (LAST - FIRST));
+    const ports = Array.from({ length: count }, (_, index) => first + index);
+    if (ports.some((port) => given.has(port))) continue;
     const free = await Promise.all(ports.flatMap((port) => [bindable('udp', port), bindable('tcp', port)])).catch(() => undefined);
-    if (free) return first;
+    if (!free) continue;
+    for (const port of ports) given.add(port);
+    return first;
   }
 }
 
 /**
- * A port that can be had; fails when it cannot.
+ * Resolves when a port can be had; fails when it cannot.
  * @param {'udp' | 'tcp'} protocol
  * @param {number} port
- * @returns {Promise<number>}
+ * @returns {Promise<void>}
  */
 function bindable(protocol, port) {
   return new Promise((resolve, reject) => {
-    if (port > 65_535) return reject(new Error('there is no such port'));
     const socket = protocol === 'udp' ? createSocket('udp4') : createServer();
     socket.once('error', reject);
-    const bound = () => {
-      const at = /** @type {import('node:net').AddressInfo} */ (socket.address());
-      socket.close(() => resolve(at.port));
-    };
+    const bound = () => void socket.close(() => resolve());
     if (socket instanceof Socket) socket.bind(port, bound);
     else socket.listen(port, bound);
   });

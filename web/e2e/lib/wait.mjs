@@ -1,15 +1,18 @@
 /** @param {number} ms */
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** How long something is waited for (ms) where nothing else is said: several times what it takes on an idle machine, as others may be busy. */
+export const PATIENCE = 30_000;
+
 /**
- * Waits until something holds; fails with its description and what was seen last.
+ * Waits until something holds; fails with its description.
  * @template T
  * @param {string} what
  * @param {() => T | Promise<T>} look
  * @param {number} [ms]
  * @returns {Promise<NonNullable<T>>}
  */
-export async function until(what, look, ms = 15_000) {
+export async function until(what, look, ms = PATIENCE) {
   const end = Date.now() + ms;
   for (;;) {
     const seen = await look();

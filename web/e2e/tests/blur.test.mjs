@@ -31,8 +31,10 @@ test('where it cannot be done that is said, and nobody is seen with what was to 
   });
   await ada.tab.press('v');
   await told('so your camera was turned off');
+  const isOff = () => ben.tab.evaluate((member) => document.querySelector(`[data-testid=tile][data-member="${member}"][data-kind=camera] video`) === null, id);
+  await until('Ben sees no camera', isOff);
   await sleep(500);
-  assert.equal(await ben.tab.evaluate((member) => document.querySelector(`[data-testid=tile][data-member="${member}"][data-kind=camera] video`) === null, id), true, 'the camera stayed off');
+  assert.equal(await isOff(), true, 'the camera stayed off');
   await ada.tab.press('v');
   await shows(ben, id, false);
 
@@ -40,7 +42,7 @@ test('where it cannot be done that is said, and nobody is seen with what was to 
   await ada.tab.appears('[data-testid=blur]');
   await ada.tab.click('[data-testid=blur]');
   await told('no worker today');
-  assert.equal(await ada.tab.evaluate(() => /** @type {HTMLInputElement} */ (document.querySelector('[data-testid=blur]')).checked), false);
+  await until('the tick is gone', () => ada.tab.evaluate(() => !(/** @type {HTMLInputElement} */ (document.querySelector('[data-testid=blur]')).checked)));
   await shows(ben, id, false);
   await ada.tab.press('Escape');
 

@@ -23,8 +23,9 @@ test('what is said is read by everyone in the same order, also by who comes late
     await until(`${person.name} has read it all`, async () => (await person.chat()).length === 3);
     assert.deepEqual(await person.chat(), wanted);
   }
-  const shown = await ben.tab.evaluate(() => [...document.querySelectorAll('[data-testid=chat-message] p:last-child')].map((line) => line.textContent));
-  assert.deepEqual(shown, ['Hello', '你好 <b>bold</b>', 'Bye']);
+  const shown = () => ben.tab.evaluate(() => [...document.querySelectorAll('[data-testid=chat-message] p:last-child')].map((line) => line.textContent));
+  await until('all lines are on the screen', async () => (await shown()).length >= 3);
+  assert.deepEqual(await shown(), ['Hello', '你好 <b>bold</b>', 'Bye']);
   assert.equal(await ben.tab.evaluate(() => document.querySelector('[data-testid=unread]')), null, 'what is open is not unread');
 
   const cleo = await stage.person('Cleo');

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hears, member, send } from '../lib/data.mjs';
 import { scene } from '../lib/scene.mjs';
+import { until } from '../lib/wait.mjs';
 
 const direct = scene({ ALTHING_ROOMS__POLICY: 'auto' });
 
@@ -10,6 +11,8 @@ test('in a direct call data goes from browser to browser, and through the server
   const ben = await member(direct, 'Ben', 'direct', { data: false });
   await ada.travels('direct');
   await ben.travels('direct');
+  // Media may travel before the channel is open: what is sent until then goes by the server.
+  for (const person of [ada, ben]) await until(`the channel of ${person.name} is open`, () => person.tab.evaluate(hasOpenChannel));
   const [adas, bens] = [await ben.idOf('Ada'), await ada.idOf('Ben')];
   await send(ada, [1, 2, 3], { topic: 't', reliable: false });
   await send(ben, 'back', { to: [adas] });
@@ -28,3 +31,8 @@ test('in a direct call data goes from browser to browser, and through the server
     { from: adas, topic: '', payload: 'to both' },
   ]);
 });
+
+async function hasOpenChannel() {
+  const report = await /** @type {any} */ (window).althing.connection.getStats();
+  return [...report.values()].some((entry) => entry.type === 'data-channel' && entry.state === 'open');
+}

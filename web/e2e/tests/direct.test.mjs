@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { installed } from '../lib/browsers.mjs';
-import { longestGap, longestWithoutMedia, looksWithoutPicture } from '../lib/inside.mjs';
+import { longestWithoutMedia, looksWithoutPicture } from '../lib/inside.mjs';
 import { inNamespace } from '../lib/namespace.mjs';
 import { allMeet, scene } from '../lib/scene.mjs';
 import { sleep, until } from '../lib/wait.mjs';
@@ -9,6 +9,9 @@ import { sleep, until } from '../lib/wait.mjs';
 /** @typedef {import('../lib/person.mjs').Person} Person */
 
 const stage = scene({ ALTHING_ROOMS__POLICY: 'auto', ALTHING_ROOMS__RETURN_SECONDS: '2' });
+
+/** A picture may stand still for so long (ms) where it is to go on: browsers encode twice meanwhile, and others share the machine. */
+const STILL = 5000;
 
 /** @type {('chromium' | 'firefox')[]} */
 const browsers = ['chromium', 'firefox'];
@@ -45,6 +48,8 @@ for (const browser of browsers) {
     await ben.tab.press('s');
     await until('the screen is gone', async () => !(await ada.tab.evaluate(kindsOf, await ada.idOf('Ben'))).includes('screen'));
 
+    // Workers report each second.
+    await sleep(1_200);
     assert.deepEqual(await served(), before, 'not a packet went through the server');
     for (const person of [ada, ben]) {
       await person.isWell();
@@ -85,14 +90,14 @@ test('a third member moves the call to the server, and when two remain it return
   for (const person of [ada, ben]) await person.travels('server');
   await allMeet([ada, ben, cleo]);
   const there = await ada.tab.evaluate(longestWithoutMedia, { member });
-  assert.ok(there < 3000, `the picture stood still for ${there} ms on its way to the server`);
+  assert.ok(there < STILL, `the picture stood still for ${there} ms on its way to the server`);
   assert.equal(await ada.tab.evaluate(looksWithoutPicture, tile), 0, 'the picture before stays until the next one has begun');
 
   await cleo.leave();
   for (const person of [ada, ben]) await person.travels('direct');
   await allMeet([ada, ben]);
   const back = await ada.tab.evaluate(longestWithoutMedia, { member });
-  assert.ok(back < 3000, `the picture stood still for ${back} ms on its way back`);
+  assert.ok(back < STILL, `the picture stood still for ${back} ms on its way back`);
   assert.equal(await ada.tab.evaluate(looksWithoutPicture, tile), 0, 'on the way back, too');
   await until('the server carries nothing any more', async () => {
     const before = await served();
@@ -112,8 +117,8 @@ test('a direct call outlives the server, with chat, and both ends take it up aga
   await ada.travels('direct');
   await ada.says('before');
   await until('Ben reads it', async () => (await ben.chat()).includes('Ada: before'));
-  const tile = { member: await ada.idOf('Ben'), kind: 'camera' };
-  await ada.tab.evaluate(longestGap, tile);
+  const member = await ada.idOf('Ben');
+  await ada.tab.evaluate(longestWithoutMedia, { member });
   assert.equal((await ada.diagnostics()).direct, 1);
 
   await stage.server.kill();
@@ -127,9 +132,9 @@ test('a direct call outlives the server, with chat, and both ends take it up aga
   await sleep(2000);
   await allMeet([ada, ben]);
   for (const person of [ada, ben]) await person.travels('direct');
-  assert.equal(await ada.idOf('Ben'), tile.member, 'nobody has become another one');
-  const gap = await ada.tab.evaluate(longestGap, tile);
-  assert.ok(gap < 3000, `the picture stood still for ${gap} ms`);
+  assert.equal(await ada.idOf('Ben'), member, 'nobody has become another one');
+  const gap = await ada.tab.evaluate(longestWithoutMedia, { member });
+  assert.ok(gap < STILL, `the picture stood still for ${gap} ms`);
   assert.equal((await ada.diagnostics()).direct, 1, 'no connection was made anew');
   await until('what was said meanwhile is said once', async () => {
     const said = await ada.chat();

@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import process from 'node:process';
 import { test } from 'node:test';
 import { allMeet, scene } from '../lib/scene.mjs';
@@ -14,8 +13,7 @@ test('a call is told that its server runs dry, and comes back with the next one'
   await allMeet([ada, ben]);
   process.kill(stage.server.pid, 'SIGTERM');
   for (const person of [ada, ben]) {
-    await person.tab.appears('[data-testid=reconnecting]');
-    assert.match(await person.tab.evaluate(() => document.querySelector('[data-testid=reconnecting]')?.textContent ?? ''), /3600/);
+    await until(`${person.name} is told how long it may take`, async () => /3600/.test(await person.tab.evaluate(() => document.querySelector('[data-testid=reconnecting]')?.textContent ?? '')));
   }
   await allMeet([ada, ben]);
   await stage.server.kill();

@@ -24,9 +24,10 @@ test('what is sent elsewhere is seen there, and everybody in the call is told fo
   });
   const told = () => ada.tab.evaluate(() => document.querySelector('[data-testid=sent-elsewhere]')?.getAttribute('aria-label') ?? '');
   assert.match(await told(), /Ada.*127\.0\.0\.1/);
-  assert.equal((await (await fetch(`${place}/${egress}`)).json()).state, 'live');
+  await until('it is live', async () => (await (await fetch(`${place}/${egress}`)).json()).state === 'live');
+  const there = await ben.idOf('Cleo');
   assert.equal((await fetch(`${place}/${egress}`, { method: 'DELETE' })).status, 204);
   await until('nothing is sent any more', async () => (await told()) === '');
-  await ben.missesTile('Cleo');
+  await ben.missesTile(there);
   for (const who of [ada, ben]) await who.isWell();
 });

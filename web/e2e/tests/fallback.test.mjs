@@ -24,7 +24,8 @@ for (const name of ['AV1', 'H264']) {
     await ben.join(stage.url, room);
     await ben.sees('Ada');
     assert.equal((await seen(ben)).codec, `video/${name}`);
-    assert.deepEqual(await codecs(ada), [`video/${name}`]);
+    // An encoder may rest for as long as is looked, on a busy machine.
+    await until(`Ada sends ${name} alone`, async () => (await codecs(ada)).join() === `video/${name}`);
     const untouched = await seen(ben);
     const { offers } = await ben.diagnostics();
 
@@ -32,7 +33,7 @@ for (const name of ['AV1', 'H264']) {
     await cleo.sees('Ada');
     const line = await seen(cleo);
     assert.equal(line.codec, 'video/VP8');
-    assert.deepEqual(await codecs(ada), [`video/${name}`, 'video/VP8'].sort());
+    await until('Ada sends both', async () => (await codecs(ada)).join() === [`video/${name}`, 'video/VP8'].sort().join());
     const { offers: cleosOffers } = await cleo.diagnostics();
     await sleep(3000);
     assert.equal((await cleo.diagnostics()).offers, cleosOffers, 'Cleo has negotiated nothing for it');
@@ -44,16 +45,18 @@ for (const name of ['AV1', 'H264']) {
     assert.equal(others.filter((/** @type {any} */ track) => track.source === 'camera').length, 1, 'nobody sees a second camera');
 
     await cleo.isWell();
-    assert.deepEqual(await fallbacks(), { wanted: 1, sent: 1 });
+    await until('one is asked for, and sent', async () => Object.values(await fallbacks()).every((count) => count === 1));
     await cleo.leave();
-    await until('Ada sends one codec again', async () => (await codecs(ada)).length === 1, 20_000);
     await until('nobody asks for the fallback, and there is none', async () => Object.values(await fallbacks()).every((count) => count === 0));
-    assert.deepEqual(await codecs(ada), [`video/${name}`]);
-    assert.ok((await sent(ada)).filter((encoding) => encoding.codec === 'video/VP8').every((encoding) => !encoding.active), 'nothing of it is switched on');
-    const rest = (await sent(ada)).filter((encoding) => encoding.codec === 'video/VP8').map((encoding) => encoding.packetsSent);
+    await until('Ada sends one codec again', async () => (await codecs(ada)).join() === `video/${name}`);
+    const fallback = async () => (await sent(ada)).filter((encoding) => encoding.codec === 'video/VP8');
+    await until('nothing of it is switched on', async () => (await fallback()).every((encoding) => !encoding.active));
+    // What was encoded before is on its way for a moment.
+    await sleep(1000);
+    const packets = async () => (await fallback()).map((encoding) => encoding.packetsSent);
+    const rest = await packets();
     await ben.sees('Ada');
-    const later = (await sent(ada)).filter((encoding) => encoding.codec === 'video/VP8').map((encoding) => encoding.packetsSent);
-    assert.deepEqual(later, rest, 'and nothing of it is sent');
+    assert.deepEqual(await packets(), rest, 'and nothing of it is sent');
     for (const person of [ada, ben, cleo]) {
       await person.isWell();
       await stage.dismiss(person);
@@ -72,7 +75,8 @@ test('where nobody can be asked for another codec, the tile says what is wrong',
     const cleo = await stage.person('Cleo', { locale });
     await cleo.join(stage.url, 'studio?receive=vp8');
     const said = () => cleo.tab.evaluate(() => document.querySelector('[data-testid=tile-paused]')?.textContent?.trim());
-    assert.equal(await until('the tile says something', said), words);
+    // Before it is known why, it may be said that nothing comes.
+    await until(`the tile says: ${words}`, async () => (await said()) === words).catch(async (error) => cleo.fail(`${error.message}; it says: ${await said()}`));
     await cleo.isWell();
     await stage.dismiss(cleo);
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scene } from '../lib/scene.mjs';
-import { until } from '../lib/wait.mjs';
+import { sleep, until } from '../lib/wait.mjs';
 
 /** @typedef {import('../lib/person.mjs').Person} Person */
 
@@ -44,6 +44,7 @@ for (const [title, stage, via] of ways) {
     await ben.tab.click('[data-testid=file-accept]');
     await until('it has arrived', async () => (await state(ben)) === 'done' && (await state(ada)) === 'done', 30_000);
     await ben.tab.click('[data-testid=file-save]');
+    await until('it is saved', () => ben.tab.evaluate(() => /** @type {any} */ (window).saved !== undefined));
     const wrong = await ben.tab.evaluate(async () => {
       const saved = /** @type {any} */ (window).saved;
       const bytes = new Uint8Array(await saved.arrayBuffer());
@@ -55,6 +56,7 @@ for (const [title, stage, via] of ways) {
     await until('another one is offered', async () => (await state(ben)) === 'done,offered');
     await ben.tab.click('[data-testid=file-decline]');
     await until('it is not taken', async () => (await state(ben)) === 'done,declined');
+    await sleep(500);
     assert.equal(await state(ada), 'done,offered', 'others may still take it');
     await ada.sees('Ben');
     await ben.sees('Ada');

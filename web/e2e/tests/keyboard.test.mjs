@@ -82,6 +82,8 @@ test('a whole call by keyboard alone: joined, spoken, written, looked around in,
   await ada.tab.press('Enter');
   await until('the menu of a picture is open', () => ada.tab.evaluate(() => document.activeElement?.getAttribute('role')?.startsWith('menuitem') ?? false));
   await ada.tab.press('Escape');
+  // In a menu a key means an entry.
+  await until('it is closed, and the focus on its button', async () => (await focused(ada)) === 'tile-more');
 
   await ada.tab.press('?');
   await ada.tab.appears('[data-testid=shortcuts]');

@@ -20,6 +20,8 @@ test('a moderator mutes, locks and removes, and everybody is told', async () => 
   const person = `[data-testid=person][data-member="${id}"]`;
   await ada.tab.click(`${person} [data-testid=mute-member]`);
   await ben.tab.appears('[data-testid=tile][data-mine=true] [data-testid=tile-muted]');
+  // Her button takes it back once she is told, too.
+  await ada.tab.appears(`[data-testid=tile][data-member="${id}"] [data-testid=tile-muted]`);
   await until('Ben is silent at Ada', async () => {
     const before = (await ada.received('Ben')).energy;
     await sleep(500);
@@ -29,7 +31,7 @@ test('a moderator mutes, locks and removes, and everybody is told', async () => 
   await ada.hears('Ben');
 
   await ada.tab.click('[data-testid=lock]');
-  await ben.tab.appears('[data-testid=locked]');
+  for (const who of [ada, ben]) await who.tab.appears('[data-testid=locked]');
   const cleo = await stage.person('Cleo');
   await cleo.tab.goto(`${stage.url}/r/order`);
   await cleo.tab.fill('[data-testid=name]', 'Cleo');

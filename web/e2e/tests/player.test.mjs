@@ -54,7 +54,7 @@ for (const browser of /** @type {const} */ (['chromium', 'firefox'])) {
       await plays(tab);
       await until('her second file is seen', async () => (await seen(tab)).files['5.mp4'] !== undefined);
       await until('her screen is seen', async () => (await seen(tab)).files['4.webm'] !== undefined);
-      assert.equal(await tab.evaluate(() => document.querySelector('[data-testid=player-stage]')?.getAttribute('data-large')), 'ada/screen');
+      await until('her screen is large', async () => (await tab.evaluate(() => document.querySelector('[data-testid=player-stage]')?.getAttribute('data-large'))) === 'ada/screen');
 
       let random = 7;
       const drawn = () => (random = (random * 16_807) % 2_147_483_647) / 2_147_483_647;

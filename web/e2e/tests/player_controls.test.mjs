@@ -43,13 +43,19 @@ test('speed, silence, volumes, layouts and keys do what they say', async () => {
     await until('all are alike', async () => (await largest()) === '');
     await tab.click('[data-testid=player-layout]');
     await tab.press('3');
-    await until('Ben speaks, and is large', async () => (await largest()) === 'ben');
+    // He speaks for six seconds of the meeting, which are three of a page that may be busy meanwhile.
+    await until('Ben speaks, and is large', async () => {
+      if ((await largest()) === 'ben') return true;
+      if ((await report(tab)).position > 12) await tab.press('3');
+      return false;
+    });
 
     const volume = (/** @type {string} */ file) => tab.evaluate((name) => /** @type {HTMLMediaElement | null} */ (document.querySelector(`[data-file="${name}"]`))?.muted, file);
     await tab.click('[data-testid=player-lane][data-lane=ben] [data-testid=lane-mute]');
-    assert.deepEqual([await volume('3.webm'), await volume('2.webm')], [true, false]);
+    await until('Ben is silent', async () => (await volume('3.webm')) === true);
+    assert.equal(await volume('2.webm'), false, 'and nobody else');
     await tab.press('m');
-    assert.equal(await volume('2.webm'), true);
+    await until('all are silent', async () => (await volume('2.webm')) === true);
     const before = (await report(tab)).position;
     await until('it has gone on', async () => (await report(tab)).position > before + 1 && (await seen(tab)).files['3.webm'] > before);
 
@@ -91,9 +97,9 @@ test('what browsers have recorded, and pictures, open in the same place', async 
     const scale = () => tab.evaluate(() => Number(document.querySelector('[data-testid=picture]')?.getAttribute('data-scale')));
     await tab.click('[data-testid=picture-larger]');
     await tab.press('+');
-    assert.ok((await scale()) > 2);
+    await until('it is larger', async () => (await scale()) > 2);
     await tab.press('0');
-    assert.equal(await scale(), 1);
+    await until('it is as it was', async () => (await scale()) === 1);
     await isWell(tab);
   } finally {
     await tab.close();
@@ -135,8 +141,8 @@ test('of fifty people no more files are open than are needed, whoever is looked 
     await until('it plays', async () => (await report(tab)).position > 1, 30_000);
     const count = () => tab.evaluate(() => document.querySelectorAll('video, audio').length);
     const shown = () => tab.evaluate(() => [...document.querySelectorAll('[data-testid=player-tile][data-shown=true]')].map((tile) => tile.getAttribute('data-lane')).join());
+    await until('nine are shown', async () => (await shown()).split(',').length === 9);
     const first = await shown();
-    assert.equal(first.split(',').length, 9);
     assert.ok((await count()) <= 16, `${await count()} files`);
     await tab.click('[data-testid=player-pages] button:last-child');
     await until('others are looked at', async () => (await shown()) !== first && (await shown()).split(',').length === 9);

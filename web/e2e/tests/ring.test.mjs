@@ -22,7 +22,7 @@ for (const browser of browsers) {
     await call(ada, 'Ben', 'video');
     await ben.tab.appears('[data-testid=incoming]');
     assert.equal(await ben.tab.evaluate(() => document.querySelector('[data-testid=incoming-from]')?.textContent), 'Ada is calling');
-    await until('it sounds', () => ben.tab.evaluate(tones), 5000);
+    await until('it sounds', () => ben.tab.evaluate(tones));
     await until('the title says so', () => ben.tab.evaluate(() => document.title === 'Ada is calling'));
     await ben.tab.click('[data-testid=accept-video]');
     for (const person of [ada, ben]) await person.tab.appears('[data-testid=call]');
@@ -40,7 +40,7 @@ for (const browser of browsers) {
     await says(ben, 'The call with Ada has ended.');
     for (const person of [ada, ben]) {
       await until('everybody is free again', () => person.tab.evaluate(() => document.querySelector('[data-testid=person]')?.getAttribute('data-busy') === 'false'));
-      assert.equal(await person.tab.evaluate(devicesHeld), false, 'camera and microphone are off again');
+      await until('camera and microphone are off again', async () => !(await person.tab.evaluate(devicesHeld)));
       await person.isWell();
     }
     for (const person of [ada, ben]) await stage.dismiss(person);

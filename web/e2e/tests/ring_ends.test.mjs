@@ -7,7 +7,7 @@ import { allMeet, scene } from '../lib/scene.mjs';
 import { binary, startServer } from '../lib/server.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
-const stage = scene({ ALTHING_ROOMS__POLICY: 'auto', ALTHING_CALLS__RING_SECONDS: '8', ALTHING_CALLS__PER_MINUTE: '60' });
+const stage = scene({ ALTHING_ROOMS__POLICY: 'auto', ALTHING_CALLS__RING_SECONDS: '15', ALTHING_CALLS__PER_MINUTE: '60' });
 
 test('a call is rejected by Escape, cancelled, not answered in time, and refused to a third who finds them busy', async () => {
   const [ada, ben, cleo] = [await stage.person('Ada'), await stage.person('Ben'), await stage.person('Cleo')];
@@ -15,7 +15,7 @@ test('a call is rejected by Escape, cancelled, not answered in time, and refused
 
   await call(ada, 'Ben', 'voice');
   await ben.tab.appears('[data-testid=incoming]');
-  assert.equal(await ben.tab.evaluate(focusIsInDialog), true, 'the keyboard is in the dialog');
+  await until('the keyboard is in the dialog', () => ben.tab.evaluate(focusIsInDialog));
   for (let i = 0; i < 8; i++) {
     await ben.tab.press('Tab');
     assert.equal(await ben.tab.evaluate(focusIsInDialog), true, 'and stays there');
@@ -41,7 +41,7 @@ test('a call is rejected by Escape, cancelled, not answered in time, and refused
   await ben.tab.click('[data-testid=accept-voice]');
   await ada.tab.appears('[data-testid=call]');
   // The button is disabled: somebody whose list is a moment old asks all the same.
-  assert.equal(await cleo.tab.evaluate(() => /** @type {HTMLButtonElement} */ (document.querySelector('[data-testid=person][data-name=Ben] [data-testid=call-voice]')).disabled), true);
+  await until('the button is disabled', () => cleo.tab.evaluate(() => /** @type {HTMLButtonElement} */ (document.querySelector('[data-testid=person][data-name=Ben] [data-testid=call-voice]')).disabled));
   await cleo.tab.evaluate(() => {
     const row = /** @type {HTMLElement} */ (document.querySelector('[data-testid=person][data-name=Ben]'));
     const button = /** @type {HTMLButtonElement} */ (row.querySelector('[data-testid=call-voice]'));
@@ -66,7 +66,7 @@ test('two who call each other at the same moment are in one call', async () => {
   for (const person of [ada, ben]) await enter(person, stage.url, 'crossing');
   for (const person of [ada, ben]) await person.tab.appears('[data-testid=person]');
   // By a clock that both have, so that neither has heard of the other's call when it makes its own.
-  const at = Date.now() + 1500;
+  const at = Date.now() + 3000;
   await Promise.all([ada, ben].map((person) => person.tab.evaluate(clickAt, at)));
   for (const person of [ada, ben]) await person.tab.appears('[data-testid=call]');
   await allMeet([ada, ben]);

@@ -43,10 +43,9 @@ test('the editor: each tool, taking back and doing again, the clipboard, by keys
   await ada.tab.press('Enter');
   for (let step = 0; step < 3; step++) await ada.tab.press('Shift+ArrowRight');
   await ada.tab.press('Enter');
-  const said = await ada.tab.evaluate(() => document.querySelector('[data-testid=screenshot-said]')?.textContent);
-  assert.equal(said, 'Arrow: drawn');
+  await until('it is said', () => ada.tab.evaluate(() => document.querySelector('[data-testid=screenshot-said]')?.textContent === 'Arrow: drawn'));
   // Three tenths of the longer side (640) are 192 pixels: from (320, 180) down to 360, which is the edge.
-  assert.ok(distance(await colour(0.65, 0.995), red) < 30, await colour(0.65, 0.995));
+  await until('the arrow is there', async () => distance(await colour(0.65, 0.995), red) < 30);
   // A text, with a letter that is a shortcut elsewhere.
   await ada.tab.press('4');
   await ada.tab.click('[data-testid=colour-f5b800]');
@@ -54,14 +53,14 @@ test('the editor: each tool, taking back and doing again, the clipboard, by keys
   await ada.tab.appears('[data-testid=screenshot-text]');
   await ada.tab.fill('[data-testid=screenshot-text]', 'mmmm 你好');
   await ada.tab.press('Enter');
-  const written = await ada.tab.evaluate(() => {
+  const written = () => ada.tab.evaluate(() => {
     const canvas = /** @type {HTMLCanvasElement} */ (document.querySelector('[data-testid=screenshot-picture]'));
     const { data } = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d')).getImageData(0, 0, canvas.width / 2, canvas.height / 4);
     let yellow = 0;
     for (let at = 0; at < data.length; at += 4) if (Math.abs((data[at] ?? 0) - 0xf5) + Math.abs((data[at + 1] ?? 0) - 0xb8) + (data[at + 2] ?? 0) < 40) yellow += 1;
     return yellow;
   });
-  assert.ok(written > 300, `${written} yellow pixels`);
+  await until('the text is there', async () => (await written()) > 300);
   // A mosaic over the line: no pixel has its colour any more.
   await ada.tab.press('5');
   await ada.tab.drag([await place(ada, [0.05, 0.7]), await place(ada, [0.3, 0.8]), await place(ada, [0.45, 0.9])]);

@@ -7,6 +7,7 @@ const SHOWN_ENTRIES = 400;
 let language = localStorage.getItem('language') ?? (navigator.language.startsWith('zh') ? 'zh-CN' : 'en');
 if (!WORDS[language]) language = 'en';
 let timer;
+let turn = 0;
 let shown = '';
 
 const at = (id) => document.getElementById(id);
@@ -36,7 +37,8 @@ function list(calls) {
   const found = calls.filter((call) => call.room.toLowerCase().includes(wanted));
   if (found.length === 0) return [make('p', {}, calls.length === 0 ? w.none : w.nothingFound)];
   const items = found.map((call) => {
-    const state = call.ended_unix_ms === undefined ? w.underWay : w.troubles(call.troubles);
+    const state = call.ended_unix_ms !== undefined ? w.troubles(call.troubles) : call.troubles ? `${w.underWay}, ${w.atPresent(call.troubles)}` : w.underWay;
+    const present = (call.at_present ?? []).map((trouble) => finding(call, (member) => member, trouble));
     const link = make(
       'a',
       { href: `#${call.id}` },
@@ -45,7 +47,7 @@ function list(calls) {
       make('span', { class: 'quiet' }, call.members === undefined ? '' : w.members(call.members)),
       make('span', {}, state),
     );
-    return make('li', {}, link);
+    return make('li', {}, link, ...(present.length === 0 ? [] : [make('ol', { class: 'plain findings' }, ...present)]));
   });
   return [make('ul', { class: 'plain calls' }, ...items)];
 }
@@ -144,17 +146,21 @@ function call(account) {
 /** Shows anew what the address names; again while it may change. */
 async function show(moved) {
   clearTimeout(timer);
+  const own = ++turn;
   const id = /^#(\d+)$/.exec(location.hash)?.[1];
   document.body.classList.toggle('one', id !== undefined);
   let again = true;
   let content;
   try {
     const answer = await ask(id ? `calls/${id}/account` : 'calls/list');
+    // Asked for something else meanwhile: what came late is not to be shown in its place.
+    if (own !== turn) return;
     again = !id || answer.ended_ms === undefined;
     const text = language + at('filter').value + JSON.stringify(answer);
     if (text !== shown) content = id ? call(answer) : list(answer);
     shown = text;
   } catch (error) {
+    if (own !== turn) return;
     again = error.status === undefined;
     shown = '';
     content = [make('p', {}, make('a', { href: '#' }, words().all)), make('p', {}, again ? words().unreachable : words().gone)];

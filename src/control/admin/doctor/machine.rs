@@ -51,6 +51,19 @@ pub fn of_directory(path: &Path, setting: &str, written: &io::Result<()>) -> Fin
     }
 }
 
+/// Settings by which servers elsewhere are spoken to over TLS, and whether this system knows any authority; `advice`: what to do where it does not.
+pub fn of_trust(spoken_to: &[&str], trusts: bool, advice: &str) -> Option<Finding> {
+    if spoken_to.is_empty() {
+        return None;
+    }
+    let names = spoken_to.join(", ");
+    Some(if trusts {
+        Finding::ok("authorities", format!("This system has certificates of authorities, as {names} needs."))
+    } else {
+        Finding::problem("authorities", format!("This system has no certificates of authorities: nothing starts with {names}."), advice)
+    })
+}
+
 /// How far this machine's clock is ahead of the one of `host`, in seconds.
 pub fn of_clock(ahead: i64, host: &str) -> Finding {
     if ahead.abs() <= MOST_SECONDS_OFF {

@@ -202,6 +202,61 @@ async fn a_room_whose_events_nobody_takes_keeps_no_other_one_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_room_with_more_events_than_are_held_keeps_no_other_one_waiting() {
+    let stage = Stage::new(LONG).await;
+    stage.hook.heard().sick = vec!["sick".into()];
+    let (mut sick, mut well) = (stage.events.book(room("sick")), stage.events.book(room("well")));
+    sick.write(joined(1));
+    stage.hook.until("the first one is refused", |heard| !heard.refused.is_empty()).await;
+    (2..=9_000).for_each(|visit| sick.write(joined(visit)));
+    well.write(joined(1));
+    stage.hook.until("the other one is told", |heard| heard.taken.len() == 1).await;
+    assert_eq!(stage.heard_of("well"), [1]);
+    for _ in 0..300 {
+        if metric(&stage.metrics, "althing_webhook_events_waiting") == "9000" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(metric(&stage.metrics, "althing_webhook_events_waiting"), "9000", "those that are on the disk alone are counted");
+    stage.hook.heard().sick.clear();
+    stage.hook.until("it is told what was given back", |heard| heard.taken.len() > 200).await;
+    let told = stage.heard_of("sick");
+    assert_eq!(told, (1..=told.len() as u64).collect::<Vec<_>>());
+    well.write(joined(2));
+    stage.hook.until("the other one goes on meanwhile", |heard| heard.taken.iter().filter(|event| event.room == "well").count() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_takes_nothing_has_nobody_told_twice_after_a_restart() {
+    let stage = Stage::new(LONG).await;
+    stage.hook.heard().sick = vec!["sick".into()];
+    let (mut sick, mut well) = (stage.events.book(room("sick")), stage.events.book(room("well")));
+    (1..=30).for_each(|visit| {
+        sick.write(joined(visit));
+        well.write(joined(visit));
+    });
+    stage.hook.until("the other one is told", |heard| heard.taken.len() == 30 && !heard.refused.is_empty()).await;
+    drop((sick, well));
+    let Stage { folder, hook, address, events, closing, deliveries, .. } = stage;
+    closing.send_replace(true);
+    deliveries.ended().await;
+    drop(events);
+    hook.heard().sick.clear();
+    let (events, _, closing, deliveries) = begin(&folder, address, LONG);
+    hook.until("the rest is taken", |heard| heard.taken.len() >= 60).await;
+    events.book(room("well")).write(joined(31));
+    hook.until("and what comes now", |heard| {
+        heard.taken.iter().any(|event| event.room == "well" && matches!(event.what, What::MemberJoined { visit: 31, .. }))
+    })
+    .await;
+    let heard = hook.heard();
+    let told = |name: &str| heard.taken.iter().filter(|event| event.room == name).count();
+    assert_eq!((told("sick"), told("well")), (30, 31), "each once");
+    drop((closing, deliveries));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rooms_that_wait_for_a_receiver_that_was_away_are_told_as_soon_as_one_finds_it_again() {
     let (folder, hook) = (Folder::new(), Hook::default());
     let address = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port");

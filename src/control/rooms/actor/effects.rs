@@ -31,6 +31,10 @@ impl Actor {
                     self.around.metrics.limited(limit.name());
                 }
                 let is_good = result.is_ok();
+                // Whoever has asked by HTTP goes on with the answer at once.
+                if let Some(journey) = self.journeys.get(&socket).filter(|_| is_good && matches!(name, "whip" | "whep")) {
+                    journey.passed(Step::Room, SystemTime::now());
+                }
                 match self.asking.take_if(|(who, _)| *who == socket) {
                     // Whoever asked by HTTP may have hung up: its session then ends because nobody connects.
                     Some((_, answered)) => drop(answered.send(result)),

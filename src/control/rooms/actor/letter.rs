@@ -7,7 +7,7 @@ use crate::control::egress::Instruction;
 use crate::control::rooms::command::{Command, SocketId};
 use crate::control::rooms::egress::EgressSeen;
 use crate::control::rooms::journal::MemberJournal;
-use crate::control::rooms::past::CallAccount;
+use crate::control::rooms::past::{AtPresent, CallAccount};
 use crate::control::rooms::room::Room;
 use crate::control::rooms::seen::{MemberSeen, RoomSeen, TrackSeen};
 use crate::control::signaling::Outbox;
@@ -41,8 +41,8 @@ pub enum Letter {
         name: &'static str,
         /// The socket that the command names.
         socket: SocketId,
-        /// The session's place, kept as long as the session.
-        place: Option<Place>,
+        /// The session's place, kept as long as the session; and its join, if that is followed.
+        place: Option<(Place, Journey)>,
         /// Where the answer goes; dropped when the room has ended meanwhile.
         answered: Answered,
     },
@@ -63,6 +63,8 @@ pub enum Letter {
     Journals(oneshot::Sender<Vec<MemberJournal>>),
     /// The same with those who have left.
     Account(oneshot::Sender<CallAccount>),
+    /// From the same, which wants to know how it does.
+    Present(oneshot::Sender<AtPresent>),
     /// From an HTTP handler, which wants to see something.
     Look(Look),
 }

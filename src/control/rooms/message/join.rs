@@ -110,7 +110,11 @@ impl Room {
             return Err(Refusal::new(ErrorCode::Locked, "the room is locked: ask somebody inside to unlock it"));
         }
         if self.len() >= self.rules.members {
-            return Err(Refusal::limited(Limit::Members, ErrorCode::Full, format!("the room is full: it takes {} members", self.rules.members)));
+            let most = match self.rules.members {
+                1 => "1 member".to_owned(),
+                most => format!("{most} members"),
+            };
+            return Err(Refusal::limited(Limit::Members, ErrorCode::Full, format!("the room is full: it takes {most}")));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::scene::{Client, Scene, id};
 use crate::base::{Bitrate, PeerId, RoomId, Time, TrackId};
 use crate::contract::health::{Flow, Health};
 use crate::contract::{DisconnectReason, Event as Media, Limit, LinkState, Quality};
-use crate::control::rooms::past::Finding;
+use crate::control::rooms::past::{AtPresent, Finding};
 use crate::control::rooms::troubles::{Leg, Sign};
 use crate::control::rooms::{Command, MemberRequest};
 use crate::wire::{Source, TrackNumber};
@@ -121,6 +121,43 @@ fn a_connection_that_was_lost_and_came_back_is_a_span_and_so_is_one_that_did_not
     let found: Vec<_> = findings(&scene).into_iter().map(|f| (f.leg_of, f.sign, f.from_ms, f.to_ms)).collect();
     let expected = [(id("alice"), Sign::Disconnected, 30_000, Some(34_000)), (id("bob"), Sign::Disconnected, 40_000, Some(47_000))];
     assert_eq!(found, expected, "of one who has left, too");
+}
+
+#[test]
+fn what_is_bad_at_present_is_said_while_it_lasts_and_no_echo_of_it() {
+    let (mut scene, [alice, bob, carol]) = call();
+    let (publisher, watcher, track) = (peer(&scene, &bob), peer(&scene, &alice), camera(&scene, &bob));
+    assert_eq!(scene.room.at_present(), AtPresent { members: 3, count: 0, troubles: vec![] });
+    let lossy = |loss_per_mille| Flow { track, loss_per_mille, jitter_ms: 3, silent: false, waits_ms: 0 };
+    tell(&mut scene, 20_000, Media::Health { room: ROOM, peer: publisher, health: health(vec![lossy(200)], vec![]) });
+    tell(&mut scene, 22_000, Media::Health { room: ROOM, peer: watcher, health: health(vec![], vec![lossy(190)]) });
+    let present = scene.room.at_present();
+    let found: Vec<_> = present.troubles.iter().map(|found| (found.leg, &found.leg_of, found.had_by.clone())).collect();
+    assert_eq!(found, [(Leg::Uplink, &id("bob"), vec![id("alice"), id("carol")])]);
+    for (at, way) in [(25_000, publisher), (27_000, watcher)] {
+        tell(&mut scene, at, Media::Health { room: ROOM, peer: way, health: health(vec![], vec![]) });
+    }
+    assert_eq!(scene.room.at_present().count, 0, "it is over");
+
+    let reduced = Quality { track, encoding: Some(0), of: 2, limit: Some(Limit::Bandwidth) };
+    let watcher = peer(&scene, &carol);
+    tell(&mut scene, 30_000, Media::Quality { room: ROOM, peer: watcher, tracks: vec![reduced], link: None });
+    assert_eq!(scene.room.at_present().count, 0, "a lesser picture for a moment is nothing");
+    tell(&mut scene, 34_000, Media::Quality { room: ROOM, peer: watcher, tracks: vec![reduced], link: None });
+    assert_eq!(scene.room.at_present().troubles[0].sign, Sign::Reduced);
+}
+
+#[test]
+fn of_what_is_bad_at_present_a_list_says_a_few_and_how_many_there_are() {
+    let (mut scene, [alice, bob, carol]) = call();
+    for client in [&alice, &bob, &carol] {
+        let watcher = peer(&scene, client);
+        let others: Vec<_> = [&alice, &bob, &carol].iter().filter(|other| other.id() != client.id()).map(|other| camera(&scene, other)).collect();
+        let flow = |track| Flow { track, loss_per_mille: 200, jitter_ms: 90, silent: false, waits_ms: 0 };
+        tell(&mut scene, 20_000, Media::Health { room: ROOM, peer: watcher, health: health(vec![], others.into_iter().map(flow).collect()) });
+    }
+    let present = scene.room.at_present();
+    assert_eq!((present.count, present.troubles.len()), (12, 8));
 }
 
 #[test]

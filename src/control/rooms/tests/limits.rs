@@ -54,6 +54,17 @@ fn a_worker_holds_a_connection_to_the_least_of_what_node_room_and_token_say() {
 }
 
 #[test]
+fn how_many_a_room_takes_is_said_as_one_says_it() {
+    for (members, said) in [(1, "it takes 1 member"), (2, "it takes 2 members")] {
+        let mut scene = Scene::with(|rules| rules.members = members);
+        (0..members).for_each(|n| drop(scene.join(&format!("m{n}"))));
+        assert!(scene.try_join("late", |_| ()).is_err());
+        let refusal = scene.replies[0].2.as_ref().expect_err("refused");
+        assert!(refusal.message.ends_with(said), "{}", refusal.message);
+    }
+}
+
+#[test]
 fn whoever_sends_too_much_is_told_and_then_what_takes_most_ends_for_everybody() {
     let mut scene = Scene::with(|rules| rules.publish_kbps = Some(1_000));
     let (ada, camera) = with_camera(&mut scene, "ada");
