@@ -15,8 +15,9 @@ use crate::wire::MemberId;
 /// What is kept of those who have left, counted in entries of their journals: about a megabyte of text.
 const MOST: usize = 8_192;
 
-/// So much more may be lost of a picture at a subscriber than on the way from its publisher, and still be the same loss, measured at other times.
-const ECHO_PER_CENT: u16 = 5;
+/// So much more may be lost of a picture at a subscriber than on the way from its publisher, and still be the same loss, measured at other times:
+/// a look at one way may have what the look at the other has not had yet.
+const ECHO_PER_CENT: u64 = 10;
 
 /// Of what is bad in a call at present, so much is said in a list.
 pub(super) const MOST_PRESENT: usize = 8;
@@ -81,6 +82,8 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown: Option<Shown>,
     pub worst: Worst,
+    #[serde(skip)]
+    lost_ms: u64,
 }
 
 impl Past {
@@ -155,10 +158,10 @@ impl Room {
 impl Finding {
     /// What never came to the server is missing at every subscriber, who reports it as loss: it is no fault of that leg.
     fn is_echo_of(&self, other: &Finding, now: u64) -> bool {
-        let lost = |found: &Finding| found.worst.loss_per_cent.unwrap_or(0);
+        let span = self.to_ms.unwrap_or(now).saturating_sub(self.from_ms);
         let track = |found: &Finding| found.shown.as_ref().map(|shown| shown.track);
         let legs = (self.leg, self.sign, other.leg, other.sign) == (Leg::Downlink, Sign::Loss, Leg::Uplink, Sign::Loss);
-        legs && track(self) == track(other) && lost(self) <= lost(other) + ECHO_PER_CENT && self.mostly_within(other, now)
+        legs && track(self) == track(other) && self.lost_ms <= other.lost_ms + span * ECHO_PER_CENT / 100 && self.mostly_within(other, now)
     }
 
     /// Whether at least half of it lies within another one; `now` is where those end that last.
@@ -183,7 +186,7 @@ fn leave_out_echoes(troubles: &mut Vec<Finding>, now: u64) {
 }
 
 fn finding(member: &MemberId, trouble: &Trouble) -> Finding {
-    let Trouble { from_ms, to_ms, leg, sign, ref shown, worst, ref seen_by } = *trouble;
+    let Trouble { from_ms, to_ms, leg, sign, ref shown, worst, lost_ms, ref seen_by } = *trouble;
     let had_by = if leg == Leg::Uplink { seen_by.clone() } else { vec![member.clone()] };
-    Finding { from_ms, to_ms, had_by, leg, leg_of: member.clone(), sign, shown: shown.clone(), worst }
+    Finding { from_ms, to_ms, had_by, leg, leg_of: member.clone(), sign, shown: shown.clone(), worst, lost_ms }
 }

@@ -107,6 +107,9 @@ pub struct Trouble {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown: Option<Shown>,
     pub worst: Worst,
+    /// How long everything would have been lost, had nothing been lost besides.
+    #[serde(skip)]
+    pub lost_ms: u64,
     /// Of a member's uplink: who was sent it meanwhile.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub seen_by: Vec<MemberId>,
@@ -179,9 +182,10 @@ impl Troubles {
                 self.dropped = self.dropped.saturating_add(1);
                 continue;
             }
-            let begun = || Trouble { from_ms: since.min(now), to_ms: None, leg, sign, shown, worst, seen_by: Vec::new() };
+            let begun = || Trouble { from_ms: since.min(now), to_ms: None, leg, sign, shown, worst, lost_ms: 0, seen_by: Vec::new() };
             let trouble = self.open.entry(key).or_insert_with(begun);
             trouble.worst.take_in(worst);
+            trouble.lost_ms += u64::from(worst.loss_per_cent.unwrap_or(0)) * now.saturating_sub(since) / 100;
             for member in seen_by {
                 if trouble.seen_by.len() < MOST_NAMED && !trouble.seen_by.contains(&member) {
                     trouble.seen_by.push(member);

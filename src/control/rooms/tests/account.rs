@@ -148,6 +148,24 @@ fn what_is_bad_at_present_is_said_while_it_lasts_and_no_echo_of_it() {
 }
 
 #[test]
+fn what_is_lost_on_the_way_up_is_known_below_whenever_the_two_ways_are_looked_at() {
+    let (mut scene, [alice, bob, _]) = call();
+    let (publisher, watcher, track) = (peer(&scene, &bob), peer(&scene, &alice), camera(&scene, &bob));
+    let lossy = |loss_per_mille| Flow { track, loss_per_mille, jitter_ms: 3, silent: false, waits_ms: 0 };
+    let flows = |lost: u16| (lost > 0).then(|| lossy(lost)).into_iter().collect::<Vec<_>>();
+    let up = |at, lost| (at, publisher, Health { over_ms: 6_000, ..*health(flows(lost), vec![]) });
+    let down = |at, lost| (at, watcher, Health { over_ms: if lost > 500 { 5_000 } else { 6_000 }, ..*health(vec![], flows(lost)) });
+    // Eleven seconds in which five of six are lost, as a real call was looked at: never for all of a look at the way up, for two at the way down.
+    for (at, peer, health) in
+        [up(28_741, 0), down(30_371, 138), up(34_741, 738), down(35_374, 832), down(40_379, 832), up(40_740, 719), up(45_744, 0), down(46_371, 0)]
+    {
+        tell(&mut scene, at, Media::Health { room: ROOM, peer, health: Box::new(health) });
+    }
+    let found: Vec<_> = findings(&scene).into_iter().map(|found| (found.leg, found.leg_of)).collect();
+    assert_eq!(found, [(Leg::Uplink, id("bob"))]);
+}
+
+#[test]
 fn of_what_is_bad_at_present_a_list_says_a_few_and_how_many_there_are() {
     let (mut scene, [alice, bob, carol]) = call();
     for client in [&alice, &bob, &carol] {
