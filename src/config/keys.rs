@@ -177,6 +177,11 @@ fn read(name: &str, file: &Path) -> Result<String, InvalidSetting> {
 /// The text of a secret, which may be in a file.
 pub(super) fn text_of(name: &str, key: &Key) -> Result<String, InvalidSetting> {
     match key {
+        // The command line and the environment have texts, where a file has tables: one that names a file is no secret, though it is long enough.
+        Key::Secret(text) if text.trim_start().starts_with('{') && text.contains("_file") => invalid(
+            name,
+            format!("it is a table, and a text is taken as the secret itself: on the command line write `--set {name}.secret_file=PATH`"),
+        ),
         Key::Secret(text) => Ok(text.clone()),
         Key::File { secret_file } => Ok(read(name, secret_file)?.trim_end().to_owned()),
         Key::Public { .. } | Key::PublicFile { .. } => invalid(name, "a public key is no secret".to_owned()),
@@ -215,6 +220,8 @@ mod tests {
         let pem = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key").public_key_pem();
         assert!(token_key("auth.keys.main", &Key::Secret(pem.clone())).is_err_and(|error| error.why.contains("public_key")));
         assert!(token_key("auth.keys.main", &Key::Public { public_key: pem }).is_ok());
+        let table = Key::Secret("{ secret_file = \"/etc/althing/a-secret-of-tokens\" }".into());
+        assert!(token_key("auth.keys.main", &table).is_err_and(|error| error.why.contains("--set auth.keys.main.secret_file=")));
         assert!(token_key("auth.keys.main", &Key::Secret("0123456789abcdef0123456789abcdef".into())).is_ok());
     }
 
