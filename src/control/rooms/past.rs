@@ -18,6 +18,8 @@ const MOST: usize = 8_192;
 /// So much more may be lost of a picture at a subscriber than on the way from its publisher, and still be the same loss, measured at other times:
 /// a look at one way may have what the look at the other has not had yet.
 const ECHO_PER_CENT: u64 = 10;
+/// How long a look at a way is about, in milliseconds, at most.
+const LOOK_MS: u64 = 6_000;
 
 /// Of what is bad in a call at present, so much is said in a list.
 pub(super) const MOST_PRESENT: usize = 8;
@@ -158,10 +160,15 @@ impl Room {
 impl Finding {
     /// What never came to the server is missing at every subscriber, who reports it as loss: it is no fault of that leg.
     fn is_echo_of(&self, other: &Finding, now: u64) -> bool {
-        let span = self.to_ms.unwrap_or(now).saturating_sub(self.from_ms);
+        let span = |found: &Finding| found.to_ms.unwrap_or(now).saturating_sub(found.from_ms);
+        let worst = |found: &Finding| found.worst.loss_per_cent.unwrap_or(0);
         let track = |found: &Finding| found.shown.as_ref().map(|shown| shown.track);
         let legs = (self.leg, self.sign, other.leg, other.sign) == (Leg::Downlink, Sign::Loss, Leg::Uplink, Sign::Loss);
-        legs && track(self) == track(other) && self.lost_ms <= other.lost_ms + span * ECHO_PER_CENT / 100 && self.mostly_within(other, now)
+        // Of a longer time no more than what may have been lost meanwhile, a look before and one behind it.
+        let shared = other.lost_ms * (span(self) + 2 * LOOK_MS).min(span(other)) / span(other).max(1);
+        // What fills a look at one way fills half of one at the other at least.
+        let alike = worst(self) <= 2 * worst(other) && self.lost_ms <= shared + span(self) * ECHO_PER_CENT / 100;
+        legs && track(self) == track(other) && alike && self.mostly_within(other, now)
     }
 
     /// Whether at least half of it lies within another one; `now` is where those end that last.

@@ -166,6 +166,20 @@ fn what_is_lost_on_the_way_up_is_known_below_whenever_the_two_ways_are_looked_at
 }
 
 #[test]
+fn a_way_down_that_loses_far_more_than_the_way_up_is_named_however_long_that_one_is_bad() {
+    let (mut scene, [alice, bob, _]) = call();
+    let (publisher, watcher, track) = (peer(&scene, &bob), peer(&scene, &alice), camera(&scene, &bob));
+    let lossy = |loss_per_mille| Flow { track, loss_per_mille, jitter_ms: 3, silent: false, waits_ms: 0 };
+    for at in (20_000..80_000).step_by(5_000) {
+        tell(&mut scene, at, Media::Health { room: ROOM, peer: publisher, health: health(vec![lossy(200)], vec![]) });
+        let down = if at == 50_000 { vec![lossy(900)] } else { vec![] };
+        tell(&mut scene, at + 1_000, Media::Health { room: ROOM, peer: watcher, health: health(vec![], down) });
+    }
+    let found: Vec<_> = findings(&scene).into_iter().map(|found| (found.leg, found.leg_of)).collect();
+    assert_eq!(found, [(Leg::Uplink, id("bob")), (Leg::Downlink, id("alice"))]);
+}
+
+#[test]
 fn of_what_is_bad_at_present_a_list_says_a_few_and_how_many_there_are() {
     let (mut scene, [alice, bob, carol]) = call();
     for client in [&alice, &bob, &carol] {
