@@ -132,16 +132,8 @@ fn a_load_without_a_token_or_an_address_says_what_is_missing() {
     refused(&["load", "--url", "127.0.0.1:8080"], 64, "ws://");
     refused(&["load", "--whip", "127.0.0.1/{member}"], 64, "--whip");
     let (port, admin) = (port::free_port(), port::free_port());
-    let sets = [
-        format!("admin.listen=127.0.0.1:{admin}"),
-        "media.port=0".into(),
-        "media.bind=127.0.0.1".into(),
-        "media.workers=1".into(),
-        "turn.enabled=false".into(),
-        format!("auth.keys.main={SECRET}"),
-    ];
-    let line: Vec<String> = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]).collect();
     let listen = format!("127.0.0.1:{port}");
+    let line = node_line(admin, &[&format!("auth.keys.main={SECRET}")]);
     let node = althing(&["run", "--log", "error", "--listen", &listen]).args(line).stdout(Stdio::null()).spawn();
     let _node = Running(node.expect("it starts"));
     let end = Instant::now() + Duration::from_secs(20);
@@ -154,6 +146,13 @@ fn a_load_without_a_token_or_an_address_says_what_is_missing() {
     refused(&["load", "--quiet", "--url", &url, "--token", "nonsense"], 77, "token_invalid");
     refused(&["load", "--quiet", "--whip", &whip], 77, "--token");
     refused(&["load", "--quiet", "--url", &format!("ws://{listen}/elsewhere")], 69, "no signaling front there");
+}
+
+/// The settings of a node on this machine alone, with its private listener at this port, and some more.
+fn node_line(admin: u16, more: &[&str]) -> Vec<String> {
+    let private = format!("admin.listen=127.0.0.1:{admin}");
+    let sets = [private.as_str(), "media.port=0", "media.bind=127.0.0.1", "media.workers=1", "turn.enabled=false"];
+    sets.iter().chain(more).flat_map(|set| ["--set".to_owned(), (*set).to_owned()]).collect()
 }
 
 /// What a process sees that is to find no certificates of authorities.
@@ -235,19 +234,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file_and_secrets_come_from
 fn a_port_that_is_taken_is_69_and_a_node_tells_how_it_is() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
     let admin = port::free_port();
-    let line = |admin: u16| {
-        let sets = [
-            format!("admin.listen=127.0.0.1:{admin}"),
-            "media.port=0".into(),
-            "media.bind=127.0.0.1".into(),
-            "media.workers=1".into(),
-            "turn.enabled=false".into(),
-        ];
-        sets.into_iter()
-            .flat_map(|set| ["--set".to_owned(), set])
-            .chain(["--listen".to_owned(), "127.0.0.1:0".to_owned(), "--log".to_owned(), "error".to_owned()])
-            .collect::<Vec<_>>()
-    };
+    let line = |admin: u16| [node_line(admin, &[]), ["--listen", "127.0.0.1:0", "--log", "error"].map(str::to_owned).to_vec()].concat();
     let (status, _, err) = told(althing(&["run"]).args(line(taken.local_addr().expect("an address").port())).output().expect("it runs"));
     assert_eq!(status, Some(69), "{err}");
     assert!(err.contains("admin.listen"), "{err}");
