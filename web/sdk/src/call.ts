@@ -299,7 +299,7 @@ export class Call extends Emitter<CallEvents> {
     const isBetweenTwo = partner !== undefined && room.members.every(({ member }) => member === partner);
     // What is for somebody else, too, is told by the server, which knows that they are not there.
     const isForPartner = message.to.length === 0 || message.to.every((member) => member === partner);
-    if (isBetweenTwo && isForPartner && this.#ways.send({ type: 'data', topic: message.topic, payload: toWire(message.payload) })) return;
+    if (isBetweenTwo && isForPartner && (await this.#ways.sendData({ type: 'data', topic: message.topic, payload: toWire(message.payload) }, message.reliable))) return;
     await this.#data.send(message);
   }
 

@@ -1,3 +1,4 @@
+import { LOSSY_QUEUE, roomIn } from './data.ts';
 import { Emitter } from './emitter.ts';
 import type { Encryption } from './encryption.ts';
 import { ReceivedLines, SentLines } from './lines.ts';
@@ -100,6 +101,8 @@ export class DirectPeer extends Emitter<DirectEvents> {
   /** The other end's ICE generation: the user name fragment, and which one it is. */
   #generation: { ufrag: string | undefined; number: number } = { ufrag: undefined, number: -1 };
   #turns: Promise<unknown> = Promise.resolve();
+  /** Data that waits for room in the channel, in the order in which it was given. */
+  #sending: Promise<unknown> = Promise.resolve();
   #end!: () => void;
   readonly #over = new Promise<void>((resolve) => (this.#end = resolve));
   #patience: ReturnType<typeof setTimeout> | undefined;
@@ -173,6 +176,16 @@ export class DirectPeer extends Emitter<DirectEvents> {
     if (this.#channel.readyState !== 'open' || text.length > MESSAGE_BYTES) return false;
     this.#channel.send(text);
     return true;
+  }
+
+  /** Sends data once the channel has room; what may be lost is where it has none. False when there is no channel for it, or it is too long. */
+  sendData(message: DirectMessage, reliable: boolean): Promise<boolean> {
+    if (!reliable && this.#channel.bufferedAmount >= LOSSY_QUEUE) return Promise.resolve(true);
+    // A connection that is closed takes its channel with it without a word.
+    const room = () => (this.#channel.readyState === 'open' ? Promise.race([roomIn(this.#channel), this.#over]) : undefined);
+    const sent = this.#sending.then(room).then(() => this.send(message));
+    this.#sending = sent.catch(() => undefined);
+    return sent;
   }
 
   /** Says the last thing to the other end: resolves when it is on its way, for a connection that is closed takes what waits with it. */

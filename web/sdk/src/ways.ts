@@ -178,6 +178,11 @@ export class Ways extends Emitter<WaysEvents> {
     return this.#direct?.send(message) ?? false;
   }
 
+  /** Sends data to the other end, when there is room for it; false when there is no channel for it. */
+  sendData(message: DirectMessage, reliable: boolean): Promise<boolean> {
+    return this.#direct?.sendData(message, reliable) ?? Promise.resolve(false);
+  }
+
   /** Tells the other end that this one leaves. */
   async sayLeft(): Promise<void> {
     await this.#direct?.sendLast({ type: 'left' });
