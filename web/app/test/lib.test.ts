@@ -4,8 +4,9 @@ import { expect, test } from 'vitest';
 import { inviteLink, isRoomName, lobbyAddress, lobbyLink, randomRoom, readAddress, roomAddress, socketAddress } from '../src/lib/address.ts';
 import { arrange } from '../src/lib/layout.ts';
 import { hue, initials } from '../src/lib/people.ts';
+import { overwriteGetLocale } from '../src/paraglide/runtime.js';
 import { actionOf } from '../src/lib/shortcuts.ts';
-import { callProblem, callResult, joinProblem, qualityHint, refusal } from '../src/lib/wording.ts';
+import { callProblem, callResult, joinProblem, qualityHint, refusal, refusedBack } from '../src/lib/wording.ts';
 
 test.each([
   ['http://a/r/hall', 'hall', undefined],
@@ -49,6 +50,35 @@ test('what has become of a call is said from the end at which it is read', () =>
   expect(result('gone')).toBe('Ben can no longer be reached.');
   expect(result('hung_up', false, true)).toBe('The call with Ben has ended.');
   expect(result('gone', true, true)).toBe('Ben can no longer be reached.');
+});
+
+test('whoever has answered a call that came to nothing has not missed it', () => {
+  const result = (reason: CallEnd, answered: boolean) => callResult({ name: 'Ben', reason, incoming: true, talked: false }, answered);
+  for (const reason of ['gone', 'cancelled', 'timed_out'] as const) {
+    expect(result(reason, true), reason).toBe('The call from Ben was over before your answer arrived.');
+    expect(result(reason, false), reason).toBe('You missed a call from Ben.');
+  }
+  expect(result('elsewhere', true)).toBe('You answered at another device.');
+});
+
+test.each(['en', 'zh-CN'] as const)('why a server that is back refuses is said in %s, with what to do and what becomes of the call', (locale) => {
+  const english = locale === 'en';
+  overwriteGetLocale(() => locale);
+  try {
+    const from = (code: AlthingError['code'], direct: boolean) => refusedBack(new AlthingError(code, 'as the server says it'), direct);
+    for (const code of ['token_missing', 'token_expired', 'token_invalid', 'token_wrong_room'] as const) {
+      expect(from(code, true), code).toContain(english ? 'ask for a new link' : '索取新的链接');
+    }
+    for (const code of ['token_missing', 'token_expired', 'locked', 'full', 'direct_only', 'encryption_differs', 'internal'] as const) {
+      expect(from(code, true), code).toContain(english ? 'goes on directly' : '直连进行');
+      expect(from(code, false), code).not.toContain(english ? 'goes on directly' : '直连进行');
+      expect(from(code, false), code).not.toContain('as the server says it');
+    }
+    expect(from('locked', true)).toContain(english ? 'unlock' : '解锁');
+    expect(from('malformed', true), 'what nobody has thought of').toContain('as the server says it');
+  } finally {
+    overwriteGetLocale(() => 'en');
+  }
 });
 
 test('why somebody cannot be called is said', () => {

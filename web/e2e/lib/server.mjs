@@ -76,8 +76,12 @@ export async function startServer(settings = {}, host = '127.0.0.1', { listen = 
       server.child.kill('SIGKILL');
       await until('the server is gone', () => server.over !== '');
     },
-    /** Starts it again after `kill`, with the same ports. */
-    async again() {
+    /**
+     * Starts it again after `kill`, with the same ports.
+     * @param {Record<string, string>} [changed] settings that are others from now on
+     */
+    async again(changed = {}) {
+      Object.assign(env, changed);
       server = await begin();
     },
     async stop() {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { installed } from '../lib/browsers.mjs';
 import { inNamespace } from '../lib/namespace.mjs';
+import { Person } from '../lib/person.mjs';
 import { scene } from '../lib/scene.mjs';
+import { startServer } from '../lib/server.mjs';
 import { until } from '../lib/wait.mjs';
 
 const stage = scene({ ALTHING_ROOMS__POLICY: 'auto' });
@@ -75,4 +77,38 @@ test('whose browser is gone while the server is away is said to be lost when the
   assert.deepEqual(await ada.others(), []);
   await ada.isWell();
   await stage.dismiss(ada);
+});
+
+test('a server that is back and asks for invitations is said to refuse, while the call goes on directly', async () => {
+  const server = await startServer({ ALTHING_ROOMS__POLICY: 'auto' });
+  const [ada, ben] = [await Person.open('Ada'), await Person.open('Ben')];
+  try {
+    for (const person of [ada, ben]) await person.join(server.url, 'refused');
+    await ada.sees('Ben');
+    for (const person of [ada, ben]) await person.travels('direct');
+    await server.kill();
+    const reads = (/** @type {Person} */ person, /** @type {RegExp} */ what) =>
+      until(`${person.name} reads ${what}`, async () => what.test(await person.tab.evaluate(() => document.querySelector('[data-testid=reconnecting]')?.textContent ?? '')));
+    for (const person of [ada, ben]) await reads(person, /^Connection to the server lost\. The call goes on directly/);
+    await server.again({ ALTHING_AUTH__KEYS__MAIN: '0123456789abcdef0123456789abcdef' });
+    for (const person of [ada, ben]) await reads(person, /does not let you in again\. It asks for an invitation by now: ask for a new link.*goes on directly\.$/);
+    await ada.hears('Ben');
+    await ben.sees('Ada');
+    await ben.tab.evaluate(() => {
+      const select = /** @type {HTMLSelectElement} */ (document.querySelector('[data-testid=language]'));
+      select.value = 'zh-CN';
+      select.dispatchEvent(new Event('change', { bubbles: true }));
+    });
+    await reads(ben, /服务器已恢复，但不让你重新加入。它现在需要邀请/);
+    await server.kill();
+    await reads(ada, /^Connection to the server lost\. The call goes on directly/);
+    await server.again();
+    await reads(ada, /does not let you in again/);
+    await ben.leave();
+    await until('the call is over for Ada, too, and why is said', () => ada.tab.evaluate(() => document.querySelector('[data-testid=message]')?.textContent?.includes('asks for an invitation')));
+    for (const person of [ada, ben]) await person.isWell();
+  } finally {
+    await Promise.all([ada, ben].map((person) => person.close()));
+    await server.stop();
+  }
 });

@@ -105,7 +105,9 @@ test('somebody whose network fails for a moment is still called, and hangs up af
   await ben.tab.appears('[data-testid=incoming]');
   line.cut();
   await ben.tab.appears('[data-testid=reconnecting]');
+  await until('Ben reads that accepting would wait', () => ben.tab.evaluate(waits, 'If you accept'));
   await ben.tab.click('[data-testid=accept-voice]');
+  await until('Ben reads that his answer waits', () => ben.tab.evaluate(waits, 'Your answer is sent'));
   await sleep(500);
   line.mend();
   for (const person of [ada, ben]) await person.tab.appears('[data-testid=call]');
@@ -147,6 +149,25 @@ test('a called call outlives the server, and both return to the lobby when it is
   for (const person of [ada, ben]) await stage.dismiss(person);
 });
 
+test('whoever accepts while the server is away is told that it is, can take that back, and has not missed the call', async () => {
+  const [ada, ben] = [await stage.person('Ada'), await stage.person('Ben')];
+  for (const person of [ada, ben]) await enter(person, stage.url, 'away');
+  await call(ada, 'Ben', 'voice');
+  await ben.tab.appears('[data-testid=incoming]');
+  await stage.server.kill();
+  await until('Ben reads that accepting would wait', () => ben.tab.evaluate(waits, 'If you accept'));
+  await ben.tab.click('[data-testid=accept-voice]');
+  await until('Ben reads that his answer waits', () => ben.tab.evaluate(waits, 'Your answer is sent'));
+  assert.equal(await ben.tab.evaluate(() => /** @type {HTMLButtonElement} */ (document.querySelector('[data-testid=reject]')).disabled), false, 'he need not wait');
+  await stage.server.again();
+  await says(ben, 'The call from Ada was over before your answer arrived.');
+  await until('Ada is back', () => ada.tab.evaluate(() => !document.querySelector('[data-testid=reconnecting], [data-testid=outgoing]')));
+  for (const person of [ada, ben]) {
+    await person.isWell();
+    await stage.dismiss(person);
+  }
+});
+
 test('where tokens are asked for, a lobby\'s token is enough to call and be called, and what it does not grant is not offered', async () => {
   const keys = { ALTHING_AUTH__KEYS__MAIN: '0123456789abcdef0123456789abcdef' };
   const server = await startServer({ ALTHING_ROOMS__POLICY: 'auto', ...keys });
@@ -186,6 +207,11 @@ test('where tokens are asked for, a lobby\'s token is enough to call and be call
     await server.stop();
   }
 });
+
+/** What the dialog of a call that comes in says of the server. */
+function waits(/** @type {string} */ words) {
+  return document.querySelector('[data-testid=incoming-away]')?.textContent?.includes(words) === true;
+}
 
 function focusIsInDialog() {
   return document.querySelector('[data-testid=incoming]')?.contains(document.activeElement) === true;

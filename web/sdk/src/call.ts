@@ -130,6 +130,7 @@ export class Call extends Emitter<CallEvents> {
       this.#departed();
       this.#changed();
     });
+    this.#signaling.on('refused', () => this.#changed());
     this.#signaling.on('joined', ({ joined, resumed }) => this.#enter(joined, resumed));
     this.#signaling.on('event', (event) => this.#take(event));
     this.#signaling.on('closed', (error) => this.#end(error));
@@ -169,6 +170,11 @@ export class Call extends Emitter<CallEvents> {
   /** Why no way to the server's media has been found, while that is so. */
   get unreached(): Unreached | undefined {
     return this.#peer.unreached;
+  }
+
+  /** Why the server does not take the call up again, while it answers and refuses; a direct call goes on without it. */
+  get refusal(): AlthingError | undefined {
+    return this.#signaling.refusal;
   }
 
   /** The connection that what is shown travels on: for whoever looks for the reason of something. */

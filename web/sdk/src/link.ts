@@ -35,6 +35,8 @@ export interface LinkEvents<Entered> {
   /** The session has begun, or has a new socket: everything as it is. */
   joined: Entered;
   event: Event;
+  /** `refusal` has changed. */
+  refused: AlthingError | undefined;
   /** The session is over and will not come back. */
   closed: AlthingError;
 }
@@ -62,6 +64,7 @@ export abstract class Link<Entered> extends Emitter<LinkEvents<Entered>> {
   readonly #backoff: Backoff;
   readonly #waiting = new Set<Waiting>();
   #state: LinkState = 'idle';
+  #refusal: AlthingError | undefined;
   #socket: Socket | undefined;
   #welcome: Welcome | undefined;
   #seq = 0;
@@ -83,6 +86,11 @@ export abstract class Link<Entered> extends Emitter<LinkEvents<Entered>> {
   /** What the server said of itself. */
   get welcome(): Welcome | undefined {
     return this.#welcome;
+  }
+
+  /** Why a server that answers does not let this end come back, while that goes on; absent where none answers. */
+  get refusal(): AlthingError | undefined {
+    return this.#refusal;
   }
 
   /** The `seq` of the last event. */
@@ -190,6 +198,7 @@ export abstract class Link<Entered> extends Emitter<LinkEvents<Entered>> {
   #begun({ entered, seq }: Entry<Entered>): Entered {
     this.#seq = seq;
     this.#backoff.reset();
+    this.#refused(undefined);
     this.emit('joined', entered);
     const early = this.#early ?? [];
     this.#early = undefined;
@@ -252,6 +261,7 @@ export abstract class Link<Entered> extends Emitter<LinkEvents<Entered>> {
         this.#open();
       } catch (error) {
         if (!mayPass(error) && !this.perseveres(error)) this.#end(asError(error));
+        else this.#refused(isUnanswered(error) ? undefined : asError(error));
       }
     }
   }
@@ -299,6 +309,13 @@ export abstract class Link<Entered> extends Emitter<LinkEvents<Entered>> {
     });
   }
 
+  /** Told once however often it is refused for the same reason. */
+  #refused(refusal: AlthingError | undefined): void {
+    if (this.#refusal?.code === refusal?.code) return;
+    this.#refusal = refusal;
+    this.emit('refused', refusal);
+  }
+
   #enter(state: LinkState): void {
     if (this.#state === state || this.#state === 'closed') return;
     this.#state = state;
@@ -323,5 +340,9 @@ function asError(error: unknown): AlthingError {
 
 /** Whether another attempt to come back may succeed. */
 function mayPass(error: unknown): boolean {
-  return error instanceof AlthingError && (error.retryable || error.code === 'connection_lost' || error.code === 'timeout');
+  return error instanceof AlthingError && (error.retryable || isUnanswered(error));
+}
+
+function isUnanswered(error: unknown): boolean {
+  return isAlthingError(error, 'connection_lost') || isAlthingError(error, 'timeout');
 }

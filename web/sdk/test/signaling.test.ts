@@ -155,6 +155,48 @@ test('a token is asked for each time that the room is entered: it may have expir
   expect(tokens).toEqual(['token 1', 'token 2']);
 });
 
+test('a direct call goes on while the server refuses: why is told once for each reason, and no longer when it lets this end in or is away again', async () => {
+  const signaling = start();
+  const told: (string | undefined)[] = [];
+  signaling.on('refused', (refusal) => told.push(refusal?.code));
+  await signaling.join(join);
+  signaling.held = 'c1';
+  const refuse = (error: string) => {
+    server.reply = (request) => (request.type === 'resume' ? { error: 'resume_unknown' } : request.type === 'join' ? { error } : answerOf(request));
+  };
+  refuse('token_missing');
+  server.cut();
+  await reaches(signaling, 'reconnecting');
+  expect(signaling.refusal, 'nothing is known yet').toBeUndefined();
+  await expect.poll(() => server.types().filter((type) => type === 'join').length).toBeGreaterThan(4);
+  expect(signaling.refusal).toMatchObject({ code: 'token_missing' });
+  expect(told).toEqual(['token_missing']);
+  refuse('token_expired');
+  await expect.poll(() => told).toEqual(['token_missing', 'token_expired']);
+  const port = server.port;
+  await server.stop();
+  await expect.poll(() => told).toEqual(['token_missing', 'token_expired', undefined]);
+  expect(signaling.refusal).toBeUndefined();
+  server = await Server.start(port);
+  refuse('token_invalid');
+  await expect.poll(() => told.at(-1)).toBe('token_invalid');
+  server.reply = answerOf;
+  await reaches(signaling, 'open');
+  expect(signaling.refusal).toBeUndefined();
+  expect(told).toEqual(['token_missing', 'token_expired', undefined, 'token_invalid', undefined]);
+});
+
+test('a refusal that may pass is told, and one that may not ends a session that needs the server', async () => {
+  const signaling = start();
+  await signaling.join(join);
+  server.reply = (request) => (request.type === 'resume' ? { error: 'full', retryable: true } : answerOf(request));
+  server.cut();
+  await expect.poll(() => signaling.refusal?.code).toBe('full');
+  expect(signaling.state).toBe('reconnecting');
+  server.reply = (request) => (request.type === 'resume' ? { error: 'token_missing' } : answerOf(request));
+  await reaches(signaling, 'closed');
+});
+
 test('coming back survives a server that refuses connections for a while', async () => {
   const signaling = start();
   await signaling.join(join);

@@ -24,6 +24,8 @@ class Reach {
   /** What has become of the last call, or why the lobby is left; in the page's language of the moment. */
   result = $state.raw<(() => string) | undefined>(undefined);
   readonly tone = new RingTone();
+  /** The call that rings, or has rung last, was accepted at this end. */
+  answered = $state(false);
   #devices: Promise<void> = Promise.resolve();
   #interrupted = readInterrupted();
 
@@ -80,6 +82,7 @@ class Reach {
   async accept(media: CallMedia): Promise<void> {
     const ring = this.ring;
     this.result = undefined;
+    this.answered = true;
     this.#devices = this.#open(media);
     try {
       await this.lobby?.accept(media);
@@ -145,7 +148,8 @@ class Reach {
   }
 
   #over(over: Over): void {
-    this.result = () => callResult(over);
+    const { answered } = this;
+    this.result = () => callResult(over, answered);
     if (!over.talked) return this.#rest();
     this.talk = undefined;
     if (session.inCall) void session.leave();
@@ -173,6 +177,7 @@ class Reach {
     this.ring = lobby.ring;
     // A call that has got its name rings on.
     if (before && this.ring && before.incoming === this.ring.incoming) return;
+    if (this.ring) this.answered = false;
     if (this.ring) this.tone.start(this.ring.incoming ? 'incoming' : 'outgoing');
     else this.tone.stop();
   }

@@ -76,6 +76,8 @@ class Session {
   mediaState = $state<MediaState>('new');
   /** Why no way to the server's media has been found, while that is so. */
   unreached = $state.raw<Unreached | undefined>(undefined);
+  /** Why the server does not take the call up again, while it answers and refuses. */
+  refusal = $state.raw<AlthingError | undefined>(undefined);
   /** It was this member's wish that the call goes through the server. */
   movedToServer = $state(false);
   route = $state.raw<Route>({ via: 'none' });
@@ -374,6 +376,7 @@ class Session {
     this.status = call.status;
     this.mediaState = call.mediaState;
     this.unreached = call.unreached;
+    this.refusal = call.refusal;
     this.route = call.route;
     this.unreadable = call.unreadable;
     this.#tellKnocking(call.room?.knocking ?? []);

@@ -111,6 +111,23 @@ export function endReason(error: AlthingError): string {
   return error.message === 'replaced' || error.message === 'resumed' ? m.ended_replaced() : m.ended_left();
 }
 
+/** Why a server that is back does not take a call up again, what to do about it, and what becomes of the call: whether it goes on directly. */
+export function refusedBack(error: AlthingError, direct: boolean): string {
+  const say = direct ? m.refused_direct : m.refused_waiting;
+  switch (error.code) {
+    case 'token_missing':
+      return say({ reason: m.refused_token_missing() });
+    case 'token_invalid':
+    case 'token_expired':
+    case 'token_wrong_room':
+      return say({ reason: m.refused_token() });
+    case 'locked':
+      return say({ reason: m.refused_locked() });
+    default:
+      return say({ reason: joinProblem(error) });
+  }
+}
+
 /** Why no way to the server's media was found, and what to do about it. */
 export function unreached({ code, addresses, udp, tcp }: Unreached): string {
   const list = addresses.join(', ');
@@ -120,9 +137,11 @@ export function unreached({ code, addresses, udp, tcp }: Unreached): string {
   return m.unreached_ports({ ports: ports.filter(Boolean).join(', ') });
 }
 
-/** What has become of a call. */
-export function callResult({ name, reason, incoming, talked }: Pick<Over, 'name' | 'reason' | 'incoming' | 'talked'>): string {
+/** What has become of a call; `answered`: it rang at this end, which has answered. */
+export function callResult({ name, reason, incoming, talked }: Pick<Over, 'name' | 'reason' | 'incoming' | 'talked'>, answered = false): string {
   if (talked) return reason === 'hung_up' ? m.call_ended({ name }) : m.call_gone({ name });
+  // Who has answered has missed nothing: the answer came too late, or a server that was started anew knew nothing of the call.
+  if (incoming && answered && reason !== 'elsewhere') return m.call_too_late({ name });
   if (incoming) return reason === 'elsewhere' ? m.call_elsewhere() : m.call_missed({ name });
   switch (reason) {
     case 'rejected':
