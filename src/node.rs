@@ -83,6 +83,8 @@ pub struct Node {
     /// Says when nothing more will happen.
     telling: watch::Sender<bool>,
     public: Public,
+    /// Has the certificate looked at again, where there is one.
+    look: Option<tls::Look>,
     asked: Vec<Asked>,
     ready: watch::Sender<bool>,
     closing: watch::Sender<bool>,
@@ -147,6 +149,7 @@ impl Node {
         let questions: Option<[u8; 8]> = config.media.stun_server.as_ref().map(|_| draw::bytes());
         let opened = config.tls.as_ref().map(|tls| tls::open(tls, &addresses::of_machine(&config.media))).transpose()?;
         let (certificates, upkeep) = opened.unzip();
+        let look = upkeep.as_ref().map(tls::Upkeep::look);
         let (event_sender, event_receiver) = events();
         let users = Arc::new(RelayUsers::new(config.turn.as_ref().map_or(0, |turn| turn.user_allocations), config.ice.credential_lifetime));
         let relay = config.turn.clone().map(|turn| relay::OwnRelay::new(turn, certificates.as_ref(), users.clone()));
@@ -272,6 +275,7 @@ impl Node {
             traces,
             telling,
             public,
+            look,
             asked,
             ready,
             closing,
@@ -308,6 +312,11 @@ impl Node {
             store.take_up(s3);
         }
         Ok(())
+    }
+
+    /// Looks at the certificate again; none where there is none to be looked at.
+    pub async fn look_at_certificate(&self) -> Option<tls::Looked> {
+        self.look.as_ref()?.now().await
     }
 
     /// Whether no room is left.

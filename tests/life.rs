@@ -22,6 +22,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use client::{Kind, Participant, Phase, Refusal, Settings, Signaling};
 use process::Process;
+use rcgen::{CertificateParams, KeyPair};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
@@ -180,6 +181,51 @@ fn a_hangup_has_the_log_s_level_read_again() {
     node.signal("TERM");
     assert!(node.ended().success(), "nobody is there: it ends at once");
     std::fs::remove_file(&file).expect("removed");
+}
+
+/// A certificate and its key, both PEM.
+fn certificate() -> (String, String) {
+    let key = KeyPair::generate().expect("a key");
+    (CertificateParams::new(["meet.example.org".to_owned()]).expect("a name").self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+}
+
+#[test]
+fn a_hangup_says_in_one_line_what_was_taken_up_of_settings_and_certificate_and_what_was_not() {
+    let folder = std::env::temp_dir().join(format!("althing-hangup-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("made");
+    let [cert, key, file] = ["cert.pem", "key.pem", "althing.toml"].map(|name| folder.join(name));
+    let [(chain, private), (_, foreign)] = [certificate(), certificate()];
+    std::fs::write(&cert, chain).expect("written");
+    std::fs::write(&key, &private).expect("written");
+    // Whoever looks at the files every ten seconds speaks elsewhere.
+    let spoken = |node: &Process| node.log().lines().filter(|line| line.contains("node::life")).map(str::to_owned).collect::<Vec<_>>();
+    let level = |level: &str| {
+        let text = format!("[log]\nlevel = \"{level}\"\n[tls]\nmode = \"files\"\ncert = {cert:?}\nkey = {key:?}\n");
+        std::fs::write(&file, text).expect("written");
+    };
+    level("info");
+    let (mut node, manager) = start(&[], &[("ALTHING_CONFIG", file.to_str().expect("UTF-8"))]);
+    let hang_up = || {
+        let before = spoken(&node).len();
+        node.signal("HUP");
+        manager.hear("READY=1");
+        node.read("node::life");
+        spoken(&node).split_off(before)
+    };
+    let said = |lines: &[String], severity: &str, words: &[&str]| {
+        let [line] = lines else { panic!("one line: {lines:?}") };
+        assert!(line.contains(severity) && words.iter().all(|word| line.contains(word)), "{line}");
+    };
+    said(&hang_up(), "INFO", &["level is read again", "the certificate is (it expires in"]);
+    std::fs::write(&key, &foreign).expect("written");
+    said(&hang_up(), "WARN", &["level is read again", "the certificate is not used, the one before stays", "key.pem"]);
+    level("loud");
+    said(&hang_up(), "WARN", &["nothing is taken up", "key.pem", "log.level"]);
+    std::fs::write(&key, &private).expect("written");
+    said(&hang_up(), "WARN", &["the certificate is read again", "the settings are as before", "log.level"]);
+    node.signal("INT");
+    assert!(node.ended().success());
+    std::fs::remove_dir_all(&folder).expect("removed");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::logs::{Log, check_level};
 use super::{Node, StartError};
 use crate::config::Config;
+use crate::tls::Looked;
 
 /// How often it is looked whether a draining node is empty.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -17,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const NEVER: Duration = Duration::from_secs(3_600);
 
 /// Runs a node until the process is told to end: SIGTERM lets it run dry for `drain.seconds` at most, a second one, or SIGINT, ends it. SIGHUP has
-/// it take up the log's level, the keys and the secrets that `read_again` finds (certificates are looked at by those who keep them).
+/// it take up the certificate as it is now, and the log's level, the keys and the secrets that `read_again` finds.
 ///
 /// # Errors
 /// When it cannot start.
@@ -36,7 +37,7 @@ pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Conf
     let mut until: Option<Instant> = None;
     loop {
         tokio::select! {
-            () = received(&mut hang_up) => read_settings_again(log, &node, &at_start, &read_again),
+            () = received(&mut hang_up) => read_settings_again(log, &node, &at_start, &read_again).await,
             () = received(&mut interrupt) => break,
             () = received(&mut terminate) => {
                 if until.is_some() || drain.is_zero() {
@@ -67,7 +68,7 @@ pub async fn run(config: Config, log: &Log, read_again: impl Fn() -> Result<Conf
     Ok(())
 }
 
-fn read_settings_again(log: &Log, node: &Node, at_start: &Config, read_again: &impl Fn() -> Result<Config, String>) {
+async fn read_settings_again(log: &Log, node: &Node, at_start: &Config, read_again: &impl Fn() -> Result<Config, String>) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
@@ -77,18 +78,36 @@ fn read_settings_again(log: &Log, node: &Node, at_start: &Config, read_again: &i
         log.set_level(&config.log.level).map_err(|error| error.to_string())?;
         Ok(config)
     });
-    match taken {
+    let certificate = node.look_at_certificate().await;
+    let said = outcome(taken.as_ref().err(), certificate.as_ref());
+    match &taken {
         Ok(config) => {
             let (level, keys) = (&config.log.level, config.auth.ids().collect::<Vec<_>>());
-            tracing::info!(level, ?keys, "the log's level is read again, and keys and secrets are; other settings need a restart");
-            let sections = at_start.waits_for_a_restart(&config);
+            match &certificate {
+                Some(Err(_)) => tracing::warn!(level, ?keys, "{said}"),
+                _ => tracing::info!(level, ?keys, "{said}"),
+            }
+            let sections = at_start.waits_for_a_restart(config);
             if !sections.is_empty() {
                 tracing::warn!(?sections, "other settings have changed since the start: they wait for a restart");
             }
         }
-        Err(error) => tracing::warn!("the settings are as before: {error}"),
+        Err(_) => tracing::warn!("{said}"),
     }
     tell(&[NotifyState::Ready]);
+}
+
+/// What was taken up and what was not, in one line.
+fn outcome(unusable: Option<&String>, certificate: Option<&Looked>) -> String {
+    let settings = "the log's level is read again, and keys and secrets are";
+    match (unusable, certificate) {
+        (None, None) => format!("{settings}; other settings need a restart"),
+        (None, Some(Ok(days))) => format!("{settings}, and the certificate is (it expires in {days} days); other settings need a restart"),
+        (None, Some(Err(error))) => format!("{settings}; the certificate is not used, the one before stays: {error}"),
+        (Some(error), None) => format!("the settings are as before: {error}"),
+        (Some(error), Some(Ok(days))) => format!("the certificate is read again (it expires in {days} days), but the settings are as before: {error}"),
+        (Some(error), Some(Err(why))) => format!("nothing is taken up. The certificate is not used, the one before stays: {why}. And the settings are as before: {error}"),
+    }
 }
 
 /// Tells the service manager, if there is one.

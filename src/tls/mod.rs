@@ -20,8 +20,8 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::config::{CertificateSource, TlsConfig};
 use identity::Identity;
@@ -31,6 +31,9 @@ pub use look::{Shown, look, name, trusts_anybody};
 
 /// [`Certificates::not_after`] while there is no certificate.
 const NONE: i64 = i64::MIN;
+
+/// Whoever asks for a look waits no longer: files lie on a disk that may not answer, and a node has more to hear.
+const LOOKED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The current certificate, cheap to clone: whoever accepts TLS holds one.
 #[derive(Clone)]
@@ -92,8 +95,25 @@ impl Certificates {
 pub struct Upkeep {
     certificates: Certificates,
     way: Way,
-    /// Held from the beginning: a SIGHUP that nobody waits for ends a process.
-    hang_up: Option<Signal>,
+    look: Look,
+    questions: mpsc::Receiver<Answer>,
+}
+
+/// What has come of looking at the certificate again: in how many days the one that is used from now on expires, or why the one before stays.
+pub type Looked = Result<i64, TlsError>;
+type Answer = oneshot::Sender<Looked>;
+
+/// Has the certificate looked at before its time.
+#[derive(Clone)]
+pub struct Look(mpsc::Sender<Answer>);
+
+impl Look {
+    /// Looks at it now. None where nothing is looked at: an authority's certificate is ordered, and whoever orders does not hear this.
+    pub async fn now(&self) -> Option<Looked> {
+        let (answer, looked) = oneshot::channel();
+        self.0.try_send(answer).ok()?;
+        timeout(LOOKED_WITHIN, looked).await.ok()?.ok()
+    }
 }
 
 enum Way {
@@ -124,20 +144,28 @@ pub fn open(config: &TlsConfig, addresses: &[IpAddr]) -> Result<(Certificates, U
             (certificates, Way::Acme(Box::new(orders)))
         }
     };
-    let hang_up = signal(SignalKind::hangup()).ok();
-    Ok((certificates.clone(), Upkeep { certificates, way, hang_up }))
+    let (look, questions) = mpsc::channel(1);
+    Ok((certificates.clone(), Upkeep { certificates, way, look: Look(look), questions }))
 }
 
 impl Upkeep {
-    /// Goes on until the node ends. SIGHUP has it look at once.
+    /// What has it look before its time.
+    pub fn look(&self) -> Look {
+        self.look.clone()
+    }
+
+    /// Goes on until the node ends. A [`Look`] has it look at once.
     pub async fn run(self, mut closing: watch::Receiver<bool>) {
-        let Self { certificates, way, mut hang_up } = self;
+        let Self { certificates, way, look: _, mut questions } = self;
         let ended = closing.wait_for(|closing| *closing);
         let work = async {
             match way {
-                Way::Files { files, look_every } => follow(files, look_every, &mut hang_up, &certificates).await,
-                Way::Acme(orders) => orders.run(&certificates).await,
-                Way::Development(kept) => remake(&kept, &mut hang_up, &certificates).await,
+                Way::Files { files, look_every } => follow(files, look_every, &mut questions, &certificates).await,
+                Way::Acme(orders) => {
+                    questions.close();
+                    orders.run(&certificates).await;
+                }
+                Way::Development(kept) => remake(&kept, &mut questions, &certificates).await,
             }
         };
         tokio::select! {
@@ -147,44 +175,37 @@ impl Upkeep {
     }
 }
 
-/// Takes over what the files hold whenever they have changed.
-async fn follow(mut files: files::Files, every: Duration, hang_up: &mut Option<Signal>, certificates: &Certificates) {
+/// Takes over what the files hold whenever they have changed, and when it is asked to; whoever asks says what has come of it.
+async fn follow(mut files: files::Files, every: Duration, questions: &mut mpsc::Receiver<Answer>, certificates: &Certificates) {
     loop {
         let asked = tokio::select! {
-            () = tokio::time::sleep(every) => false,
-            () = received(hang_up) => true,
+            () = tokio::time::sleep(every) => None,
+            Some(answer) = questions.recv() => Some(answer),
         };
-        if !asked && !files.changed() {
+        if asked.is_none() && !files.changed() {
             continue;
         }
-        match files.read(now()) {
-            Ok(identity) => {
-                certificates.replace(&identity);
-                tracing::info!(expires_in_days = identity.days_left(now()), "a new certificate is used for new connections");
-            }
-            Err(error) => tracing::warn!("the new certificate is not used, the one before stays: {error}"),
+        let looked = take(files.read(now()), certificates);
+        match (asked, looked) {
+            (Some(answer), looked) => drop(answer.send(looked)),
+            (None, Ok(expires_in_days)) => tracing::info!(expires_in_days, "a new certificate is used for new connections"),
+            (None, Err(error)) => tracing::warn!("the new certificate is not used, the one before stays: {error}"),
         }
     }
 }
 
 /// Looks at a development certificate again when it is asked to.
-async fn remake(kept: &dev::Kept, hang_up: &mut Option<Signal>, certificates: &Certificates) {
-    loop {
-        received(hang_up).await;
-        match kept.read_or_make(now()) {
-            Ok(identity) => certificates.replace(&identity),
-            Err(error) => tracing::warn!("the development certificate stays as it is: {error}"),
-        }
+async fn remake(kept: &dev::Kept, questions: &mut mpsc::Receiver<Answer>, certificates: &Certificates) {
+    while let Some(answer) = questions.recv().await {
+        // Who has asked may have given up.
+        let _ = answer.send(take(kept.read_or_make(now()), certificates));
     }
 }
 
-async fn received(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => {
-            signal.recv().await;
-        }
-        None => std::future::pending().await,
-    }
+fn take(read: Result<Identity, TlsError>, certificates: &Certificates) -> Looked {
+    let identity = read?;
+    certificates.replace(&identity);
+    Ok(identity.days_left(now()))
 }
 
 /// The one crypto provider of this program.
