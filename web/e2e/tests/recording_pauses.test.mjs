@@ -63,6 +63,11 @@ test('everybody sees that a recording pauses and for what, and that it goes on; 
   await ada.sees('Ben');
   await ada.tab.click('[data-testid=people-toggle]');
   await ben.tab.click('[data-testid=people-toggle]');
+  await ben.tab.evaluate(() => {
+    const page = /** @type {any} */ (window);
+    page.heard = [];
+    page.althing.on('recording', (/** @type {any} */ told) => page.heard.push(told.recording && (told.recording.paused ?? 'written')));
+  });
   await ada.tab.click('[data-testid=record]');
   for (const who of [ada, ben]) await until(`${who.name} sees that it is recorded`, async () => (await said(who, 'recording')) === 'Recording');
 
@@ -84,6 +89,7 @@ test('everybody sees that a recording pauses and for what, and that it goes on; 
     await isTold(who, /recording again/);
     assert.deepEqual([await said(who, 'recording-paused'), await said(who, 'recording')], [undefined, 'Recording']);
   }
+  assert.deepEqual(await ben.tab.evaluate(() => /** @type {any} */ (window).heard), ['written', 'disk_full', 'written']);
 
   await ada.leave();
   await until('Ada is gone', () => ben.tab.evaluate(() => /** @type {any} */ (window).althing.room.members.length === 1));

@@ -1,4 +1,4 @@
-import type { LibraryItem, LibraryKind, Mixdown } from '@althing/sdk';
+import type { LibraryItem, LibraryKind } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import { locale } from '../lib/locale.svelte.ts';
 import { moment } from './format.ts';
@@ -31,12 +31,4 @@ export function aboutOf(item: LibraryItem): string {
 export function namesOf({ members, by }: Pick<LibraryItem, 'members' | 'by'>): string {
   const names = members.length > 0 ? members : [by];
   return new Intl.ListFormat(locale(), { style: 'short', type: 'conjunction' }).format(names.map(({ member, name }) => name || member).filter(Boolean));
-}
-
-/** How far a film is that is not there yet: how many are before it, how much is made, and whether that goes on. */
-export function filmProgress({ film: kind, state, ahead = 0, progress }: Mixdown): string {
-  const [film, percent] = [kind.toUpperCase(), Math.round(100 * (progress ?? 0))];
-  if (state === 'running') return m.library_film_running({ film, percent });
-  if (progress !== undefined) return m.library_film_held({ film, percent });
-  return ahead > 0 ? m.library_film_waiting({ film, ahead }) : m.library_film_next({ film });
 }
