@@ -1,4 +1,5 @@
 import { LibraryError } from '@althing/sdk';
+import type { Mixdown } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 
 /** Why the library has not answered as it was asked, and what to do about it. */
