@@ -320,23 +320,38 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(60));
     }
 
+    #[test]
+    fn one_that_gets_less_than_a_twentieth_of_the_time_is_held() {
+        let begun = Instant::now();
+        let mut share = Share { looked: begun, used: Duration::ZERO };
+        let mut at = |millis: u64, used: u64| share.is_held(begun + Duration::from_millis(millis), || Some(Duration::from_millis(used)));
+        assert_eq!(at(2_999, 0), None, "not yet");
+        assert_eq!(at(3_000, 140), Some(true));
+        assert_eq!(at(6_000, 280), Some(true), "what it had before does not count");
+        assert_eq!(at(8_900, 280), None);
+        assert_eq!(at(9_000, 440), Some(false));
+        assert_eq!(share.is_held(begun + Duration::from_secs(20), || None), None, "it is gone");
+    }
+
     /// One that waits for the clock needs as little time as one that gets none.
     #[test]
-    fn one_that_gets_next_to_no_time_is_held_and_one_that_works_is_not() {
+    fn whoever_waits_for_it_hears_that_it_is_held() {
+        let (said, begun) = (std::cell::RefCell::new(Vec::new()), Instant::now());
+        let tell = |held| said.borrow_mut().push(held);
         let program = Program::find("ffmpeg", false, 4 << 30).expect("the tests need ffmpeg");
-        let heard = |args: &[&str]| {
-            let (said, begun) = (std::cell::RefCell::new(Vec::new()), Instant::now());
-            let tell = |held| said.borrow_mut().push(held);
-            let run = Run { args: args.iter().map(OsString::from).collect(), input: &[], limit: Duration::from_secs(60), held: Some(&tell) };
-            let ended = program.run(run, || begun.elapsed() > SHARE_EVERY + Duration::from_millis(900), |_| Ok(()));
-            assert_eq!(ended, Err(Unmade::Cancelled));
-            said.into_inner()
-        };
-        std::thread::scope(|scope| {
-            let waits = scope.spawn(|| heard(&ENDLESS));
-            let works = heard(&["-f", "lavfi", "-i", "testsrc2=size=1280x720", "-c:v", "rawvideo", "-f", "null", "-"]);
-            assert_eq!((waits.join().expect("it is told"), works), (vec![true, false], vec![false, false]));
-        });
+        let args = ENDLESS.map(OsString::from).to_vec();
+        let ended = program.run(
+            Run { args, input: &[], limit: Duration::from_secs(60), held: Some(&tell) },
+            || said.borrow().contains(&true) || begun.elapsed() > Duration::from_secs(30),
+            |_| Ok(()),
+        );
+        assert_eq!(ended, Err(Unmade::Cancelled));
+        assert_eq!(said.into_inner().last_chunk::<2>(), Some(&[true, false]), "and at its end that it is no more");
+        // Its own time is read: this process spends some.
+        let before = used(std::process::id()).expect("a process has a time");
+        while used(std::process::id()).is_some_and(|now| now <= before) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "its time does not pass");
+        }
     }
 
     #[test]
