@@ -65,7 +65,7 @@ test('what a server refuses is said in the language of the page, with what to do
     expect(refusal(from(code)), code).not.toContain('as the server says it');
   }
   expect(refusal(from('malformed'))).toBe('Something went wrong: as the server says it');
-  for (const code of ['full', 'direct_only', 'rate_limited', 'internal', 'locked', 'kicked'] as const) expect(joinProblem(from(code)), code).not.toContain('as the server says it');
+  for (const code of ['full', 'draining', 'direct_only', 'rate_limited', 'internal', 'locked', 'kicked'] as const) expect(joinProblem(from(code)), code).not.toContain('as the server says it');
 });
 
 test('the codecs to receive are those of the address, and stay in it', () => {

@@ -205,6 +205,21 @@ test('a bye for good ends the session, a bye of a restarting server does not', a
   await expect(signaling.request({ type: 'ping' })).rejects.toMatchObject({ code: 'closed' });
 });
 
+test('whoever comes back to a server that is about to end tries again until there is another', async () => {
+  const signaling = start();
+  await signaling.join(join);
+  let refused = 0;
+  server.reply = (request) => {
+    if (request.type === 'resume') return { error: 'resume_unknown' };
+    if (request.type === 'join' && ++refused <= 2) return { error: 'draining', retryable: true };
+    return answerOf(request);
+  };
+  server.cut();
+  await reaches(signaling, 'reconnecting');
+  await reaches(signaling, 'open');
+  expect(refused).toBe(3);
+});
+
 test('beginning anew leaves and joins without resuming', async () => {
   const signaling = start();
   await signaling.join(join);
