@@ -135,7 +135,11 @@ test('a link that was shared plays in a browser that knows nothing, and says whe
     ).json();
     await sleep(2_100);
     await guest.goto(`${stage.url}${url}`);
-    await until('an expired link is told', async () => /expired/.test(await problem()));
+    await until('an expired link is told', async () => /expired.*new one/.test(await problem()));
+    await guest.press('Tab');
+    assert.equal(await guest.evaluate(() => document.activeElement?.textContent), 'To the start page', 'and there is a way on, the first that the keyboard finds');
+    await guest.press('Enter');
+    await guest.appears('[data-testid=name]');
   } finally {
     await owner.close();
     await guest.close();
