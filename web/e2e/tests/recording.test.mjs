@@ -97,6 +97,7 @@ for (const [codec, prefer] of [
     await ada.tab.click('[data-testid=record]');
     for (const who of [ada, ben]) await who.tab.appears('[data-testid=recording]');
     const told = Date.now();
+    assert.equal(await ada.tab.evaluate(() => /** @type {HTMLElement} */ (document.activeElement).dataset['testid']), 'stop-recording', 'the focus stays where it is ended');
     await ben.tab.resize(360, 740);
     const name = await ben.tab.evaluate(() => {
       const { clientWidth, scrollWidth } = /** @type {Element} */ (document.querySelector('[data-testid=room-name]'));
