@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-backend prove-call prove-data prove-deb prove-egress prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay prove-whip doc clean
+.PHONY: run test server-tests check unit sim web web-test whip api e2e lab attacks asvs deploy-check bench scoreboard dashboards prove prove-adaptive prove-backend prove-call prove-data prove-deb prove-egress prove-events prove-forward prove-joins prove-lab prove-nat prove-page prove-recording prove-relay prove-whip doc clean
 
 WEB_STAMP := web/node_modules/.installed
 AIORTC := target/aiortc
@@ -15,6 +15,9 @@ API := target/api
 MOTO := target/moto
 PAGE := web/app/dist/index.html
 WEB_SOURCES := $(shell find web/sdk/src web/app -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/paraglide' -prune -o -type f -print 2>/dev/null)
+# With them the tests of faults and traces are built with all the others: once, where a build of its own took a hundred seconds. Neither does anything unless
+# it is asked for; `make check` reads the crate as it ships.
+WITH_HOOKS := --features fault-hooks,otel
 comma := ,
 say = @echo "==> [$$(date +%H:%M:%S)] $(1)"
 
@@ -41,8 +44,8 @@ test:
 	@scripts/need.sh build web browsers files lab nat metrics acme python
 	$(call say,1/7 page: types$(comma) unit tests$(comma) build)
 	@$(MAKE) --no-print-directory web web-test
-	$(call say,2/7 server: building with its tests (cold about ten minutes))
-	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
+	$(call say,2/7 server: building with its tests (cold about ten minutes)$(comma) programs of Python)
+	@$(MAKE) --no-print-directory -j2 server-tests $(MOTO)/.installed $(AIORTC)/.installed $(API)/.installed
 	$(call say,3/7 checks: format$(comma) lints$(comma) architecture)
 	@$(MAKE) --no-print-directory check
 	$(call say,4/7 unit tests and simulation)
@@ -56,10 +59,13 @@ test:
 	@$(MAKE) --no-print-directory lab
 	$(call say,all passed)
 
+server-tests:
+	@cargo build --locked $(WITH_HOOKS) --tests --bins --examples 2>&1 | scripts/progress.sh
+
 check:
 	@cargo fmt --check
 	@cargo clippy --locked --all-targets -- -D warnings 2>&1 | scripts/progress.sh
-	@cargo test --locked --quiet --test architecture
+	@cargo test --locked $(WITH_HOOKS) --quiet --test architecture
 
 # Programs of Python beside the tests, each in a folder of its own: a server that speaks S3, WebRTC clients, what looks at descriptions.
 $(MOTO)/.installed: tests/s3/requirements.txt
@@ -73,8 +79,7 @@ $(MOTO)/.installed $(AIORTC)/.installed $(API)/.installed:
 	@touch $@
 
 unit: $(MOTO)/.installed
-	@cargo test --locked
-	@cargo test --locked --features fault-hooks,otel --test faults --test traces
+	@cargo test --locked $(WITH_HOOKS)
 
 sim:
 	@ALTHING_SIM_SEED=$(seed) cargo test --locked --test sim -- --nocapture
@@ -82,24 +87,22 @@ sim:
 web-test: $(WEB_STAMP)
 	@cd web && npm run --silent check && npm run --silent test
 
-whip: $(AIORTC)/.installed
-	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
+whip: $(AIORTC)/.installed server-tests
 	@$(AIORTC)/bin/python tests/whip/aiortc_calls.py target/debug/althing
 
 # Every operation of docs/openapi.json against a real server, each answer and each signaling message held to its description.
-api: $(API)/.installed
-	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
+api: $(API)/.installed server-tests
 	@$(API)/bin/python tests/api/operations.py target/debug/althing
 
 e2e: web
 	@scripts/need.sh build browsers lab
-	@cargo build --locked --tests --bins 2>&1 | scripts/progress.sh
+	@$(MAKE) --no-print-directory server-tests
 	@cd web && npm run --silent e2e
 
 # Needs root, and says loudly when it is skipped without.
 lab: web
 	@scripts/need.sh build browsers lab nat
-	@cargo build --locked --bins --example wan 2>&1 | scripts/progress.sh
+	@$(MAKE) --no-print-directory server-tests
 	@LAB_SHORT=1 node tests/lab/run.mjs capacity
 	$(call say,two browsers behind NATs: holes$(comma) relays$(comma) IPv6$(comma) a server behind a NAT)
 	@node tests/lab/nat.mjs --seconds 3 --short

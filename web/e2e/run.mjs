@@ -27,4 +27,6 @@ if (files.length === 0) {
 // One file after another: browsers are heavy, and tests of media judge time. The limit is that of a file, all its tests together: the longest take two
 // minutes where nothing else runs.
 const args = ['--test', '--test-concurrency=1', '--test-timeout=480000', '--test-reporter=spec', ...files.map((name) => `${TESTS}/${name}`)];
-spawn(process.execPath, args, { stdio: 'inherit' }).on('exit', (code) => process.exit(code ?? 1));
+// See lib/whole.mjs.
+const env = { ...process.env, E2E_WHOLE: all || chosen.length > 0 ? '1' : '0' };
+spawn(process.execPath, args, { stdio: 'inherit', env }).on('exit', (code) => process.exit(code ?? 1));

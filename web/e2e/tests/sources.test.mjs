@@ -6,13 +6,14 @@ import { inNamespace } from '../lib/namespace.mjs';
 import { nearest } from '../lib/person.mjs';
 import { scene } from '../lib/scene.mjs';
 import { until } from '../lib/wait.mjs';
+import { whole } from '../lib/whole.mjs';
 
 // One picture at a time: that of whoever spoke last.
 const stage = scene({ ALTHING_ROOMS__LAST_N: '1' });
 
 /** @type {('chromium' | 'firefox')[]} */
 const browsers = ['chromium', 'firefox'];
-for (const browser of browsers) {
+for (const browser of whole ? browsers : browsers.slice(0, 1)) {
   const skip = browser === 'firefox' && !(installed.firefox && inNamespace()) ? 'SKIPPED: Firefox needs to be installed, and a network namespace (root)' : false;
   if (skip) console.error(`\n*** ${skip} ***\n`);
 
