@@ -63,9 +63,10 @@ pub fn beside_the_limit(proof: &mut Proof) {
     }
 }
 
-/// Sixty megabit per second to each, so many packets at a time: an estimate ends at a hundred, so estimated links cannot be flooded.
+/// Forty megabit per second to each, so many packets at a time: an estimate ends at a hundred, so estimated links cannot be flooded, and whoever forwards
+/// is not to have more to do than a core can on a slow day, or links are taken for slow.
 fn paced(at_a_time: u64) -> Vec<Recorded> {
-    let packet = |n: u64| Recorded { at: Duration::from_micros(n / at_a_time * at_a_time * 160), bytes: 1_200, marker: true, audio: false };
+    let packet = |n: u64| Recorded { at: Duration::from_micros(n / at_a_time * at_a_time * 240), bytes: 1_200, marker: true, audio: false };
     (0..6_000).map(|n| Recorded { marker: (n + 1) % at_a_time == 0, ..packet(n) }).collect()
 }
 
