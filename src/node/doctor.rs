@@ -19,9 +19,9 @@ use crate::control::admin::doctor::addresses::{Seen, of_detours, of_seen};
 use crate::control::admin::doctor::ask::{self, Credentials, IceUrl};
 use crate::control::admin::doctor::bucket::of_bucket;
 use crate::control::admin::doctor::certificate::{Certificate, of_certificate, of_challenge};
-use crate::control::admin::doctor::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page, of_trust};
+use crate::control::admin::doctor::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page, of_space, of_trust};
 use crate::control::admin::doctor::ports::{Found, Running, Service, of_ports};
-use crate::control::admin::doctor::relays::{Outcome, of_last_resort, of_relay, of_sealed, of_secret};
+use crate::control::admin::doctor::relays::{Outcome, of_last_resort, of_range, of_relay, of_sealed, of_secret};
 use crate::control::admin::doctor::{Finding, Report};
 use crate::control::p2p::IceServers;
 use crate::io::udp;
@@ -109,6 +109,7 @@ pub async fn examine(config: &Config, questions: &Questions) -> Report {
         findings.push(of_bucket(&s3.bucket, tried.unwrap_or_else(|_| Err(Trouble::Unreachable("it takes too long".into()))).as_ref().err()));
     }
     findings.extend(relays(config).await);
+    findings.extend(config.turn.as_ref().and_then(|turn| of_range(turn.ports.len(), turn.allocations)));
     findings.extend(of_last_resort(config.rooms.policy, config.turn.is_some(), &config.ice.urls));
     findings.extend(of_secret(config.ice.secret.is_some(), &config.ice.urls));
     Report { findings }
@@ -294,9 +295,19 @@ fn machine(config: &Config, addresses: usize) -> Vec<Finding> {
         findings.push(of_directory(&events.folder, "events.folder", &written(&events.folder)));
     }
     if let Some(recording) = &config.recording {
-        findings.push(of_directory(&recording.folder, "recording.folder", &written(&recording.folder)));
+        let is_written = written(&recording.folder);
+        findings.push(of_directory(&recording.folder, "recording.folder", &is_written));
+        if let (Ok(()), Some(free)) = (is_written, free(&recording.folder)) {
+            findings.extend(of_space(&recording.folder, free, recording.minimum_free));
+        }
     }
     findings
+}
+
+/// Bytes that the disk of a directory has left for such as this process.
+fn free(directory: &Path) -> Option<u64> {
+    let space = directory.ancestors().find_map(|path| rustix::fs::statvfs(path).ok())?;
+    Some(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
 /// Writes a file there and removes it again; in the nearest directory above where there is none yet.

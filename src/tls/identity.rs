@@ -100,10 +100,11 @@ fn empty(at: &Source<'_>) -> TlsError {
 fn chain(text: &[u8], at: &Source<'_>) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| {
-        let why = if matches!(error, pem::Error::MissingSectionEnd { .. }) {
-            "it ends in the middle of a certificate".to_owned()
-        } else {
-            error.to_string()
+        let why = match error {
+            pem::Error::MissingSectionEnd { .. } => "it ends in the middle of a certificate".to_owned(),
+            // The crate writes the line out as numbers.
+            pem::Error::IllegalSectionStart { .. } => "a line that begins a certificate is cut off".to_owned(),
+            error => error.to_string(),
         };
         TlsError::new(format!("what is in {} is no PEM: {why}", at.path.display()), WRITE_PEM)
     })?;

@@ -80,6 +80,7 @@ fn what_cannot_be_used_is_refused_with_what_is_wrong_and_what_to_do() {
         &["k.pem", "encrypted", "openssl pkey"],
     );
     says(&refused(&cert[..cert.len() / 2], &key), &["c.pem", "PEM"]);
+    says(&refused(&cert[..20], &key), &["c.pem", "PEM: a line that begins a certificate is cut off"]);
     says(&refused("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &key), &["c.pem", "can be read"]);
     let (ended, ended_key) = made("a.example", (2020, 2021));
     says(&refused(&ended, &ended_key), &["c.pem expired", "days ago", "renew it", "clock"]);

@@ -23,13 +23,25 @@ pub(super) struct Ways {
     moved_by: Option<Seat>,
     /// What the ends have said of the direct connection, for counting.
     said: Said,
-    /// These two could not be connected.
-    failed: Option<[Seat; 2]>,
+    /// These two could not be connected, or are not any more.
+    failed: Option<Failed>,
     /// When two who remain on the server are connected directly again.
     return_at: Option<Time>,
     /// No direct connection is begun before: whoever lets them fail would make the other end begin them without limit.
     not_before: Option<Time>,
 }
+
+/// Two who could not be connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Failed {
+    ends: [Seat; 2],
+    /// When it is tried again: where they were connected before.
+    again_at: Option<Time>,
+}
+
+/// A connection that was there and was lost is tried again after this: a machine that slept, or a network, is back by then or is not coming. Less
+/// begins connections that fail as well, each 15 s of checks at both ends; more keeps on the server what need not be there.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Between two direct connections that somebody asks for.
 const APART: Duration = Duration::from_secs(2);
@@ -64,7 +76,8 @@ impl Ways {
     }
 
     pub fn deadline(&self) -> Option<Time> {
-        self.return_at.into_iter().chain(self.not_before).min()
+        let again_at = self.failed.and_then(|failed| failed.again_at);
+        self.return_at.into_iter().chain(self.not_before).chain(again_at).min()
     }
 
     /// Whether it is an end of the direct connection.
@@ -116,7 +129,10 @@ impl Ways {
         match self.policy {
             // There is no other way: it is tried anew.
             Policy::P2p => (self.at, self.not_before) = (At::Nobody, Some(now + APART)),
-            Policy::Auto | Policy::Sfu => self.failed = Some(ends),
+            Policy::Auto | Policy::Sfu => {
+                let was_there = self.said.session == session && self.said.counted;
+                self.failed = Some(Failed { ends, again_at: was_there.then(|| now + AGAIN) });
+            }
         }
     }
 
@@ -187,9 +203,7 @@ impl Room {
         };
         let Some(first) = first else { return At::Nobody };
         let ends = second.filter(|_| !more).map(|second| [first, second]);
-        if self.ways.failed.is_some() && self.ways.failed != ends {
-            self.ways.failed = None;
-        }
+        self.ways.failed = self.ways.failed.filter(|failed| Some(failed.ends) == ends && failed.again_at.is_none_or(|at| now < at));
         if more
             || self.ways.policy == Policy::Sfu
             || self.recording.is_some()

@@ -124,9 +124,12 @@ export class Call extends Emitter<CallEvents> {
     this.#data = new DataWay(ask);
     this.#data.on('data', (heard) => this.emit('data', heard));
     this.#peer = new Peer(ask, relays, this.#publisher, this.#board, () => (data && this.server?.features.data ? this.#data : undefined));
-    this.#ways = new Ways(ask, relays, this.#peer, this.#publisher, (member) => this.#served(member), encryption);
+    this.#ways = new Ways(ask, relays, this.#peer, this.#publisher, (member) => this.#served(member), () => this.#signaling.state === 'reconnecting', encryption);
     this.#views = new Views(ask);
-    this.#signaling.on('state', () => this.#changed());
+    this.#signaling.on('state', () => {
+      this.#departed();
+      this.#changed();
+    });
     this.#signaling.on('joined', ({ joined, resumed }) => this.#enter(joined, resumed));
     this.#signaling.on('event', (event) => this.#take(event));
     this.#signaling.on('closed', (error) => this.#end(error));
@@ -139,6 +142,7 @@ export class Call extends Emitter<CallEvents> {
     this.#peer.on('stale', () => void this.#signaling.beginAnew());
     this.#ways.on('change', () => this.#place());
     this.#ways.on('message', (message) => this.#overhear(message));
+    this.#ways.on('left', () => this.#departed());
     this.#ways.on('failed', () => this.#directFailed());
     this.#peer.on('problem', (error) => this.emit('problem', error));
   }
@@ -295,7 +299,7 @@ export class Call extends Emitter<CallEvents> {
     const isBetweenTwo = partner !== undefined && room.members.every(({ member }) => member === partner);
     // What is for somebody else, too, is told by the server, which knows that they are not there.
     const isForPartner = message.to.length === 0 || message.to.every((member) => member === partner);
-    if (isBetweenTwo && isForPartner && this.#ways.send({ type: 'data', topic: message.topic, payload: toWire(message.payload) })) return;
+    if (isBetweenTwo && isForPartner && (await this.#ways.sendData({ type: 'data', topic: message.topic, payload: toWire(message.payload) }, message.reliable))) return;
     await this.#data.send(message);
   }
 
@@ -409,12 +413,14 @@ export class Call extends Emitter<CallEvents> {
   }
 
   /** Leaves the room and ends the call. */
-  leave(): Promise<void> {
-    return this.#signaling.leave();
+  async leave(): Promise<void> {
+    await this.#ways.sayLeft();
+    await this.#signaling.leave();
   }
 
   /** Leaves at once, as a page must that is being closed. */
   leaveNow(): void {
+    void this.#ways.sayLeft();
     this.#signaling.leaveNow();
   }
 
@@ -478,6 +484,7 @@ export class Call extends Emitter<CallEvents> {
   #enter(joined: Joined, resumed: boolean): void {
     // A room entered anew may be another one: its chat is numbered from 1 again.
     const entered = enter(joined, resumed ? this.#room : undefined);
+    const { partner } = this.#ways;
     const goesOn = !resumed && this.#ways.held !== undefined && this.#room?.room === joined.room;
     this.#set(goesOn ? { ...entered, chat: mergeChat(bygone(this.#room?.chat ?? []), joined.chat) } : entered);
     this.#read(joined.chat);
@@ -493,6 +500,8 @@ export class Call extends Emitter<CallEvents> {
     }
     if (this.#isDirect && !resumed) this.#ways.entered();
     if (this.#room) this.#ways.follow(joined.way, this.#room);
+    // They were shown while the server was away, and nobody else says that they are not any more.
+    if (!resumed && partner && !this.#shown?.members.some(({ member }) => member === partner.member)) this.emit('memberLeft', { member: partner, reason: 'lost' });
     if (resumed) this.#ways.resumed();
     if (resumed) this.#lookForLoss();
     this.#pulse.start();
@@ -564,6 +573,16 @@ export class Call extends Emitter<CallEvents> {
     const member = before.members.find((other) => other.member === who);
     this.#ways.gone(who, reason);
     if (member) this.emit('memberLeft', { member, reason });
+  }
+
+  /** Whoever has left a direct call while the server is away is gone. Else the server says so. */
+  #departed(): void {
+    const gone = this.#ways.departed;
+    const room = this.#room;
+    if (!gone || !room || this.status !== 'reconnecting') return;
+    this.#set({ ...room, members: room.members.filter(({ member }) => member !== gone.member) });
+    this.#ways.gone(gone.member, 'left');
+    this.emit('memberLeft', { member: gone, reason: 'left' });
   }
 
   #end(error: AlthingError): void {

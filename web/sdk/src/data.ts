@@ -10,7 +10,7 @@ const LOSSY = 1;
 const TEXT = 1;
 /** Bytes that may wait in the browser: reliable messages wait for room, lossy ones are dropped. */
 const RELIABLE_QUEUE = 1024 * 1024;
-const LOSSY_QUEUE = 64 * 1024;
+export const LOSSY_QUEUE = 64 * 1024;
 
 /** Data that somebody has sent. */
 export interface Data {
@@ -121,7 +121,7 @@ export class DataWay extends Emitter<DataEvents> {
 }
 
 /** Waits until a channel has room, or is closed. */
-function roomIn(channel: RTCDataChannel): Promise<void> | undefined {
+export function roomIn(channel: RTCDataChannel): Promise<void> | undefined {
   if (channel.bufferedAmount < RELIABLE_QUEUE) return undefined;
   channel.bufferedAmountLowThreshold = RELIABLE_QUEUE / 2;
   return new Promise((resolve) => {

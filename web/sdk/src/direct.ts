@@ -1,8 +1,9 @@
+import { LOSSY_QUEUE, roomIn } from './data.ts';
 import { Emitter } from './emitter.ts';
 import type { Encryption } from './encryption.ts';
 import { ReceivedLines, SentLines } from './lines.ts';
 import type { Publication } from './publisher.ts';
-import { generationOf, originOf, ranked, rankedDescription } from './ranking.ts';
+import { generationOf, isNewer, originOf, ranked, rankedDescription } from './ranking.ts';
 import { followPair, selectedPair } from './stats.ts';
 import type { SelectedPair } from './stats.ts';
 import type { DataPayload, DirectState, PublishLine, Signal } from './wire.ts';
@@ -16,6 +17,10 @@ export type DirectMessage =
   | { type: 'lines'; lines: PublishLine[]; revision: number }
   /** The sender receives everything on the way that comes after this one. */
   | { type: 'switched' }
+  /** The sender leaves: where the server is away, nobody else says so. */
+  | { type: 'left' }
+  /** A description or a candidate, while the server is away: what is begun then is seen by the other end all the same. */
+  | { type: 'signal'; signal: Signal }
   /** Something that was written; the server is told it, too, with the same key. */
   | { type: 'chat'; key: string; at: number; text: string }
   /** Data. */
@@ -62,6 +67,8 @@ const DEFAULT_TIMES: DirectTimes = { firstOffer: 3000, connect: 15_000, patience
 
 /** Bytes of a text: the most that a server takes, if nothing else is set there. */
 const CHAT_BYTES = 4096;
+/** What is said before a connection is closed has so long to leave (ms): whoever hangs up waits for it. */
+const LAST_WORDS = 200;
 /** Bytes of a message that the other end may send: more is none of ours. */
 const MESSAGE_BYTES = 64 * 1024;
 
@@ -94,6 +101,8 @@ export class DirectPeer extends Emitter<DirectEvents> {
   /** The other end's ICE generation: the user name fragment, and which one it is. */
   #generation: { ufrag: string | undefined; number: number } = { ufrag: undefined, number: -1 };
   #turns: Promise<unknown> = Promise.resolve();
+  /** Data that waits for room in the channel, in the order in which it was given. */
+  #sending: Promise<unknown> = Promise.resolve();
   #end!: () => void;
   readonly #over = new Promise<void>((resolve) => (this.#end = resolve));
   #patience: ReturnType<typeof setTimeout> | undefined;
@@ -169,6 +178,24 @@ export class DirectPeer extends Emitter<DirectEvents> {
     return true;
   }
 
+  /** Sends data once the channel has room; what may be lost is where it has none. False when there is no channel for it, or it is too long. */
+  sendData(message: DirectMessage, reliable: boolean): Promise<boolean> {
+    if (!reliable && this.#channel.bufferedAmount >= LOSSY_QUEUE) return Promise.resolve(true);
+    // A connection that is closed takes its channel with it without a word.
+    const room = () => (this.#channel.readyState === 'open' ? Promise.race([roomIn(this.#channel), this.#over]) : undefined);
+    const sent = this.#sending.then(room).then(() => this.send(message));
+    this.#sending = sent.catch(() => undefined);
+    return sent;
+  }
+
+  /** Says the last thing to the other end: resolves when it is on its way, for a connection that is closed takes what waits with it. */
+  async sendLast(message: DirectMessage): Promise<void> {
+    if (!this.send(message)) return;
+    const end = performance.now() + LAST_WORDS;
+    do await new Promise((resolve) => setTimeout(resolve, LAST_WORDS / 10));
+    while (this.#channel.bufferedAmount > 0 && performance.now() < end);
+  }
+
   /** The other end can be reached by way of the server again: what it may have missed is said anew. */
   reachable(): void {
     if (this.#status === 'closed') return;
@@ -195,6 +222,11 @@ export class DirectPeer extends Emitter<DirectEvents> {
     this.#end();
     this.#channel.onclose = this.#connection.onconnectionstatechange = this.#connection.onnegotiationneeded = this.#connection.onicecandidate = null;
     this.#connection.close();
+  }
+
+  /** What was said over the channel may have waited in it for a path, and be older than what came by way of the server meanwhile. */
+  #takeAside(signal: Signal): void {
+    if (signal.kind !== 'offer' || isNewer(signal.sdp, this.#connection.remoteDescription?.sdp)) this.take(signal);
   }
 
   async #offer(): Promise<void> {
@@ -304,6 +336,7 @@ export class DirectPeer extends Emitter<DirectEvents> {
   #hear(data: unknown): void {
     const message = readMessage(data);
     if (message?.type === 'lines') this.#learn(message.lines, message.revision);
+    else if (message?.type === 'signal') this.#takeAside(message.signal);
     else if (message) this.emit('message', message);
   }
 
@@ -378,10 +411,11 @@ export function readMessage(data: unknown): DirectMessage | undefined {
   if (typeof data !== 'string' || data.length > MESSAGE_BYTES) return undefined;
   try {
     const message = JSON.parse(data) as Partial<Record<string, unknown>> | null;
-    if (message?.['type'] === 'switched') return { type: 'switched' };
+    if (message?.['type'] === 'switched' || message?.['type'] === 'left') return { type: message['type'] };
     const { revision } = message ?? {};
     if (message?.['type'] === 'lines' && Array.isArray(message['lines']) && typeof revision === 'number') return { type: 'lines', lines: message['lines'].filter(isLine).slice(0, 16), revision };
     if (message?.['type'] === 'data') return readData(message['topic'], message['payload']);
+    if (message?.['type'] === 'signal') return readSignal(message['signal']);
     const { key, at, text } = message ?? {};
     if (message?.['type'] === 'chat' && typeof key === 'string' && typeof at === 'number' && typeof text === 'string' && isSayable(key, at, text)) return { type: 'chat', key, at, text };
   } catch {
@@ -397,6 +431,16 @@ function readData(topic: unknown, payload: unknown): DirectMessage | undefined {
   if (typeof text === 'string') return { type: 'data', topic, payload: { text } };
   if (typeof base64 !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64) || base64.length % 4 !== 0) return undefined;
   return { type: 'data', topic, payload: { base64 } };
+}
+
+/** A description or a candidate, if it is one. */
+function readSignal(said: unknown): DirectMessage | undefined {
+  const { kind, sdp, lines, revision, origin, candidate, mid, ufrag } = (said ?? {}) as Partial<Record<string, unknown>>;
+  const isTextOrNone = (text: unknown): text is string | undefined => text === undefined || typeof text === 'string';
+  if (kind === 'candidate' && typeof candidate === 'string' && typeof mid === 'string' && isTextOrNone(ufrag)) return { type: 'signal', signal: { kind, candidate, mid, ...(ufrag === undefined ? {} : { ufrag }) } };
+  if ((kind !== 'offer' && kind !== 'answer') || typeof sdp !== 'string' || !Array.isArray(lines) || typeof revision !== 'number' || !isTextOrNone(origin)) return undefined;
+  const description = { sdp, lines: lines.filter(isLine).slice(0, 16), revision };
+  return { type: 'signal', signal: kind === 'offer' ? { kind, ...description } : { kind, ...description, ...(origin === undefined ? {} : { origin }) } };
 }
 
 /** Whether the server would have taken it: what it holds its members to holds here as well. */

@@ -29,3 +29,9 @@ export function generationOf(sdp: string): string | undefined {
 export function originOf(sdp: string): string | undefined {
   return /^o=(.*?)\r?$/m.exec(sdp)?.[1];
 }
+
+/** Whether a description was made after another one of the same end, whose number of the version rises (RFC 9429 section 5.2.2). */
+export function isNewer(sdp: string, than: string | undefined): boolean {
+  const version = (of: string) => Number(originOf(of)?.split(' ')[2]);
+  return than === undefined || version(sdp) > version(than);
+}

@@ -22,6 +22,8 @@ export interface WaysEvents {
   /** What is received, how it travels, or how that stands has changed. */
   change: void;
   message: DirectMessage;
+  /** The other end has said that it leaves. */
+  left: void;
   /** A direct connection could not be had. */
   failed: void;
 }
@@ -48,6 +50,8 @@ export class Ways extends Emitter<WaysEvents> {
   readonly #peer: Peer;
   readonly #publisher: Publisher;
   readonly #encryption: Encryption | undefined;
+  /** Whether the server cannot be reached. */
+  readonly #isAway: () => boolean;
   /** What receives a member's sources by way of the server. */
   readonly #served: (member: MemberId) => ReadonlyMap<Source, RTCRtpReceiver>;
   #way: Way = { via: 'nobody' };
@@ -63,10 +67,13 @@ export class Ways extends Emitter<WaysEvents> {
   #handover: Handover | undefined;
   /** The other end receives everything on the new way. */
   #otherSwitched = false;
+  /** The other end has said that it leaves. */
+  #otherLeft = false;
   #breaking: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(ask: Ask, relays: Relays, peer: Peer, publisher: Publisher, served: (member: MemberId) => ReadonlyMap<Source, RTCRtpReceiver>, encryption?: Encryption) {
+  constructor(ask: Ask, relays: Relays, peer: Peer, publisher: Publisher, served: (member: MemberId) => ReadonlyMap<Source, RTCRtpReceiver>, isAway: () => boolean, encryption?: Encryption) {
     super();
+    this.#isAway = isAway;
     this.#encryption = encryption;
     this.#ask = ask;
     this.#relays = relays;
@@ -82,6 +89,11 @@ export class Ways extends Emitter<WaysEvents> {
   /** Who is at the other end of the direct connection. */
   get partner(): MemberInfo | undefined {
     return this.#partner;
+  }
+
+  /** Whoever was at the other end, and has said that they leave. */
+  get departed(): MemberInfo | undefined {
+    return this.#otherLeft ? this.#partner : undefined;
   }
 
   /** Direct connections made so far: what comes and goes at the server must not raise it. */
@@ -166,6 +178,16 @@ export class Ways extends Emitter<WaysEvents> {
     return this.#direct?.send(message) ?? false;
   }
 
+  /** Sends data to the other end, when there is room for it; false when there is no channel for it. */
+  sendData(message: DirectMessage, reliable: boolean): Promise<boolean> {
+    return this.#direct?.sendData(message, reliable) ?? Promise.resolve(false);
+  }
+
+  /** Tells the other end that this one leaves. */
+  async sayLeft(): Promise<void> {
+    await this.#direct?.sendLast({ type: 'left' });
+  }
+
   networkChanged(): void {
     this.#direct?.networkChanged();
   }
@@ -217,9 +239,12 @@ export class Ways extends Emitter<WaysEvents> {
     this.#direct?.close();
     this.#session = session;
     this.#pair = undefined;
-    this.#otherSwitched = false;
+    this.#otherSwitched = this.#otherLeft = false;
     this.made += 1;
-    const signal = (what: Signal) => this.#ask({ type: 'signal', session, signal: what });
+    const signal = async (what: Signal): Promise<unknown> => {
+      const isSaid = this.#isAway() && direct.status === 'connected' && direct.send({ type: 'signal', signal: what });
+      return isSaid || this.#ask({ type: 'signal', session, signal: what });
+    };
     const direct = (this.#direct = new DirectPeer({ polite, signal, encryption: this.#encryption, iceServers: () => this.#relays.servers() }));
     direct.on('status', () => this.#changed(direct));
     direct.on('media', () => this.#changed(direct));
@@ -257,6 +282,10 @@ export class Ways extends Emitter<WaysEvents> {
 
   #hear(direct: DirectPeer, message: DirectMessage): void {
     if (direct !== this.#direct) return;
+    if (message.type === 'left') {
+      this.#otherLeft = true;
+      return this.emit('left', undefined);
+    }
     if (message.type !== 'switched') return this.emit('message', message);
     this.#otherSwitched = true;
     // One that is under way looks for itself.
@@ -321,7 +350,7 @@ export class Ways extends Emitter<WaysEvents> {
   #drop(): void {
     this.#direct?.close();
     this.#direct = this.#session = this.#partner = undefined;
-    this.#otherSwitched = false;
+    this.#otherSwitched = this.#otherLeft = false;
     if (this.#shown.via === 'direct') this.#show(this.#way.via === 'server' ? this.#byServer() : { via: 'none' });
     this.emit('change', undefined);
   }

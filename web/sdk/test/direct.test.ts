@@ -17,6 +17,21 @@ test('what is no message of the other end is none, whatever it is', () => {
   expect(readMessage(JSON.stringify({ type: 'chat', key: 'k', at: 1, text: 'x'.repeat(70_000) }))).toBeUndefined();
 });
 
+test('that the other end has all, and that it leaves, is said in a word', () => {
+  for (const type of ['switched', 'left']) expect(readMessage(JSON.stringify({ type, more: 1 }))).toEqual({ type });
+});
+
+test('of what is said about the connection only that is taken which has all its parts', () => {
+  const offer = { kind: 'offer', sdp: 'v=0', lines: [line], revision: 1 };
+  const candidate = { kind: 'candidate', candidate: 'candidate:1', mid: '0' };
+  for (const signal of [offer, { ...offer, kind: 'answer' }, { ...offer, kind: 'answer', origin: '- 1 2' }, candidate, { ...candidate, ufrag: 'u' }]) {
+    expect(readMessage(JSON.stringify({ type: 'signal', signal }))).toEqual({ type: 'signal', signal });
+  }
+  for (const signal of [null, 'x', { ...offer, kind: 'rollback' }, { ...offer, sdp: 7 }, { ...offer, lines: {} }, { ...offer, revision: '1' }, { ...candidate, mid: 0 }, { ...candidate, ufrag: {} }]) {
+    expect(readMessage(JSON.stringify({ type: 'signal', signal })), JSON.stringify(signal)).toBeUndefined();
+  }
+});
+
 test('of lines only those are taken that are some', () => {
   const lines = [line, { ...line, source: 'telescope' }, { ...line, muted: 1 }, null, 7, { ...line, mid: 3 }];
   expect(readMessage(JSON.stringify({ type: 'lines', lines, revision: 2 }))).toEqual({ type: 'lines', lines: [line], revision: 2 });

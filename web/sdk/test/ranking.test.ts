@@ -1,10 +1,19 @@
 import { expect, test } from 'vitest';
-import { generationOf, originOf, ranked, rankedDescription } from '../src/ranking.ts';
+import { generationOf, isNewer, originOf, ranked, rankedDescription } from '../src/ranking.ts';
 
 const HOST = 'candidate:1560077803 1 udp 2122194687 192.168.1.2 48379 typ host generation 6 ufrag 8/1l network-id 3';
 const SRFLX = 'candidate:2038770177 1 udp 1685987071 203.0.113.11 48379 typ srflx raddr 192.168.1.2 rport 48379 generation 6 ufrag 8/1l';
 const RELAY = 'candidate:3 1 udp 41885695 203.0.113.2 50000 typ relay raddr 203.0.113.11 rport 48379';
 const priorityOf = (candidate: string) => Number(candidate.split(' ')[3]);
+
+test('of two descriptions of an end that is newer which was made later', () => {
+  const [second, tenth] = [2, 10].map((version) => `v=0\r\no=- 7614 ${version} IN IP4 127.0.0.1\r\ns=-\r\n`) as [string, string];
+  expect(isNewer(tenth, second)).toBe(true);
+  expect(isNewer(second, tenth)).toBe(false);
+  expect(isNewer(second, second)).toBe(false);
+  expect(isNewer(second, undefined)).toBe(true);
+  expect(isNewer('v=0', second)).toBe(false);
+});
 
 test('a later generation comes before an earlier one, and within one the order stays', () => {
   for (const generation of [0, 1, 59]) {

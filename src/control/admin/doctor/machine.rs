@@ -51,6 +51,22 @@ pub fn of_directory(path: &Path, setting: &str, written: &io::Result<()>) -> Fin
     }
 }
 
+/// The disk that recordings go to: bytes that are free there, and how many it is to keep so.
+pub fn of_space(path: &Path, free: u64, kept: u64) -> Option<Finding> {
+    (free < kept).then(|| {
+        Finding::warning(
+            "disk_full",
+            format!(
+                "The disk of {} has {} MiB left, and recordings leave it {} (recording.minimum_free_mib): none begins.",
+                path.display(),
+                free >> 20,
+                kept >> 20
+            ),
+            "make room there, name another disk with `--set recording.folder=DIRECTORY`, or have less kept free",
+        )
+    })
+}
+
 /// Settings by which servers elsewhere are spoken to over TLS, and whether this system knows any authority; `advice`: what to do where it does not.
 pub fn of_trust(spoken_to: &[&str], trusts: bool, advice: &str) -> Option<Finding> {
     if spoken_to.is_empty() {

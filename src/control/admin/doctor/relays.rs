@@ -49,6 +49,17 @@ pub fn of_last_resort(policy: CallPolicy, own: bool, urls: &[String]) -> Option<
     })
 }
 
+/// The own relay's ports, of which each allocation takes one, against the allocations that are allowed.
+pub fn of_range(ports: usize, allocations: usize) -> Option<Finding> {
+    (ports < allocations).then(|| {
+        Finding::warning(
+            "relay_ports",
+            format!("The relay has {ports} ports, and {allocations} allocations are allowed (turn.allocations): once the ports are taken, calls that need it do not come up."),
+            format!("widen turn.first_port–turn.last_port to {allocations} ports, and open them in the firewall, or lower turn.allocations to {ports}"),
+        )
+    })
+}
+
 /// A secret that is shared with relays, and whether there is one.
 pub fn of_secret(given: bool, urls: &[String]) -> Option<Finding> {
     let unused = given && !urls.iter().any(|url| is_relay(url));

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::addresses::{Seen, of_announced, of_detours, of_seen};
 use super::ask::IceUrl;
 use super::certificate::{Certificate, of_certificate, of_challenge};
-use super::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page};
+use super::machine::{of_buffers, of_clock, of_directory, of_families, of_files, of_page, of_space};
 use super::ports::{Found, Running, Service, of_ports};
-use super::relays::{Outcome, of_last_resort, of_relay, of_sealed, of_secret};
+use super::relays::{Outcome, of_last_resort, of_range, of_relay, of_sealed, of_secret};
 use super::*;
 use crate::config::CallPolicy;
 use crate::tls::TlsError;
@@ -81,6 +81,23 @@ fn a_bad_machine() {
     let report = Report { findings };
     assert_eq!(report.verdict(), Verdict::Problem);
     insta::assert_snapshot!(report);
+}
+
+#[test]
+fn a_disk_with_less_than_recordings_leave_it_is_a_warning() {
+    let left = |mib: u64| of_space(Path::new("/srv/recordings"), mib << 20, 1_024 << 20);
+    assert_eq!(left(1_024), None);
+    let found = left(1_023).expect("less than is kept");
+    assert_eq!((found.verdict, found.code), (Verdict::Warning, "disk_full"));
+    assert!(found.what.contains("/srv/recordings has 1023 MiB left"), "{}", found.what);
+}
+
+#[test]
+fn a_relay_with_fewer_ports_than_allocations_is_a_warning() {
+    assert_eq!(of_range(4_096, 4_096), None);
+    let found = of_range(9, 4_096).expect("too few");
+    assert_eq!((found.verdict, found.code), (Verdict::Warning, "relay_ports"));
+    assert!(found.what.contains("9 ports, and 4096 allocations"), "{}", found.what);
 }
 
 #[test]

@@ -194,6 +194,29 @@ fn a_connection_that_cannot_be_had_moves_the_call_to_the_server_until_others_mee
 }
 
 #[test]
+fn a_connection_that_was_there_and_is_lost_is_tried_again_after_a_while_and_not_for_ever() {
+    let (mut scene, mut alice, mut bob) = two();
+    let state = DirectState::Up { local: CandidateType::Host, remote: CandidateType::Host, protocol: DirectProtocol::Udp };
+    for end in [&alice, &bob] {
+        assert_eq!(scene.request(end, MemberRequest::Direct { session: "s.1".into(), state }), Ok(None));
+    }
+    let failed = |session: &str| MemberRequest::Direct { session: session.into(), state: DirectState::Failed {} };
+    assert_eq!(scene.request(&bob, failed("s.1")), Ok(None));
+    assert_eq!(ways(&mut scene, &alice), server());
+    scene.connect(&mut alice);
+    scene.connect(&mut bob);
+    scene.forget();
+    scene.pass(Duration::from_secs(60));
+    assert_eq!(ways(&mut scene, &alice), [], "the way back is the one of all who return");
+    scene.pass(RETURN);
+    assert_eq!(ways(&mut scene, &alice), direct("s.2", "bob", true));
+    assert_eq!(scene.request(&bob, failed("s.2")), Ok(None));
+    assert_eq!(ways(&mut scene, &alice), server());
+    scene.pass(Duration::from_secs(600));
+    assert_eq!(ways(&mut scene, &alice), [], "what cannot be had is not tried again and again");
+}
+
+#[test]
 fn a_check_that_overtakes_its_candidate_makes_no_hole_of_one_network() {
     use CandidateType::{Host, Prflx, Srflx};
     let up = |local, remote| DirectState::Up { local, remote, protocol: DirectProtocol::Udp };
