@@ -3,6 +3,7 @@ import type { CallOptions, CallStatus, CameraEffect, DeviceProblem, LocalState, 
 import { m } from '../paraglide/messages.js';
 import { inviteLink, readAddress, roomAddress, socketAddress } from './address.ts';
 import { canBlur } from './background/support.ts';
+import { draft } from './draft.svelte.ts';
 import { files } from './files.svelte.ts';
 import { gestures } from './gestures.svelte.ts';
 import { preferences } from './preferences.ts';
@@ -339,6 +340,7 @@ class Session {
     stage.follow(call);
     gestures.follow(call);
     files.follow(call);
+    draft.follow(call);
     files.onoffer = () => {
       if (this.panel !== 'chat') this.unread += 1;
     };

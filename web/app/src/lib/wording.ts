@@ -20,6 +20,8 @@ export function joinProblem(error: AlthingError): string {
       return m.error_kicked();
     case 'full':
       return m.error_full();
+    case 'draining':
+      return m.error_draining();
     case 'direct_only':
       return m.error_direct_only();
     case 'rate_limited':

@@ -22,6 +22,11 @@ export function libraryProblem(error: unknown, what: 'list' | 'item' | 'shared' 
   return m.error_other({ message: error.message });
 }
 
+/** Whether a link has ended, or never was one: asking again changes nothing. */
+export function isDead(error: unknown): boolean {
+  return error instanceof LibraryError && [400, 401, 403, 404, 410].includes(error.status);
+}
+
 /** Why there is no film of a recording, where more can be said than the server says. */
 export function filmProblem(problem: unknown): string | undefined {
   switch ((problem as { code?: unknown } | null)?.code) {
