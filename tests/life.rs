@@ -92,6 +92,20 @@ impl Process {
         text.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
     }
 
+    /// An offer by WHIP: the status, whether it is said when to come again, and the code.
+    fn post(&self, path: &str) -> (u16, bool, String) {
+        use std::io::{Read, Write};
+        let mut stream = TcpStream::connect(self.http).expect("it listens");
+        let header = format!("Host: {}\r\nConnection: close\r\nContent-Type: application/sdp\r\nContent-Length: 0", self.http);
+        write!(stream, "POST {path} HTTP/1.1\r\n{header}\r\n\r\n").expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("answered");
+        let (header, body) = text.split_once("\r\n\r\n").expect("an answer");
+        let status = header.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+        let code = body.split_once("\"code\":\"").and_then(|(_, rest)| rest.split_once('"')).expect("a problem").0;
+        (status, header.to_ascii_lowercase().contains("\r\nretry-after:"), code.to_owned())
+    }
+
     async fn join(&self, room: &str) -> Result<(Signaling, UnboundedReceiver<Event>)> {
         let (socket, events) = Signaling::open(&format!("ws://{}/ws", self.http)).await?;
         socket.ask(Request::Hello { versions: vec![VERSION], features: vec![] }).await?;
@@ -120,7 +134,12 @@ async fn a_node_runs_dry_and_ends_with_its_last_member() {
     assert_eq!(node.status("/readyz"), 503, "a balancer sends nobody here any more");
     assert_eq!(node.status("/healthz"), 200, "and nobody restarts it");
     let elsewhere = node.join("elsewhere").await.err().expect("no room begins");
-    assert!(elsewhere.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.message.contains("shutting down")), "{elsewhere}");
+    assert!(
+        elsewhere.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.code == ErrorCode::Draining && refusal.message.contains("shutting down")),
+        "{elsewhere}"
+    );
+    let (status, later, code) = node.post("/whip/elsewhere/eve");
+    assert_eq!((status, later, code.as_str()), (503, true, "draining"), "nor by WHIP");
     let (bob, mut told) = node.join("here").await.expect("a room that there is takes its members");
     wait_for(&mut told, |event| matches!(event, Event::Draining { seconds } if *seconds <= 3_600)).await;
     for member in [ada, bob] {

@@ -105,8 +105,12 @@ fn outcome(unusable: Option<&String>, certificate: Option<&Looked>) -> String {
         (None, Some(Ok(days))) => format!("{settings}, and the certificate is (it expires in {days} days); other settings need a restart"),
         (None, Some(Err(error))) => format!("{settings}; the certificate is not used, the one before stays: {error}"),
         (Some(error), None) => format!("the settings are as before: {error}"),
-        (Some(error), Some(Ok(days))) => format!("the certificate is read again (it expires in {days} days), but the settings are as before: {error}"),
-        (Some(error), Some(Err(why))) => format!("nothing is taken up. The certificate is not used, the one before stays: {why}. And the settings are as before: {error}"),
+        (Some(error), Some(Ok(days))) => {
+            format!("the certificate is read again (it expires in {days} days), but the settings are as before: {error}")
+        }
+        (Some(error), Some(Err(why))) => {
+            format!("nothing is taken up. The certificate is not used, the one before stays: {why}. And the settings are as before: {error}")
+        }
     }
 }
 

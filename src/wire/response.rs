@@ -300,6 +300,8 @@ pub enum ErrorCode {
     InvalidName,
     /// The room is full, or there are too many rooms.
     Full,
+    /// The server is about to end and begins no room any more: who comes back in a moment finds the next one.
+    Draining,
     /// The room is locked.
     Locked,
     /// A moderator has not let in whoever knocked.
@@ -353,6 +355,7 @@ impl ErrorCode {
             self,
             ErrorCode::RateLimited
                 | ErrorCode::Full
+                | ErrorCode::Draining
                 | ErrorCode::Locked
                 | ErrorCode::Busy
                 | ErrorCode::RecordingUnavailable
@@ -378,6 +381,7 @@ impl ErrorCode {
             ErrorCode::InvalidRoomName => "invalid_room_name",
             ErrorCode::InvalidName => "invalid_name",
             ErrorCode::Full => "full",
+            ErrorCode::Draining => "draining",
             ErrorCode::Locked => "locked",
             ErrorCode::NotAdmitted => "not_admitted",
             ErrorCode::EncryptionDiffers => "encryption_differs",

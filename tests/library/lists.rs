@@ -5,7 +5,7 @@ use std::time::Duration;
 use althing::config::LibraryConfig;
 use reqwest::Method;
 use reqwest::header::CONTENT_DISPOSITION;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::folder::Folder;
 use crate::nodes::library;
@@ -59,6 +59,15 @@ async fn what_is_too_old_or_too_much_goes_by_itself() {
     folder.keep("old", "hall", now() - 20 * hour, &[1_000]);
     folder.keep("recent", "attic", now() - 2 * hour, &[1_000]);
     folder.keep("new", "hall", now() - hour, &[1_000]);
+    let before = node(&folder.0, |_| ()).await;
+    let asking = Asking::of(&before);
+    let item = asking.get("/api/v1/library/ancient").await;
+    let (_, share) = asking.json(Method::POST, "/api/v1/library/ancient/share", json!({ "seconds": 3_600 })).await;
+    let links = [text(&item["files"][0], "url"), text(&item, "zip"), &format!("/api/v1{}", text(&share, "url"))].map(str::to_owned);
+    for link in &links {
+        assert_eq!(asking.status(Method::GET, link).await, 200, "{link}");
+    }
+    before.shut_down().await;
     let node = node(&folder.0, |config| {
         let keep = (Some(Duration::from_secs(48 * 3_600)), Some(2_500));
         config.library = Some(LibraryConfig { keep: keep.0, keep_bytes: keep.1, ..library(&folder.0) });
@@ -68,6 +77,12 @@ async fn what_is_too_old_or_too_much_goes_by_itself() {
     until("the surplus goes", async || (!folder.0.join("old").exists()).then_some(())).await;
     assert!(!folder.0.join("ancient").exists() && folder.0.join("recent").exists());
     assert_eq!(ids(&asking.get("/api/v1/library?room=hall").await), ["new"]);
+    for link in &links {
+        let answer = asking.send(Method::GET, link).await;
+        let status = answer.status().as_u16();
+        let problem: Value = serde_json::from_slice(&answer.bytes().await.expect("bytes")).expect("a problem");
+        assert_eq!((status, text(&problem, "code")), (404, "not_found"), "{link}");
+    }
     let metrics = reqwest::get(format!("http://{}/metrics", node.admin)).await.expect("an answer").text().await.expect("text");
     for line in ["althing_library_deleted_total{reason=\"age\"} 1", "althing_library_deleted_total{reason=\"size\"} 1", "althing_library_items 2"] {
         assert!(metrics.lines().any(|found| found == line), "{line}");

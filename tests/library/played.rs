@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use althing::wire::Request;
 use reqwest::header::{
@@ -128,7 +128,8 @@ pub async fn saved(asking: &Asking, item: &Value, on_disk: &[Vec<u8>]) {
     assert_eq!(bytes.len(), announced);
     fs::write(&archive, bytes).expect("written");
     let unzip = |arguments: &[&str]| {
-        let output = Command::new("unzip").args(arguments).arg(&archive).current_dir(&unpacked.0).output().expect("unzip is installed");
+        let output =
+            Command::new("unzip").env("TZ", "UTC").args(arguments).arg(&archive).current_dir(&unpacked.0).output().expect("unzip is installed");
         assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     };
     unzip(&["-t"]);
@@ -141,6 +142,12 @@ pub async fn saved(asking: &Asking, item: &Value, on_disk: &[Vec<u8>]) {
     for (file, bytes) in files.iter().zip(on_disk) {
         let name = found.iter().find(|name| name.ends_with(text(file, "name"))).expect("it is there");
         assert!(fs::read(unpacked.0.join(name)).expect("readable") == *bytes, "{name} has other bytes");
+        // The format says nothing of a time zone: `unzip` takes UTC for the one that it is told.
+        let written = fs::metadata(unpacked.0.join(name)).and_then(|about| about.modified()).expect("a time");
+        let began = Duration::from_millis(item["began"].as_u64().expect("a time")) + Duration::from_micros(file["at"].as_u64().expect("a place"));
+        let late = began.saturating_sub(written.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970"));
+        assert!(late <= Duration::from_secs(2), "{name} is dated {written:?}, {late:?} before it began");
+        assert!(SystemTime::UNIX_EPOCH + began >= written, "{name} is dated {written:?}, after it began");
     }
 }
 

@@ -64,7 +64,7 @@ impl Lobbies {
     /// The lobby of this name; opened when there is none.
     ///
     /// # Errors
-    /// `Full` when there are as many lobbies as there may be, or the node ends.
+    /// `Full` when there are as many lobbies as there may be, `Draining` when the node ends.
     pub fn open(&self, name: &RoomName) -> Result<Handle, Refusal> {
         let entry = self.0.by_name.entry(name.clone());
         if let Entry::Occupied(lobby) = &entry
@@ -73,7 +73,7 @@ impl Lobbies {
             return Ok(lobby.get().clone());
         }
         if self.0.closing.load(Ordering::Relaxed) {
-            return Err(Refusal::new(ErrorCode::Full, "the server is shutting down: try again in a moment"));
+            return Err(Refusal::new(ErrorCode::Draining, "the server is shutting down: try again in a moment"));
         }
         if self.0.count.fetch_add(1, Ordering::Relaxed) >= self.0.most {
             self.0.count.fetch_sub(1, Ordering::Relaxed);

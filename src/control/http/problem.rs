@@ -57,7 +57,7 @@ impl From<Refusal> for Problem {
         let header = match code {
             ErrorCode::TokenMissing | ErrorCode::TokenInvalid | ErrorCode::TokenExpired => Some((header::WWW_AUTHENTICATE, "Bearer")),
             ErrorCode::RateLimited => Some((header::RETRY_AFTER, "1")),
-            ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => {
+            ErrorCode::Full | ErrorCode::Draining | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => {
                 Some((header::RETRY_AFTER, "5"))
             }
             _ => None,
@@ -88,7 +88,9 @@ const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::SdpNoCodec
         | ErrorCode::SdpChanged => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Full | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::Full | ErrorCode::Draining | ErrorCode::RecordingUnavailable | ErrorCode::ScreenshotUnavailable | ErrorCode::Internal => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 

@@ -63,6 +63,7 @@ pub mod described {
 }
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
@@ -325,19 +326,24 @@ async fn zip(State(at): State<Arc<Endpoints>>, Path(id): Path<String>, uri: Uri,
 /// What an archive of something has in it. What is still being recorded grows.
 fn entries(library: &Library, item: &Item) -> Result<Vec<Entry>, LibraryError> {
     let goes_on = item.manifest.state == Recorded::Recording;
-    let entry = |name: String, file: &str| {
+    let began = Duration::from_millis(item.manifest.began);
+    let entry = |name: String, at: Duration, file: &str| {
         let (path, stored) = (item.folder.join(file), stored::Object::of(library, item, file));
         let bytes = match (std::fs::metadata(&path), &stored) {
             _ if goes_on => None,
             (Err(error), Some(stored)) if error.kind() == std::io::ErrorKind::NotFound => Some(stored.bytes()),
             (metadata, _) => Some(metadata?.len()),
         };
-        Ok(Entry { name, content: Content::File { path, bytes, stored } })
+        Ok(Entry { name, at, content: Content::File { path, bytes, stored } })
     };
-    let files = item.names().map(|name| entry(saved_as(&file_name(item, name)), name));
-    let chat = item.beside.contains(CHAT).then(|| entry(CHAT.to_owned(), CHAT));
+    let begins = |name: &str| {
+        let file = item.manifest.files.iter().find(|file| file.name == name);
+        began.saturating_add(Duration::from_micros(file.map_or(0, |file| file.at.max(0).unsigned_abs())))
+    };
+    let files = item.names().map(|name| entry(saved_as(&file_name(item, name)), begins(name), name));
+    let chat = item.beside.contains(CHAT).then(|| entry(CHAT.to_owned(), began, CHAT));
     // Renaming it puts another manifest there: what was said here is what is sent.
-    let manifest = Entry { name: MANIFEST.to_owned(), content: Content::Bytes(item.manifest.text()?) };
+    let manifest = Entry { name: MANIFEST.to_owned(), at: began, content: Content::Bytes(item.manifest.text()?) };
     files.chain(chat).chain([Ok(manifest)]).collect()
 }
 

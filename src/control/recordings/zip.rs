@@ -5,12 +5,14 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_zip::base::write::ZipFileWriter;
-use async_zip::{Compression, ZipEntryBuilder};
+use async_zip::{Compression, ZipDateTime, ZipDateTimeBuilder, ZipEntryBuilder};
 use axum::body::Body;
 use futures_util::{StreamExt, TryFutureExt, stream};
 use prometheus::IntGauge;
+use time::OffsetDateTime;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, copy, duplex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -41,6 +43,8 @@ pub struct Making {
 pub struct Entry {
     /// Its name there.
     pub name: String,
+    /// When what is in it began: since the Unix epoch.
+    pub at: Duration,
     /// What is in it.
     pub content: Content,
 }
@@ -64,7 +68,7 @@ pub enum Content {
 pub fn length(entries: &[Entry]) -> Option<u64> {
     // By APPNOTE 4.3.7, 4.5.3, 4.3.9, 4.3.12, 4.3.14 to 4.3.16; the extra field has two lengths before a file and its place as well in the directory.
     let (before, extra, after, directory, directory_extra, end) = (30, 4 + 16, 24, 46, 4 + 24, 56 + 20 + 22);
-    entries.iter().try_fold(end, |sum: u64, Entry { name, content }| {
+    entries.iter().try_fold(end, |sum: u64, Entry { name, content, .. }| {
         let bytes = match content {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::File { bytes, .. } => (*bytes)?,
@@ -110,8 +114,8 @@ impl Making {
 
 async fn write(writer: DuplexStream, entries: Vec<Entry>) -> io::Result<()> {
     let mut archive = ZipFileWriter::with_tokio(writer);
-    for Entry { name, content } in entries {
-        let entry = ZipEntryBuilder::new(name.into(), Compression::Stored).unix_permissions(0o644);
+    for Entry { name, at, content } in entries {
+        let entry = ZipEntryBuilder::new(name.into(), Compression::Stored).unix_permissions(0o644).last_modification_date(date(at));
         let mut place = archive.write_entry_stream(entry).await.map_err(io::Error::other)?;
         match content {
             Content::Bytes(bytes) => (&mut place).compat_write().write_all(&bytes).await?,
@@ -126,6 +130,22 @@ async fn write(writer: DuplexStream, entries: Vec<Entry>) -> io::Result<()> {
     }
     archive.close().await.map_err(io::Error::other)?;
     Ok(())
+}
+
+/// As the format has it (APPNOTE 4.4.6): without a time zone, to two seconds, from 1980 to 2107. UTC is written, since nobody knows where it is unpacked.
+fn date(at: Duration) -> ZipDateTime {
+    let at = SystemTime::UNIX_EPOCH.checked_add(at).map(OffsetDateTime::from).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    if !(1980..=2107).contains(&at.year()) {
+        return ZipDateTime::default();
+    }
+    ZipDateTimeBuilder::new()
+        .year(at.year())
+        .month(u8::from(at.month()).into())
+        .day(at.day().into())
+        .hour(at.hour().into())
+        .minute(at.minute().into())
+        .second(at.second().into())
+        .build()
 }
 
 /// What there is of a file, from here or from the bucket, and how many bytes of it are to come.
@@ -154,7 +174,7 @@ mod tests {
     async fn an_archive_is_as_long_as_was_said_before() {
         let file = std::env::temp_dir().join(format!("althing-zip-{}", std::process::id()));
         std::fs::write(&file, [7; 70_000]).expect("written");
-        let entry = |name: &str, content| Entry { name: name.into(), content };
+        let entry = |name: &str, content| Entry { name: name.into(), at: Duration::ZERO, content };
         let lies = |bytes| Content::File { path: file.clone(), bytes, stored: None };
         let archives = [
             vec![entry("a", Content::Bytes(Vec::new()))],
@@ -173,6 +193,19 @@ mod tests {
         let short = vec![entry("a", lies(Some(70_001)))];
         assert_eq!(written(short).await.expect_err("it breaks off").kind(), io::ErrorKind::UnexpectedEof);
         std::fs::remove_file(&file).expect("removed");
+    }
+
+    #[test]
+    fn a_date_is_what_the_format_can_say() {
+        let parts = |seconds| {
+            let date = date(Duration::from_secs(seconds));
+            (date.year(), date.month(), date.day(), date.hour(), date.minute(), date.second())
+        };
+        assert_eq!(parts(1_795_820_399), (2026, 11, 27, 22, 59, 58), "to two seconds");
+        assert_eq!(parts(1_709_164_800), (2024, 2, 29, 0, 0, 0));
+        assert_eq!(parts(0), (1980, 1, 1, 0, 0, 0), "before its time");
+        assert_eq!(parts(4_354_819_200), (1980, 1, 1, 0, 0, 0), "2108");
+        assert_eq!(parts(u64::MAX), (1980, 1, 1, 0, 0, 0), "beyond what a clock says");
     }
 
     /// Bytes of an archive.

@@ -162,7 +162,7 @@ impl Directory {
     /// The room of this name; opened when there is none, and given this then.
     ///
     /// # Errors
-    /// `Full` when there are as many rooms as there may be, or the node ends.
+    /// `Full` when there are as many rooms as there may be, `Draining` when the node ends.
     pub fn open(&self, name: &RoomName, given: &RoomSettings) -> Result<Handle, Refusal> {
         self.find_or_begin(name, given).map(|(room, _)| room)
     }
@@ -170,7 +170,7 @@ impl Directory {
     /// Opens a room before anybody has come.
     ///
     /// # Errors
-    /// `WrongState` when there is one of this name, `Forbidden` when its media may not travel so here, `Full` as [`Self::open`].
+    /// `WrongState` when there is one of this name, `Forbidden` when its media may not travel so here, `Full` and `Draining` as [`Self::open`].
     pub fn create(&self, name: &RoomName, given: &RoomSettings) -> Result<Handle, Refusal> {
         if self.0.rules.policy == Policy::Sfu && given.policy.is_some_and(|policy| policy != Policy::Sfu) {
             return Err(Refusal::forbidden("this server carries all media, so that no member learns another one's addresses (rooms.policy)"));
@@ -191,7 +191,7 @@ impl Directory {
         }
         given.check(self.0.rules.metadata_bytes)?;
         if self.0.closing.load(Ordering::Relaxed) {
-            return Err(Refusal::new(ErrorCode::Full, "the server is shutting down: try again in a moment"));
+            return Err(Refusal::new(ErrorCode::Draining, "the server is shutting down: try again in a moment"));
         }
         if self.0.count.fetch_add(1, Ordering::Relaxed) >= self.0.most {
             self.0.count.fetch_sub(1, Ordering::Relaxed);

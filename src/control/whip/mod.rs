@@ -169,7 +169,7 @@ impl Endpoints {
             return Err(Refusal::new(ErrorCode::RateLimited, why).into());
         }
         if !*self.public.ready.borrow() {
-            return Err(Refusal::new(ErrorCode::Full, "the server is shutting down: try again in a moment").into());
+            return Err(Refusal::new(ErrorCode::Draining, "the server is shutting down: try again in a moment").into());
         }
         let headers = request.headers();
         let (admission, purpose) = self.admit(protocol, room, member, bearer(headers))?;

@@ -6,7 +6,7 @@ import { arrange } from '../src/lib/layout.ts';
 import { hue, initials } from '../src/lib/people.ts';
 import { overwriteGetLocale } from '../src/paraglide/runtime.js';
 import { actionOf } from '../src/lib/shortcuts.ts';
-import { callProblem, callResult, joinProblem, qualityHint, refusal, refusedBack } from '../src/lib/wording.ts';
+import { callProblem, callResult, endReason, joinProblem, qualityHint, refusal, refusedBack } from '../src/lib/wording.ts';
 
 test.each([
   ['http://a/r/hall', 'hall', undefined],
@@ -95,7 +95,11 @@ test('what a server refuses is said in the language of the page, with what to do
     expect(refusal(from(code)), code).not.toContain('as the server says it');
   }
   expect(refusal(from('malformed'))).toBe('Something went wrong: as the server says it');
-  for (const code of ['full', 'direct_only', 'rate_limited', 'internal', 'locked', 'kicked'] as const) expect(joinProblem(from(code)), code).not.toContain('as the server says it');
+  for (const code of ['full', 'draining', 'direct_only', 'rate_limited', 'internal', 'locked', 'kicked'] as const) expect(joinProblem(from(code)), code).not.toContain('as the server says it');
+});
+
+test('whoever is in the call from another tab as well is told so in the first one', () => {
+  expect(endReason(new AlthingError('closed', 'replaced'))).toBe('You joined this call from somewhere else.');
 });
 
 test('the codecs to receive are those of the address, and stay in it', () => {

@@ -9,7 +9,7 @@ import { accessOf } from '../src/library/access.ts';
 import { clockTime, fileSize, fitsTitle } from '../src/library/format.ts';
 import { playerAction } from '../src/library/keys.ts';
 import { isLibrary, libraryAddress, readPlace, readToken } from '../src/library/place.ts';
-import { libraryProblem } from '../src/library/problem.ts';
+import { filmProgress, isDead, libraryProblem } from '../src/library/problem.ts';
 import { afterSilence, columns, isPresent, levelsAt, MOST_OPEN, silences, Speaker, timelineOf, trackAt, wanted, waveOf } from '../src/library/timeline.ts';
 import type { Timeline, Wave } from '../src/library/timeline.ts';
 import { fit, held, zoomed } from '../src/library/zoom.ts';
@@ -256,6 +256,7 @@ test('addresses of the library say room, item and what was shared, and find thei
   expect(place('/library/shared')).toEqual({ page: 'room', room: 'shared' });
   expect(place('/library/shared/x1')).toEqual({ page: 'item', room: 'shared', id: 'x1' });
   expect(place('/library/shared/x1?expires=7&signature=s')).toEqual({ page: 'shared', id: 'x1', expires: '7', signature: 's' });
+  expect(place('/library/shared/x1?expires=7')).toEqual({ page: 'shared', id: 'x1', expires: '7', signature: '' });
   expect(place('/library/hall/x1/more')).toEqual({ page: 'nowhere' });
   expect(place('/library/%E0%A4%A')).toEqual({ page: 'nowhere' });
   const address = libraryAddress({ room: 'a b', id: 'x/1', token: 't.=' });
@@ -322,9 +323,20 @@ test('a title is as long as the server takes it, by its bytes', () => {
 test('what a library cannot do at the moment is said in the language of the page', () => {
   for (const [status, code] of [[503, 'storage_unavailable'], [503, 'full'], [429, 'rate_limited'], [500, 'internal']] as const) expect(libraryProblem(new LibraryError(status, code, 'as the server says it'))).toMatch(/Try again/);
   expect(libraryProblem(new LibraryError(507, 'library_full', 'as the server says it'))).toMatch(/Delete something/);
+  const link = (status: number, code: string) => new LibraryError(status, code, 'as the server says it');
+  for (const [status, code] of [[410, 'link_expired'], [410, 'link_ended'], [403, 'link_invalid'], [400, 'malformed']] as const) expect(libraryProblem(link(status, code), 'shared'), code).toMatch(/ask/i);
+  for (const status of [400, 403, 404, 410]) expect(isDead(link(status, 'link_invalid')), `${status}`).toBe(true);
+  for (const status of [0, 429, 500, 503]) expect(isDead(link(status, 'busy')), `${status}`).toBe(false);
 });
 
 test('a long waveform is drawn in few columns, none of which hides a peak', () => {
   expect(columns([0.1, 0.9, 0.2, 0.3, 0.4], 2)).toEqual([0.9, 0.4]);
   expect(columns([0.1, 0.2], 10)).toEqual([0.1, 0.2]);
+});
+
+test('a film that is not there yet says whether it waits for others, for the machine, or is made', () => {
+  expect(filmProgress({ film: 'mp4', state: 'waiting', ahead: 2 })).toBe('MP4: waiting, 2 before it');
+  expect(filmProgress({ film: 'mp4', state: 'waiting', ahead: 0 })).toBe('MP4: waiting for its turn');
+  expect(filmProgress({ film: 'webm', state: 'waiting', ahead: 0, progress: 0 })).toBe('WEBM: 0 %, waiting until the server is less busy');
+  expect(filmProgress({ film: 'webm', state: 'running', progress: 0.126 })).toBe('WEBM: 13 %');
 });

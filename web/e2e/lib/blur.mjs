@@ -131,3 +131,28 @@ export function blurs(stage, browser, skip = false) {
     await stage.dismiss(ada);
   });
 }
+
+/** Keeps the sharpest that is seen of a wall from now on, in each picture that is shown of whoever has a camera there. @param {Person} who */
+export async function watchWall(who) {
+  await who.tab.evaluate(/** @type {any} */ (`window.sharpness = ${sharpness}; window.wall = { most: 0, pictures: 0 }; undefined`));
+  await who.tab.evaluate(() => {
+    const own = /** @type {any} */ (window);
+    const watched = new WeakSet();
+    const selector = '[data-testid=tile][data-kind=camera][data-mine=false] video';
+    setInterval(() => {
+      for (const video of /** @type {NodeListOf<HTMLVideoElement>} */ (document.querySelectorAll(selector))) {
+        if (watched.has(video)) continue;
+        watched.add(video);
+        const next = () => {
+          const seen = own.sharpness(selector);
+          if (seen) own.wall = { most: Math.max(own.wall.most, seen.wall), pictures: own.wall.pictures + 1 };
+          video.requestVideoFrameCallback(next);
+        };
+        video.requestVideoFrameCallback(next);
+      }
+    }, 5);
+  });
+}
+
+/** @param {Person} who @returns {Promise<{ most: number, pictures: number }>} */
+export const wall = (who) => who.tab.evaluate(() => /** @type {any} */ (window).wall);

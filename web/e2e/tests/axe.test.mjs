@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
+import { choose } from '../lib/menus.mjs';
 import { scene } from '../lib/scene.mjs';
 
 /** @typedef {import('../lib/person.mjs').Person} Person */
@@ -23,13 +24,21 @@ async function finds(/** @type {Person} */ person) {
 for (const dark of [false, true]) {
   test(`axe finds nothing serious in the lobby, the call, its panels and dialogs (${dark ? 'dark' : 'light'})`, async () => {
     const room = dark ? 'axe-dark' : 'axe-light';
-    const [ada, ben] = [await stage.person('Ada', { width: 1100, height: 700, ...(dark ? { dark } : {}) }), await stage.person('Ben')];
+    const [ada, ben] = [await stage.person('Ada', { width: 1100, height: 700, ...(dark ? { dark } : {}) }), await stage.person('Ben', dark ? { dark } : {})];
     await ada.tab.goto(`${stage.url}/r/${room}`);
     await ada.tab.appears('[data-testid=preview] video');
     assert.deepEqual(await finds(ada), [], 'lobby');
     for (const person of [ada, ben]) await person.join(stage.url, room);
     await ada.sees('Ben');
     assert.deepEqual(await finds(ada), [], 'call');
+    await choose(ben, 'record-audio');
+    await ada.tab.appears('[data-testid=recorded-locally]');
+    await ben.tab.appears('[data-testid=recorder]');
+    assert.deepEqual([await finds(ada), await finds(ben)], [[], []], 'a call that is recorded');
+    await ben.tab.click('[data-testid=recorder-stop]');
+    await ben.tab.appears('[data-testid=recording-view]');
+    assert.deepEqual(await finds(ben), [], 'what was recorded');
+    await ben.tab.press('Escape');
     await ben.tab.press('h');
     await ben.says('see https://example.com');
     await ada.tab.press('r');

@@ -1,12 +1,53 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blurs, shows, tick } from '../lib/blur.mjs';
+import { blurs, look, shows, tick, wall, watchWall } from '../lib/blur.mjs';
 import { scene } from '../lib/scene.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
 const stage = scene();
 
 blurs(stage, 'chromium');
+
+const direct = scene({ ALTHING_ROOMS__POLICY: 'auto' });
+
+for (const [way, at] of /** @type {const} */ ([['server', stage], ['direct', direct]])) {
+  test(`no picture of a call by ${way} shows what was to be hidden: not the first ones, nor those of a camera that comes back, nor those after a reload`, async () => {
+    const ben = await at.person('Ben');
+    await ben.join(at.url, `hidden-${way}`);
+    await watchWall(ben);
+    const ada = await at.person('Ada', { portrait: true });
+    await ada.tab.goto(`${at.url}/r/hidden-${way}`);
+    await ada.tab.appears('[data-testid=preview] video');
+    await ada.tab.click('[data-testid=lobby-settings]');
+    await tick(ada, true);
+    await until('the preview is blurred', async () => (await look(ada, '[data-testid=preview] video')).wall < 4);
+    let seen = { most: 0, pictures: 0 };
+    const more = async (/** @type {string} */ when) => {
+      const before = seen.pictures;
+      await until(`Ben has seen pictures ${when}`, async () => (seen = await wall(ben)).pictures > before + 30).catch((error) => ben.fail(error.message));
+      assert.ok(seen.most < 8, `${when} a wall is seen as sharp as ${seen.most.toFixed(1)}`);
+    };
+    await ada.tab.fill('[data-testid=name]', 'Ada');
+    await ada.tab.click('[data-testid=join]');
+    await ada.tab.appears('[data-testid=call]');
+    await more('of the beginning');
+    await ada.travels(way);
+    await ada.tab.press('v');
+    await until('the camera is off', () => ben.tab.evaluate(() => document.querySelector('[data-testid=tile][data-kind=camera][data-mine=false] video') === null));
+    await ada.tab.press('v');
+    await more('of a camera that has come back');
+    await ada.tab.reload();
+    await ada.tab.appears('[data-testid=call]');
+    await more('after a reload');
+    await ada.tab.click('[data-testid=devices-toggle]');
+    await tick(ada, false);
+    await until('what is no longer hidden is seen', async () => (await wall(ben)).most > 12);
+    for (const person of [ada, ben]) {
+      await person.isWell();
+      await at.dismiss(person);
+    }
+  });
+}
 
 test('where it cannot be done that is said, and nobody is seen with what was to be hidden', async () => {
   const ada = await stage.person('Ada', { portrait: true });

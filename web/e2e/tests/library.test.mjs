@@ -55,6 +55,7 @@ test('what is kept of a room is listed by time, filtered, renamed, downloaded an
     assert.match(await text(tab, `${within(ids.meeting, 'rename-field')} + p`), /too long/, 'what the server would not take is not lost');
     await tab.press('Escape');
     await until('the title stays', async () => (await text(tab, within(ids.meeting, 'item-title'))) === 'Budget <b>2026</b> 预算');
+    await until('the focus is where it was', () => tab.evaluate((button) => document.activeElement === document.querySelector(button), within(ids.meeting, 'item-rename')));
 
     const zip = await fetched(tab, await tab.evaluate((link) => document.querySelector(link)?.getAttribute('href') ?? '', within(ids.meeting, 'item-download')));
     assert.equal(zip.status, 200);
@@ -75,7 +76,8 @@ test('what is kept of a room is listed by time, filtered, renamed, downloaded an
     assert.ok(Buffer.from(first.base64, 'base64').equals(readFileSync(join(folder, ids.meeting, '1.webm'))), 'the file is what was kept');
     await tab.press('Escape');
 
-    await tab.goto(`${stage.url}/library/hall`);
+    await tab.click('[data-testid=player-back]');
+    await until('the list has the focus where it was left', () => tab.evaluate((link) => document.activeElement === document.querySelector(link), within(ids.meeting, 'item-title')));
     await tab.appears(within(ids.audio, 'item-delete'));
     await tab.click(within(ids.audio, 'item-delete'));
     await tab.click('[data-testid=confirm-no]');
@@ -135,7 +137,11 @@ test('a link that was shared plays in a browser that knows nothing, and says whe
     ).json();
     await sleep(2_100);
     await guest.goto(`${stage.url}${url}`);
-    await until('an expired link is told', async () => /expired/.test(await problem()));
+    await until('an expired link is told', async () => /expired.*new one/.test(await problem()));
+    await guest.press('Tab');
+    assert.equal(await guest.evaluate(() => document.activeElement?.textContent), 'To the start page', 'and there is a way on, the first that the keyboard finds');
+    await guest.press('Enter');
+    await guest.appears('[data-testid=name]');
   } finally {
     await owner.close();
     await guest.close();

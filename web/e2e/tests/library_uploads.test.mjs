@@ -49,6 +49,7 @@ test('a recording of the browser and a screenshot are given to the library, as t
   const canBeGiven = (/** @type {string} */ button) => ada.tab.evaluate((id) => !(/** @type {HTMLButtonElement} */ (document.querySelector(`[data-testid=${id}]`)).disabled), button);
   assert.equal(await canBeGiven('recording-upload'), false, 'once is enough');
   await ada.tab.press('Escape');
+  await until('the focus is where recordings are begun', () => ada.tab.evaluate(() => /** @type {HTMLElement} */ (document.activeElement).dataset['testid'] === 'more'));
 
   await choose(ada, 'screenshot-stage');
   await ada.tab.appears('[data-testid=screenshot-upload]');

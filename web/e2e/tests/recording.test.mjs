@@ -97,6 +97,14 @@ for (const [codec, prefer] of [
     await ada.tab.click('[data-testid=record]');
     for (const who of [ada, ben]) await who.tab.appears('[data-testid=recording]');
     const told = Date.now();
+    assert.equal(await ada.tab.evaluate(() => /** @type {HTMLElement} */ (document.activeElement).dataset['testid']), 'stop-recording', 'the focus stays where it is ended');
+    await ben.tab.resize(360, 740);
+    const name = await ben.tab.evaluate(() => {
+      const { clientWidth, scrollWidth } = /** @type {Element} */ (document.querySelector('[data-testid=room-name]'));
+      return { clientWidth, scrollWidth, page: document.documentElement.scrollWidth };
+    });
+    assert.ok(name.clientWidth >= Math.min(name.scrollWidth, 90) && name.page <= 360, `on a phone the room's name is left: ${JSON.stringify(name)}`);
+    await ben.tab.resize(800, 600);
     await sleep(8_000);
     const least = (Date.now() - told) / 1_000;
     await ada.tab.click('[data-testid=stop-recording]');

@@ -392,7 +392,7 @@ export type SlotPair = {
     video?: TrackNumber, };
 
 /** Why a request was refused. */
-export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "locked" | "not_admitted" | "encryption_differs" | "encrypted" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "recording_unavailable" | "library_full" | "screenshot_unavailable" | "internal";
+export type ErrorCode = "malformed" | "unknown_message" | "unsupported_version" | "rate_limited" | "wrong_state" | "token_missing" | "token_invalid" | "token_expired" | "token_wrong_room" | "kicked" | "forbidden" | "invalid_room_name" | "invalid_name" | "full" | "draining" | "locked" | "not_admitted" | "encryption_differs" | "encrypted" | "resume_unknown" | "not_found" | "limit_exceeded" | "publish_conflict" | "sdp_malformed" | "sdp_fingerprint" | "sdp_ice" | "sdp_bundle" | "sdp_too_many_mlines" | "sdp_no_codec" | "sdp_changed" | "direct_only" | "not_direct" | "busy" | "recording_unavailable" | "library_full" | "screenshot_unavailable" | "internal";
 
 /** Something that happened. */
 export type Event = { "type": "member_joined",
@@ -701,7 +701,14 @@ export type RecordingInfo = {
     /** Who is recorded; empty for everybody. */
     members: Array<MemberId>,
     /** What of them is recorded. */
-    sources: Array<Source>, };
+    sources: Array<Source>,
+    /** Why nothing of it is written at present, or not all; what is said meanwhile is lost. None while it is written. */
+    paused?: RecordingPause,
+    /** Nobody who is in the room may end it: it ends with the call, or by whoever runs the service. */
+    unattended?: boolean, };
+
+/** Why nothing of a recording is written. It goes on by itself when the reason is gone. */
+export type RecordingPause = "disk_full" | "disk_failed" | "disk_slow";
 
 /** Something of the room that is sent to a server elsewhere. */
 export type EgressInfo = {

@@ -247,6 +247,31 @@ test('a bye for good ends the session, a bye of a restarting server does not', a
   await expect(signaling.request({ type: 'ping' })).rejects.toMatchObject({ code: 'closed' });
 });
 
+test('the session of a tab whose place another one has taken ends, and does not take it back', async () => {
+  const signaling = start();
+  await signaling.join(join);
+  const ended = signaling.once('closed');
+  server.say(1, { type: 'bye', reason: 'replaced' });
+  expect(await ended).toMatchObject({ code: 'closed', message: 'replaced' });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect([signaling.state, server.sockets]).toEqual(['closed', 1]);
+});
+
+test('whoever comes back to a server that is about to end tries again until there is another', async () => {
+  const signaling = start();
+  await signaling.join(join);
+  let refused = 0;
+  server.reply = (request) => {
+    if (request.type === 'resume') return { error: 'resume_unknown' };
+    if (request.type === 'join' && ++refused <= 2) return { error: 'draining', retryable: true };
+    return answerOf(request);
+  };
+  server.cut();
+  await reaches(signaling, 'reconnecting');
+  await reaches(signaling, 'open');
+  expect(refused).toBe(3);
+});
+
 test('beginning anew leaves and joins without resuming', async () => {
   const signaling = start();
   await signaling.join(join);

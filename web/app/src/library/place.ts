@@ -20,7 +20,8 @@ export function readPlace(href: string): Place {
   if (more !== undefined || parts.includes('')) return { page: 'nowhere' };
   if (id === undefined) return { page: 'room', room };
   const [expires, signature] = [url.searchParams.get('expires'), url.searchParams.get('signature')];
-  return room === 'shared' && signature ? { page: 'shared', id, expires: expires ?? '', signature } : { page: 'item', room, id };
+  // One that was not copied as a whole is told as such.
+  return room === 'shared' && (signature !== null || expires !== null) ? { page: 'shared', id, expires: expires ?? '', signature: signature ?? '' } : { page: 'item', room, id };
 }
 
 /** The token that the address carries in its fragment, which no server logs. */

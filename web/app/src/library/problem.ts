@@ -1,4 +1,5 @@
 import { LibraryError } from '@althing/sdk';
+import type { Mixdown } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 
 /** Why the library has not answered as it was asked, and what to do about it. */
@@ -21,6 +22,11 @@ export function libraryProblem(error: unknown, what: 'list' | 'item' | 'shared' 
   return m.error_other({ message: error.message });
 }
 
+/** Whether a link has ended, or never was one: asking again changes nothing. */
+export function isDead(error: unknown): boolean {
+  return error instanceof LibraryError && [400, 401, 403, 404, 410].includes(error.status);
+}
+
 /** Why there is no film of a recording, where more can be said than the server says. */
 export function filmProblem(problem: unknown): string | undefined {
   switch ((problem as { code?: unknown } | null)?.code) {
@@ -38,4 +44,12 @@ export function filmProblem(problem: unknown): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** How far a film is that is not there yet: how many are before it, how much is made, and whether that goes on. */
+export function filmProgress({ film: kind, state, ahead = 0, progress }: Mixdown): string {
+  const [film, percent] = [kind.toUpperCase(), Math.round(100 * (progress ?? 0))];
+  if (state === 'running') return m.library_film_running({ film, percent });
+  if (progress !== undefined) return m.library_film_held({ film, percent });
+  return ahead > 0 ? m.library_film_waiting({ film, ahead }) : m.library_film_next({ film });
 }

@@ -11,6 +11,8 @@ class Visit {
   rooms = $state.raw<string[]>(knownRooms());
   /** Where the list of a room was scrolled to, when something in it was opened. */
   readonly scrolled = new Map<string, number>();
+  /** What was opened last. */
+  opened: string | undefined;
 
   constructor() {
     this.#arrive();
@@ -55,6 +57,7 @@ class Visit {
 
   #arrive(): void {
     this.place = readPlace(location.href);
+    if (this.place.page === 'item') this.opened = this.place.id;
     const room = this.room;
     if (room === undefined) {
       this.token = undefined;
