@@ -1,6 +1,6 @@
 import type { ConnectionStats, InboundStats, MemberStats, OutboundStats } from '@althing/sdk';
 import { expect, test } from 'vitest';
-import { figuresOf, judge, judgeOwn } from '../src/lib/figures.ts';
+import { figuresOf, judge, judgeOwn, showsCamera, stalled } from '../src/lib/figures.ts';
 import type { LineFigures, Sample } from '../src/lib/figures.ts';
 
 const inbound = (change: Partial<InboundStats>): InboundStats => ({
@@ -81,6 +81,20 @@ test.each([
   ['the worst of two', judge([line({ loss: 0.03 })], [{ track: 1, level: 'paused', limit: 'publisher' }], false, 20), 1, 'publisher'],
 ] as const)('%s', (_, judgement, bars, reason) => {
   expect(judgement).toEqual({ bars, reason });
+});
+
+test('a camera of which nothing comes any more is told from one that is off, from another one on its line, and from a screen that stands still', () => {
+  const before = sample(0, { packetsReceived: 100 }, {});
+  expect([...stalled(before, sample(4000, { packetsReceived: 100 }, {}))]).toEqual(['a']);
+  expect([...stalled(before, sample(4000, { packetsReceived: 101 }, {}))]).toEqual([]);
+  expect([...stalled(before, sample(4000, { packetsReceived: 100, member: 'b' }, {}))]).toEqual([]);
+  expect([...stalled(sample(0, { packetsReceived: 100, screen: true }, {}), sample(4000, { packetsReceived: 100, screen: true }, {}))]).toEqual([]);
+  expect([...stalled(undefined, before)]).toEqual([]);
+  const camera = { track: 1, source: 'camera', muted: false, muted_by_moderator: false } as const;
+  expect(showsCamera([camera], new Map())).toBe(true);
+  expect(showsCamera([{ ...camera, muted: true }], new Map())).toBe(false);
+  expect(showsCamera([camera], new Map([[1, { track: 1, level: 'paused', limit: 'view' }]]))).toBe(false);
+  expect(judge([line()], [], false, 20, true)).toEqual({ bars: 1, reason: 'nothing' });
 });
 
 test('what is sent is judged by what the others report', () => {

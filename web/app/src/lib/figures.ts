@@ -1,4 +1,4 @@
-import type { ConnectionStats, InboundStats, MemberId, MemberStats, OutboundStats, TrackQuality } from '@althing/sdk';
+import type { ConnectionStats, InboundStats, MemberId, MemberStats, OutboundStats, TrackInfo, TrackNumber, TrackQuality } from '@althing/sdk';
 
 /** A look at the connection's counters. */
 export interface Sample {
@@ -125,7 +125,7 @@ function codecName(mime: string | undefined): string {
 }
 
 /** Why a connection is not as good as it could be. */
-export type Reason = 'away' | 'loss' | 'delay' | 'frozen' | 'bandwidth' | 'publisher';
+export type Reason = 'away' | 'loss' | 'delay' | 'frozen' | 'nothing' | 'bandwidth' | 'publisher';
 
 /** How good a connection is: four bars are good, none is gone. */
 export interface Judgement {
@@ -135,9 +135,22 @@ export interface Judgement {
 
 const GOOD: Judgement = { bars: 4, reason: undefined };
 
-/** What is received of a member: the worst of what is known. */
-export function judge(lines: readonly LineFigures[], qualities: readonly TrackQuality[], away: boolean, roundTrip: number | undefined): Judgement {
+/** Members of whose cameras nothing has come between two looks. Screens may stand still, and sound may be silence that nobody sends. */
+export function stalled(earlier: Sample | undefined, now: Sample): ReadonlySet<MemberId> {
+  const cameras = (sample: Sample | undefined) => (sample?.stats.members ?? []).filter((line) => line.kind === 'video' && !line.screen);
+  const was = new Map(cameras(earlier).map((line) => [`${line.mid} ${line.member}`, line.packetsReceived]));
+  return new Set(cameras(now).filter((line) => was.get(`${line.mid} ${line.member}`) === line.packetsReceived).map((line) => line.member));
+}
+
+/** Whether a member's camera is to be seen here. */
+export function showsCamera(tracks: readonly TrackInfo[], quality: ReadonlyMap<TrackNumber, TrackQuality>): boolean {
+  return tracks.some(({ source, track, muted, muted_by_moderator }) => source === 'camera' && !muted && !muted_by_moderator && quality.get(track)?.level !== 'paused');
+}
+
+/** What is received of a member: the worst of what is known. `nothing`: nothing comes of a picture that is to be seen. */
+export function judge(lines: readonly LineFigures[], qualities: readonly TrackQuality[], away: boolean, roundTrip: number | undefined, nothing = false): Judgement {
   if (away) return { bars: 0, reason: 'away' };
+  if (nothing) return { bars: 1, reason: 'nothing' };
   const loss = Math.max(0, ...lines.map((line) => line.loss));
   const freezes = Math.max(0, ...lines.map((line) => line.freezes));
   return worst([

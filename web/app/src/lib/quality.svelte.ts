@@ -1,5 +1,5 @@
 import type { Call, MemberId } from '@althing/sdk';
-import { figuresOf, judge, judgeOwn } from './figures.ts';
+import { figuresOf, judge, judgeOwn, showsCamera, stalled } from './figures.ts';
 import type { Figures, Judgement, Sample } from './figures.ts';
 
 /** Counters are looked at so often (ms): more often costs a large call a part of its thread. */
@@ -10,6 +10,9 @@ class Quality {
   figures = $state.raw<Figures | undefined>(undefined);
   judgements = $state.raw<ReadonlyMap<MemberId, Judgement>>(new Map());
   #before: Sample | undefined;
+  /** The look before that one, and whose cameras were to be seen since: one look without a packet may be a key frame that is waited for. */
+  #earlier: Sample | undefined;
+  #seen: ReadonlySet<MemberId> = new Set();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   follow(call: Call): void {
@@ -20,7 +23,8 @@ class Quality {
 
   stop(): void {
     clearInterval(this.#timer);
-    this.#before = this.figures = undefined;
+    this.#earlier = this.#before = this.figures = undefined;
+    this.#seen = new Set();
     this.judgements = new Map();
   }
 
@@ -32,14 +36,17 @@ class Quality {
     if (!room) return;
     const figures = figuresOf(this.#before, now);
     const isFirst = this.#before === undefined;
-    this.#before = now;
+    const still = stalled(this.#earlier, now);
+    [this.#earlier, this.#before] = [this.#before, now];
     if (isFirst) return;
     this.figures = figures;
     const judgements = new Map<MemberId, Judgement>([[room.me.member, judgeOwn(figures)]]);
+    const seen = new Set(room.members.filter(({ tracks }) => showsCamera(tracks, room.quality)).map(({ member }) => member));
     for (const { member, tracks, away } of room.members) {
       const qualities = tracks.map(({ track }) => room.quality.get(track)).filter((quality) => quality !== undefined);
-      judgements.set(member, judge(figures.members.get(member) ?? [], qualities, away, figures.roundTrip));
+      judgements.set(member, judge(figures.members.get(member) ?? [], qualities, away, figures.roundTrip, still.has(member) && seen.has(member) && this.#seen.has(member)));
     }
+    this.#seen = seen;
     this.judgements = judgements;
   }
 }

@@ -192,7 +192,7 @@ export function qualityHint({ level, limit }: TrackQuality, name: string): strin
 /** How good a connection is, and why it is not better. */
 export function connectionText({ bars, reason }: Judgement): string {
   const grades = [m.connection_gone, m.connection_bad, m.connection_weak, m.connection_fair, m.connection_good] as const;
-  const reasons = { away: undefined, loss: m.because_loss, delay: m.because_delay, frozen: m.because_frozen, bandwidth: m.because_bandwidth, publisher: m.because_publisher };
+  const reasons = { away: undefined, loss: m.because_loss, delay: m.because_delay, frozen: m.because_frozen, nothing: m.because_nothing, bandwidth: m.because_bandwidth, publisher: m.because_publisher };
   const why = reason && reasons[reason];
   return why ? m.connection_because({ grade: grades[bars](), reason: why() }) : grades[bars]();
 }
