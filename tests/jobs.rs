@@ -147,7 +147,7 @@ async fn mixed_down(jobs: &Jobs, folder: &Path, film: Film) -> Vec<f32> {
     loop {
         match jobs.mixdown(folder, film).expect("it is known").0 {
             JobState::Done => return parts,
-            JobState::Running(part) if parts.last() != Some(&part) => parts.push(part),
+            JobState::Running(part) | JobState::Held(part) if parts.last() != Some(&part) => parts.push(part),
             JobState::Failed(why) => panic!("{why:?}"),
             _ => {}
         }
@@ -306,7 +306,7 @@ async fn mixdowns_wait_are_taken_back_and_say_why_nothing_came_of_them() {
     let (jobs, metrics) = library.jobs_with(&JobsConfig { mixdowns: 2, height: 1_080, ..busy() }, 0);
     jobs.mix_down(&library.folder, Film::Webm).expect("it is taken");
     let begun = Instant::now();
-    while !matches!(jobs.mixdown(&library.folder, Film::Webm), Some((JobState::Running(part), 0)) if part > 0.0) {
+    while !matches!(jobs.mixdown(&library.folder, Film::Webm), Some((JobState::Running(part) | JobState::Held(part), 0)) if part > 0.0) {
         assert!(begun.elapsed() < Duration::from_secs(60), "it begins");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -6,6 +6,8 @@ mod folder;
 mod nodes;
 #[path = "nodes/process.rs"]
 mod process;
+#[path = "client/witness.rs"]
+mod witness;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,13 +19,14 @@ use althing::node::Node;
 use althing::record::file::Container;
 use althing::record::manifest::{FileState, Manifest, State};
 use althing::record::repair::scan;
-use althing::wire::Request;
+use althing::wire::{RecordingPause, Request};
 use client::{Kind, Participant, Phase, Settings};
 use folder::Folder;
 use nodes::HERE;
 use process::Process;
 use tokio::sync::watch;
 use tokio::time::sleep;
+use witness::Witness;
 
 async fn node(folder: &Path) -> Node {
     nodes::start(|config| {
@@ -186,12 +189,13 @@ async fn stalled(node: &Node, is: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_an_alarm_and_a_gap_and_the_call_goes_on() {
+async fn a_full_disk_is_an_alarm_and_a_gap_and_everybody_is_told_and_the_call_goes_on() {
     let Some(small) = Small::mount() else { return eprintln!("skipped: this process may not mount a file system") };
     let folder = small.0.0.join("recordings");
     let node = node(&folder).await;
     let (phase, phases) = watch::channel(Phase::WarmUp);
     let people = [join(node.http, 1, &phases).await, join(node.http, 2, &phases).await];
+    let witness = Witness::join(node.http, "recorded", "witness").await;
     sleep(Duration::from_secs(2)).await;
     phase.send(Phase::Count).expect("they listen");
     // A few seconds of both fit.
@@ -199,6 +203,10 @@ async fn a_full_disk_is_an_alarm_and_a_gap_and_the_call_goes_on() {
     fs::write(&filler, vec![0u8; 6 << 20]).expect("it fits");
     record(&people[0]).await;
     stalled(&node, true).await;
+    let raised = Instant::now();
+    let told = witness.is_told(Some(RecordingPause::DiskFull)).await.saturating_duration_since(raised);
+    assert!(told < Duration::from_secs(1), "members are told {told:?} after the alarm");
+    assert_eq!(Witness::join(node.http, "recorded", "late").await.told().first().map(|(_, paused)| *paused), Some(Some(RecordingPause::DiskFull)));
     sleep(Duration::from_secs(3)).await;
     assert!(people[1].signaling().ask(Request::StopRecording {}).await.is_ok(), "it can be ended");
     assert!(people[1].signaling().ask(Request::Record { members: vec![], sources: vec![] }).await.is_err(), "nothing more is recorded now");
@@ -213,8 +221,12 @@ async fn a_full_disk_is_an_alarm_and_a_gap_and_the_call_goes_on() {
     sleep(Duration::from_secs(2)).await;
     fs::write(&filler, vec![0u8; 8 << 20]).expect_err("it does not fit");
     sleep(Duration::from_secs(3)).await;
+    witness.is_told(Some(RecordingPause::DiskFull)).await;
     fs::remove_file(&filler).expect("there is room again");
     sleep(Duration::from_secs(4)).await;
+    let all: Vec<_> = witness.told().into_iter().map(|(_, paused)| paused).collect();
+    let full = Some(RecordingPause::DiskFull);
+    assert_eq!(all, [None, full, None, full, None], "each change once: it begins, pauses and ends; it begins, pauses and goes on");
     people[0].signaling().ask(Request::StopRecording {}).await.expect("ended");
     let (path, manifest) = until("the recording is finished", || recording(&folder).filter(|(_, m)| m.state == State::Finished)).await;
     assert_whole(&path, &manifest);

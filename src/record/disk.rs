@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::Fate;
 use super::file::{Begin, End, Piece};
 use super::folder;
-use super::health::Health;
+use super::health::{Health, Pause};
 use super::library::{ChatLine, Library};
 use super::manifest::{FileEntry, FileState, Manifest, Person, codec_name};
 use super::take::{Fate as PieceFate, FileId};
@@ -84,6 +84,11 @@ impl Disk {
     /// Whether it refuses at present.
     pub fn is_stalled(&self) -> bool {
         self.state.health.refuses()
+    }
+
+    /// Why nothing is written at present, or not all.
+    pub fn paused(&self) -> watch::Receiver<Option<Pause>> {
+        self.state.health.paused()
     }
 
     /// Raises the alarm when the disk keeps its threads waiting.

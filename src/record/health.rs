@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::take::FileId;
 use crate::metrics::RecordMetrics;
 
@@ -27,12 +29,25 @@ pub enum Hand {
     Sync,
 }
 
+/// Why nothing is written at present, or not all: what is recorded meanwhile is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The disk has no room, or no more than it is to keep free, or recordings take as much as they may.
+    Full,
+    /// It refuses.
+    Failed,
+    /// It is so slow that no more may wait for it.
+    Slow,
+}
+
 /// The disk's health.
 pub struct Health {
     /// Where recordings go. One at a time makes things last by it: what has been lost is told once.
     folder: Mutex<File>,
     /// It refuses, or has too little room left.
     refuses: AtomicBool,
+    /// It is for want of room that it does.
+    full: AtomicBool,
     /// A call takes long.
     late: AtomicBool,
     /// As much waits as may.
@@ -51,6 +66,8 @@ pub struct Health {
     /// Since when a hand waits for the disk: microseconds from the beginning; 0 when it does not.
     busy: [AtomicU64; 2],
     beginning: Instant,
+    /// What is lost by it at present, for whoever is recorded.
+    paused: watch::Sender<Option<Pause>>,
     metrics: RecordMetrics,
 }
 
@@ -60,6 +77,7 @@ impl Health {
         Self {
             folder: Mutex::new(folder),
             refuses: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             late: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             failed: AtomicBool::new(false),
@@ -71,6 +89,7 @@ impl Health {
             ended: AtomicU64::new(0),
             busy: [AtomicU64::new(0), AtomicU64::new(0)],
             beginning: Instant::now(),
+            paused: watch::Sender::new(None),
             metrics,
         }
     }
@@ -130,6 +149,7 @@ impl Health {
 
     /// The disk has refused something.
     pub fn refuse(&self, error: &io::Error) {
+        self.full.store(matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded), Ordering::Relaxed);
         if !self.refuses.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, "recordings cannot be written: they go on when the disk takes them again");
         }
@@ -181,9 +201,27 @@ impl Health {
         }
     }
 
+    /// Why nothing is written at present, or not all. A disk that is late alone loses nothing yet.
+    pub fn paused(&self) -> watch::Receiver<Option<Pause>> {
+        self.paused.subscribe()
+    }
+
     fn publish(&self) {
+        // Looked at inside: of several at once the last one has the newest.
+        self.paused.send_if_modified(|known| {
+            let now = self.pause();
+            std::mem::replace(known, now) != now
+        });
         let alarm = [&self.refuses, &self.late, &self.crowded].into_iter().any(|reason| reason.load(Ordering::Relaxed));
         self.metrics.stalled.set(i64::from(alarm));
+    }
+
+    fn pause(&self) -> Option<Pause> {
+        match (self.refuses(), self.full.load(Ordering::Relaxed)) {
+            (true, true) => Some(Pause::Full),
+            (true, false) => Some(Pause::Failed),
+            (false, _) => self.crowded.load(Ordering::Relaxed).then_some(Pause::Slow),
+        }
     }
 
     /// Another file's number.

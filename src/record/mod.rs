@@ -45,6 +45,8 @@ use library::{ChatLine, Library};
 use manifest::{Kind, Manifest, Person, SCHEMA, State};
 use thread::{About, Attach, Look, MOST_MAIL, Mail, RecordThread};
 
+pub use health::Pause;
+
 /// A stopped recording's takes have so long to come to their ends before its manifest is closed without them.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -241,6 +243,11 @@ impl Recording {
     /// How far it is, also when this is gone. Its sender goes without a word where the files could not be completed.
     pub fn fate(&self) -> watch::Receiver<Fate> {
         self.fate.clone()
+    }
+
+    /// Why nothing of it is written at present, or not all.
+    pub fn paused(&self) -> watch::Receiver<Option<Pause>> {
+        self.inner.disk.paused()
     }
 
     /// A track is recorded from now on; what the worker is to tag its packets with, or none when the recorder is overloaded.

@@ -181,7 +181,8 @@ pub enum Event {
         /// Whether it is locked.
         locked: bool,
     },
-    /// The room is recorded from now on, or no longer. It is told before anything is kept.
+    /// The room is recorded from now on, or no longer. It is told before anything is kept, and again when the recording pauses, when it goes on,
+    /// and when nobody is there any more who may end it: once a second at most.
     Recording {
         /// The recording; none when it is over.
         #[serde(default, skip_serializing_if = "Option::is_none")]

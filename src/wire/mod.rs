@@ -28,7 +28,7 @@ pub use request::{ClientMessage, PublishLine, Request, Tile};
 pub use response::{ErrorCode, Limits, OkResult, PairMids, ServerMessage, SlotPair, WelcomeFeatures};
 pub use values::{
     ChatMessage, EgressInfo, Grants, Knocker, LibraryGrant, MemberId, MemberInfo, Priority, QualityLevel, QualityLimit, Reaction, RecordingInfo,
-    Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec,
+    RecordingPause, Source, TrackInfo, TrackNumber, TrackQuality, VideoCodec,
 };
 
 /// The version of the protocol, carried by `hello` and by `Sec-WebSocket-Protocol`.

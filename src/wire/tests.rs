@@ -153,7 +153,15 @@ fn egress() -> EgressInfo {
 }
 
 fn recording() -> RecordingInfo {
-    RecordingInfo { recording: "r1".into(), by: MemberId("bob".into()), at: 1_700_000_000_000, members: vec![], sources: vec![Source::Camera] }
+    RecordingInfo {
+        recording: "r1".into(),
+        by: MemberId("bob".into()),
+        at: 1_700_000_000_000,
+        members: vec![],
+        sources: vec![Source::Camera],
+        paused: None,
+        unattended: false,
+    }
 }
 
 fn knocker() -> Knocker {
@@ -282,6 +290,7 @@ fn events() -> Vec<Event> {
         Event::Knocking { people: vec![knocker()] },
         Event::Locked { locked: true },
         Event::Recording { recording: Some(recording()), reason: None },
+        Event::Recording { recording: Some(RecordingInfo { paused: Some(RecordingPause::DiskFull), unattended: true, ..recording() }), reason: None },
         Event::Recording { recording: None, reason: None },
         Event::Recording { recording: None, reason: Some(RecordingEnd::LibraryFull) },
         Event::PublishExcess { track: TrackNumber(7), limit_kbps: 1_500, sent_kbps: 3_100, ended: true },

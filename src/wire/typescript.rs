@@ -48,6 +48,7 @@ fn generate() -> String {
     add::<Grants>(&mut text, &config);
     add::<LibraryGrant>(&mut text, &config);
     add::<RecordingInfo>(&mut text, &config);
+    add::<RecordingPause>(&mut text, &config);
     add::<EgressInfo>(&mut text, &config);
     add::<TrackInfo>(&mut text, &config);
     add::<MemberInfo>(&mut text, &config);

@@ -98,6 +98,27 @@ pub struct RecordingInfo {
     pub members: Vec<MemberId>,
     /// What of them is recorded.
     pub sources: Vec<Source>,
+    /// Why nothing of it is written at present, or not all; what is said meanwhile is lost. None while it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub paused: Option<RecordingPause>,
+    /// Nobody who is in the room may end it: it ends with the call, or by whoever runs the service.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(test, ts(optional, as = "Option<_>"))]
+    pub unattended: bool,
+}
+
+/// Why nothing of a recording is written. It goes on by itself when the reason is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS, schemars::JsonSchema))]
+pub enum RecordingPause {
+    /// The server's disk is full, or has as little left as it is to keep free.
+    DiskFull,
+    /// The server's disk refuses to write.
+    DiskFailed,
+    /// The server's disk is too slow: parts are lost.
+    DiskSlow,
 }
 
 /// Something of the room that is sent to a server elsewhere.

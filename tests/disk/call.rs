@@ -15,11 +15,13 @@ use tokio::time::sleep;
 
 use super::client::{Kind, Participant, Phase, Settings, Stamp, VIDEO_PACKET};
 use super::nodes::{self, HERE};
+use super::witness::{Told, Witness};
 
 /// A node with a call of two.
 pub struct Call {
     node: Node,
     people: [Participant; 2],
+    witness: Witness,
     phase: watch::Sender<Phase>,
 }
 
@@ -29,9 +31,10 @@ impl Call {
         let node = node(folder, queue_bytes).await;
         let (phase, phases) = watch::channel(Phase::WarmUp);
         let people = [join(node.http, 1, &phases).await, join(node.http, 2, &phases).await];
+        let witness = Witness::join(node.http, "recorded", "witness").await;
         sleep(Duration::from_secs(1)).await;
         phase.send(Phase::Count).expect("they listen");
-        Self { node, people, phase }
+        Self { node, people, witness, phase }
     }
 
     /// Everybody is recorded.
@@ -42,6 +45,11 @@ impl Call {
     /// Nobody is any more.
     pub async fn stop(&self) {
         self.people[0].signaling().ask(Request::StopRecording {}).await.expect("ended");
+    }
+
+    /// What members were told of whether it is written.
+    pub fn told(&self) -> Vec<Told> {
+        self.witness.told()
     }
 
     /// A figure of the node's.

@@ -10,8 +10,13 @@ mod fuse;
 mod nodes;
 mod scenes;
 mod stack;
+#[path = "../client/witness.rs"]
+#[allow(dead_code, reason = "shared with a test that uses all of it")]
+mod witness;
 
 use std::time::Duration;
+
+use althing::wire::RecordingPause;
 
 use faulty::Fault;
 use scenes::{fault, lost_disk, power_cuts, power_cuts_at_the_end};
@@ -46,6 +51,7 @@ fn a_disk_that_refuses_new_blocks_is_an_alarm_and_a_gap_and_the_call_goes_on() {
     assert!(survived.broken.is_empty(), "{survived:?}");
     assert!(survived.alarm < 1_000.0 && survived.forwarded.iter().all(|share| *share > 98.0), "{survived:?}");
     assert!(survived.files == 4 && survived.lost > 0 && survived.resumed < 5.0, "{survived:?}");
+    assert!(survived.paused == Some(RecordingPause::DiskFailed) && survived.told < 1_000.0 && survived.goes_on, "members know: {survived:?}");
 }
 
 #[test]
@@ -54,6 +60,7 @@ fn a_disk_that_does_not_answer_for_five_seconds_is_an_alarm_and_nothing_is_lost(
     assert!(survived.broken.is_empty(), "{survived:?}");
     assert!(survived.alarm < 1_000.0 && survived.forwarded.iter().all(|share| *share > 98.0), "{survived:?}");
     assert!(survived.files == 2 && survived.lost == 0 && survived.resumed < 0.2, "{survived:?}");
+    assert!(survived.paused.is_none() && survived.goes_on, "nothing is lost, so nothing is told: {survived:?}");
 }
 
 /// With room for a second of it in memory.
@@ -63,12 +70,15 @@ fn a_disk_that_is_too_slow_is_an_alarm_and_a_gap_and_the_call_goes_on() {
     assert!(survived.broken.is_empty(), "{survived:?}");
     assert!(survived.alarm < 1_000.0 && survived.forwarded.iter().all(|share| *share > 98.0), "{survived:?}");
     assert!(survived.resumed < 5.0, "{survived:?}");
+    // Once a second is lost that finds no room: some seconds after the alarm.
+    assert!(survived.paused == Some(RecordingPause::DiskSlow) && survived.told < 5_000.0 && survived.goes_on, "members know: {survived:?}");
 }
 
 #[test]
 fn a_disk_that_is_gone_keeps_what_it_had_and_the_call_goes_on() {
     let Some((survived, files)) = apart(lost_disk) else { return };
     assert!(survived.alarm < 1_000.0 && survived.forwarded.iter().all(|share| *share > 98.0), "{survived:?}");
+    assert!(survived.paused == Some(RecordingPause::DiskFailed) && survived.told < 1_000.0 && !survived.goes_on, "members know: {survived:?}");
     for file in &files {
         assert!(file.plays.is_ok() && file.tail < 2_300.0, "{file:?}");
     }

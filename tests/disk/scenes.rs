@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use althing::base::random::Random;
 use althing::record::manifest::{Manifest, State};
+use althing::wire::RecordingPause;
 use tokio::time::sleep;
 
 use super::call::{Call, node, picture_times, plays, recording, recordings, unix_millis};
 use super::faulty::{Fault, Left};
 use super::stack::{Mounted, stage};
+use super::witness::Told;
 
 /// Room for all that waits.
 const WIDE: usize = 64 << 20;
@@ -124,6 +126,10 @@ fn cut_the_end(cuts: u64, seed: u64) -> Vec<(Duration, PathBuf)> {
 pub struct Survived {
     /// Milliseconds from the first call that the fault met to the alarm.
     pub alarm: f64,
+    /// Why the recording pauses, as members were told first; milliseconds from the alarm to that; and whether they were told at last that it goes on.
+    pub paused: Option<RecordingPause>,
+    pub told: f64,
+    pub goes_on: bool,
     /// The least of what was forwarded while it lasted, and over all, in percent.
     pub forwarded: [f64; 2],
     /// Files that do not play, and why.
@@ -154,6 +160,9 @@ async fn suffer(mounted: &Mounted, fault: Fault, lasts: Duration, queue_bytes: u
     let healed = unix_millis() - began;
     call.alarm(false).await;
     sleep(Duration::from_secs(4)).await;
+    let told = call.told();
+    println!("{fault:?}: members were told {:?}", told.iter().map(|(at, why)| (at.saturating_duration_since(felt), why)).collect::<Vec<_>>());
+    let (paused, after) = pause_of(&told, raised);
     call.stop().await;
     let ended = unix_millis() - began;
     let (path, manifest) = recording(&folder, "it is finished", |manifest| manifest.state == State::Finished).await;
@@ -165,12 +174,21 @@ async fn suffer(mounted: &Mounted, fault: Fault, lasts: Duration, queue_bytes: u
     let lost = manifest.files.iter().map(|entry| entry.lost).sum();
     Survived {
         alarm: raised.duration_since(felt).as_secs_f64() * 1_000.0,
+        paused,
+        told: after,
+        goes_on: told.last().is_some_and(|(_, paused)| paused.is_none()),
         forwarded: [during, all],
         broken,
         resumed,
         files: manifest.files.len(),
         lost,
     }
+}
+
+/// The first pause that was told, and so many milliseconds after the alarm.
+fn pause_of(told: &[Told], alarm: Instant) -> (Option<RecordingPause>, f64) {
+    let first = told.iter().find(|(_, paused)| paused.is_some());
+    first.map_or((None, 0.0), |(at, paused)| (*paused, at.saturating_duration_since(alarm).as_secs_f64() * 1_000.0))
 }
 
 /// Seconds from the end of a fault to the first picture behind it, of the member of whom it took longest; both times from the beginning.
@@ -208,9 +226,12 @@ async fn lose(mounted: &Mounted) -> (Survived, u64, PathBuf) {
     let (raised, during) = tokio::join!(call.alarm(true), call.forwarded(Duration::from_secs(4)));
     let felt = mounted.felt().expect("the fault was met");
     assert_eq!(call.metric("althing_recording_stalled").await, 1.0, "it stays");
+    let told = call.told();
+    let (paused, after) = pause_of(&told, raised);
+    let goes_on = told.last().is_some_and(|(_, paused)| paused.is_none());
     let image = mounted.cut(Left::Nothing);
     let all = call.end().await;
     let alarm = raised.duration_since(felt).as_secs_f64() * 1_000.0;
-    let survived = Survived { alarm, forwarded: [during, all], broken: vec![], resumed: 0.0, files: 2, lost: 0 };
+    let survived = Survived { alarm, paused, told: after, goes_on, forwarded: [during, all], broken: vec![], resumed: 0.0, files: 2, lost: 0 };
     (survived, at, image)
 }

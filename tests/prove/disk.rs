@@ -17,6 +17,9 @@ mod row;
 mod scenes;
 #[path = "../disk/stack.rs"]
 mod stack;
+#[path = "../client/witness.rs"]
+#[allow(dead_code, reason = "shared with a test that uses all of it")]
+mod witness;
 
 use std::path::Path;
 use std::process::ExitCode;

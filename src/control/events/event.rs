@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::rooms::RoomName;
-use crate::wire::{LeaveReason, MemberId, RecordingEnd, Source, TrackNumber};
+use crate::wire::{LeaveReason, MemberId, RecordingEnd, RecordingPause, Source, TrackNumber};
 
 /// Something that has happened in a room, as it is kept, delivered and given out.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -102,6 +102,22 @@ pub enum What {
         recording: String,
         /// Who has begun it.
         by: MemberId,
+    },
+    /// It is recorded, and nothing of that is written, or not all: what is said meanwhile is lost. Again when the reason is another one.
+    #[serde(rename = "recording.paused")]
+    RecordingPaused {
+        /// Its identity in the library.
+        recording: String,
+        /// Why.
+        reason: RecordingPause,
+    },
+    /// It is written again.
+    #[serde(rename = "recording.resumed")]
+    RecordingResumed {
+        /// Its identity in the library.
+        recording: String,
+        /// How long it was not.
+        seconds: f64,
     },
     /// It is recorded no longer, and what was recorded is whole on the disk.
     #[serde(rename = "recording.finished")]

@@ -78,6 +78,8 @@ impl Standing {
             What::EgressEnded { egress, .. } => drop(session.egresses.remove(egress)),
             What::RoomCreated {}
             | What::RoomClosed { .. }
+            | What::RecordingPaused { .. }
+            | What::RecordingResumed { .. }
             | What::ScreenshotTaken { .. }
             | What::MixdownFinished { .. }
             | What::MixdownFailed { .. } => {}

@@ -19,8 +19,8 @@ use crate::control::egress::Instruction;
 use crate::control::events::What;
 use crate::sdp::Offer;
 use crate::wire::{
-    ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Reaction, Signal, Source, Tile,
-    TrackNumber,
+    ByeReason, DirectAbility, DirectState, ErrorCode, Event, Grants, MemberId, OkResult, Policy, PublishLine, Reaction, RecordingPause, Signal,
+    Source, Tile, TrackNumber,
 };
 
 /// One signaling socket; never reused within a process.
@@ -119,6 +119,13 @@ pub enum Command {
     RecordingFull {
         /// Which.
         recording: String,
+    },
+    /// Nothing of a recording is written at present, or not all; or it is again.
+    RecordingPaused {
+        /// Which.
+        recording: String,
+        /// Why; none when it is written.
+        paused: Option<RecordingPause>,
     },
     /// The files of a recording that has ended are whole on the disk, or never will be.
     RecordingOver {

@@ -13,15 +13,20 @@ use super::command::{Command, Whole};
 use super::directory::Handle;
 use super::ledger::{Ending, Remains};
 use crate::control::events::Book;
-use crate::record::Fate;
+use crate::record::{Fate, Pause};
 
 /// The last word on a room waits so long for its recordings. A disk that refuses for longer has failed them, though they may become whole yet.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Tells a room what becomes of a recording, until that is known for good. A room that is over wants to hear nothing.
-pub(super) async fn follow(room: Handle, recording: String, mut fate: watch::Receiver<Fate>) {
-    let mut full = false;
+/// Tells a room what becomes of a recording, until that is known for good, and when it pauses. A room that is over wants to hear nothing.
+pub(super) async fn follow(room: Handle, recording: String, mut fate: watch::Receiver<Fate>, mut pause: watch::Receiver<Option<Pause>>) {
+    let (mut full, mut told) = (false, None);
     let whole = loop {
+        let paused = *pause.borrow_and_update();
+        if std::mem::replace(&mut told, paused) != paused {
+            let command = Command::RecordingPaused { recording: recording.clone(), paused: paused.map(Into::into) };
+            let _ = room.send(Letter::Command(command, "record")).await;
+        }
         let now = *fate.borrow_and_update();
         match now {
             Fate::Whole { files, bytes } => break Some(Whole { files, bytes }),
@@ -30,8 +35,9 @@ pub(super) async fn follow(room: Handle, recording: String, mut fate: watch::Rec
             }
             Fate::GoesOn | Fate::RoomFull => {}
         }
-        if fate.changed().await.is_err() {
-            break None;
+        tokio::select! {
+            changed = fate.changed() => if changed.is_err() { break None },
+            Ok(()) = pause.changed() => {}
         }
     };
     let _ = room.send(Letter::Command(Command::RecordingOver { recording, whole }, "record")).await;

@@ -8,7 +8,7 @@ use super::member::{Seat, number};
 use super::room::Room;
 use crate::base::{Time, TrackId};
 use crate::control::events::{Reason, What};
-use crate::wire::{MemberId, RecordingEnd, Source};
+use crate::wire::{MemberId, RecordingEnd, RecordingPause, Source};
 
 /// The books of a room; none where nobody wants to know.
 #[derive(Debug, Default)]
@@ -32,6 +32,7 @@ pub(super) enum Note {
     Ended(TrackId),
     Recording(String, MemberId),
     RecordingFailed,
+    RecordingPaused(Option<RecordingPause>),
     RecordingOver(Option<RecordingEnd>),
     RecordingWhole(String, Option<Whole>),
     Screenshot {
@@ -55,6 +56,8 @@ struct Books {
     visits: BTreeMap<Seat, (MemberId, Time)>,
     tracks: BTreeMap<TrackId, Published>,
     recording: Option<(String, Time)>,
+    /// Since when the recording pauses.
+    paused: Option<Time>,
     egresses: BTreeMap<String, Time>,
     /// Recordings that are over, and whose files are being completed.
     ending: Vec<Ending>,
@@ -122,6 +125,7 @@ impl Room {
             visits,
             tracks,
             recording: None,
+            paused: None,
             egresses: BTreeMap::new(),
             ending: Vec::new(),
             last: None,
@@ -179,10 +183,11 @@ impl Books {
             }
             Note::Ended(track) => self.end(track, now, said),
             Note::Recording(recording, by) => {
-                self.recording = Some((recording.clone(), now));
+                (self.recording, self.paused) = (Some((recording.clone(), now)), None);
                 said.push(What::RecordingStarted { recording, by });
             }
             Note::RecordingFailed => self.fail_recording(now, said),
+            Note::RecordingPaused(why) => self.pause_recording(why, now, said),
             Note::RecordingOver(reason) => self.end_recording(reason.map(Reason::from), now),
             Note::RecordingWhole(recording, whole) => {
                 if let Some(place) = self.ending.iter().position(|ending| ending.recording == recording) {
@@ -229,6 +234,17 @@ impl Books {
     fn fail_recording(&mut self, now: Time, said: &mut Vec<What>) {
         if let Some((recording, since)) = self.recording.take() {
             said.push(What::RecordingFailed { recording, seconds: seconds(since, now), reason: Reason::Failed });
+        }
+    }
+
+    fn pause_recording(&mut self, why: Option<RecordingPause>, now: Time, said: &mut Vec<What>) {
+        let Some((recording, _)) = &self.recording else { return };
+        let recording = recording.clone();
+        if let Some(reason) = why {
+            self.paused.get_or_insert(now);
+            said.push(What::RecordingPaused { recording, reason });
+        } else if let Some(since) = self.paused.take() {
+            said.push(What::RecordingResumed { recording, seconds: seconds(since, now) });
         }
     }
 

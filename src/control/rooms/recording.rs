@@ -1,18 +1,23 @@
 //! What of a room is recorded: the desired state, of which only the difference is done. Everybody is told first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::command::{Effect, SocketId};
 use super::ledger::Note;
 use super::member::{Member, Seat, Track};
 use super::room::{Outcome, Room};
-use crate::base::{TrackId, WorkerId};
+use crate::base::{Time, TrackId, WorkerId};
 use crate::contract::RoomCommand;
 use crate::control::Refusal;
-use crate::wire::{ErrorCode, Event, MemberId, Policy, RecordingEnd, RecordingInfo, Source};
+use crate::record::Pause;
+use crate::wire::{ErrorCode, Event, MemberId, Policy, RecordingEnd, RecordingInfo, RecordingPause, Source};
 
 /// Members that a request may name.
 const MOST_MEMBERS: usize = 500;
+/// Changes of a recording are told so far apart. Less: a disk that comes and goes floods 500 sockets. More: what is said into a recording that is
+/// not written is believed to be kept for longer.
+const APART: Duration = Duration::from_secs(1);
 
 /// The room is recorded.
 #[derive(Debug)]
@@ -23,6 +28,12 @@ pub struct RoomRecording {
     chosen: BTreeSet<MemberId>,
     /// The tracks that are recorded, and their workers.
     taken: BTreeMap<TrackId, WorkerId>,
+    /// Why it is not written; told a little later where something was told just now.
+    paused: Option<RecordingPause>,
+    /// Nobody who is there may end it; told as above.
+    unattended: bool,
+    /// When a change was told last.
+    told: Option<Time>,
 }
 
 /// What a room wants of the recorder.
@@ -68,6 +79,25 @@ impl RoomRecording {
     /// Whether a track is recorded.
     pub(super) fn takes(&self, track: TrackId) -> bool {
         self.taken.contains_key(&track)
+    }
+
+    /// When a change that waits is to be told.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.is_untold().then(|| self.told.map_or(Time::ZERO, |told| told + APART))
+    }
+
+    fn is_untold(&self) -> bool {
+        (self.paused, self.unattended) != (self.info.paused, self.info.unattended)
+    }
+}
+
+impl From<Pause> for RecordingPause {
+    fn from(pause: Pause) -> Self {
+        match pause {
+            Pause::Full => Self::DiskFull,
+            Pause::Failed => Self::DiskFailed,
+            Pause::Slow => Self::DiskSlow,
+        }
     }
 }
 
@@ -127,8 +157,10 @@ impl Room {
             sources = Source::ALL.to_vec();
         }
         let most = self.rules.library_mib.map(|mib| u64::from(mib) << 20);
-        let info = RecordingInfo { recording: recording.clone(), by: by.0.clone(), at, members, sources };
-        self.recording = Some(RoomRecording { info: info.clone(), chosen: info.members.iter().cloned().collect(), taken: BTreeMap::new() });
+        let unattended = self.is_unattended();
+        let info = RecordingInfo { recording: recording.clone(), by: by.0.clone(), at, members, sources, paused: None, unattended };
+        let (chosen, taken) = (info.members.iter().cloned().collect(), BTreeMap::new());
+        self.recording = Some(RoomRecording { info: info.clone(), chosen, taken, paused: None, unattended, told: None });
         self.tell(|_| true, Event::Recording { recording: Some(info), reason: None });
         self.ledger.note(Note::Recording(recording.clone(), by.0.clone()));
         self.effects.push(Effect::Record(RecordEffect::Begin { recording, by, most }));
@@ -136,7 +168,9 @@ impl Room {
     }
 
     pub(super) fn stop_recording(&mut self, seat: Seat) -> Outcome {
-        self.may_record(seat)?;
+        if !self.members.get(&seat).is_some_and(may_end) {
+            return Err(Refusal::forbidden("your token allows neither to record nor to moderate"));
+        }
         self.stop()
     }
 
@@ -167,6 +201,36 @@ impl Room {
         if self.recording.as_ref().is_some_and(|recording| recording.info.recording == full) {
             self.end_recording(Some(RecordingEnd::LibraryFull));
         }
+    }
+
+    /// The disk takes what is recorded, or no longer.
+    pub(super) fn pause_recording(&mut self, which: &str, paused: Option<RecordingPause>) {
+        if let Some(recording) = self.recording.as_mut().filter(|recording| recording.info.recording == which) {
+            recording.paused = paused;
+        }
+    }
+
+    /// Tells everybody what has become of the recording, unless that was just done.
+    pub(super) fn tell_of_recording(&mut self, now: Time) {
+        let unattended = self.is_unattended();
+        let Some(recording) = &mut self.recording else { return };
+        recording.unattended = unattended;
+        if recording.deadline().is_none_or(|due| now < due) {
+            return;
+        }
+        recording.told = Some(now);
+        let was = std::mem::replace(&mut recording.info.paused, recording.paused);
+        recording.info.unattended = unattended;
+        let info = recording.info.clone();
+        if info.paused != was {
+            self.ledger.note(Note::RecordingPaused(info.paused));
+        }
+        self.tell(|_| true, Event::Recording { recording: Some(info), reason: None });
+    }
+
+    /// Whether nobody who is there may end a recording.
+    fn is_unattended(&self) -> bool {
+        !self.members.values().any(may_end)
     }
 
     /// A recording is over that nobody has ended, or that somebody has.
@@ -232,4 +296,9 @@ impl Room {
             _ => Err(Refusal::forbidden("your token does not allow to record")),
         }
     }
+}
+
+/// Whoever records, and whoever moderates: else nobody could, once the one who has begun it is gone. By HTTP nobody asks.
+fn may_end(member: &Member) -> bool {
+    member.http.is_none() && (member.grants.record || member.grants.moderate)
 }

@@ -207,6 +207,7 @@ impl Room {
             }
             Command::RecordingFailed => self.fail_recording(),
             Command::RecordingFull { recording } => self.recording_full(&recording),
+            Command::RecordingPaused { recording, paused } => self.pause_recording(&recording, paused),
             Command::RecordingOver { recording, whole } => self.ledger.note(Note::RecordingWhole(recording, whole)),
             Command::ScreenshotSeen { number } => self.screenshot_seen(number),
             Command::ScreenshotOver { number, result } => self.screenshot_over(number, result),
@@ -228,6 +229,7 @@ impl Room {
         self.settle_voices();
         self.settle_fallbacks(now);
         self.settle_recording();
+        self.tell_of_recording(now);
         self.settle_egress(now);
         self.settle_door(now);
         self.note_emptiness(now);
@@ -250,6 +252,7 @@ impl Room {
             .chain(self.awaited.deadline())
             .chain(self.door.deadline())
             .chain(self.egresses.deadline())
+            .chain(self.recording.as_ref().and_then(RoomRecording::deadline))
             .min()
             .unwrap_or(Time::NEVER)
     }

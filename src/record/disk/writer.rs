@@ -103,10 +103,7 @@ impl Writer {
                 }
             }
             Job::Say(recording, line) => {
-                if let Err(error) = self.keep_said(&recording, &line) {
-                    self.refused(&error);
-                    self.state.metrics.lost("disk");
-                }
+                self.attempt(|writer| writer.keep_said(&recording, &line));
             }
             Job::Begin(id, entry, recording, header) => self.begin(id, *entry, recording, header),
             Job::Append(id, piece) => {
@@ -114,10 +111,7 @@ impl Writer {
                 if waits < self.state.most_waiting / 2 {
                     self.state.health.crowd(false);
                 }
-                if let Err(error) = self.append(id, &piece) {
-                    self.refused(&error);
-                    self.state.metrics.lost("disk");
-                }
+                self.attempt(|writer| writer.append(id, &piece));
             }
             Job::Finish(id, end) => {
                 if let Some(file) = self.files.get_mut(&id).filter(|file| file.end.is_none()) {
@@ -134,6 +128,15 @@ impl Writer {
         }
     }
 
+    /// Writes something, which is lost where that fails. A disk that refuses is not asked again for each piece, but by [`Self::look`].
+    fn attempt(&mut self, write: impl FnOnce(&mut Self) -> io::Result<()>) {
+        if !self.state.health.refuses() {
+            let Err(error) = write(self) else { return };
+            self.refused(&error);
+        }
+        self.state.metrics.lost("disk");
+    }
+
     fn open(&mut self, manifest: Manifest, most: Option<u64>, told: watch::Sender<Fate>) {
         let id = manifest.id.clone();
         let folder = self.folder.join(&id);
@@ -146,9 +149,6 @@ impl Writer {
 
     fn keep_said(&mut self, recording: &str, line: &ChatLine) -> io::Result<()> {
         let Some(known) = self.recordings.get_mut(recording) else { return Ok(()) };
-        if self.state.health.refuses() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
         match known.said.append(&known.folder, line)? {
             Some(bytes) => self.used += bytes,
             None => self.state.metrics.lost("chat"),
@@ -173,9 +173,6 @@ impl Writer {
     /// Appends a piece, whole or not at all.
     fn append(&mut self, id: FileId, piece: &Piece) -> io::Result<()> {
         let health = &self.state.health;
-        if health.refuses() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
         let Some(file) = self.files.get_mut(&id).filter(|_| id >= health.ended_before()) else { return Ok(()) };
         let known = self.recordings.get_mut(&file.recording);
         if let Some(known) = known.filter(|known| known.left.is_some_and(|left| left < piece.bytes.len() as u64)) {

@@ -130,7 +130,7 @@ impl Clip {
         let scale = format!("scale='min({THUMBNAIL},iw)':-2,setsar=1");
         args.extend(["-an", "-frames:v", "1", "-vf", &scale, "-pix_fmt", "yuvj420p", "-c:v", "mjpeg", "-q:v", "5"].map(OsString::from));
         args.extend(["-f", "image2pipe", "pipe:1"].map(OsString::from));
-        picture(program, Run { args, input: &[], limit: PATIENCE }, ends)
+        picture(program, Run { args, input: &[], limit: PATIENCE, held: None }, ends)
     }
 
     /// How loud it is, as JSON.
@@ -140,7 +140,7 @@ impl Clip {
         args.extend(["-vn", "-map", "0:a:0?", "-af", "aresample=async=1:first_pts=0", "-ac", "1", "-ar"].map(OsString::from));
         args.extend([RATE.to_string().into(), "-f".into(), "s16le".into(), "pipe:1".into()]);
         let mut peaks = Peaks::default();
-        let read = program.run(Run { args, input: &[], limit: LONG_PATIENCE }, ends, |bytes| {
+        let read = program.run(Run { args, input: &[], limit: LONG_PATIENCE, held: None }, ends, |bytes| {
             peaks.take(bytes);
             Ok(())
         });
@@ -163,7 +163,7 @@ fn is_over(state: FileState) -> bool {
 pub(super) fn key_frame(program: &Program, format: Format, file: &[u8], ends: impl Fn() -> bool) -> Result<Vec<u8>, Unmade> {
     let mut args = piped(format.demuxer());
     args.extend(["-an", "-frames:v", "1", "-c:v", "png", "-f", "image2pipe", "pipe:1"].map(OsString::from));
-    picture(program, Run { args, input: file, limit: PATIENCE }, ends)
+    picture(program, Run { args, input: file, limit: PATIENCE, held: None }, ends)
 }
 
 fn picture(program: &Program, run: Run<'_>, ends: impl Fn() -> bool) -> Result<Vec<u8>, Unmade> {

@@ -82,8 +82,8 @@ impl Inner {
             Work::Mixdown(mixdown) => {
                 self.bring_all(&mixdown.folder, ends)?;
                 let work = Folder(self.root.join(WORK).join(self.number().to_string()));
-                let progress = |part| ticket.progress(part);
-                let film = mixdown.make(program, &work.0, &Watch { progress: &progress, ends: &ends })?;
+                let (progress, held) = (|part| ticket.progress(part), |is| ticket.hold(is));
+                let film = mixdown.make(program, &work.0, &Watch { progress: &progress, held: &held, ends: &ends })?;
                 // A recording that was deleted meanwhile has no folder.
                 std::fs::rename(film, &ticket.to).map_err(|_| Unmade::Gone)
             }

@@ -51,6 +51,8 @@ pub struct Mixdown {
 pub struct Watch<'a> {
     /// Takes how much is done, from 0 to 1.
     pub progress: &'a dyn Fn(f32),
+    /// Hears that it gets next to no time, or does again.
+    pub held: &'a dyn Fn(bool),
     /// Whether it is to end.
     pub ends: &'a dyn Fn() -> bool,
 }
@@ -248,7 +250,7 @@ fn sound(scene: &Scene, place: impl Fn(usize) -> usize) -> String {
 /// Runs it, and says how far it is: `part` makes that of the microseconds that it has done.
 fn step(program: &Program, args: Vec<OsString>, micros: i64, watch: &Watch<'_>, part: impl Fn(i64) -> f32) -> Result<(), Unmade> {
     let length = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-    let run = Run { args, input: &[], limit: length * PATIENCE + Duration::from_secs(60) };
+    let run = Run { args, input: &[], limit: length * PATIENCE + Duration::from_secs(60), held: Some(watch.held) };
     let mut said = String::new();
     program.run(run, watch.ends, |bytes| {
         said.push_str(&String::from_utf8_lossy(bytes));

@@ -118,6 +118,8 @@ pub enum JobState {
     Waiting,
     /// So much of it is done, from 0 to 1.
     Running(f32),
+    /// So much of it is done, and the machine has next to no time for more.
+    Held(f32),
     /// What came of it is in its place.
     Done,
     /// Nothing came of it.

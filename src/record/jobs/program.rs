@@ -21,6 +21,12 @@ const MOST_SAID: usize = 2_048;
 const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// Bytes that a pipe takes without keeping the writer waiting (POSIX: `PIPE_BUF`).
 const PIPE_PIECE: usize = 4_096;
+/// How much time a child gets is looked at so often. Less: a moment of load is told as waiting. More: it is told late.
+const SHARE_EVERY: Duration = Duration::from_secs(3);
+/// Of its time a child that is held gets no more than one in so many: one that has work to do and a machine to itself gets all of it.
+const HELD: u32 = 20;
+/// What `/proc` counts time in (`USER_HZ`, the same on all machines that this runs on).
+const TICK: Duration = Duration::from_millis(10);
 /// Programs that start another with less: of the scheduler, of the disk, and one that ends it with this process. Each is used where it is
 /// installed; with none the child has the lowest `nice` value still. A `fork` that set these itself would copy this process' page tables, and
 /// workers would fault on each page of theirs.
@@ -55,6 +61,8 @@ pub struct Run<'a> {
     pub input: &'a [u8],
     /// How long it may take.
     pub limit: Duration,
+    /// Who hears that it gets next to no time, and that it does again or needs none any more.
+    pub held: Option<&'a dyn Fn(bool)>,
 }
 
 impl Program {
@@ -94,7 +102,10 @@ impl Program {
     pub fn run(&self, run: Run<'_>, ends: impl Fn() -> bool, mut read: impl FnMut(&[u8]) -> Result<(), Unmade>) -> Result<(), Unmade> {
         let child = self.spawn(&run.args).map_err(|error| Unmade::Failed(error.to_string()))?;
         let mut watched = Watched { child, said: Vec::new(), left: run.input };
-        let done = watched.until_silent(Instant::now() + run.limit, ends, &mut read);
+        let done = watched.until_silent((Instant::now() + run.limit, run.held), ends, &mut read);
+        if let Some(held) = run.held {
+            held(false);
+        }
         if done.is_err() {
             watched.end();
         }
@@ -159,7 +170,10 @@ struct Watched<'a> {
 
 impl Watched<'_> {
     /// Reads what it writes and says until it has closed both.
-    fn until_silent(&mut self, until: Instant, ends: impl Fn() -> bool, read: &mut impl FnMut(&[u8]) -> Result<(), Unmade>) -> Result<(), Unmade> {
+    fn until_silent(
+        &mut self, (until, held): (Instant, Option<&dyn Fn(bool)>), ends: impl Fn() -> bool, read: &mut impl FnMut(&[u8]) -> Result<(), Unmade>,
+    ) -> Result<(), Unmade> {
+        let mut share = Share { looked: Instant::now(), used: Duration::ZERO };
         let mut stdin = self.child.stdin.take();
         let (mut stdout, mut stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let mut buffer = vec![0; 64 << 10];
@@ -169,6 +183,11 @@ impl Watched<'_> {
             }
             if Instant::now() >= until {
                 return Err(Unmade::TooLong);
+            }
+            if let Some(held) = held
+                && let Some(is) = share.is_held(Instant::now(), || used(self.child.id()))
+            {
+                held(is);
             }
             if self.left.is_empty() {
                 stdin = None;
@@ -211,6 +230,34 @@ impl Watched<'_> {
     }
 }
 
+/// How much time a child gets: what it had when it was looked at last.
+struct Share {
+    looked: Instant,
+    used: Duration,
+}
+
+impl Share {
+    /// Whether it has had next to none since it was looked at last; none when that is not long ago, or it is not known what it had.
+    fn is_held(&mut self, now: Instant, used: impl FnOnce() -> Option<Duration>) -> Option<bool> {
+        let passed = now.saturating_duration_since(self.looked);
+        if passed < SHARE_EVERY {
+            return None;
+        }
+        let used = used()?;
+        let had = used.saturating_sub(self.used);
+        (self.looked, self.used) = (now, used);
+        Some(had < passed / HELD)
+    }
+}
+
+/// The time that a process has had of the machine so far, all its threads together.
+fn used(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // proc(5): `utime` and `stime` are fields 14 and 15; the third is the first after the name, which may hold anything.
+    let mut times = stat.rsplit_once(") ")?.1.split(' ').skip(11).map_while(|field| field.parse::<u32>().ok());
+    Some(TICK * times.next()?.saturating_add(times.next()?))
+}
+
 /// Which of its pipes have something, or take something; after a moment none.
 fn ready(stdout: Option<&ChildStdout>, stderr: Option<&ChildStderr>, stdin: Option<&ChildStdin>) -> [bool; 3] {
     let mut fds = Vec::with_capacity(3);
@@ -246,7 +293,7 @@ mod tests {
     fn run(args: &[&str], limit: Duration, ends: impl Fn() -> bool) -> Result<Vec<u8>, Unmade> {
         let program = Program::find("ffmpeg", false, 4 << 30).expect("the tests need ffmpeg");
         let mut read = Vec::new();
-        let run = Run { args: args.iter().map(OsString::from).collect(), input: &[], limit };
+        let run = Run { args: args.iter().map(OsString::from).collect(), input: &[], limit, held: None };
         program.run(run, ends, |bytes| {
             read.extend_from_slice(bytes);
             Ok(())
@@ -274,13 +321,47 @@ mod tests {
     }
 
     #[test]
+    fn one_that_gets_less_than_a_twentieth_of_the_time_is_held() {
+        let begun = Instant::now();
+        let mut share = Share { looked: begun, used: Duration::ZERO };
+        let mut at = |millis: u64, used: u64| share.is_held(begun + Duration::from_millis(millis), || Some(Duration::from_millis(used)));
+        assert_eq!(at(2_999, 0), None, "not yet");
+        assert_eq!(at(3_000, 140), Some(true));
+        assert_eq!(at(6_000, 280), Some(true), "what it had before does not count");
+        assert_eq!(at(8_900, 280), None);
+        assert_eq!(at(9_000, 440), Some(false));
+        assert_eq!(share.is_held(begun + Duration::from_secs(20), || None), None, "it is gone");
+    }
+
+    /// One that waits for the clock needs as little time as one that gets none.
+    #[test]
+    fn whoever_waits_for_it_hears_that_it_is_held() {
+        let (said, begun) = (std::cell::RefCell::new(Vec::new()), Instant::now());
+        let tell = |held| said.borrow_mut().push(held);
+        let program = Program::find("ffmpeg", false, 4 << 30).expect("the tests need ffmpeg");
+        let args = ENDLESS.map(OsString::from).to_vec();
+        let ended = program.run(
+            Run { args, input: &[], limit: Duration::from_secs(60), held: Some(&tell) },
+            || said.borrow().contains(&true) || begun.elapsed() > Duration::from_secs(30),
+            |_| Ok(()),
+        );
+        assert_eq!(ended, Err(Unmade::Cancelled));
+        assert_eq!(said.into_inner().last_chunk::<2>(), Some(&[true, false]), "and at its end that it is no more");
+        // Its own time is read: this process spends some.
+        let before = used(std::process::id()).expect("a process has a time");
+        while used(std::process::id()).is_some_and(|now| now <= before) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "its time does not pass");
+        }
+    }
+
+    #[test]
     fn it_takes_as_much_memory_as_it_may_and_reads_what_it_is_given() {
         let program = Program::find("ffmpeg", false, 4 << 30).expect("the tests need ffmpeg");
         let sound = vec![7; 300_000];
         let mut args = piped("s16le");
         args.extend(["-f", "s16le", "-c", "copy", "pipe:1"].map(OsString::from));
         let mut read = Vec::new();
-        let through = Run { args: args.clone(), input: &sound, limit: Duration::from_secs(60) };
+        let through = Run { args: args.clone(), input: &sound, limit: Duration::from_secs(60), held: None };
         let done = program.run(
             through,
             || false,
@@ -291,7 +372,7 @@ mod tests {
         );
         assert_eq!((done, read.len()), (Ok(()), sound.len()));
         let small = Program { memory: 16 << 20, ..program };
-        let refused = small.run(Run { args, input: &sound, limit: Duration::from_secs(60) }, || false, |_| Ok(()));
+        let refused = small.run(Run { args, input: &sound, limit: Duration::from_secs(60), held: None }, || false, |_| Ok(()));
         assert!(matches!(refused, Err(Unmade::Failed(_))), "{refused:?}");
     }
 

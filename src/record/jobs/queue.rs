@@ -31,11 +31,12 @@ pub struct Ticket {
     pub to: PathBuf,
     state: Arc<watch::Sender<JobState>>,
     cancelled: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
 }
 
 impl Ticket {
     fn new(to: PathBuf) -> Self {
-        Self { to, state: Arc::new(watch::Sender::new(JobState::Waiting)), cancelled: Arc::default() }
+        Self { to, state: Arc::new(watch::Sender::new(JobState::Waiting)), cancelled: Arc::default(), held: Arc::default() }
     }
 
     /// It is over as soon as may be.
@@ -53,9 +54,17 @@ impl Ticket {
         self.state.send_replace(JobState::Running(part));
     }
 
+    /// It gets next to no time, or does again.
+    pub fn hold(&self, is: bool) {
+        self.held.store(is, Ordering::Relaxed);
+    }
+
     /// How far it is.
     pub fn state(&self) -> JobState {
-        self.state.borrow().clone()
+        match self.state.borrow().clone() {
+            JobState::Running(part) if self.held.load(Ordering::Relaxed) => JobState::Held(part),
+            state => state,
+        }
     }
 
     /// Waits until it is over.
@@ -180,6 +189,12 @@ mod tests {
         assert_eq!(queue.begin_next().map(|(_, work)| work), Some(1));
         assert_eq!(queue.state(&path("a"), now), Some((JobState::Running(0.0), 0)));
         assert_eq!(queue.state(&path("b"), now), Some((JobState::Waiting, 1)));
+        first.progress(0.25);
+        first.hold(true);
+        assert_eq!(queue.state(&path("a"), now), Some((JobState::Held(0.25), 0)), "it has begun, and waits for the machine");
+        first.hold(false);
+        assert_eq!(queue.state(&path("a"), now), Some((JobState::Running(0.25), 0)));
+        first.hold(true);
         assert!(queue.push(&path("a"), || 5).is_ok_and(|(_, new)| !new), "it is being done");
         queue.over(Ok(()), now);
         assert_eq!((first.state(), queue.state(&path("a"), now)), (JobState::Done, None));

@@ -9,7 +9,7 @@ import { accessOf } from '../src/library/access.ts';
 import { clockTime, fileSize, fitsTitle } from '../src/library/format.ts';
 import { playerAction } from '../src/library/keys.ts';
 import { isLibrary, libraryAddress, readPlace, readToken } from '../src/library/place.ts';
-import { isDead, libraryProblem } from '../src/library/problem.ts';
+import { filmProgress, isDead, libraryProblem } from '../src/library/problem.ts';
 import { afterSilence, columns, isPresent, levelsAt, MOST_OPEN, silences, Speaker, timelineOf, trackAt, wanted, waveOf } from '../src/library/timeline.ts';
 import type { Timeline, Wave } from '../src/library/timeline.ts';
 import { fit, held, zoomed } from '../src/library/zoom.ts';
@@ -332,4 +332,11 @@ test('what a library cannot do at the moment is said in the language of the page
 test('a long waveform is drawn in few columns, none of which hides a peak', () => {
   expect(columns([0.1, 0.9, 0.2, 0.3, 0.4], 2)).toEqual([0.9, 0.4]);
   expect(columns([0.1, 0.2], 10)).toEqual([0.1, 0.2]);
+});
+
+test('a film that is not there yet says whether it waits for others, for the machine, or is made', () => {
+  expect(filmProgress({ film: 'mp4', state: 'waiting', ahead: 2 })).toBe('MP4: waiting, 2 before it');
+  expect(filmProgress({ film: 'mp4', state: 'waiting', ahead: 0 })).toBe('MP4: waiting for its turn');
+  expect(filmProgress({ film: 'webm', state: 'waiting', ahead: 0, progress: 0 })).toBe('WEBM: 0 %, waiting until the server is less busy');
+  expect(filmProgress({ film: 'webm', state: 'running', progress: 0.126 })).toBe('WEBM: 13 %');
 });

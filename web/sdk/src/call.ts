@@ -27,7 +27,7 @@ import { Views } from './views.ts';
 import { Ways } from './ways.ts';
 import type { Route } from './ways.ts';
 import type { ViewSize } from './views.ts';
-import type { ChatMessage, Event, Grants, LeaveReason, MemberId, MemberInfo, OkResult, Policy, Priority, Reaction, Source, TrackNumber, VideoCodec } from './wire.ts';
+import type { ChatMessage, Event, Grants, LeaveReason, MemberId, MemberInfo, OkResult, Policy, Priority, Reaction, RecordingEnd, RecordingInfo, Source, TrackNumber, VideoCodec } from './wire.ts';
 
 /** Where a call stands. */
 export type CallStatus = 'idle' | 'joining' | 'joined' | 'reconnecting' | 'ended';
@@ -45,6 +45,8 @@ export interface CallEvents {
   hand: { member: MemberInfo; raised: boolean };
   /** Somebody, oneself among them, shows something for a moment. */
   reaction: { member: MemberInfo; reaction: Reaction };
+  /** The server records the room from now on, or no longer, or it pauses, or goes on: what `room.recording` is now, and why it is over where nobody has ended it. */
+  recording: { recording: RecordingInfo | undefined; reason: RecordingEnd | undefined };
   /** The server takes a picture of what a member shows, for another one. */
   screenshot: { by: MemberId; member: MemberId; source: Source };
   /** The call is over. */
@@ -393,7 +395,7 @@ export class Call extends Emitter<CallEvents> {
     return this.#signaling.request({ type: 'record', ...what });
   }
 
-  /** Ends the recording. */
+  /** Ends the recording, for whoever is granted to record or to moderate. */
   stopRecording(): Promise<OkResult | undefined> {
     return this.#signaling.request({ type: 'stop_recording' });
   }
@@ -517,7 +519,7 @@ export class Call extends Emitter<CallEvents> {
     else if (event.type === 'restart') this.#restart();
     else if (event.type === 'granted') this.#keepTo(event.grants);
     else if (event.type === 'publish_excess') this.#exceeded(event);
-    else if (event.type === 'recording' && event.reason === 'library_full') this.emit('problem', new AlthingError('library_full', 'the recording has ended: as much is kept of this room as may be'));
+    else if (event.type === 'recording') this.#tellRecording(event);
     else if (event.type === 'demand') this.#publisher.demand(event.track, event.rids);
     else if (event.type === 'fallback') this.#fallback(event.track, event.codecs);
     else if (event.type === 'way') this.#ways.follow(event.way, this.#room ?? before);
@@ -532,6 +534,11 @@ export class Call extends Emitter<CallEvents> {
     else if (event.type === 'member_left') this.#tellLeft(before, event.member, event.reason);
     else if (event.type === 'hand') this.#tellOf(before, event.member, (member) => this.emit('hand', { member, raised: event.hand !== undefined }));
     else if (event.type === 'reaction') this.#tellOf(before, event.member, (member) => this.emit('reaction', { member, reaction: event.reaction }));
+  }
+
+  #tellRecording({ recording, reason }: Extract<Event, { type: 'recording' }>): void {
+    this.emit('recording', { recording, reason });
+    if (reason === 'library_full') this.emit('problem', new AlthingError('library_full', 'the recording has ended: as much is kept of this room as may be'));
   }
 
   #tellOf({ me, members }: RoomState, who: MemberId, tell: (member: MemberInfo) => void): void {

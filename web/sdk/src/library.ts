@@ -77,7 +77,7 @@ export interface Mixdown {
   state: 'waiting' | 'running' | 'done' | 'failed';
   /** How many others are made before it. */
   ahead?: number;
-  /** How much of it is made, from 0 to 1. */
+  /** How much of it is made, from 0 to 1. One that waits and has this has begun, and the server has other things to do. */
   progress?: number;
   /** Why there is none, for programs: `no_ffmpeg`, `no_encoder`, `disk_full`, `too_long`, `failed` and others. */
   code?: string;

@@ -701,7 +701,14 @@ export type RecordingInfo = {
     /** Who is recorded; empty for everybody. */
     members: Array<MemberId>,
     /** What of them is recorded. */
-    sources: Array<Source>, };
+    sources: Array<Source>,
+    /** Why nothing of it is written at present, or not all; what is said meanwhile is lost. None while it is written. */
+    paused?: RecordingPause,
+    /** Nobody who is in the room may end it: it ends with the call, or by whoever runs the service. */
+    unattended?: boolean, };
+
+/** Why nothing of a recording is written. It goes on by itself when the reason is gone. */
+export type RecordingPause = "disk_full" | "disk_failed" | "disk_slow";
 
 /** Something of the room that is sent to a server elsewhere. */
 export type EgressInfo = {

@@ -100,7 +100,7 @@ impl Actor {
                 let beginning = Beginning { id: recording.clone(), room: self.handle.name.as_str().to_owned(), by, most };
                 self.recording = self.around.recorder.as_ref().and_then(|recorder| recorder.begin(beginning).ok());
                 if let Some(begun) = &self.recording {
-                    tokio::spawn(fate::follow(self.handle.clone(), recording.clone(), begun.fate()));
+                    tokio::spawn(fate::follow(self.handle.clone(), recording.clone(), begun.fate(), begun.paused()));
                     self.fates.insert(recording, begun.fate());
                 }
                 return Ok(self.recording.is_some());

@@ -6,7 +6,7 @@ use crate::control::events::{Kind, Reason, What};
 use crate::control::rooms::command::Whole;
 use crate::control::rooms::ledger::Remains;
 use crate::control::rooms::{Command, MemberRequest, RecordEffect};
-use crate::wire::{Event, RecordingEnd, Source};
+use crate::wire::{Event, RecordingEnd, RecordingPause, Source};
 
 fn scene() -> Scene {
     let mut scene = Scene::new();
@@ -125,6 +125,22 @@ fn a_recording_is_finished_or_has_failed_and_a_room_that_breaks_ends_what_is_ope
     let ended: Vec<_> = remains.recordings.into_iter().map(|ending| kind(&ending.said(Some(Whole { files: 0, bytes: 0 })))).collect();
     assert_eq!(ended, ["recording.finished"]);
     assert_eq!(remains.last.as_ref().map(kind).as_deref(), Some("room.closed"), "it is the last word of all");
+}
+
+#[test]
+fn for_how_long_a_recording_was_not_written_is_said() {
+    let mut scene = scene();
+    let boss = scene.try_join("boss", |g| g.record = true).expect("admitted");
+    scene.request(&boss, MemberRequest::Record { recording: "r1".into(), at: 7, members: vec![], sources: vec![] }).expect("begun");
+    happened(&mut scene);
+    for paused in [Some(RecordingPause::DiskSlow), Some(RecordingPause::DiskFull), None] {
+        scene.apply(Command::RecordingPaused { recording: "r1".into(), paused });
+        scene.now = scene.now + Duration::from_secs(4);
+        scene.apply(Command::Timeout);
+    }
+    let paused = |reason| What::RecordingPaused { recording: "r1".into(), reason };
+    let resumed = What::RecordingResumed { recording: "r1".into(), seconds: 8.0 };
+    assert_eq!(happened(&mut scene), [paused(RecordingPause::DiskSlow), paused(RecordingPause::DiskFull), resumed]);
 }
 
 #[test]

@@ -1,8 +1,10 @@
-use super::scene::{Client, Scene, id};
-use crate::base::TrackId;
+use std::time::Duration;
+
+use super::scene::{Client, GRACE, RESUME, Scene, id};
+use crate::base::{Time, TrackId};
 use crate::contract::RoomCommand;
 use crate::control::rooms::{Command, MemberRequest, RecordEffect};
-use crate::wire::{ErrorCode, Event, OkResult, Policy, RecordingEnd, Source, Way};
+use crate::wire::{ErrorCode, Event, OkResult, Policy, RecordingEnd, RecordingInfo, RecordingPause, Source, Way};
 
 fn record(scene: &mut Scene, who: &Client, members: &[&str], sources: &[Source]) -> Result<Option<OkResult>, ErrorCode> {
     let members = members.iter().map(|name| id(name)).collect();
@@ -94,4 +96,123 @@ fn a_direct_call_goes_through_the_server_while_it_is_recorded() {
     let mut scene = Scene::with(|rules| rules.policy = Policy::P2p);
     let alice = scene.try_join_as("alice", |g| g.record = true, Some(crate::wire::DirectAbility { held: None })).expect("admitted");
     assert_eq!(record(&mut scene, &alice, &[], &[]), Err(ErrorCode::WrongState), "this server has nothing of such calls");
+}
+
+/// What somebody was told of the recording since it was last asked for.
+fn told_of_it(scene: &mut Scene, who: &Client) -> Vec<Option<RecordingInfo>> {
+    let told = scene.told(who).into_iter().filter_map(|event| if let Event::Recording { recording, .. } = event { Some(recording) } else { None });
+    told.collect()
+}
+
+/// That it pauses, and for what.
+fn pauses(scene: &mut Scene, who: &Client) -> Vec<Option<RecordingPause>> {
+    told_of_it(scene, who).into_iter().map(|info| info.expect("it goes on").paused).collect()
+}
+
+fn pause(scene: &mut Scene, recording: &str, paused: Option<RecordingPause>) {
+    scene.apply(Command::RecordingPaused { recording: recording.into(), paused });
+}
+
+#[test]
+fn everybody_is_told_that_nothing_is_written_and_that_it_is_again_and_whoever_comes_meanwhile() {
+    let mut scene = Scene::new();
+    let boss = recorder(&mut scene, "boss");
+    let bob = scene.join("bob");
+    record(&mut scene, &boss, &[], &[]).expect("begun");
+    scene.forget();
+    pause(&mut scene, "r1", Some(RecordingPause::DiskFull));
+    for who in [&boss, &bob] {
+        assert_eq!(pauses(&mut scene, who), [Some(RecordingPause::DiskFull)], "{}: at once, for it is the first", who.name);
+    }
+    pause(&mut scene, "r1", Some(RecordingPause::DiskFull));
+    pause(&mut scene, "r0", None);
+    assert_eq!(pauses(&mut scene, &bob), [], "the same again, and what is said of another one");
+    let carol = scene.join("carol");
+    let state = scene.room.joined(*scene.room.sockets.get(&carol.socket).expect("she is there"));
+    let Some(OkResult::Joined { recording: Some(info), .. }) = state else { panic!("{state:?}") };
+    assert_eq!(info.paused, Some(RecordingPause::DiskFull));
+    assert_eq!(scene.room.seen().recording.expect("there").paused, Some(RecordingPause::DiskFull), "a program sees it, too");
+    scene.now = scene.now + Duration::from_secs(7);
+    pause(&mut scene, "r1", None);
+    for who in [&boss, &bob, &carol] {
+        assert_eq!(pauses(&mut scene, who), [None], "{}", who.name);
+    }
+    scene.request(&boss, MemberRequest::StopRecording).expect("ended");
+    scene.forget();
+    pause(&mut scene, "r1", Some(RecordingPause::DiskSlow));
+    assert_eq!(scene.told(&bob), [], "it is over");
+    assert_eq!(scene.room.deadline(), Time::NEVER);
+}
+
+#[test]
+fn a_disk_that_comes_and_goes_is_told_once_a_second_and_ends_as_it_is() {
+    let mut scene = Scene::new();
+    let boss = recorder(&mut scene, "boss");
+    record(&mut scene, &boss, &[], &[]).expect("begun");
+    scene.forget();
+    let begun = scene.now;
+    let mut told = Vec::new();
+    for n in 0..100 {
+        pause(&mut scene, "r1", (n % 2 == 0).then_some(RecordingPause::DiskSlow));
+        told.extend(pauses(&mut scene, &boss));
+        scene.now = scene.now + Duration::from_millis(37);
+    }
+    assert_eq!(scene.now.micros_since(begun), 3_700_000);
+    assert_eq!(told.len(), 4, "{told:?}");
+    pause(&mut scene, "r1", Some(RecordingPause::DiskFailed));
+    assert_eq!(pauses(&mut scene, &boss), []);
+    let due = scene.room.deadline();
+    assert!(due > scene.now && due.micros_since(scene.now) < 1_000_000, "what was not told is not forgotten");
+    scene.now = due;
+    scene.apply(Command::Timeout);
+    assert_eq!(pauses(&mut scene, &boss), [Some(RecordingPause::DiskFailed)]);
+    assert_eq!(scene.room.deadline(), Time::NEVER);
+}
+
+#[test]
+fn a_recording_outlives_whoever_has_begun_it_and_whoever_moderates_may_end_it() {
+    let mut scene = Scene::new();
+    let boss = recorder(&mut scene, "boss");
+    let host = scene.moderator("host");
+    let bob = scene.join("bob");
+    record(&mut scene, &boss, &[], &[]).expect("begun");
+    scene.forget();
+    scene.request(&boss, MemberRequest::Leave).expect("left");
+    assert_eq!(told_of_it(&mut scene, &bob), [], "the host may end it");
+    assert_eq!(scene.request(&bob, MemberRequest::StopRecording), Err(ErrorCode::Forbidden));
+    assert_eq!(record(&mut scene, &host, &[], &[]), Err(ErrorCode::Forbidden), "to begin one takes more");
+    assert_eq!(scene.request(&host, MemberRequest::StopRecording), Ok(None));
+    assert_eq!(told_of_it(&mut scene, &bob), [None]);
+}
+
+#[test]
+fn when_nobody_is_left_who_may_end_it_everybody_is_told_that_it_ends_with_the_call() {
+    let mut scene = Scene::new();
+    let boss = recorder(&mut scene, "boss");
+    let bob = scene.join("bob");
+    record(&mut scene, &boss, &[], &[]).expect("begun");
+    scene.forget();
+    let unattended = |scene: &mut Scene, who: &Client| -> Vec<bool> {
+        told_of_it(scene, who).into_iter().map(|info| info.expect("it goes on").unattended).collect()
+    };
+    scene.apply(Command::SocketLost { socket: boss.socket, bye: None });
+    scene.now = scene.now + Duration::from_secs(5);
+    scene.apply(Command::Timeout);
+    assert!(unattended(&mut scene, &bob).is_empty(), "who has lost the connection may come back");
+    scene.now = scene.now + RESUME;
+    scene.apply(Command::Timeout);
+    assert_eq!(unattended(&mut scene, &bob), [true]);
+    scene.now = scene.now + Duration::from_secs(5);
+    let again = recorder(&mut scene, "boss");
+    assert_eq!(unattended(&mut scene, &bob), [false], "somebody may end it again");
+    scene.request(&again, MemberRequest::Leave).expect("left");
+    scene.now = scene.now + Duration::from_secs(5);
+    scene.apply(Command::Timeout);
+    assert_eq!(unattended(&mut scene, &bob), [true]);
+    scene.recorded.clear();
+    scene.request(&bob, MemberRequest::Leave).expect("left");
+    assert!(scene.room.recording.is_some(), "who reloads the page is gone for a moment");
+    scene.now = scene.now + GRACE;
+    scene.apply(Command::Timeout);
+    assert!(scene.closed, "the recording ends with its room");
 }

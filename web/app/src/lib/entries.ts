@@ -74,11 +74,13 @@ function moderation(tile: TileView): MenuEntry[] {
   return entries.map((entry, place) => ({ ...entry, apart: place === 0 }));
 }
 
-/** A picture that the server takes, where it has what is sent and can read it. */
+/** A picture that the server takes, where it has what is sent and can read it. One that lacks only the program for that says so. */
 function screenshotByServer(tile: TileView): MenuEntry[] {
   const { room, call, route } = session;
-  if (!room?.grants.record || !call?.server?.features.screenshots || session.encrypted || route.via !== 'server') return [];
-  return [{ testid: 'screenshot-server', icon: 'shelf', label: m.screenshot_by_server(), disabled: !tile.video, act: () => capture.screenshotByServer(tile) }];
+  const features = call?.server?.features;
+  if (!room?.grants.record || !features?.recording || !features.library || session.encrypted || route.via !== 'server') return [];
+  const reason = features.screenshots ? undefined : m.screenshot_no_ffmpeg();
+  return [{ testid: 'screenshot-server', icon: 'shelf', label: m.screenshot_by_server(), disabled: !tile.video || reason !== undefined, reason, act: () => capture.screenshotByServer(tile) }];
 }
 
 /** What is kept of the room on the server, in a tab of its own: the call goes on. */

@@ -10,6 +10,8 @@ export interface MenuEntry {
   /** Whether it is on, for what is turned on and off. */
   checked?: boolean | undefined;
   disabled?: boolean | undefined;
+  /** Why it is disabled, where that cannot be seen. */
+  reason?: string | undefined;
   /** Begins a group. */
   apart?: boolean | undefined;
   act: () => unknown;

@@ -1,5 +1,5 @@
 import { AlthingError, Call, Encryption, isAlthingError, LocalMedia, PROCESSING } from '@althing/sdk';
-import type { CallOptions, CallStatus, CameraEffect, DeviceProblem, LocalState, MediaState, Processing, RoomState, Route, ScreenContent, Token, Unreached } from '@althing/sdk';
+import type { CallOptions, CallStatus, CameraEffect, DeviceProblem, LocalState, MediaState, Processing, RecordingInfo, RoomState, Route, ScreenContent, Token, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import { inviteLink, readAddress, roomAddress, socketAddress } from './address.ts';
 import { canBlur } from './background/support.ts';
@@ -14,7 +14,7 @@ import type { TileView } from './people.ts';
 import { rememberRoom } from './rooms.ts';
 import { Viewing } from './viewing.ts';
 import { witness } from './witness.svelte.ts';
-import { endReason, joinProblem, recordsLocally, refusal, troubleInCall } from './wording.ts';
+import { endReason, joinProblem, recordingPause, recordsLocally, refusal, troubleInCall } from './wording.ts';
 
 declare global {
   interface Window {
@@ -108,8 +108,8 @@ class Session {
   #noticeCount = 0;
   /** The room that people met in last: who leaves it, or loses it, finds it in the lobby. */
   lastRoom = '';
-  /** Whether the server recorded the call when it was looked at last. */
-  #recorded = false;
+  /** The server's recording of the call when it was looked at last. */
+  #recorded: RecordingInfo | undefined;
   /** Who knocks, as far as it was told. */
   #known = new Set<string>();
   /** Read when the page loads: the lobby is also there for a moment while a page goes away. */
@@ -397,17 +397,24 @@ class Session {
     this.#known = new Set(people.map(({ member }) => member));
   }
 
-  /** That it is recorded is shown for as long as it is. That it no longer is would be overlooked: it may be over because the server was. */
+  /**
+   * That it is recorded, or that this pauses, is shown for as long as it is so. What changes would be overlooked, by whoever hears the page above all: it may
+   * be over because the server was, and be written no longer in the middle of a word.
+   */
   #tellRecording(): void {
     if (!this.room) return;
-    const recorded = this.room.recording !== undefined;
-    if (this.#recorded && !recorded) this.notify(m.recording_over());
-    this.#recorded = recorded;
+    const [before, now] = [this.#recorded, this.room.recording];
+    this.#recorded = now;
+    if (before === now) return;
+    if (before && !now) this.notify(m.recording_over());
+    if (now?.paused && now.paused !== before?.paused) this.notify(recordingPause(now.paused), true);
+    if (now && before?.paused && !now.paused) this.notify(m.recording_resumed());
+    if (now?.unattended && !before?.unattended) this.notify(m.recording_unattended());
   }
 
   #ended(call: Call, error: AlthingError): void {
     if (call !== this.call) return;
-    this.#recorded = false;
+    this.#recorded = undefined;
     if (call.room) this.message = endReason(error);
     this.local.exit();
     this.room = undefined;

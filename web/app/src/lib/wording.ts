@@ -1,4 +1,4 @@
-import type { AlthingError, DeviceProblem, Over, TrackQuality, Unreached } from '@althing/sdk';
+import type { AlthingError, DeviceProblem, Over, RecordingPause, TrackQuality, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import type { What } from './witness.svelte.ts';
 import type { Judgement } from './figures.ts';
@@ -192,5 +192,17 @@ export function deviceHelp(kind: 'camera' | 'microphone', problem: DeviceProblem
       return { title: m.help_in_use_title({ device }), text: m.help_in_use() };
     default:
       return { title: m.help_failed_title({ device }), text: m.help_failed() };
+  }
+}
+
+/** Why nothing is written of what the server records, or not all. */
+export function recordingPause(why: RecordingPause): string {
+  switch (why) {
+    case 'disk_full':
+      return m.recording_disk_full_there();
+    case 'disk_failed':
+      return m.recording_disk_failed_there();
+    case 'disk_slow':
+      return m.recording_disk_slow_there();
   }
 }

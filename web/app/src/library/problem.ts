@@ -1,4 +1,5 @@
 import { LibraryError } from '@althing/sdk';
+import type { Mixdown } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 
 /** Why the library has not answered as it was asked, and what to do about it. */
@@ -43,4 +44,12 @@ export function filmProblem(problem: unknown): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** How far a film is that is not there yet: how many are before it, how much is made, and whether that goes on. */
+export function filmProgress({ film: kind, state, ahead = 0, progress }: Mixdown): string {
+  const [film, percent] = [kind.toUpperCase(), Math.round(100 * (progress ?? 0))];
+  if (state === 'running') return m.library_film_running({ film, percent });
+  if (progress !== undefined) return m.library_film_held({ film, percent });
+  return ahead > 0 ? m.library_film_waiting({ film, ahead }) : m.library_film_next({ film });
 }
