@@ -126,6 +126,8 @@ counters! {
     DropReplay => "packets_dropped_total", "reason=replay";
     /// Packets dropped: the RTP or RTCP header is malformed.
     DropMalformed => "packets_dropped_total", "reason=malformed";
+    /// Reports dropped: transport-wide feedback that cannot be read, or speaks of many more packets than were sent.
+    DropFeedback => "packets_dropped_total", "reason=feedback";
     /// Packets dropped: an authentic packet with an SSRC that belongs to no m-line.
     DropUnknownSsrc => "packets_dropped_total", "reason=unknown_ssrc";
     /// Packets dropped: the peer already has as many SSRCs as it may.
@@ -152,7 +154,7 @@ counters! {
     Paced => "paced_packets_total", "";
     /// Times that too much waited for a subscriber: all of it was given up, and its pictures began anew.
     DropPaced => "pace_queue_overflows_total", "";
-    /// Subscribers that negotiated reports of what they receive and sent none: they are sent all there is.
+    /// Subscribers that negotiated reports of what they receive and sent none: they are sent all there is, until they do.
     LinksUnanswered => "links_unanswered_total", "";
     /// Pictures that subscribers got in a better form than before.
     LayersUp => "layer_switches_total", "cause=up";

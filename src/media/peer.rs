@@ -288,12 +288,10 @@ impl Peer {
                 None => self.legs.push(Leg::new(now, line, random)),
             }
         }
-        let reports = self.legs.iter().any(Leg::is_reported);
-        if reports && self.link.is_none() {
-            self.link = Some(Box::new(Link::new(now, START)));
-        } else if !reports {
+        if !self.legs.iter().any(Leg::is_reported) {
             self.link = None;
         }
+        self.measure_link(now);
         let plan = MediaPlan { receive, send: Vec::new(), data };
         if self.arrivals.is_none() && plan.receive.iter().any(|l| l.codecs.iter().any(|c| c.feedback.transport_cc)) {
             self.arrivals = Some(Box::default());
@@ -305,6 +303,15 @@ impl Peer {
                 stream.bind(declared);
             }
         }
+    }
+
+    /// Begins to measure what its link carries, if it is to report what it receives and that is not done yet; whether that begins now.
+    pub fn measure_link(&mut self, now: Time) -> bool {
+        let begins = self.link.is_none() && self.legs.iter().any(Leg::is_reported);
+        if begins {
+            self.link = Some(Box::new(Link::new(now, START)));
+        }
+        begins
     }
 
     /// The plan of an m-line on which it sends.

@@ -171,7 +171,9 @@ fn help(name: &'static str) -> &'static str {
         "nack_misses_total" => "Packets asked for again that were not in the cache.",
         "pace_queue_overflows_total" => "Times that too much waited for a subscriber: it was given up, and its pictures began anew.",
         "paced_packets_total" => "Packets of pictures that had to wait, so that the way to their subscriber was not overfilled.",
-        "links_unanswered_total" => "Subscribers that negotiated reports of what they receive and sent none: they are sent all there is.",
+        "links_unanswered_total" => {
+            "Subscribers that negotiated reports of what they receive and sent none: they are sent all there is, until they do."
+        }
         "layer_switches_total" => "Pictures that subscribers got in another form than before, by cause.",
         "probe_packets_total" => "Packets repeated, or padding, sent to find out what a link carries.",
         "key_frame_requests_total" => "Key frames asked for, by us (sent) and by subscribers (received).",

@@ -14,6 +14,7 @@ mod member;
 mod opened;
 mod oracle;
 mod reach;
+mod reading;
 mod receiver;
 mod rooms;
 mod scoreboard;

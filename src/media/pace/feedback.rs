@@ -65,6 +65,11 @@ impl<'a> Feedback<'a> {
         self.base
     }
 
+    /// How many numbers it announces that it speaks of.
+    pub const fn packets(&self) -> u16 {
+        self.packets
+    }
+
     /// The number of this feedback, one more than that of the feedback before.
     pub const fn count(&self) -> u8 {
         self.count

@@ -38,13 +38,18 @@ const SILENT_FROM_THE_START: Duration = Duration::from_millis(3_000);
 const IDLE: Duration = Duration::from_millis(100);
 /// A receiver that has never sent feedback gets so many probes.
 const UNANSWERED: u32 = 3;
+/// Feedback may speak of so many numbers for each that was sent: where the order changes much, a receiver says again all that came since.
+/// More would let a few bytes keep a worker busy.
+const WORDS_EACH: u32 = 16;
+/// And of so many at most without anything having been sent meanwhile.
+const MOST_WORDS: u32 = 8 * feedback::MOST_PACKETS as u32;
 
 /// What has been counted about one link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkCounts {
     /// Feedbacks that were read.
     pub feedbacks: u64,
-    /// Feedbacks that could not be read.
+    /// Feedbacks that could not be read, or spoke of many more numbers than were sent.
     pub unusable: u64,
     /// Numbers that feedback spoke of although they were never sent, or are forgotten.
     pub unknown: u64,
@@ -65,6 +70,8 @@ pub struct Link {
     answered: bool,
     /// Whether anything left with a transport-wide number.
     numbered: bool,
+    /// Numbers that feedback may still speak of.
+    words: u32,
     counts: LinkCounts,
     prober: Prober,
     estimator: Estimator,
@@ -95,6 +102,7 @@ impl Link {
             begun: None,
             answered: false,
             numbered: false,
+            words: MOST_WORDS,
             collapsed: false,
             reports: Reports::new(now, start),
         }
@@ -122,6 +130,7 @@ impl Link {
         self.begun.get_or_insert(now);
         let bytes = bytes + OVERHEAD;
         self.numbered = true;
+        self.words = (self.words + WORDS_EACH).min(MOST_WORDS);
         self.history.record(now, number, bytes, kind);
         self.prober.sent(now, self.history.next() - 1, bytes as u32);
         self.counts.bytes += bytes as u64;
@@ -133,12 +142,14 @@ impl Link {
         self.counts.bytes += (bytes + OVERHEAD) as u64;
     }
 
-    /// Transport-wide feedback came; whether it could be read.
+    /// Transport-wide feedback came; whether it could be read, and spoke of no more than it may.
     pub fn feedback(&mut self, now: Time, fci: &[u8]) -> bool {
-        let Some(feedback) = Feedback::parse(fci) else {
+        let read = Feedback::parse(fci).and_then(|feedback| Some((self.words.checked_sub(feedback.packets().into())?, feedback)));
+        let Some((words, feedback)) = read else {
             self.counts.unusable += 1;
             return false;
         };
+        self.words = words;
         self.counts.feedbacks += 1;
         self.feedback_at = Some(now);
         self.answered = true;

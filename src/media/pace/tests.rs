@@ -252,6 +252,42 @@ fn feedback_about_numbers_never_sent_is_counted_and_changes_nothing() {
     assert_eq!((link.counts().unknown, link.counts().unusable, link.estimate()), (10, 1, Bitrate::kbps(300)));
 }
 
+/// Feedback that speaks of so many numbers from `base` on, none of which has arrived.
+fn all_lost(base: u16, packets: u16) -> Vec<u8> {
+    let mut fci = [base.to_be_bytes(), packets.to_be_bytes(), [0, 0], [1, 0]].concat();
+    let runs = (0..packets.div_ceil(0x1fff)).flat_map(|_| 0x1fff_u16.to_be_bytes());
+    fci.extend(runs);
+    fci
+}
+
+#[test]
+fn whoever_tells_of_much_more_than_was_sent_is_not_listened_to() {
+    let mut link = Link::new(Time::ZERO, Bitrate::kbps(300));
+    for number in 0..10 {
+        link.sent(Time::from_millis(number.into()), number, 1_000, Kind::Media);
+    }
+    // A compound of 1,440 bytes has room for sixty of these.
+    for ms in 0..60 {
+        link.feedback(Time::from_millis(100 + ms), &all_lost(20_000, feedback::MOST_PACKETS));
+    }
+    let read = link.counts().unknown;
+    assert!(read <= 8 * u64::from(feedback::MOST_PACKETS), "{read} numbers were read that were never sent");
+    assert!(link.counts().unusable >= 52);
+    // What is sent is listened to again.
+    for number in 10..700_u16 {
+        link.sent(Time::from_millis(200 + u64::from(number)), number, 1_000, Kind::Media);
+    }
+    assert!(link.feedback(Time::from_millis(1_000), &all_lost(600, 100)));
+}
+
+#[test]
+fn feedback_that_tells_of_no_arrival_is_no_round_trip() {
+    let (mut link, now) = (Link::new(Time::ZERO, Bitrate::kbps(300)), Time::from_millis(3_600_000));
+    link.sent(now, 0, 1_000, Kind::Media);
+    assert!(link.feedback(now + Duration::from_millis(50), &all_lost(0, 1)));
+    assert_eq!(link.round_trip(), Duration::from_millis(100), "nothing is known of it");
+}
+
 proptest! {
     #[test]
     fn no_feedback_makes_it_panic_or_leave_its_bounds(

@@ -97,6 +97,8 @@ impl Encoding {
             self.begin_anew();
             self.cache.clear();
             self.clock = None;
+            // Its clock begins anywhere: pictures of the one before would be taken for newer ones, for hours.
+            (self.picture, self.apart) = ((0, Time::ZERO), Duration::ZERO);
         }
         self.ssrc = Some(ssrc);
     }
@@ -150,6 +152,22 @@ mod tests {
         assert_eq!(encoding.generation, 0);
         encoding.fed_by(2);
         assert_eq!(encoding.generation, 1);
+    }
+
+    #[test]
+    fn how_far_pictures_lie_apart_is_learnt_anew_of_another_ssrc() {
+        let mut encoding = Encoding::new(MediaKind::Video);
+        encoding.fed_by(1);
+        for n in 0..100 {
+            encoding.picture_began(Time::from_millis(n * 33), 3_000_000_000 + n as u32 * 3_000);
+        }
+        // A slow screen, whose clock begins before that of the one before it.
+        encoding.fed_by(2);
+        for n in 0..10 {
+            encoding.last_packet = Time::from_millis(4_000 + n * 1_000);
+            encoding.picture_began(encoding.last_packet, 1_000_000_000 + n as u32 * 90_000);
+        }
+        assert!(encoding.is_sent(Time::from_millis(13_900), Time::ZERO));
     }
 
     #[test]

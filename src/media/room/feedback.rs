@@ -67,13 +67,20 @@ impl Room {
                 entries.into_iter().for_each(|(media, _)| self.picture_lost(index, media, &mut shared.counters))
             }
             Rtcp::TransportFeedback { fci, .. } => {
-                self.link_reports(now, index, |link| link.feedback(now, fci));
-                self.repair_unasked(now, index, fci, budget, shared);
+                self.hear_again(now, index);
+                if self.link_reports(now, index, |link| link.feedback(now, fci)) {
+                    self.repair_unasked(now, index, fci, budget, shared);
+                } else {
+                    shared.counters.add(Counter::DropFeedback);
+                }
             }
-            Rtcp::Remb { bitrate, .. } => self.link_reports(now, index, |link| {
-                link.remb(now, bitrate);
-                true
-            }),
+            Rtcp::Remb { bitrate, .. } => {
+                self.hear_again(now, index);
+                self.link_reports(now, index, |link| {
+                    link.remb(now, bitrate);
+                    true
+                });
+            }
             Rtcp::ExtendedReport { ssrc, blocks } => self.asked_for_round_trip(now, index, ssrc, blocks),
             Rtcp::SourceDescription | Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
         }
@@ -90,12 +97,22 @@ impl Room {
         }
     }
 
-    /// A subscriber says what it receives: what it is to get follows from that, though not from every single word.
-    fn link_reports(&mut self, now: Time, index: usize, report: impl FnOnce(&mut Link) -> bool) {
-        let Some(peer) = self.peers.get_mut(index) else { return };
-        let Some(link) = peer.link.as_deref_mut() else { return };
+    /// A subscriber that was given up because it said nothing does say something: its way is found out from the beginning.
+    fn hear_again(&mut self, now: Time, index: usize) {
+        if let Some(peer) = self.peers.get_mut(index)
+            && peer.measure_link(now)
+        {
+            self.select_soon(now, index);
+        }
+    }
+
+    /// A subscriber says what it receives: what it is to get follows from that, though not from every single word. Whether it was a
+    /// report that can be used.
+    fn link_reports(&mut self, now: Time, index: usize, report: impl FnOnce(&mut Link) -> bool) -> bool {
+        let Some(peer) = self.peers.get_mut(index) else { return false };
+        let Some(link) = peer.link.as_deref_mut() else { return true };
         if !report(link) {
-            return;
+            return false;
         }
         let (estimate, before) = (link.estimate().as_bps(), peer.selected_for.as_bps());
         // The same again would come out the same: layers are looked at each second in any case.
@@ -108,6 +125,7 @@ impl Room {
         let due = if peer.queue.is_empty() { due } else { Some(due.map_or(now, |due| due.min(now))) };
         peer.link_due = due;
         self.peers_due.sooner(index, due.unwrap_or(Time::NEVER).min(peer.select_due));
+        true
     }
 
     /// A sender report: the publisher's line of NTP against RTP.

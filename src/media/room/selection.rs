@@ -71,7 +71,9 @@ impl Room {
         self.claim(now, subscriber, &mut scratch);
         let (budget, around) = self.budget(now, subscriber);
         let Some(peer) = self.peers.get_mut(subscriber) else { return };
-        let fresh = peer.legs.iter().any(|leg| leg.source().is_some() && leg.selection().aimed() == Aim::default());
+        // What nobody sees, or cannot decode, waits for nothing.
+        let waits = |claim: &Claim| claim.count > 0 && peer.legs[scratch.legs[claim.order].0].selection().aimed() == Aim::default();
+        let fresh = scratch.claims.iter().any(waits);
         let raise = if fresh { Raise::Yes } else { peer.patience.allows(now) };
         let outcome = allocate(&mut scratch.claims, &scratch.forms, budget, raise);
         let lowered = scratch.claims.iter().any(|claim| claim.gets < claim.has && claim.gets < claim.count);
@@ -90,12 +92,16 @@ impl Room {
                 taken += scratch.taken(&claim);
             }
             let limit = limit(&claim, ladder);
-            if let Some(cause) = cause(&claim, limit) {
+            let given = claim.gets.checked_sub(1).and_then(|last| rungs.get(last)).map(|rung| rung.choice);
+            let leg_before = self.peers.get(subscriber).map(|peer| (peer.legs[leg].given(), peer.legs[leg].limit()));
+            if let Some((before, _)) = leg_before.filter(|before| *before != (None, None))
+                && let Some(cause) = self.tracks.get(track).and_then(|track| cause(&claim, by_size(track, before, given), limit))
+            {
                 shared.counters.add(cause);
             }
             self.aim(now, (subscriber, leg), track, aim, shared);
             let Some(peer) = self.peers.get_mut(subscriber) else { break };
-            peer.legs[leg].explain(limit);
+            peer.legs[leg].explain(given, limit);
             if aim.meanwhile.is_some() {
                 next = next.min(now + LOOK_EVERY);
             }
@@ -167,9 +173,10 @@ impl Room {
             let ladder = if decodable { ladder(now, track, leg.view(), rungs) } else { Ladder { undecodable: true, ..Ladder::default() } };
             let count = rungs.len() - first;
             forms.extend(rungs[first..].iter().map(|rung| Form { rate: rung.rate, level: rung.level }));
-            let aimed = leg.selection().aimed().wanted;
-            let has =
-                aimed.map_or(0, |aimed| rungs[first..].iter().rposition(|rung| is_at_most(rung, aimed, &rungs[first..])).map_or(0, |at| at + 1));
+            let aim = leg.selection().aimed();
+            let has = |aimed| rungs[first..].iter().rposition(|rung| is_at_most(rung, aimed, &rungs[first..])).map(|at| at + 1);
+            // Where nothing comes that its tile needs it has something larger meanwhile.
+            let has = aim.wanted.and_then(has).or_else(|| aim.meanwhile.and_then(has)).unwrap_or(0);
             let view = leg.view();
             let pixels = u32::from(view.width) * u32::from(view.height);
             claims.push(Claim { rank: view.rank, pixels, first, count, has, gets: 0, order: legs.len() });
@@ -312,6 +319,16 @@ fn place_of(track: &Track, encoding: u8) -> u8 {
     (0..track.encodings.len() as u8).filter(|other| height(track, *other) < height(track, encoding)).count() as u8
 }
 
+/// Whether a picture becomes larger or smaller: none is the smallest.
+fn by_size(track: &Track, before: Option<Choice>, after: Option<Choice>) -> Ordering {
+    let size = |choice: Choice| (place_of(track, choice.encoding), choice.layer.spatial());
+    match (before, after) {
+        // Of what is not measured yet nobody knows which sizes there are within.
+        (Some(before), Some(after)) if before.encoding == after.encoding && [before.layer, after.layer].contains(&Layer::TOP) => Ordering::Equal,
+        _ => after.map(size).cmp(&before.map(size)),
+    }
+}
+
 /// Whether a form is no better than what a leg is aimed at.
 fn is_at_most(rung: &Rung, aimed: Choice, rungs: &[Rung]) -> bool {
     if rung.choice == aimed {
@@ -348,15 +365,16 @@ fn aim(rungs: &[Rung], gets: usize, ladder: Ladder, (present, flows): (Option<Ch
     Aim { wanted: Some(best.choice), meanwhile: sent.or_else(smaller).map(|rung| rung.choice) }
 }
 
-/// What a change of a share is counted as; none where it stays, or where it is the first.
-fn cause(claim: &Claim, limit: Option<Limit>) -> Option<Counter> {
-    match (claim.gets.cmp(&claim.has), limit) {
-        (Ordering::Equal, _) => None,
-        (Ordering::Greater, _) => Some(Counter::LayersUp),
-        (Ordering::Less, Some(Limit::Bandwidth)) if claim.gets == 0 => Some(Counter::LayersPaused),
-        (Ordering::Less, Some(Limit::Bandwidth)) => Some(Counter::LayersDownBandwidth),
-        (Ordering::Less, Some(Limit::Publisher)) => Some(Counter::LayersDownPublisher),
-        (Ordering::Less, _) => Some(Counter::LayersDownView),
+/// What a change of a share is counted as, if its picture becomes larger or smaller by `size`; none where it stays.
+fn cause(claim: &Claim, size: Ordering, limit: Option<Limit>) -> Option<Counter> {
+    match (claim.gets.cmp(&claim.has), size, limit) {
+        (Ordering::Less, ..) if claim.gets == 0 => Some(Counter::LayersPaused),
+        (Ordering::Less, ..) => Some(Counter::LayersDownBandwidth),
+        (Ordering::Greater, ..) | (_, Ordering::Greater, _) => Some(Counter::LayersUp),
+        // There are fewer forms than before, and it has all of them.
+        (_, Ordering::Less, Some(Limit::Publisher)) => Some(Counter::LayersDownPublisher),
+        (_, Ordering::Less, Some(Limit::View)) => Some(Counter::LayersDownView),
+        _ => None,
     }
 }
 

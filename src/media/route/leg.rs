@@ -24,7 +24,7 @@ use crate::media::publish::cache::CachedPacket;
 use crate::media::publish::encoding::Encoding;
 use crate::media::publish::track::Track;
 use crate::media::rewrite::{Continuity, HeaderRewrite, PictureMap, Redundancy, SequenceMap, TimestampMap, WallMap};
-use crate::media::select::{Aim, Step, Switch, Ways};
+use crate::media::select::{Aim, Choice, Step, Switch, Ways};
 
 /// Codecs of one publisher's m-line that a leg tells apart.
 pub const MOST_CODECS: usize = 16;
@@ -80,6 +80,8 @@ pub struct Leg {
     pointed_at: Time,
     /// How its picture is shown.
     view: View,
+    /// The form of its picture that it was given last.
+    given: Option<Choice>,
     /// Why its picture is not better.
     limit: Option<Limit>,
     // touched by negotiation
@@ -142,6 +144,7 @@ impl Leg {
             before: None,
             switch: Switch::default(),
             view: View::LARGE,
+            given: None,
             limit: None,
             outlets: [None; MOST_CODECS],
             header: HeaderRewrite::compile(&target_extensions(&plan), Some(plan.mid)),
@@ -180,6 +183,7 @@ impl Leg {
         self.source = source.map(|(index, _, _)| index);
         self.switch.point(source.is_some_and(|(_, track, _)| track.kind == MediaKind::Video));
         self.pointed_at = now;
+        (self.given, self.limit) = (None, None);
         if let Some((_, _, plan)) = source {
             self.compile(plan);
         }
@@ -210,9 +214,14 @@ impl Leg {
         self.view
     }
 
-    /// Why its picture is not better than it is, from now on.
-    pub const fn explain(&mut self, limit: Option<Limit>) {
-        self.limit = limit;
+    /// The form of its picture that it is given from now on, and why that is not better than it is.
+    pub const fn explain(&mut self, given: Option<Choice>, limit: Option<Limit>) {
+        (self.given, self.limit) = (given, limit);
+    }
+
+    /// The form of its picture that it was given last.
+    pub const fn given(&self) -> Option<Choice> {
+        self.given
     }
 
     /// Why its picture is not better than it is.

@@ -70,6 +70,17 @@ pub fn ladder(now: Time, track: &Track, view: View, rungs: &mut Vec<Rung>) -> La
             rungs.push(Rung { choice: Choice { encoding: *number, layer }, rate, level, sent });
         });
     }
+    // Of those that would do none comes: a picture that is larger than its tile is better than none.
+    if rungs.len() == begin && ladder.withheld.is_some() {
+        let larger = (0..).zip(&*order).skip(largest + 1).find(|(_, number)| track.is_sent(now, **number));
+        if let Some((place, number)) = larger
+            && let Some(encoding) = track.encoding(*number)
+        {
+            layers(encoding, place, order.len() - 1 - usize::from(place), most_within(encoding, size(track, *number), view), |layer, rate, level| {
+                rungs.push(Rung { choice: Choice { encoding: *number, layer }, rate, level, sent: true });
+            });
+        }
+    }
     // Each takes more than the one before it: what does not is no step.
     let mut least = Bitrate::default();
     let mut kept = begin;

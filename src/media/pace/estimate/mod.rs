@@ -439,6 +439,10 @@ impl Estimator {
     }
 
     fn measure_round_trip(&mut self, now: Time) {
+        if self.newest_sent == Time::ZERO {
+            // Nothing has arrived yet: there is nothing to measure from.
+            return;
+        }
         let sample = now.micros_since(self.newest_sent) as f64;
         self.round_trip += (sample - self.round_trip) / 8.0;
         // Slowly upwards, so that a longer route is learned within a minute.

@@ -1,0 +1,114 @@
+//! Stories of what is easily taken for something else: tiles that nobody sees, encodings that do not come, receivers that begin with silence.
+
+use althing::contract::{Counter, Limit, View};
+
+use crate::coding::Mode;
+use crate::decoder::Shown;
+use crate::receiver::Feedback;
+use crate::sender::Publishes;
+use crate::views::{HIDDEN, MIDDLE, SMALL, assert_sound, millis};
+use crate::world::{Ways, World};
+
+fn last(world: &World) -> Option<Shown> {
+    world.decoder(1, 0).at(world.now).copied()
+}
+
+/// A publisher of a simulcast, and one who watches it over a way that it says carries so much.
+fn watched(bps: u64) -> World {
+    let mut world = World::new(11);
+    world.join(Publishes::picture(Mode::Vp8, 3), 0, Ways::free(millis(40)));
+    world.join(Publishes::NOTHING, 2, Ways { feedback: Feedback::Estimates(bps), ..Ways::free(millis(40)) });
+    world.point(1, 0, Some(0), View::LARGE);
+    world
+}
+
+#[test]
+fn beside_a_tile_that_nobody_sees_what_was_in_vain_is_tried_again_as_late_as_without_it() {
+    for hidden in [false, true] {
+        let mut world = watched(5_000_000);
+        if hidden {
+            world.join(Publishes::picture(Mode::Vp8, 3), 0, Ways::free(millis(40)));
+            world.point(1, 1, Some(2), HIDDEN);
+        }
+        world.run(millis(3_000));
+        assert_eq!(last(&world).map(|shown| shown.stream.encoding), Some(2));
+        world.members[1].receiver.feedback = Feedback::Estimates(800_000);
+        world.run(millis(2_000));
+        assert_eq!(last(&world).map(|shown| shown.stream.encoding), Some(1), "hidden {hidden}");
+        // It fits again, though not with ample room, and was taken back a moment after it had been given.
+        world.members[1].receiver.feedback = Feedback::Estimates(1_500_000);
+        for _ in 0..3 {
+            world.run(millis(1_000));
+            assert_eq!(last(&world).map(|shown| shown.stream.encoding), Some(1), "hidden {hidden}, at {:?}", world.now);
+        }
+        world.run(millis(9_000));
+        assert_eq!(last(&world).map(|shown| shown.stream.encoding), Some(2), "hidden {hidden}");
+        assert_sound(&world);
+    }
+}
+
+#[test]
+fn each_change_of_a_picture_is_counted_once_and_by_its_cause() {
+    let mut world = watched(5_000_000);
+    world.run(millis(3_000));
+    let causes = [Counter::LayersUp, Counter::LayersDownView, Counter::LayersDownPublisher, Counter::LayersDownBandwidth, Counter::LayersPaused];
+    let mut before = causes.map(|cause| world.count(cause));
+    let mut changed = |world: &mut World, what: &str, expected: [u64; 5]| {
+        world.run(millis(5_000));
+        let now = causes.map(|cause| world.count(cause));
+        let counted: Vec<u64> = now.iter().zip(before).map(|(now, before)| now - before).collect();
+        assert_eq!(counted, expected, "{what}");
+        before = now;
+    };
+    for (view, expected) in [(SMALL, [0, 1, 0, 0, 0]), (MIDDLE, [1, 0, 0, 0, 0]), (HIDDEN, [0, 1, 0, 0, 0]), (View::LARGE, [1, 0, 0, 0, 0])] {
+        world.point(1, 0, Some(0), view);
+        changed(&mut world, &format!("{view:?}"), expected);
+    }
+    world.members[0].sender.encoding(2).expect("it has three").withhold(true);
+    changed(&mut world, "the top encoding does not come", [0, 0, 1, 0, 0]);
+    world.members[0].sender.encoding(2).expect("it has three").withhold(false);
+    changed(&mut world, "it is back", [1, 0, 0, 0, 0]);
+    world.members[1].receiver.feedback = Feedback::Estimates(800_000);
+    changed(&mut world, "the way carries less", [0, 0, 0, 1, 0]);
+    world.members[1].receiver.feedback = Feedback::Estimates(40_000);
+    changed(&mut world, "the way carries nothing", [0, 0, 0, 0, 1]);
+}
+
+#[test]
+fn a_small_tile_whose_own_encoding_does_not_come_is_shown_a_larger_one() {
+    let mut world = watched(5_000_000);
+    world.members[0].sender.encoding(0).expect("it has three").withhold(true);
+    world.run(millis(3_000));
+    world.point(1, 0, Some(0), SMALL);
+    world.run(millis(4_000));
+    let from = world.now;
+    world.run(millis(3_000));
+    assert!(world.decoder(1, 0).rate(from, world.now) > 28.0, "{} pictures a second", world.decoder(1, 0).rate(from, world.now));
+    assert_eq!(world.quality(1, 0).map(|quality| (quality.encoding, quality.limit)), Some((Some(2), Some(Limit::Publisher))));
+    world.members[0].sender.encoding(0).expect("it has three").withhold(false);
+    world.run(millis(2_000));
+    assert_eq!(last(&world).map(|shown| shown.stream.encoding), Some(0), "its own, once that comes");
+    assert_sound(&world);
+}
+
+#[test]
+fn a_receiver_that_is_not_heard_in_the_beginning_is_sent_what_its_way_carries_once_it_is() {
+    let mut world = World::new(12);
+    world.join(Publishes::picture(Mode::Vp8, 3), 0, Ways::free(millis(40)));
+    world.join(Publishes::NOTHING, 1, Ways::free(millis(40)).down(|shape| shape.carrying(800_000)));
+    world.run(millis(500));
+    let (open, now) = (world.up[1].shape.clone(), world.now);
+    world.up[1].reshape(now, open.clone().losing(1_000));
+    world.point(1, 0, Some(0), View::LARGE);
+    world.run(millis(5_000));
+    assert_eq!(world.count(Counter::LinksUnanswered), 1, "it says nothing, and is sent all there is");
+    let now = world.now;
+    world.up[1].reshape(now, open);
+    world.run(millis(12_000));
+    let from = world.now;
+    world.run(millis(10_000));
+    let quality = world.quality(1, 0).expect("control was told");
+    assert_eq!((quality.encoding, quality.limit), (Some(1), Some(Limit::Bandwidth)));
+    let (frozen, rate) = (world.decoder(1, 0).frozen(from, world.now), world.decoder(1, 0).rate(from, world.now));
+    assert!(frozen < millis(300) && rate > 14.0, "{frozen:?}, {rate} pictures a second");
+}
