@@ -167,7 +167,7 @@ impl Link {
             }
             match (news, status.arrival) {
                 (News::Received { sent, passed_over }, Some(tick)) => {
-                    let arrival = self.unwrap_tick(tick) * 250;
+                    let arrival = self.unwrap_tick(tick).saturating_mul(250);
                     let late = self.estimator.arrived(&sent, arrival, !passed_over);
                     self.history.note_delay(sent.number, late);
                     self.prober.arrived(&sent, arrival);
@@ -356,7 +356,7 @@ impl Link {
     /// The tick nearest to the newest one on the circle of 32 bits.
     fn unwrap_tick(&mut self, tick: u32) -> i64 {
         let newest = self.newest_tick.unwrap_or(i64::from(tick));
-        let tick = newest + i64::from(tick.wrapping_sub(newest as u32).cast_signed());
+        let tick = newest.saturating_add(i64::from(tick.wrapping_sub(newest as u32).cast_signed()));
         self.newest_tick = Some(newest.max(tick));
         tick
     }

@@ -134,6 +134,11 @@ fn note_waits(now: Time, peer: &mut Peer, tracks: &Slab<Track>) {
     }
 }
 
+/// A share, in thousandths. A subscriber may report as often as it likes: in 32 bits a thousand times what it adds up to has no room.
+fn per_mille(part: u64, of: u64) -> u16 {
+    (part * 1_000).checked_div(of).unwrap_or(0).min(1_000) as u16
+}
+
 fn received(peer: &mut Peer, tracks: &Slab<Track>) -> Vec<Flow> {
     let mut flows: Vec<Flow> = Vec::new();
     for (mline, track) in (0u8..).zip(peer.published) {
@@ -143,8 +148,7 @@ fn received(peer: &mut Peer, tracks: &Slab<Track>) -> Vec<Flow> {
             let tally = std::mem::take(&mut stream.tally);
             // What is beyond the blocks of a report has come, too.
             came += tally.expected + stream.reception.unreported();
-            let lost = (tally.lost * 1_000).checked_div(tally.expected).unwrap_or(0);
-            worst.loss_per_mille = worst.loss_per_mille.max(lost.min(1_000) as u16);
+            worst.loss_per_mille = worst.loss_per_mille.max(per_mille(tally.lost, tally.expected));
             worst.jitter_ms = worst.jitter_ms.max(tally.jitter / 1_000);
         }
         // Sound may pause: nobody speaks, and the encoder sends nothing (DTX).
@@ -164,7 +168,7 @@ fn sent(now: Time, peer: &mut Peer, tracks: &Slab<Track>) -> Vec<Flow> {
         let Some(track) = leg.source().and_then(|track| tracks.get(track)) else { continue };
         let flow = Flow {
             track: track.id,
-            loss_per_mille: (lost * 1_000 / 256).checked_div(reports.into()).unwrap_or(0).min(1_000) as u16,
+            loss_per_mille: per_mille(lost.into(), u64::from(reports) * 256),
             jitter_ms: jitter / 1_000,
             silent: false,
             waits_ms: waits_since.map_or(0, |since| u32::try_from(now.since(since).as_millis()).unwrap_or(u32::MAX)),
@@ -184,4 +188,16 @@ fn micros(ticks: u32, clock_rate: u32) -> u32 {
 /// 256ths as millionths.
 fn millionths(fraction: u8) -> u64 {
     u64::from(fraction) * 1_000_000 / 256
+}
+
+#[cfg(test)]
+mod tests {
+    use super::per_mille;
+
+    #[test]
+    fn shares_are_right_however_often_something_is_reported() {
+        assert_eq!((per_mille(0, 0), per_mille(128, 256), per_mille(3, 2)), (0, 500, 1_000));
+        assert_eq!(per_mille(65_535 * 255, 65_535 * 256), 996);
+        assert_eq!(per_mille(u32::MAX.into(), u32::MAX.into()), 1_000);
+    }
 }
