@@ -98,14 +98,20 @@ async fn a_session_of_the_certificate_before_is_not_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_has_the_files_read_at_once() {
+async fn whoever_asks_has_the_files_read_at_once_and_is_told_what_has_come_of_it() {
     let scene = scene(|config| tls(config).look_every = Duration::from_secs(3_600)).await;
     let second = scene.authority.give();
     second.write(&scene.folder.cert(), &scene.folder.key());
     sleep(Duration::from_millis(200)).await;
     assert_eq!(scene.shown().await, scene.first.der(), "nobody has looked yet");
-    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP).expect("a signal");
-    until("the second certificate is shown", async || scene.shown().await == second.der()).await;
+    let days = scene.node.look_at_certificate().await.expect("files are looked at").expect("a good certificate");
+    assert!(days > 365 * 50, "it expires in 2090: {days}");
+    assert_eq!(scene.shown().await, second.der());
+
+    std::fs::write(scene.folder.key(), "no key").expect("written");
+    let refused = scene.node.look_at_certificate().await.expect("files are looked at").expect_err("a key that is none");
+    assert!(refused.to_string().contains("key.pem"), "{refused}");
+    assert_eq!(scene.shown().await, second.der());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ for (const browser of browsers) {
     const [ada, ben] = [await stage.person('Ada'), await stage.person('Ben', { browser })];
     for (const person of [ada, ben]) await person.join(stage.url, `alone-${browser}`);
     await ada.sees('Ben');
-    await ada.travels('direct');
+    for (const person of [ada, ben]) await person.travels('direct');
     const member = await ada.idOf('Ben');
     await stage.server.kill();
     await until('Ada has lost the server', () => ada.tab.evaluate(() => /** @type {any} */ (window).althing.status === 'reconnecting'));
@@ -44,7 +44,7 @@ for (const browser of browsers) {
     const [ada, ben] = [await stage.person('Ada'), await stage.person('Ben', { browser })];
     for (const person of [ada, ben]) await person.join(stage.url, `shared-${browser}`);
     await ada.sees('Ben');
-    await ada.travels('direct');
+    for (const person of [ada, ben]) await person.travels('direct');
     await stage.server.kill();
     for (const person of [ada, ben]) await until(`${person.name} has lost the server`, () => person.tab.evaluate(() => /** @type {any} */ (window).althing.status === 'reconnecting'));
     await ben.tab.click('[data-testid=screen]');

@@ -72,6 +72,8 @@ export abstract class Link<Entered> extends Emitter<LinkEvents<Entered>> {
   #early: { seq: number; event: Event }[] | undefined;
   #heartbeat: ReturnType<typeof setTimeout> | undefined;
   #wake: (() => void) | undefined;
+  /** Ends an attempt to open a socket: one that opens later would begin a session that nobody is in. */
+  readonly #over = new AbortController();
 
   constructor({ url, webSocket, requestTimeoutMs = 10_000, pingTimeoutMs = 5_000, backoff = {} }: LinkOptions) {
     super();
@@ -175,9 +177,11 @@ export abstract class Link<Entered> extends Emitter<LinkEvents<Entered>> {
       this.#options.url,
       { event: (seq, event) => this.#hear(seq, event), lost: (error) => this.#lose(socket, error) },
       this.#options.requestTimeoutMs,
+      this.#over.signal,
       this.#options.webSocket,
     );
     try {
+      this.#over.signal.throwIfAborted();
       this.#socket = socket;
       this.#early = [];
       const hello = socket.request({ type: 'hello', versions: [VERSION] }, this.#options.requestTimeoutMs).then((welcome) => {
@@ -327,6 +331,7 @@ export abstract class Link<Entered> extends Emitter<LinkEvents<Entered>> {
     clearTimeout(this.#heartbeat);
     this.#enter('closed');
     this.#wake?.();
+    this.#over.abort(error);
     this.#socket?.close();
     this.#socket = undefined;
     this.failWaiting(error);

@@ -30,23 +30,32 @@ export class Socket {
     socket.onclose = (event) => this.#lose(event.code, event.reason);
   }
 
-  /** Opens one; rejects with `connection_lost` when that does not succeed in time. */
-  static open(url: string, handlers: SocketHandlers, timeoutMs: number, WebSocketImpl: WebSocketClass = WebSocket): Promise<Socket> {
+  /**
+   * Opens one; rejects with `connection_lost` when that does not succeed in time, with the reason of `given` when it is given up before.
+   * (Firefox holds an attempt back that follows others that have failed, for up to a minute.)
+   */
+  static open(url: string, handlers: SocketHandlers, timeoutMs: number, given: AbortSignal, WebSocketImpl: WebSocketClass = WebSocket): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const socket = new WebSocketImpl(url, SUBPROTOCOL);
-      const fail = (why: string) => {
+      const giveUp = () => fail(given.reason as AlthingError);
+      const settle = () => {
         clearTimeout(timer);
+        given.removeEventListener('abort', giveUp);
+      };
+      const fail = (why: AlthingError | string) => {
+        settle();
         socket.onopen = socket.onclose = socket.onerror = null;
         // A socket that is dropped while it connects reports an error of its own: nobody asked.
         socket.onerror = () => undefined;
         socket.close();
-        reject(new AlthingError('connection_lost', why, true));
+        reject(typeof why === 'string' ? new AlthingError('connection_lost', why, true) : why);
       };
       const timer = setTimeout(() => fail(`no connection within ${timeoutMs} ms`), timeoutMs);
       socket.onerror = () => fail('the server cannot be reached');
       socket.onclose = () => fail('the server closed the connection');
+      given.addEventListener('abort', giveUp);
       socket.onopen = () => {
-        clearTimeout(timer);
+        settle();
         socket.onerror = () => undefined;
         resolve(new Socket(socket, handlers));
       };

@@ -17,6 +17,8 @@ export class Server {
   socket: ServerSocket | undefined;
   sockets = 0;
   reply: (request: Request) => Reply = answerOf;
+  /** Sockets are opened once this has come. */
+  gate: Promise<unknown> | undefined;
 
   private constructor(server: WebSocketServer) {
     this.#server = server;
@@ -30,7 +32,9 @@ export class Server {
 
   static start(port = 0): Promise<Server> {
     return new Promise((resolve) => {
-      const server: WebSocketServer = new WebSocketServer({ port, host: '127.0.0.1' }, () => resolve(new Server(server)));
+      const verifyClient = (_: unknown, open: (isLetIn: boolean) => void) => void Promise.resolve(opened?.gate).then(() => open(true));
+      let opened: Server | undefined;
+      const server: WebSocketServer = new WebSocketServer({ port, host: '127.0.0.1', verifyClient }, () => resolve((opened = new Server(server))));
     });
   }
 

@@ -289,3 +289,27 @@ test('leaving says so, and opens no further socket', async () => {
   expect(server.sockets).toBe(1);
   expect(signaling.state).toBe('closed');
 });
+
+test('whoever leaves while a socket is being opened is not in the room once it is', async () => {
+  const signaling = start();
+  await signaling.join(join);
+  let open!: () => void;
+  server.gate = new Promise<void>((resolve) => (open = resolve));
+  server.cut();
+  await reaches(signaling, 'reconnecting');
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  await signaling.leave();
+  open();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(server.types()).toEqual(['hello', 'join']);
+
+  server.gate = new Promise<void>((resolve) => (open = resolve));
+  const second = start();
+  const refused = expect(second.join(join)).rejects.toMatchObject({ code: 'closed' });
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  second.leaveNow();
+  open();
+  await refused;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(server.types()).toEqual(['hello', 'join']);
+});
