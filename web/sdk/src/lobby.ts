@@ -81,6 +81,7 @@ export class Lobby extends Emitter<LobbyEvents> {
     super();
     this.#link = new LobbyLink(options, () => this.#talk?.call ?? this.#ring?.call);
     this.#link.on('state', () => this.#changed());
+    this.#link.on('refused', () => this.#changed());
     this.#link.on('joined', (entered) => this.#enter(entered));
     this.#link.on('event', (event) => this.#take(event));
     this.#link.on('closed', (error) => this.#end(error));
@@ -89,6 +90,11 @@ export class Lobby extends Emitter<LobbyEvents> {
   /** Whether the lobby has a socket. */
   get status(): LinkState {
     return this.#link.state;
+  }
+
+  /** Why the server does not let this end into the lobby again for now, while it answers and refuses. */
+  get refusal(): AlthingError | undefined {
+    return this.#link.refusal;
   }
 
   /** What the server said of itself. */

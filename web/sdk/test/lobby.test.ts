@@ -254,6 +254,20 @@ test('an expired token ends the presence when the socket is lost', async () => {
   expect(await ended).toMatchObject({ code: 'token_expired' });
 });
 
+test('why a server that is back refuses for now is told, until it lets this end in', async () => {
+  let changes = 0;
+  lobby.on('change', () => (changes += 1));
+  server.reply = (request) => (request.type === 'enter' ? { error: 'draining', retryable: true } : answer(request));
+  server.cut();
+  await expect.poll(() => lobby.refusal?.code).toBe('draining');
+  expect(lobby.status).toBe('reconnecting');
+  const before = changes;
+  server.reply = answer;
+  await expect.poll(() => lobby.status).toBe('open');
+  expect(lobby.refusal).toBeUndefined();
+  expect(changes).toBeGreaterThan(before);
+});
+
 test('leaving says so', async () => {
   await lobby.leave();
   expect(server.types().at(-1)).toBe('leave');

@@ -15,6 +15,8 @@ class Reach {
   lobby = $state.raw<Lobby | undefined>(undefined);
   name = $state('');
   status = $state<LinkState>('idle');
+  /** Why the server does not let this end in again for now, while it answers and refuses. */
+  refusal = $state.raw<AlthingError | undefined>(undefined);
   me = $state.raw<PersonInfo | undefined>(undefined);
   people = $state.raw<readonly PersonInfo[]>([]);
   ring = $state.raw<Ring | undefined>(undefined);
@@ -169,6 +171,7 @@ class Reach {
 
   #refresh(lobby: Lobby): void {
     this.status = lobby.status;
+    this.refusal = lobby.refusal;
     this.me = lobby.me;
     this.people = lobby.people;
     this.mayShow = lobby.grants?.publish.includes('camera') ?? true;
