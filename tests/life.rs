@@ -107,9 +107,17 @@ impl Process {
     }
 
     async fn join(&self, room: &str) -> Result<(Signaling, UnboundedReceiver<Event>)> {
+        self.begin(Request::join(room, "somebody", None)).await
+    }
+
+    async fn enter(&self, lobby: &str) -> Result<(Signaling, UnboundedReceiver<Event>)> {
+        self.begin(Request::Enter { lobby: lobby.into(), name: "somebody".into(), token: None, me: None, call: None }).await
+    }
+
+    async fn begin(&self, request: Request) -> Result<(Signaling, UnboundedReceiver<Event>)> {
         let (socket, events) = Signaling::open(&format!("ws://{}/ws", self.http)).await?;
         socket.ask(Request::Hello { versions: vec![VERSION], features: vec![] }).await?;
-        socket.ask(Request::join(room, "somebody", None)).await?;
+        socket.ask(request).await?;
         Ok((socket, events))
     }
 }
@@ -138,6 +146,8 @@ async fn a_node_runs_dry_and_ends_with_its_last_member() {
         elsewhere.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.code == ErrorCode::Draining && refusal.message.contains("shutting down")),
         "{elsewhere}"
     );
+    let lobby = node.enter("office").await.err().expect("no lobby opens");
+    assert!(lobby.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.code == ErrorCode::Draining), "{lobby}");
     let (status, later, code) = node.post("/whip/elsewhere/eve");
     assert_eq!((status, later, code.as_str()), (503, true, "draining"), "nor by WHIP");
     let (bob, mut told) = node.join("here").await.expect("a room that there is takes its members");

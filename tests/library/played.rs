@@ -152,6 +152,19 @@ pub async fn saved(asking: &Asking, item: &Value, on_disk: &[Vec<u8>]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_began_later_than_its_recording_is_dated_so_in_the_archive() {
+    let folder = Folder::new("library-dated");
+    let mut manifest = folder.keep("r1", "hall", 1_795_820_399_000, &[1_000, 2_000]);
+    manifest.files[1].at = 90_000_000;
+    manifest.write(&folder.0.join("r1")).expect("written");
+    let on_disk: Vec<Vec<u8>> = manifest.files.iter().map(|file| fs::read(folder.0.join("r1").join(&file.name)).expect("the file")).collect();
+    let node = node(&folder.0, |_| ()).await;
+    let asking = Asking::of(&node);
+    saved(&asking, &asking.get("/api/v1/library/r1").await, &on_disk).await;
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_download_lasts_as_long_as_somebody_takes_it() {
     let folder = Folder::new("library-slow");
     // More than sockets and buffers between hold.

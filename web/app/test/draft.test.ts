@@ -68,15 +68,17 @@ test('as many lines wait as may, and the next one stays where it was written', (
   expect(waiting()).toHaveLength(16);
 });
 
-test('nothing of one call is said, or stands, in the next one', async () => {
+test.each([['taken', undefined], ['refused', new Error('no')]])('nothing of one call is said, or stands, in the next one, when what was said in it is %s', async (_, answer) => {
   const first = send('one');
   void send('two');
+  draft.text = 'thr';
   const next = new Room();
   draft.follow(next as unknown as Call);
   expect([draft.text, waiting()]).toEqual(['', []]);
-  await room.answers(new Error('no'));
-  expect(await first).toBeUndefined();
-  expect([draft.text, room.asked, next.asked]).toEqual(['', ['one'], []]);
   void send('three');
-  expect(next.asked).toEqual(['three']);
+  await room.answers(answer);
+  expect(await first).toBeUndefined();
+  expect([draft.text, room.asked, next.asked, waiting()]).toEqual(['', ['one'], ['three'], ['three']]);
+  await next.answers();
+  expect(waiting()).toEqual([]);
 });
