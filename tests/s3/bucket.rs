@@ -132,6 +132,44 @@ async fn what_is_kept_goes_to_the_bucket_is_played_from_there_and_outlives_the_f
     third.shut_down().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_says_that_its_recording_is_fetched_from_the_bucket_and_how_much_of_it_and_is_taken_back_meanwhile() {
+    let (folder, server) = (Folder::new("bucket-film"), Server::start());
+    let way = Way::to(server.at).await;
+    folder.keep("r1", "hall", 1_000, &[6 << 20, 2 << 20]);
+    let node = with_bucket(&folder.0, &server, &way, Duration::ZERO).await;
+    let asking = Asking::of(&node);
+    gone(&folder, &asking.get("/api/v1/library/r1").await).await;
+    way.slow_down(256 << 10);
+    let mixdown = "/api/v1/library/r1/mixdown";
+    assert_eq!(asking.json(Method::POST, mixdown, json!({ "film": "mp4" })).await.0, 202);
+    let mut said = Vec::new();
+    patiently("a quarter of it is here", async || {
+        let film = asking.get(mixdown).await[0].clone();
+        let now = (text(&film, "state").to_owned(), film["progress"].as_f64());
+        if said.last() != Some(&now) {
+            said.push(now);
+        }
+        film["progress"].as_f64().filter(|part| *part >= 0.25)
+    })
+    .await;
+    // Its turn may have come a moment before.
+    let fetching: Vec<f64> = said.iter().filter(|(state, _)| state == "fetching").filter_map(|(_, part)| *part).collect();
+    assert!(
+        said.iter().all(|(state, part)| state == "fetching" || *part == Some(0.0) || part.is_none()),
+        "nothing is made of what is not here: {said:?}"
+    );
+    assert!(fetching.len() > 1 && fetching.is_sorted() && fetching.iter().all(|part| *part < 0.5), "{said:?}");
+    assert_eq!(asking.status(Method::DELETE, &format!("{mixdown}?film=mp4")).await, 204);
+    let begun = Instant::now();
+    until("it is gone", async || (asking.get(mixdown).await == json!([])).then_some(())).await;
+    // The next piece would take four seconds more, and the first file eight.
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    let left: Vec<_> = fs::read_dir(folder.0.join("r1")).expect("the folder").flatten().map(|entry| entry.file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains(".webm")), "nothing half is left: {left:?}");
+    node.shut_down().await;
+}
+
 async fn patiently<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use althing::config::{S3Config, Secret};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
@@ -97,7 +97,7 @@ pub struct Way {
     open: Arc<AtomicBool>,
     /// Bytes that went there.
     pub there: Arc<AtomicU64>,
-    /// Bytes that go there in a hundredth of a second at most.
+    /// Bytes that go either way in a hundredth of a second at most.
     slow: Arc<AtomicU64>,
 }
 
@@ -122,7 +122,7 @@ impl Way {
         self.open.store(open, Ordering::Relaxed);
     }
 
-    /// As many bytes go there in a second at most.
+    /// As many bytes go either way in a second at most, on each connection.
     pub fn slow_down(&self, bytes: u64) {
         self.slow.store(bytes / 100, Ordering::Relaxed);
     }
@@ -131,27 +131,30 @@ impl Way {
         self.open.load(Ordering::Relaxed)
     }
 
+    async fn pass(&self, from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin), passed: &AtomicU64) {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let most = buffer.len().min(usize::try_from(self.slow.load(Ordering::Relaxed)).unwrap_or(usize::MAX)).max(1);
+            match from.read(&mut buffer[..most]).await {
+                Ok(bytes) if bytes > 0 && to.write_all(&buffer[..bytes]).await.is_ok() => {
+                    passed.fetch_add(bytes as u64, Ordering::Relaxed);
+                    if self.slow.load(Ordering::Relaxed) < u64::MAX {
+                        sleep(Duration::from_millis(10)).await;
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
     async fn carry(self, client: TcpStream, server: SocketAddr) {
         let Ok(upstream) = TcpStream::connect(server).await else { return };
-        let ((mut from, mut to), (mut back, mut answers)) = (client.into_split(), upstream.into_split());
+        let ((mut from, mut to), (mut back_from, mut answers)) = (client.into_split(), upstream.into_split());
         std::mem::swap(&mut to, &mut answers);
         // `to` leads to the server now, and `answers` to the client.
-        let there = async {
-            let mut buffer = vec![0; 64 << 10];
-            loop {
-                let most = buffer.len().min(usize::try_from(self.slow.load(Ordering::Relaxed)).unwrap_or(usize::MAX)).max(1);
-                match from.read(&mut buffer[..most]).await {
-                    Ok(bytes) if bytes > 0 && to.write_all(&buffer[..bytes]).await.is_ok() => {
-                        self.there.fetch_add(bytes as u64, Ordering::Relaxed);
-                        if self.slow.load(Ordering::Relaxed) < u64::MAX {
-                            sleep(Duration::from_millis(10)).await;
-                        }
-                    }
-                    _ => return,
-                }
-            }
-        };
-        let back_again = async { tokio::io::copy(&mut back, &mut answers).await.map(drop).unwrap_or_default() };
+        let there = self.pass(&mut from, &mut to, &self.there);
+        let back = AtomicU64::new(0);
+        let back_again = self.pass(&mut back_from, &mut answers, &back);
         let cut = async {
             while self.is_open() {
                 sleep(Duration::from_millis(5)).await;

@@ -147,12 +147,13 @@ impl Endpoints {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MixdownAnswer {
     film: &'static str,
-    /// `waiting`, `running`, `done` or `failed`. One that waits with a `progress` has begun, and the machine has no time for it at present.
+    /// `waiting`, `fetching` (its recording's files come from the bucket first), `running`, `done` or `failed`. One that waits with a `progress` has
+    /// begun, and the machine has no time for it at present.
     state: &'static str,
     /// How many are before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     ahead: Option<usize>,
-    /// How much of it is done, from 0 to 1.
+    /// How much of it is done, or of its recording's files is here, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<f32>,
     /// Why there is none.
@@ -177,6 +178,7 @@ impl MixdownAnswer {
             Self { film: film_name, state: "done", ahead: None, progress: None, code: None, detail: None, url: None, download: None, bytes: None };
         match state {
             JobState::Waiting => (answer.state, answer.ahead) = ("waiting", Some(ahead)),
+            JobState::Fetching(part) => (answer.state, answer.progress) = ("fetching", Some(part)),
             JobState::Held(part) => (answer.state, answer.ahead, answer.progress) = ("waiting", Some(0), Some(part)),
             JobState::Running(part) => (answer.state, answer.progress) = ("running", Some(part)),
             JobState::Failed(why) => (answer.state, answer.code, answer.detail) = ("failed", Some(why.code()), Some(why.detail())),

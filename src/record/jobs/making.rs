@@ -1,5 +1,6 @@
 //! The threads: each takes what is next in its lane, has it made of files that are brought here for that, and puts it in its place.
 
+use std::cell::Cell;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ impl Inner {
     }
 
     fn make(&self, ticket: &Ticket, work: &Work) -> Result<(), Unmade> {
-        if matches!(work, Work::Thumbnail(_) | Work::Waveform(_)) && self.bring(&ticket.to)? {
+        if matches!(work, Work::Thumbnail(_) | Work::Waveform(_)) && self.bring(&ticket.to, |_| Ok(()))? {
             return Ok(());
         }
         let program = &self.program()?;
@@ -80,7 +81,7 @@ impl Inner {
             Work::Waveform(clip) => self.keep(ticket, &self.ours(clip)?.waveform(program, ends)?),
             Work::Screenshot(format, file) => self.keep(ticket, &clip::key_frame(program, *format, file, ends)?),
             Work::Mixdown(mixdown) => {
-                self.bring_all(&mixdown.folder, ends)?;
+                self.bring_all(ticket, &mixdown.folder, ends)?;
                 let work = Folder(self.root.join(WORK).join(self.number().to_string()));
                 let (progress, held) = (|part| ticket.progress(part), |is| ticket.hold(is));
                 let film = mixdown.make(program, &work.0, &Watch { progress: &progress, held: &held, ends: &ends })?;
@@ -111,30 +112,45 @@ impl Inner {
 
     /// A file that is in our folder, whatever way it was named.
     fn ours<'a>(&self, clip: &'a Clip) -> Result<&'a Clip, Unmade> {
-        self.bring(&clip.path)?;
+        self.bring(&clip.path, |_| Ok(()))?;
         let real = clip.path.canonicalize().map_err(|_| Unmade::Gone)?;
         if real.starts_with(&self.root) && real.is_file() { Ok(clip) } else { Err(Unmade::Gone) }
     }
 
-    /// What of an item is not here is brought back, if the bucket has it; whether the file is here then.
-    fn bring(&self, path: &Path) -> Result<bool, Unmade> {
+    /// What of an item is not here is brought back, if the bucket has it; whether the file is here then. `came` hears of each piece, and ends it by
+    /// [`io::ErrorKind::Interrupted`].
+    fn bring(&self, path: &Path, came: impl Fn(u64) -> io::Result<()>) -> Result<bool, Unmade> {
         let Some((store, id)) = self.store_of(path) else { return Ok(path.is_file()) };
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        store.bring_here(id, name).map_err(|failed| match failed {
+        store.bring_here(id, name, came).map_err(|failed| match failed {
             Failed::Bucket(_) => Unmade::Away,
+            Failed::Disk(error) if error.kind() == io::ErrorKind::Interrupted => Unmade::Cancelled,
             Failed::Disk(error) if error.kind() == io::ErrorKind::StorageFull => Unmade::Full,
             Failed::Disk(error) => Unmade::Failed(error.to_string()),
         })
     }
 
-    fn bring_all(&self, folder: &Path, ends: impl Fn() -> bool) -> Result<(), Unmade> {
+    /// All files of a recording are brought back, and it is said how far that is: of a long one it may take as long as the film itself.
+    fn bring_all(&self, ticket: &Ticket, folder: &Path, ends: impl Fn() -> bool) -> Result<(), Unmade> {
         let manifest = Manifest::read(folder).map_err(|_| Unmade::Gone)?;
-        for entry in &manifest.files {
+        let names = || manifest.files.iter().map(|entry| entry.name.as_str());
+        let away = self.store_of(&ticket.to).map_or(0, |(store, id)| store.away(id, names()));
+        let here = Cell::new(0);
+        let came = |bytes: u64| {
+            here.set(here.get() + bytes);
+            ticket.fetching(here.get() as f32 / away.max(1) as f32);
+            if ends() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        };
+        if away > 0 {
+            ticket.fetching(0.0);
+        }
+        for name in names() {
             if ends() {
                 return Err(Unmade::Cancelled);
             }
-            self.bring(&folder.join(&entry.name))?;
+            self.bring(&folder.join(name), came)?;
         }
+        ticket.progress(0.0);
         Ok(())
     }
 

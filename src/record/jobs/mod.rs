@@ -116,6 +116,8 @@ pub struct MixedDown {
 pub enum JobState {
     /// Others are before it.
     Waiting,
+    /// What it is made of is brought here from a bucket: so much of that is here, from 0 to 1. Nothing is made yet.
+    Fetching(f32),
     /// So much of it is done, from 0 to 1.
     Running(f32),
     /// So much of it is done, and the machine has next to no time for more.

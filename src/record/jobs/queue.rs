@@ -49,6 +49,11 @@ impl Ticket {
         self.cancelled.load(Ordering::Relaxed)
     }
 
+    /// What it is made of is here up to there, from 0 to 1.
+    pub fn fetching(&self, part: f32) {
+        self.state.send_replace(JobState::Fetching(part));
+    }
+
     /// It is done up to there, from 0 to 1.
     pub fn progress(&self, part: f32) {
         self.state.send_replace(JobState::Running(part));
@@ -159,7 +164,7 @@ impl<W> Queue<W> {
 
     fn settle(&mut self, ticket: &Ticket, result: Result<(), Unmade>, now: Instant) {
         if let Err(why) = &result
-            && !matches!(why, Unmade::NoProgram | Unmade::Away)
+            && !matches!(why, Unmade::NoProgram | Unmade::Away | Unmade::Cancelled)
         {
             if self.failed.len() == MOST_FAILURES {
                 self.failed.pop_front();
@@ -189,6 +194,8 @@ mod tests {
         assert_eq!(queue.begin_next().map(|(_, work)| work), Some(1));
         assert_eq!(queue.state(&path("a"), now), Some((JobState::Running(0.0), 0)));
         assert_eq!(queue.state(&path("b"), now), Some((JobState::Waiting, 1)));
+        first.fetching(0.5);
+        assert_eq!(queue.state(&path("a"), now), Some((JobState::Fetching(0.5), 0)));
         first.progress(0.25);
         first.hold(true);
         assert_eq!(queue.state(&path("a"), now), Some((JobState::Held(0.25), 0)), "it has begun, and waits for the machine");
@@ -235,6 +242,8 @@ mod tests {
         assert!(running.is_cancelled() && running.state() == JobState::Running(0.0));
         assert!(queue.push(&path("a"), || 3).is_ok_and(|(_, new)| new), "and may be wished anew");
         assert_eq!(queue.cancel(&path("c"), now), (false, None));
+        queue.over(Err(Unmade::Cancelled), now);
+        assert_eq!((queue.state(&path("a"), now), queue.state(&path("b"), now)), (Some((JobState::Waiting, 0)), None), "nothing has failed");
         assert_eq!(queue.end(now), [3]);
     }
 }

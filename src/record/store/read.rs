@@ -12,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::copy::{Failed, blocking};
 use super::ledger::{Ledger, Stored};
@@ -22,6 +23,9 @@ use crate::record::folder::free;
 pub const CHUNK: u64 = 1 << 20;
 /// Pieces on their way at a time: the next one is there when the one before has been sent.
 const AHEAD: usize = 2;
+
+/// While nothing comes, whoever waits for a file is asked so often whether they still do.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A place for one who reads; without one, too many do.
 pub struct Reading {
@@ -53,6 +57,10 @@ impl Store {
     /// # Errors
     /// When the bucket or the disk refuses, or the disk has too little room.
     pub async fn bring(&self, id: &str, name: &str) -> Result<bool, Failed> {
+        self.bring_watched(id, name, |_| Ok(())).await
+    }
+
+    async fn bring_watched(&self, id: &str, name: &str, came: impl Fn(u64) -> io::Result<()>) -> Result<bool, Failed> {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let folder = self.folder().join(id);
         let (known, place) = (folder.clone(), folder.join(name));
@@ -60,14 +68,16 @@ impl Store {
         let Some(ledger) = ledger else { return Ok(true) };
         let Some(stored) = ledger.of(name).cloned() else { return Ok(false) };
         let part = folder.join(format!(".{name}.{}", NUMBERS.fetch_add(1, Ordering::Relaxed)));
-        let brought = self.fetch(id, name, &stored, &part, &folder.join(name)).await;
+        let brought = self.fetch((id, name), &stored, (&part, &folder.join(name)), came).await;
         if brought.is_err() {
             let _ = blocking(move || remove_file(part)).await;
         }
         brought.map(|()| true)
     }
 
-    async fn fetch(&self, id: &str, name: &str, stored: &Stored, part: &Path, place: &Path) -> Result<(), Failed> {
+    async fn fetch(
+        &self, (id, name): (&str, &str), stored: &Stored, (part, place): (&Path, &Path), came: impl Fn(u64) -> io::Result<()>,
+    ) -> Result<(), Failed> {
         let (root, new, room) = (self.folder().to_owned(), part.to_owned(), self.0.minimum_free.saturating_add(stored.bytes));
         let file = blocking(move || {
             if free(&root)? < room {
@@ -78,11 +88,17 @@ impl Store {
         let file = Arc::new(file.await?);
         let mut pieces = std::pin::pin!(self.pieces(id, name, stored, 0..stored.bytes));
         let mut at = 0;
-        while let Some(piece) = pieces.next().await {
+        loop {
+            let Ok(piece) = timeout(LOOK_EVERY, pieces.next()).await else {
+                came(0)?;
+                continue;
+            };
+            let Some(piece) = piece else { break };
             let (piece, file) = (piece?, file.clone());
-            let from = at;
-            at += piece.len() as u64;
+            let (from, bytes) = (at, piece.len() as u64);
+            at += bytes;
             blocking(move || file.write_all_at(&piece, from)).await?;
+            came(bytes)?;
         }
         let (part, place, modified) = (part.to_owned(), place.to_owned(), stored.modified);
         // By its time it is known for what the bucket has.
@@ -90,12 +106,21 @@ impl Store {
         Ok(())
     }
 
-    /// As [`Self::bring`], from a thread that may wait.
+    /// As [`Self::bring`], from a thread that may wait. `came` takes how many bytes each piece has that is here, and none
+    /// while nothing comes; an error of its own ends it.
     ///
     /// # Errors
     /// As [`Self::bring`].
-    pub fn bring_here(&self, id: &str, name: &str) -> Result<bool, Failed> {
-        self.0.runtime.block_on(self.bring(id, name))
+    pub fn bring_here(&self, id: &str, name: &str, came: impl Fn(u64) -> io::Result<()>) -> Result<bool, Failed> {
+        self.0.runtime.block_on(self.bring_watched(id, name, came))
+    }
+
+    /// How many bytes of these files of an item are in the bucket alone. Waits for the disk.
+    pub fn away<'a>(&self, id: &str, names: impl IntoIterator<Item = &'a str>) -> u64 {
+        let folder = self.folder().join(id);
+        let ledger = Ledger::read(&folder);
+        let away = |name: &&str| !folder.join(name).is_file();
+        names.into_iter().filter(away).filter_map(|name| ledger.of(name)).map(|stored| stored.bytes).sum()
     }
 
     fn pieces(&self, id: &str, name: &str, stored: &Stored, range: Range<u64>) -> impl Stream<Item = Result<Bytes, Trouble>> + Send + use<> {

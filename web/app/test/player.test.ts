@@ -9,10 +9,11 @@ import { accessOf } from '../src/library/access.ts';
 import { clockTime, fileSize, fitsTitle } from '../src/library/format.ts';
 import { playerAction } from '../src/library/keys.ts';
 import { isLibrary, libraryAddress, readPlace, readToken } from '../src/library/place.ts';
-import { filmProgress, isDead, libraryProblem } from '../src/library/problem.ts';
+import { filmProblem, filmProgress, isDead, isUnderway, libraryProblem } from '../src/library/problem.ts';
 import { afterSilence, columns, isPresent, levelsAt, MOST_OPEN, silences, Speaker, timelineOf, trackAt, wanted, waveOf } from '../src/library/timeline.ts';
 import type { Timeline, Wave } from '../src/library/timeline.ts';
 import { fit, held, zoomed } from '../src/library/zoom.ts';
+import { overwriteGetLocale } from '../src/paraglide/runtime.js';
 
 function file(member: string, at: number, length: number, change: Partial<LibraryFile> = {}): LibraryFile {
   return {
@@ -265,7 +266,7 @@ test('addresses of the library say room, item and what was shared, and find thei
   expect(['/library', '/library/x', '/r/library', '/librarys', '/'].map(isLibrary)).toEqual([true, true, false, false, false]);
 });
 
-const press = (key: string, target: object | null = null, more: object = {}) => playerAction({ key, ctrlKey: false, altKey: false, metaKey: false, target: target as EventTarget | null, ...more });
+const press = (key: string, target: object | null = null, more: object = {}) => playerAction({ key, ctrlKey: false, altKey: false, metaKey: false, repeat: false, target: target as EventTarget | null, ...more });
 
 test('keys play, move and jump, but what somebody writes stays theirs, and a button its own press', () => {
   expect([' ', 'k', 'K'].map((key) => press(key)?.do)).toEqual(['toggle', 'toggle', 'toggle']);
@@ -278,7 +279,10 @@ test('keys play, move and jump, but what somebody writes stays theirs, and a but
   expect(press('k', { tagName: 'BUTTON' })?.do).toBe('toggle');
   expect(press('ArrowLeft', { tagName: 'INPUT', type: 'range' })).toBeUndefined();
   expect(press('k', { tagName: 'INPUT', type: 'range' })?.do).toBe('toggle');
-  expect(press('ArrowUp', { tagName: 'SELECT' })).toBeUndefined();
+  expect(['ArrowUp', '1', '.'].map((key) => press(key, { tagName: 'SELECT' }))).toEqual([undefined, undefined, undefined]);
+  expect(press('k', { tagName: 'SELECT' })?.do).toBe('toggle');
+  expect([' ', 'k', 'm', 'f', 'c', '5'].map((key) => press(key, null, { repeat: true })), 'a key that is held turns nothing on and off').toEqual(Array(6).fill(undefined));
+  expect(['ArrowRight', 'ArrowUp', '.'].map((key) => press(key, null, { repeat: true })?.do)).toEqual(['move', 'volume', 'frame']);
   expect(press('x')).toBeUndefined();
 });
 
@@ -339,4 +343,18 @@ test('a film that is not there yet says whether it waits for others, for the mac
   expect(filmProgress({ film: 'mp4', state: 'waiting', ahead: 0 })).toBe('MP4: waiting for its turn');
   expect(filmProgress({ film: 'webm', state: 'waiting', ahead: 0, progress: 0 })).toBe('WEBM: 0 %, waiting until the server is less busy');
   expect(filmProgress({ film: 'webm', state: 'running', progress: 0.126 })).toBe('WEBM: 13 %');
+  expect(filmProgress({ film: 'mp4', state: 'fetching', progress: 0.5 })).toBe('MP4: the recording is being fetched, 50 %');
+  const states = ['waiting', 'fetching', 'running', 'done', 'failed'] as const;
+  expect(states.filter((state) => isUnderway({ film: 'mp4', state })), 'what is looked at again').toEqual(['waiting', 'fetching', 'running']);
+  expect(isUnderway(undefined)).toBe(false);
+});
+
+test.each(['en', 'zh-CN'] as const)('why there is no film is said in %s, for all that the server says', (locale) => {
+  overwriteGetLocale(() => locale);
+  try {
+    const codes = ['no_ffmpeg', 'no_encoder', 'nothing_to_show', 'not_found', 'busy', 'too_long', 'disk_full', 'storage_unavailable', 'failed'];
+    for (const code of codes) expect(filmProblem({ code })?.replace('FFmpeg', ''), code).toMatch(locale === 'en' ? /^[ -~]+$/ : /^[^a-z]+$/);
+  } finally {
+    overwriteGetLocale(() => 'en');
+  }
 });

@@ -74,10 +74,11 @@ export type Film = 'mp4' | 'webm';
 /** A film of a whole recording: one that there is, that is being made, or that could not be made lately. */
 export interface Mixdown {
   film: Film;
-  state: 'waiting' | 'running' | 'done' | 'failed';
+  /** `fetching`: it is its turn, and the files that it is made of come from the server's bucket first. */
+  state: 'waiting' | 'fetching' | 'running' | 'done' | 'failed';
   /** How many others are made before it. */
   ahead?: number;
-  /** How much of it is made, from 0 to 1. One that waits and has this has begun, and the server has other things to do. */
+  /** How much of it is made, or of its recording's files has come, from 0 to 1. One that waits and has this has begun, and the server has other things to do. */
   progress?: number;
   /** Why there is none, for programs: `no_ffmpeg`, `no_encoder`, `disk_full`, `too_long`, `failed` and others. */
   code?: string;

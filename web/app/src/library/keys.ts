@@ -37,8 +37,11 @@ const OWN: Record<string, readonly string[]> = {
   SELECT: [' ', 'arrowleft', 'arrowright', 'arrowup', 'arrowdown', 'home', 'end'],
 };
 
+/** What goes on while a key is held; all else would be turned on and off. */
+const HELD: readonly PlayerAction['do'][] = ['move', 'volume', 'frame'];
+
 /** What a key press asks the player for: nothing while somebody writes, or with a modifier. */
-export function playerAction(event: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'altKey' | 'metaKey' | 'target'>): PlayerAction | undefined {
+export function playerAction(event: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'altKey' | 'metaKey' | 'repeat' | 'target'>): PlayerAction | undefined {
   if (event.ctrlKey || event.altKey || event.metaKey) return undefined;
   const key = event.key.toLowerCase();
   const element = event.target as { tagName?: string; type?: string; isContentEditable?: boolean } | null;
@@ -48,6 +51,8 @@ export function playerAction(event: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'alt
     if (!slides || OWN['SELECT']?.slice(1).includes(key)) return undefined;
   }
   if (OWN[tag]?.includes(key)) return undefined;
-  if (/^[0-9]$/.test(key)) return { do: 'jump', part: Number(key) / 10 };
-  return KEYS[key];
+  // A list goes to the entry that begins so.
+  if (tag === 'SELECT' && /^[0-9.]$/.test(key)) return undefined;
+  const action: PlayerAction | undefined = /^[0-9]$/.test(key) ? { do: 'jump', part: Number(key) / 10 } : KEYS[key];
+  return event.repeat && action && !HELD.includes(action.do) ? undefined : action;
 }

@@ -38,6 +38,12 @@ export function filmProblem(problem: unknown): string | undefined {
       return m.library_film_busy();
     case 'disk_full':
       return m.library_film_disk_full();
+    case 'storage_unavailable':
+      return m.library_film_away();
+    case 'nothing_to_show':
+      return m.library_film_nothing();
+    case 'not_found':
+      return m.library_gone();
     case 'too_long':
     case 'failed':
       return m.library_film_failed();
@@ -46,9 +52,15 @@ export function filmProblem(problem: unknown): string | undefined {
   }
 }
 
-/** How far a film is that is not there yet: how many are before it, how much is made, and whether that goes on. */
+/** Whether a film is not there yet, and will be. */
+export function isUnderway(mix: Mixdown | undefined): mix is Mixdown & { state: 'waiting' | 'fetching' | 'running' } {
+  return mix?.state === 'waiting' || mix?.state === 'fetching' || mix?.state === 'running';
+}
+
+/** How far a film is that is not there yet: how many are before it, what is fetched first, how much is made, and whether that goes on. */
 export function filmProgress({ film: kind, state, ahead = 0, progress }: Mixdown): string {
   const [film, percent] = [kind.toUpperCase(), Math.round(100 * (progress ?? 0))];
+  if (state === 'fetching') return m.library_film_fetching({ film, percent });
   if (state === 'running') return m.library_film_running({ film, percent });
   if (progress !== undefined) return m.library_film_held({ film, percent });
   return ahead > 0 ? m.library_film_waiting({ film, ahead }) : m.library_film_next({ film });
