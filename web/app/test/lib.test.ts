@@ -6,7 +6,7 @@ import { arrange } from '../src/lib/layout.ts';
 import { hue, initials } from '../src/lib/people.ts';
 import { overwriteGetLocale } from '../src/paraglide/runtime.js';
 import { actionOf } from '../src/lib/shortcuts.ts';
-import { callProblem, callResult, endReason, joinProblem, qualityHint, refusal, refusedBack } from '../src/lib/wording.ts';
+import { callProblem, callResult, endReason, joinProblem, qualityHint, refusal, refusedBack, unseenByServer } from '../src/lib/wording.ts';
 
 test.each([
   ['http://a/r/hall', 'hall', undefined],
@@ -200,4 +200,13 @@ test('a picture that is good, or only shown small, says nothing', () => {
   expect(qualityHint({ track: 1, level: 'high' }, 'Ada')).toBe(undefined);
   expect(qualityHint({ track: 1, level: 'low' }, 'Ada')).toBe(undefined);
   for (const level of ['paused', 'low'] as const) expect(qualityHint({ track: 1, level, limit: 'view' }, 'Ada')).toBe(undefined);
+});
+
+test('why the server can take no picture is said: what lasts in this call before what its operator can change', () => {
+  const call = { encrypted: false, via: 'server', screenshots: true } as const;
+  expect(unseenByServer(call)).toBeUndefined();
+  expect(unseenByServer({ ...call, via: 'direct' })).toMatch(/directly/);
+  expect(unseenByServer({ ...call, via: 'none' })).toMatch(/Nobody else/);
+  expect(unseenByServer({ ...call, via: 'direct', screenshots: false })).toMatch(/FFmpeg/);
+  expect(unseenByServer({ encrypted: true, via: 'direct', screenshots: false })).toMatch(/encrypted/);
 });

@@ -84,11 +84,12 @@ test('it is offered where the server has the picture and an FFmpeg, and where th
     const ada = await stage.person('Ada');
     const ben = await stage.person('Ben');
     await ada.join(stage.url, 'none');
+    if (stage === failing) assert.match(String(await isOffered(ada, await ada.tab.evaluate(() => /** @type {any} */ (window).althing.room.me.member))), /^Nobody else is here/);
     await ben.join(stage.url, 'none');
     await ada.sees('Ben');
     await ada.travels('direct');
     const id = await ada.idOf('Ben');
-    assert.equal(await isOffered(ada, id), 'not there', 'the call goes directly');
+    assert.equal(await isOffered(ada, id), stage === failing ? 'The call goes directly: the server does not see it' : 'The server has no FFmpeg, which this needs');
     await ada.tab.evaluate(() => /** @type {any} */ (window).althing.setPolicy('sfu'));
     await ada.travels('server');
     await ada.sees('Ben');
@@ -100,4 +101,19 @@ test('it is offered where the server has the picture and an FFmpeg, and where th
     await ada.isWell();
     for (const person of [ada, ben]) await stage.dismiss(person);
   }
+});
+
+test('in a call that is encrypted end to end its entry says that the server cannot see it, directly and by way of the server', async () => {
+  const ada = await failing.person('Ada');
+  const ben = await failing.person('Ben');
+  for (const person of [ada, ben]) await person.join(failing.url, 'sealed#key=AAECAwQFBgcICQoLDA0ODw');
+  await ada.sees('Ben');
+  const id = await ada.idOf('Ben');
+  for (const via of /** @type {const} */ (['direct', 'server'])) {
+    await ada.travels(via);
+    assert.equal(await isOffered(ada, id), 'The call is encrypted end to end: the server cannot see it', via);
+    if (via === 'direct') await ada.tab.evaluate(() => /** @type {any} */ (window).althing.setPolicy('sfu'));
+  }
+  await ada.isWell();
+  for (const person of [ada, ben]) await failing.dismiss(person);
 });

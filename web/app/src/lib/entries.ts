@@ -11,6 +11,7 @@ import { session } from './session.svelte.ts';
 import { LAYOUTS } from './stage.ts';
 import type { Layout } from './stage.ts';
 import { stage } from './stage.svelte.ts';
+import { unseenByServer } from './wording.ts';
 
 const LOOKS: Record<Layout, { icon: MenuEntry['icon']; label: () => string }> = {
   auto: { icon: 'automatic', label: m.layout_auto },
@@ -74,12 +75,12 @@ function moderation(tile: TileView): MenuEntry[] {
   return entries.map((entry, place) => ({ ...entry, apart: place === 0 }));
 }
 
-/** A picture that the server takes, where it has what is sent and can read it. One that lacks only the program for that says so. */
+/** A picture that the server takes, for whoever may have it recorded. Where it cannot, for now or in this call, it says why. */
 function screenshotByServer(tile: TileView): MenuEntry[] {
-  const { room, call, route } = session;
+  const { room, call, route, encrypted } = session;
   const features = call?.server?.features;
-  if (!room?.grants.record || !features?.recording || !features.library || session.encrypted || route.via !== 'server') return [];
-  const reason = features.screenshots ? undefined : m.screenshot_no_ffmpeg();
+  if (!room?.grants.record || !features?.recording || !features.library) return [];
+  const reason = unseenByServer({ encrypted, via: route.via, screenshots: features.screenshots });
   return [{ testid: 'screenshot-server', icon: 'shelf', label: m.screenshot_by_server(), disabled: !tile.video || reason !== undefined, reason, act: () => capture.screenshotByServer(tile) }];
 }
 

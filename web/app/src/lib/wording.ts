@@ -1,4 +1,5 @@
-import type { AlthingError, DeviceProblem, Over, RecordingPause, TrackQuality, Unreached } from '@althing/sdk';
+import { isAlthingError } from '@althing/sdk';
+import type { AlthingError, DeviceProblem, Over, RecordingPause, Route, TrackQuality, Unreached } from '@althing/sdk';
 import { m } from '../paraglide/messages.js';
 import type { What } from './witness.svelte.ts';
 import type { Judgement } from './figures.ts';
@@ -81,6 +82,20 @@ export function refusal(error: unknown, code = (error as { code?: unknown } | nu
     default:
       return m.error_other({ message: error instanceof Error ? error.message : String(error) });
   }
+}
+
+/** Why nothing is recorded on this device, or no more, or why nothing can be done with what was. */
+export function recordingProblem(error: unknown): string {
+  if (isAlthingError(error)) return refusal(error);
+  if (error instanceof DOMException && error.name === 'QuotaExceededError') return m.recording_disk_full();
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Why the server can take no picture of a call; nothing where it can. */
+export function unseenByServer({ encrypted, via, screenshots }: { encrypted: boolean; via: Route['via']; screenshots: boolean }): string | undefined {
+  if (encrypted) return m.screenshot_encrypted();
+  if (!screenshots) return m.screenshot_no_ffmpeg();
+  return { none: m.screenshot_alone, direct: m.screenshot_direct, server: () => undefined }[via]();
 }
 
 /** Why the server has taken no picture, and what to do about it. */
