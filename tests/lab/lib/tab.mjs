@@ -51,6 +51,7 @@ export async function openTab(lab, place, browser, { prepare, ...options }) {
     drag: (path) => ask('drag', path),
     downloads: () => Promise.reject(new Error('nothing is downloaded in the lab')),
     crash: () => ask('crash'),
+    freeze: () => Promise.reject(new Error('nobody is stopped in the lab')),
     appears: (selector, ms) => ask('appears', selector, ms),
     reload: () => ask('reload'),
     resize: (width, height) => ask('resize', width, height),

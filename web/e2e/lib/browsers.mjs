@@ -1,5 +1,5 @@
 // Real browsers, each a process and a profile of its own, behind one small face.
-import { accessSync, constants, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -56,6 +56,7 @@ const FIREFOX_PREFERENCES = {
  * @property {(selector: string, ms?: number) => Promise<void>} appears
  * @property {() => Promise<void>} reload
  * @property {() => Promise<void>} crash ends the page as a crash does; it is empty then (Chromium only)
+ * @property {() => Promise<() => void>} freeze stops its pages' processes: nothing of them goes out any more, and nothing ends. What is returned lets them go on (Chromium only)
  * @property {(width: number, height: number) => Promise<void>} resize
  * @property {(path: string) => Promise<void>} screenshot
  * @property {() => Promise<void>} close
@@ -87,6 +88,12 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
     return fresh;
   };
   let page = await open();
+  /** Processes that are stopped. @type {Set<number>} */
+  const stopped = new Set();
+  const goOn = () => {
+    for (const id of stopped) if (existsSync(`/proc/${id}`)) process.kill(id, 'SIGCONT');
+    stopped.clear();
+  };
   return {
     browser: `chromium ${browser.version()}`,
     console: said,
@@ -109,9 +116,22 @@ export async function openChromium({ prepare, argument, width = 800, height = 60
       await page.close();
       page = await open();
     },
+    freeze: async () => {
+      const session = await browser.newBrowserCDPSession();
+      const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+      for (const { type, id } of processInfo) {
+        if (type !== 'renderer') continue;
+        process.kill(id, 'SIGSTOP');
+        stopped.add(id);
+      }
+      return goOn;
+    },
     resize: (width, height) => page.setViewportSize({ width, height }),
     screenshot: async (path) => void (await page.screenshot({ path })),
-    close: () => browser.close(),
+    close: () => {
+      goOn();
+      return browser.close();
+    },
   };
 }
 
@@ -165,6 +185,7 @@ export async function openFirefox({ prepare, argument, width = 800, height = 600
     appears: async (selector, ms = PATIENCE) => void (await page.waitForSelector(selector, { timeout: ms })),
     reload: async () => void (await page.reload()),
     crash: () => Promise.reject(new Error('Firefox is not crashed')),
+    freeze: () => Promise.reject(new Error('Firefox is not stopped')),
     resize: async (width, height) => void (await page.setViewport({ width, height })),
     screenshot: async (path) => void (await page.screenshot({ path: /** @type {`${string}.png`} */ (path) })),
     close: async () => {
