@@ -2,11 +2,12 @@ import { AlthingError } from '@althing/sdk';
 import type { CallEnd } from '@althing/sdk';
 import { expect, test } from 'vitest';
 import { inviteLink, isRoomName, lobbyAddress, lobbyLink, randomRoom, readAddress, roomAddress, socketAddress } from '../src/lib/address.ts';
+import { isBeside } from '../src/lib/beside.ts';
 import { arrange } from '../src/lib/layout.ts';
 import { hue, initials } from '../src/lib/people.ts';
 import { overwriteGetLocale } from '../src/paraglide/runtime.js';
 import { actionOf } from '../src/lib/shortcuts.ts';
-import { callProblem, callResult, endReason, joinProblem, qualityHint, refusal, refusedBack, unseenByServer } from '../src/lib/wording.ts';
+import { callProblem, callResult, endReason, joinProblem, qualityHint, recordingProblem, refusal, refusedBack, unseenByServer } from '../src/lib/wording.ts';
 
 test.each([
   ['http://a/r/hall', 'hall', undefined],
@@ -209,4 +210,22 @@ test('why the server can take no picture is said: what lasts in this call before
   expect(unseenByServer({ ...call, via: 'none' })).toMatch(/Nobody else/);
   expect(unseenByServer({ ...call, via: 'direct', screenshots: false })).toMatch(/FFmpeg/);
   expect(unseenByServer({ encrypted: true, via: 'direct', screenshots: false })).toMatch(/encrypted/);
+});
+
+test.each(['en', 'zh-CN'] as const)('why nothing is recorded here is said in %s: what the server refuses, and a disk that is full', (locale) => {
+  overwriteGetLocale(() => locale);
+  try {
+    const said = [new AlthingError('rate_limited', 'as the server says it'), new AlthingError('connection_lost', 'as the server says it'), new DOMException('as the browser says it', 'QuotaExceededError')].map(recordingProblem);
+    for (const text of said) expect(text).toMatch(locale === 'en' ? /^(?!.*says it)[ -~]+$/ : /^[^a-z]+$/);
+    expect(new Set(said).size).toBe(3);
+    expect(recordingProblem(new Error('its own words'))).toBe('its own words');
+  } finally {
+    overwriteGetLocale(() => 'en');
+  }
+});
+
+test('a click is beside a dialog where it is beyond one of its edges', () => {
+  const box = { left: 100, top: 50, right: 300, bottom: 250 };
+  for (const [clientX, clientY] of [[100, 50], [300, 250], [200, 100]] as const) expect(isBeside({ clientX, clientY }, box)).toBe(false);
+  for (const [clientX, clientY] of [[99, 100], [301, 100], [200, 49], [200, 251]] as const) expect(isBeside({ clientX, clientY }, box)).toBe(true);
 });

@@ -46,8 +46,12 @@ test('a recording of the browser and a screenshot are given to the library, as t
   assert.deepEqual([video.kind, video.by.name, video.files[0].type.split(';')[0]], ['video', 'Ada', 'video/webm']);
   assert.ok(Math.abs(video.length / 1000 - length) < 1, `${video.length} µs of ${length} ms`);
   assert.ok((await bytesOf(video)).equals(readFileSync(path)), 'byte for byte');
-  const canBeGiven = (/** @type {string} */ button) => ada.tab.evaluate((id) => !(/** @type {HTMLButtonElement} */ (document.querySelector(`[data-testid=${id}]`)).disabled), button);
+  const canBeGiven = (/** @type {string} */ id) => ada.tab.evaluate((button) => document.querySelector(`[data-testid=${button}]:not(:disabled, [aria-disabled=true])`) !== null, id);
   assert.equal(await canBeGiven('recording-upload'), false, 'once is enough');
+  assert.equal(await ada.tab.evaluate(() => document.activeElement?.getAttribute('data-testid')), 'recording-upload', 'whoever has pressed it is still there');
+  await ada.tab.press('Enter');
+  await sleep(500);
+  assert.equal((await items('given')).length, 1, 'once is enough by keyboard, too');
   await ada.tab.press('Escape');
   await until('the focus is where recordings are begun', () => ada.tab.evaluate(() => /** @type {HTMLElement} */ (document.activeElement).dataset['testid'] === 'more'));
 

@@ -68,6 +68,7 @@ for (const [what, end] of /** @type {const} */ ([
     await ada.tab.evaluate(() => (window.confirm = () => true) && undefined);
     await ada.tab.click('[data-testid=recording-delete]');
     await until('the list is empty', () => ada.tab.evaluate(() => document.querySelector('[data-testid=shelf]') && !document.querySelector('[data-testid=shelf-item]')));
+    await until('the focus is in it', () => ada.tab.evaluate(() => document.activeElement?.getAttribute('data-testid') === 'shelf-close'));
     await ada.tab.reload();
     await ada.tab.appears('[data-testid=lobby], [data-testid=call]');
     await sleep(500);

@@ -6,7 +6,7 @@ import type { Finished, Recorder } from './capture/recorder.svelte.ts';
 import type { TileView } from './people.ts';
 import { session } from './session.svelte.ts';
 import type { What } from './witness.svelte.ts';
-import { screenshotProblem } from './wording.ts';
+import { recordingProblem, screenshotProblem } from './wording.ts';
 
 /** A picture that was taken, and of what. */
 export interface Shot {
@@ -84,7 +84,7 @@ class Capture {
       session.notify(m.others_told());
     } catch (error) {
       const isDismissed = error instanceof DOMException && error.name === 'NotAllowedError';
-      if (!isDismissed) session.notify(m.not_recorded({ message: textOf(error) }), true);
+      if (!isDismissed) session.notify(m.not_recorded({ message: recordingProblem(error) }), true);
     } finally {
       this.#starting = false;
     }
@@ -102,7 +102,7 @@ class Capture {
   }
 
   failed(error: unknown): void {
-    session.notify(m.error_other({ message: textOf(error) }), true);
+    session.notify(m.error_other({ message: recordingProblem(error) }), true);
   }
 
   async #load(): Promise<void> {
@@ -112,7 +112,7 @@ class Capture {
 
   #recorded(finished: Finished | undefined, access: LibraryAccess | undefined, problem: unknown): void {
     this.recorder = undefined;
-    const text = problem === undefined ? undefined : textOf(problem);
+    const text = problem === undefined ? undefined : recordingProblem(problem);
     if (finished && finished.kept.bytes > 0) this.looked = { ...finished, access, problem: text };
     else session.notify(m.not_recorded({ message: text ?? m.nothing_recorded() }), true);
   }
@@ -129,10 +129,6 @@ class Capture {
       // A browser that keeps nothing has left nothing.
     }
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 export const capture = new Capture();

@@ -71,12 +71,14 @@ export class Recorder {
       if (!type) throw new Error(m.recording_unsupported());
       if (!room.grants.data) throw new Error(m.recording_untold());
       const tracks = await this.#sources();
-      this.#store = await Store.open();
+      const store = await Store.open().catch(() => undefined);
+      if (!store) throw new Error(m.recording_unkept());
+      this.#store = store;
       await witness.say(call, this.what);
       this.#ends.push(() => void witness.say(call, undefined).catch(() => undefined));
       const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
       this.#kept = { id, room: room.room, what: this.what, type, began: Date.now(), length: 0, bytes: 0, pieces: 0, finished: false };
-      await this.#store.begin(this.#kept);
+      await store.begin(this.#kept);
       this.#ends.push(hold(id));
       this.#begin(new MediaStream(tracks), type);
       this.#watch();
@@ -163,7 +165,7 @@ export class Recorder {
     this.#ends.push(() => stream.getTracks().forEach((track) => track.stop()));
     if (type.includes('webm')) this.#index = new WebmIndex();
     media.ondataavailable = ({ data }) => void (data.size > 0 && this.#take(data));
-    media.onerror = (event) => this.#fail((event as ErrorEvent).error ?? new Error('the browser has ended the recording'));
+    media.onerror = (event) => this.#fail((event as ErrorEvent).error ?? new Error(m.recording_ended_here()));
     media.onstop = () => void this.#finish();
     media.start(PIECE);
     this.#clock.start();
@@ -222,7 +224,7 @@ export class Recorder {
 
   /** What there is is kept; nothing more is. */
   #fail(error: unknown): void {
-    this.#problem ??= error instanceof DOMException && error.name === 'QuotaExceededError' ? new Error(m.recording_disk_full()) : error;
+    this.#problem ??= error;
     this.stop();
   }
 
