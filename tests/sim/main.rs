@@ -12,7 +12,6 @@ mod house;
 mod member;
 mod network;
 mod offer;
-mod reports;
 mod stories;
 mod tapping;
 mod world;

@@ -80,8 +80,6 @@ pub struct Tick {
     due: BitSet,
     /// For whom something waits since anything was given out.
     waiting: BitSet,
-    /// For whom another source, or another encoding, has begun since.
-    begun: BitSet,
 }
 
 impl Tick {
@@ -119,13 +117,6 @@ impl Tick {
         Some(peer)
     }
 
-    /// Takes out a peer for whom another source, or another encoding, has begun.
-    pub fn next_begun(&mut self) -> Option<usize> {
-        let peer = self.begun.first()?;
-        self.begun.remove(peer);
-        Some(peer)
-    }
-
     /// A peer is gone: its index must not be served.
     pub fn forget(&mut self, peer: usize) {
         if self.unserved.first() == Some(peer) {
@@ -136,7 +127,6 @@ impl Tick {
         self.ready.remove(peer);
         self.due.remove(peer);
         self.waiting.remove(peer);
-        self.begun.remove(peer);
     }
 
     /// A track is gone: its index may soon be another's. Its items stay in their places, and nothing is found for them.
@@ -149,14 +139,10 @@ impl Tick {
         let cold = moment.now().since(self.given_out) > COLD_AFTER;
         self.given_out = moment.now();
         while let Some(subscriber) = self.due.first() {
-            if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink) {
-                let all = send_waiting(moment, &mut way, tracks, out, counters);
-                if way.has_begun() {
-                    self.begun.insert(subscriber);
-                }
-                if !all {
-                    return;
-                }
+            if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink)
+                && !send_waiting(moment, &mut way, tracks, out, counters)
+            {
+                return;
             }
             self.waiting.insert(subscriber);
             self.due.remove(subscriber);
@@ -179,19 +165,16 @@ impl Tick {
                     self.fetch_ahead(subscriber, track, peers);
                 }
                 if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink) {
-                    while self.next < len && out.has_room() {
+                    while self.next < len {
+                        if !out.has_room() {
+                            return;
+                        }
                         if let Some(Some(found)) = window.get(self.next)
                             && !serve(moment, &mut way, found, out, counters)
                         {
                             self.waiting.insert(subscriber);
                         }
                         self.next += 1;
-                    }
-                    if way.has_begun() {
-                        self.begun.insert(subscriber);
-                    }
-                    if self.next < len {
-                        return;
                     }
                 }
                 self.next = 0;
@@ -287,7 +270,7 @@ fn serve(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &
     counters.add(Counter::Paced);
     if !downlink.queue.push(now, found.item(), found.len()) {
         counters.add(Counter::DropPaced);
-        downlink.give_up(now);
+        downlink.give_up();
     }
     downlink.tell_waiting(now);
     false
@@ -297,7 +280,7 @@ fn serve(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &
 fn send_waiting(moment: &Moment, downlink: &mut Downlink<'_>, tracks: &Slab<Track>, out: &mut Outgoing, counters: &mut Counters) -> bool {
     if downlink.queue.oldest(moment.now()) > LONGEST_WAIT {
         counters.add(Counter::DropPaced);
-        downlink.give_up(moment.now());
+        downlink.give_up();
     }
     while let Some(item) = downlink.queue.first().filter(|_| downlink.may_send(moment.now())) {
         if !out.has_room() {
