@@ -1,6 +1,6 @@
 // What is kept of a room, made for tests: recordings whose every picture says at which time of the meeting it was taken.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Pictures a second: a picture is 20 ms. */
@@ -99,6 +99,20 @@ function film(path, { at, length, video, audio, member, tint = 128 }) {
  */
 function keep(folder, manifest) {
   writeFileSync(join(folder, manifest['id'], 'manifest.json'), JSON.stringify({ schema: 1, state: 'finished', files: [], ...manifest }));
+}
+
+/**
+ * Fills another room, `many`, with more than a page of the library shows at once: an item over and over again.
+ * @param {string} folder
+ * @param {string} item
+ */
+export function furnishMany(folder, item) {
+  for (let index = 0; index < 45; index++) {
+    const id = `many${String(index).padStart(12, '0')}`;
+    cpSync(join(folder, item), join(folder, id), { recursive: true });
+    const manifest = JSON.parse(readFileSync(join(folder, id, 'manifest.json'), 'utf8'));
+    writeFileSync(join(folder, id, 'manifest.json'), JSON.stringify({ ...manifest, id, room: 'many', began: manifest.began + index }));
+  }
 }
 
 /**

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { furnish } from '../lib/meeting.mjs';
+import { furnish, furnishMany } from '../lib/meeting.mjs';
 import { isWell, openReader, picture, plays } from '../lib/player.mjs';
 import { scene } from '../lib/scene.mjs';
 import { until } from '../lib/wait.mjs';
@@ -11,13 +11,7 @@ import { until } from '../lib/wait.mjs';
 const folder = mkdtempSync(join(tmpdir(), 'althing-library-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const ids = furnish(folder, { room: 'hall' });
-// Another room has more than a page shows at once.
-for (let index = 0; index < 45; index++) {
-  const id = `many${String(index).padStart(12, '0')}`;
-  cpSync(join(folder, ids.screenshot), join(folder, id), { recursive: true });
-  const manifest = JSON.parse(readFileSync(join(folder, id, 'manifest.json'), 'utf8'));
-  writeFileSync(join(folder, id, 'manifest.json'), JSON.stringify({ ...manifest, id, room: 'many', began: manifest.began + index }));
-}
+furnishMany(folder, ids.screenshot);
 const stage = scene({ ALTHING_RECORDING__ENABLED: 'true', ALTHING_RECORDING__FOLDER: folder, ALTHING_RECORDING__MINIMUM_FREE_MIB: '1', ALTHING_JOBS__IDLE: 'false' });
 
 /** @typedef {import('../lib/browsers.mjs').Tab} Tab */
