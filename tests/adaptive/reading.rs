@@ -1,5 +1,6 @@
 //! Stories of what is easily taken for something else: tiles that nobody sees, encodings that do not come, receivers that begin with silence.
 
+use althing::base::Time;
 use althing::contract::{Counter, Limit, View};
 
 use crate::coding::Mode;
@@ -93,7 +94,7 @@ fn a_small_tile_whose_own_encoding_does_not_come_is_shown_a_larger_one() {
 
 #[test]
 fn a_receiver_that_is_not_heard_in_the_beginning_is_sent_what_its_way_carries_once_it_is() {
-    let mut world = World::new(12);
+    let mut world = World::new(11);
     world.join(Publishes::picture(Mode::Vp8, 3), 0, Ways::free(millis(40)));
     world.join(Publishes::NOTHING, 1, Ways::free(millis(40)).down(|shape| shape.carrying(800_000)));
     world.run(millis(500));
@@ -111,4 +112,19 @@ fn a_receiver_that_is_not_heard_in_the_beginning_is_sent_what_its_way_carries_on
     assert_eq!((quality.encoding, quality.limit), (Some(1), Some(Limit::Bandwidth)));
     let (frozen, rate) = (world.decoder(1, 0).frozen(from, world.now), world.decoder(1, 0).rate(from, world.now));
     assert!(frozen < millis(300) && rate > 14.0, "{frozen:?}, {rate} pictures a second");
+}
+
+/// A worker that has nothing else to do for somebody need not wake for its own reports: they go out when it hears from them anyway.
+#[test]
+fn a_subscriber_is_reported_to_each_second_at_the_moment_when_it_reports() {
+    let mut world = World::new(9);
+    world.join(Publishes::picture(Mode::Vp8, 3), 0, Ways::free(millis(40)));
+    world.join(Publishes::NOTHING, 1, Ways::free(millis(40)));
+    world.point(1, 0, Some(0), View::LARGE);
+    world.run(millis(11_500));
+    let (told, fed_back) = (&world.slot(1, 0).told, &world.members[1].receiver.fed_back);
+    let lately: Vec<_> = told.iter().copied().filter(|at| *at > Time::from_millis(1_500)).collect();
+    assert!((9..=11).contains(&lately.len()), "{lately:?}");
+    let answered = |at: Time| fed_back.iter().any(|fed_back| (39..=42).contains(&at.since(*fed_back).as_millis()));
+    assert!(lately.iter().all(|at| answered(*at)), "{lately:?} of {fed_back:?}");
 }

@@ -58,6 +58,8 @@ pub struct Slot {
     pub key_requests: u64,
     /// The middle of the last sender report's time, and when it came.
     sender_report: Option<(u32, Time)>,
+    /// When each sender report came.
+    pub told: Vec<Time>,
     reported: (u64, u64),
     pub last_sound: Option<Time>,
 }
@@ -79,6 +81,8 @@ pub struct Receiver {
     next_nack: Time,
     /// What was asked for and has not come: media SSRC and number.
     pub asked: BTreeSet<(u32, u64)>,
+    /// When it said what it has received.
+    pub fed_back: Vec<Time>,
 }
 
 impl Receiver {
@@ -95,6 +99,7 @@ impl Receiver {
             next_report: Time::from_millis(500),
             next_nack: Time::ZERO,
             asked: BTreeSet::new(),
+            fed_back: Vec::new(),
         }
     }
 
@@ -159,6 +164,7 @@ impl Receiver {
     pub fn sender_report(&mut self, now: Time, ssrc: u32, ntp: Ntp) {
         if let Some(slot) = self.slots.get_mut(&ssrc) {
             slot.sender_report = Some((ntp.middle(), now));
+            slot.told.push(now);
         }
     }
 
@@ -221,6 +227,7 @@ impl Receiver {
                 self.next_feedback = now + every;
                 let mut fci = [0; 1_100];
                 while let Some(len) = self.arrivals.write_fci(&mut fci) {
+                    self.fed_back.push(now);
                     out.push(written(|compound| compound.transport_feedback(own, media, &fci[..len])));
                 }
             }

@@ -76,15 +76,19 @@ fn power(run: &Run, cuts: u64, files: Vec<Remains>) -> Vec<Row> {
     ]
 }
 
-/// The call unharmed, the files playable, the alarm raised within a second, the recording resumed.
+/// The call unharmed, the files playable, the alarm raised within a second, members told of a pause, the recording resumed.
 fn survived(run: &Run, name: &str, survived: &Survived) -> Vec<Row> {
     println!("{name}: {survived:?}");
     let unharmed = survived.forwarded.iter().all(|share| *share > 98.0);
     let pass = unharmed && survived.broken.is_empty() && survived.resumed < 5.0;
-    vec![
+    let told = survived.paused.map(|_| run.figure(format!("disk.{name}.told"), survived.told.round(), "ms from the alarm until members know"));
+    let goes_on = run.figure(format!("disk.{name}.goes_on"), f64::from(u8::from(survived.goes_on)), "members know at last that it is recorded");
+    let rows = [
         run.verdict(format!("disk.{name}"), f64::from(u8::from(pass)), "call unharmed, files playable, resumes", "= 1", pass),
         run.figure(format!("disk.{name}.files"), survived.files as f64, "files of two people"),
         run.figure(format!("disk.{name}.lost"), survived.lost as f64, "pieces lost"),
         run.verdict(format!("disk.{name}.alarm"), survived.alarm.round(), "ms from the first call that it met", "<= 1000", survived.alarm <= 1_000.0),
-    ]
+        goes_on,
+    ];
+    rows.into_iter().chain(told).collect()
 }

@@ -6,6 +6,7 @@ use slab::Slab;
 
 use super::Room;
 use super::health::measure_sent;
+use super::timers::REPORT_EARLIER;
 use crate::base::{Ntp, Time};
 use crate::contract::{Counter, Counters, MediaKind};
 use crate::media::engine::Shared;
@@ -120,11 +121,12 @@ impl Room {
             let due = if link.is_overusing() { now } else { peer.selected_at + SELECT_EVERY };
             peer.select_due = peer.select_due.min(due);
         }
-        // Nothing of it is due by the report alone, most of the time: no turn is taken for each.
+        // Nothing of it is due by the report alone, most of the time: no turn is taken for each, unless its own report is near.
         let due = link.next_due(now);
         let due = if peer.queue.is_empty() { due } else { Some(due.map_or(now, |due| due.min(now))) };
         peer.link_due = due;
-        self.peers_due.sooner(index, due.unwrap_or(Time::NEVER).min(peer.select_due));
+        let own = if peer.report_due <= now + REPORT_EARLIER { now } else { Time::NEVER };
+        self.peers_due.sooner(index, due.unwrap_or(Time::NEVER).min(peer.select_due).min(own));
         true
     }
 
