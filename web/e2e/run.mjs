@@ -11,7 +11,7 @@ const TESTS = fileURLToPath(new URL('tests', import.meta.url));
 const all = process.argv.includes('--all');
 const chosen = process.argv.slice(2).filter((argument) => argument !== '--all');
 /** What `make test` has no time for: `make prove-page` has. */
-const LONG = ['alone', 'article_direct', 'article_server', 'axe', 'blur', 'blur_firefox', 'draining', 'encryption_refused', 'fallback_changes', 'fallback_follows', 'files', 'fullscreen', 'layouts', 'library_accessible', 'library_dialogs', 'library_recorded', 'limits', 'nothing_arrives', 'panels', 'picture', 'player', 'player_controls', 'record_here_crash', 'record_here_direct', 'record_here_direct_firefox', 'record_here_ends', 'record_here_server', 'record_here_server_firefox', 'recording_direct', 'recording_lips', 'recording_pauses', 'ring_ends', 'screenshot_editor', 'screenshot_firefox'];
+const LONG = ['alone', 'article_direct', 'article_server', 'axe', 'blur', 'blur_firefox', 'churn', 'draining', 'encryption_refused', 'fallback_changes', 'fallback_follows', 'files', 'fullscreen', 'layouts', 'library_accessible', 'library_dialogs', 'library_recorded', 'limits', 'nothing_arrives', 'panels', 'picture', 'player', 'player_controls', 'record_here_crash', 'record_here_direct', 'record_here_direct_firefox', 'record_here_ends', 'record_here_server', 'record_here_server_firefox', 'recording_direct', 'recording_lips', 'recording_pauses', 'ring_ends', 'screenshot_editor', 'screenshot_firefox'];
 
 if (!installed.chromium) {
   console.error('Chromium is not installed: apt-get install chromium (or set E2E_CHROMIUM)');

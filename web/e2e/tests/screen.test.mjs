@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scene } from '../lib/scene.mjs';
 import { until } from '../lib/wait.mjs';
+import { whole } from '../lib/whole.mjs';
 
 const stage = scene();
 
@@ -40,7 +41,7 @@ test('a shared screen is seen and heard beside the camera, also by who comes lat
   for (const person of [ada, ben, cleo]) await person.isWell();
 });
 
-test("what the browser itself captures of a screen is seen", async () => {
+test("what the browser itself captures of a screen is seen", { skip: whole ? false : 'in make prove-page' }, async () => {
   const dan = await stage.person('Dan', { ownDevices: true });
   const ben = await stage.person('Ben');
   await dan.join(stage.url, 'capture');

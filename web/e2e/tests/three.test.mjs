@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allMeet, scene } from '../lib/scene.mjs';
 import { until } from '../lib/wait.mjs';
+import { whole } from '../lib/whole.mjs';
 
 const stage = scene();
 
@@ -52,7 +53,7 @@ test('a muted microphone is silent and a camera that is off shows no picture, un
   assert.equal(await dan.offers(), offers, 'muting takes no offer');
 });
 
-test("the browser's own fake devices are seen and heard as well", async () => {
+test("the browser's own fake devices are seen and heard as well", { skip: whole ? false : 'in make prove-page' }, async () => {
   const ada = await stage.person('Ada', { ownDevices: true });
   const ben = await stage.person('Ben');
   await ada.join(stage.url, 'devices');
