@@ -82,6 +82,12 @@ counters! {
     KeyFrameRequestOut => "key_frame_requests_total", "direction=sent";
     /// Key frames asked for by subscribers.
     KeyFrameRequestIn => "key_frame_requests_total", "direction=received";
+    /// Key frames asked for by subscribers that are not asked for from their publishers: the subscriber has had as many as it may.
+    KeyFrameRequestHeld => "key_frame_requests_held_total", "";
+    /// Sender reports sent with the first packet of what a slot was pointed at, or of another encoding.
+    SwitchReportOut => "switch_reports_total", "result=sent";
+    /// Such reports left to the next regular one: the slot has had one just before.
+    SwitchReportHeld => "switch_reports_total", "result=held";
     /// RTCP packets (compounds) accepted.
     RtcpIn => "rtcp_packets_received_total", "";
     /// RTCP packets (compounds) sent.

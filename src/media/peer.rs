@@ -162,6 +162,7 @@ pub struct Downlink<'a> {
     way: Way<'a>,
     /// Pictures that wait for their turn.
     pub queue: &'a mut PaceQueue,
+    wish_due: &'a mut Time,
 }
 
 impl<'a> Downlink<'a> {
@@ -193,10 +194,16 @@ impl<'a> Downlink<'a> {
         }
     }
 
-    /// Too much waits: nothing of it will be sent, and pictures begin anew.
-    pub fn give_up(&mut self) {
+    /// Too much waits: nothing of it will be sent, and pictures begin anew, with key frames that are asked for in the peer's next turn.
+    pub fn give_up(&mut self, now: Time) {
         self.queue.clear();
         self.legs.iter_mut().filter(|leg| leg.is_paced()).for_each(Leg::begin_anew);
+        *self.wish_due = now;
+    }
+
+    /// Whether another source, or another encoding, has begun on any leg.
+    pub const fn has_begun(&self) -> bool {
+        self.way.begun
     }
 }
 
@@ -345,8 +352,9 @@ impl Peer {
             transport_cc: &mut self.transport_cc,
             link: self.link.as_deref_mut(),
             origins: self.origins.as_deref_mut(),
+            begun: false,
         };
-        Some(Downlink { legs: &mut self.legs, by_track: &self.by_track, way, queue: &mut self.queue })
+        Some(Downlink { legs: &mut self.legs, by_track: &self.by_track, way, queue: &mut self.queue, wish_due: &mut self.wish_due })
     }
 
     /// Asks for the memory that [`Self::fetch_routes`] and [`Self::downlink`] read.

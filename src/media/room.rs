@@ -230,9 +230,15 @@ impl Room {
     pub fn poll_transmit(&mut self, now: Time, out: &mut Outgoing, shared: &mut Shared) -> bool {
         self.tick.give_out(&Moment::new(now, shared.wall(now)), &mut self.peers, &self.tracks, out, &mut shared.counters);
         while let Some(waiting) = self.tick.next_waiting() {
-            if let Some(at) = self.peers.get_mut(waiting).and_then(Peer::pace_later) {
+            let Some(peer) = self.peers.get_mut(waiting) else { continue };
+            let wish = Some(peer.wish_due).filter(|at| *at <= now);
+            // It waits still, or what waited was given up and begins anew.
+            if let Some(at) = peer.pace_later().into_iter().chain(wish).min() {
                 self.peers_due.sooner(waiting, at.max(now + SHORTEST_WAIT));
             }
+        }
+        while let Some(begun) = self.tick.next_begun() {
+            self.report_begun(now, begun, shared);
         }
         self.tick.is_done()
     }

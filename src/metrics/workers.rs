@@ -177,6 +177,8 @@ fn help(name: &'static str) -> &'static str {
         "layer_switches_total" => "Pictures that subscribers got in another form than before, by cause.",
         "probe_packets_total" => "Packets repeated, or padding, sent to find out what a link carries.",
         "key_frame_requests_total" => "Key frames asked for, by us (sent) and by subscribers (received).",
+        "key_frame_requests_held_total" => "Key frames asked for by subscribers that have had as many as they may: not asked for from publishers.",
+        "switch_reports_total" => "Sender reports with the first packet of another source or encoding of a slot, sent or held back (too many).",
         "rtcp_packets_received_total" => "RTCP packets accepted.",
         "rtcp_packets_sent_total" => "RTCP packets sent.",
         "ice_checks_total" => "ICE checks of connections that this node has begun, by what came of them.",

@@ -93,6 +93,32 @@ fn a_small_tile_whose_own_encoding_does_not_come_is_shown_a_larger_one() {
 }
 
 #[test]
+fn an_encoding_that_its_publisher_keeps_back_is_asked_for_less_and_less_often_and_shown_at_once_when_it_comes() {
+    for workers in [1, 2] {
+        let mut world = World::with_workers(13, workers);
+        world.join_on(0, Publishes::picture(Mode::Vp8, 3), 0, Ways::free(millis(40)));
+        world.join_on(workers as usize - 1, Publishes::NOTHING, 1, Ways::free(millis(40)));
+        world.point(1, 0, Some(0), View::LARGE);
+        world.run(millis(5_000));
+        let top = |world: &mut World| world.members[0].sender.encoding(2).expect("it has three").key_requests;
+        let before = top(&mut world);
+        world.members[0].sender.encoding(2).expect("it has three").withhold(true);
+        world.run(millis(60_000));
+        let asked = top(&mut world) - before;
+        assert!((8..=20).contains(&asked), "{workers} workers: {asked} requests in a minute");
+        // It comes again without a key frame: that is asked for now.
+        let stream = world.members[0].sender.encoding(2).expect("it has three");
+        stream.withhold(false);
+        stream.key_due = false;
+        let back = world.now;
+        world.run(millis(2_000));
+        let large = world.decoder(1, 0).first(back, |shown| shown.stream.encoding == 2).expect("large again");
+        assert!(large.since(back) < millis(400), "{workers} workers: after {:?}", large.since(back));
+        assert_sound(&world);
+    }
+}
+
+#[test]
 fn a_receiver_that_is_not_heard_in_the_beginning_is_sent_what_its_way_carries_once_it_is() {
     let mut world = World::new(11);
     world.join(Publishes::picture(Mode::Vp8, 3), 0, Ways::free(millis(40)));

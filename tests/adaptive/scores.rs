@@ -140,6 +140,7 @@ pub fn a_way_of_a_kind(seed: u64, span: Duration, capacity: f64, ways: Ways) -> 
     let windows = (0..span.as_secs() / 10).map(|n| slot.decoder.rate(from + seconds(n * 10), from + seconds(n * 10 + 10)));
     let log = &world.down[subscriber].log;
     let shown = slot.decoder.shown.last().map_or(from, |shown| shown.at);
+    assert_eq!(world.count(Counter::KeyFrameRequestHeld), 0, "an honest receiver may ask for as many key frames as it needs");
     Score::from([
         ("up s", shown.since(from).as_secs_f64()),
         ("estimate of capacity", estimates.iter().sum::<f64>() / estimates.len() as f64 / capacity),

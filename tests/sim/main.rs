@@ -12,6 +12,7 @@ mod house;
 mod member;
 mod network;
 mod offer;
+mod reports;
 mod stories;
 mod tapping;
 mod world;

@@ -20,8 +20,8 @@ pub struct Published {
     pub timestamp: u32,
     pub next_at: Time,
     pub active: bool,
-    /// Its audio level in its packets, in −dBov.
-    pub level: u8,
+    /// Its audio level in its packets, in −dBov; none: they say nothing of it.
+    pub level: Option<u8>,
     pub key_frame_due: bool,
     pub key_frame_requests: u64,
     /// In the clear: where the payload begins, the packet, its extended number.
@@ -54,7 +54,7 @@ impl Client {
             timestamp,
             next_at: now,
             active: true,
-            level: 20,
+            level: Some(20),
             key_frame_due: true,
             key_frame_requests: 0,
             sent: BTreeMap::new(),
@@ -101,8 +101,8 @@ impl Client {
             2,
             MID_ID << 4,
             b'0' + stream.mline,
-            LEVEL_ID << 4,
-            stream.level,
+            stream.level.map_or(0, |_| LEVEL_ID << 4),
+            stream.level.unwrap_or(0),
             TWCC_ID << 4 | 1,
             (twcc >> 8) as u8,
             twcc as u8,

@@ -250,7 +250,7 @@ fn lips_stay_in_sync_after_each_change_of_the_source() {
 }
 
 /// By how many microseconds the sender reports of subscriber 0's first pair move sound against picture.
-fn skew(world: &World) -> i64 {
+pub fn skew(world: &World) -> i64 {
     let (audio, video) = (world.clients[0].slot_ssrc(2), world.clients[0].slot_ssrc(3));
     // What both halves say about the moment of the same capture must agree: both streams began at one moment with one timestamp.
     let moment = |ssrc: u32, rate: i64| {
@@ -284,7 +284,7 @@ fn of_many_voices_the_loudest_are_forwarded_and_whoever_begins_to_speak_is_heard
             world.join_on(n % workers as usize, 7, GCM);
         }
         world.connect_all();
-        let level = |world: &mut World, client: usize, level: u8| world.clients[client].published[0].level = level;
+        let level = |world: &mut World, client: usize, level: u8| world.clients[client].published[0].level = Some(level);
         (0..8).for_each(|client| level(&mut world, client, 100));
         world.run(seconds(2));
         for worker in 0..workers as usize {
@@ -318,5 +318,40 @@ fn of_many_voices_the_loudest_are_forwarded_and_whoever_begins_to_speak_is_heard
         for pair in 0..7 {
             assert!(numbers(pair).windows(2).all(|w| w[1] == w[0] + 1), "a pause leaves no gap in a slot's numbers");
         }
+    }
+}
+
+#[test]
+fn of_many_voices_one_that_says_no_level_is_heard_unless_others_speak() {
+    for workers in [1, 2] {
+        let mut world = World::with_workers(8, workers);
+        for n in 0..5 {
+            world.join_on(n % workers as usize, 4, GCM);
+            world.clients[n].published[0].level = Some(100);
+        }
+        world.clients[4].published[0].level = None;
+        world.connect_all();
+        for worker in 0..workers as usize {
+            world.command_in(worker, RoomId(1), RoomCommand::Voices { most: 2 });
+        }
+        world.run(seconds(2));
+        // What client 0 hears of the four others in two seconds, from half a second on.
+        let hears = |world: &mut World, levels: [u8; 3]| {
+            (1..).zip(levels).for_each(|(client, level)| world.clients[client].published[0].level = Some(level));
+            world.run(Duration::from_millis(1_500));
+            let before = voices(world, 0, &[]);
+            world.run(seconds(2));
+            voices(world, 0, &before)
+        };
+        assert_eq!(hears(&mut world, [100; 3]), [0, 0, 0, 100], "{workers} workers: nobody else speaks");
+        assert_eq!(hears(&mut world, [25, 100, 100]), [100, 0, 0, 100], "{workers} workers: there is a place for each");
+        assert_eq!(hears(&mut world, [25, 25, 100]), [100, 100, 0, 0], "{workers} workers: two speak up");
+        assert_eq!(hears(&mut world, [25, 100, 100]), [100, 0, 0, 100], "{workers} workers: one of them has ended");
+        assert_eq!(hears(&mut world, [25, 38, 100]), [100, 0, 0, 100], "{workers} workers: who speaks low is no louder");
+        let told = world.events.iter().rev().find_map(|event| match event {
+            Event::Speakers { speaking, .. } => Some(speaking.iter().map(|(track, _)| *track).collect::<Vec<_>>()),
+            _ => None,
+        });
+        assert!(told.is_some_and(|told| told.contains(&track(4, MediaKind::Audio))), "and it is said to speak");
     }
 }

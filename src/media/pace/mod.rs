@@ -55,8 +55,6 @@ pub struct LinkCounts {
     pub unknown: u64,
     /// Bytes on the wire.
     pub bytes: u64,
-    /// Those of them that were sent to probe and for nothing else.
-    pub padding: u64,
 }
 
 /// The congestion control of one subscriber's connection. What every datagram touches comes first.
@@ -241,9 +239,7 @@ impl Link {
     /// How many bytes (of UDP payload, at most 1,200) to send beside media now, as padding or as packets repeated; call until `None`.
     /// What is sent is told to [`Self::sent`] as [`Kind::Probe`], and waits for no pacer.
     pub fn poll_probe(&mut self, now: Time) -> Option<usize> {
-        let probe = self.prober.poll(now, self.estimator.is_silent())?;
-        self.counts.padding = self.prober.padding();
-        Some(probe)
+        self.prober.poll(now, self.estimator.is_silent())
     }
 
     /// When [`Self::handle_timeout`] and then [`Self::poll_probe`] have something to do.

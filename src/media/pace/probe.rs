@@ -129,7 +129,6 @@ pub struct Prober {
     raised: Option<(Time, f64)>,
     dropped: Option<(Time, f64)>,
     knocked: Time,
-    padding: u64,
     /// Clusters of which nothing was heard.
     untold: u32,
     /// The last cluster found what the link carries.
@@ -149,7 +148,6 @@ impl Prober {
             raised: None,
             dropped: None,
             knocked: Time::ZERO,
-            padding: 0,
             untold: 0,
             limited: false,
         }
@@ -168,11 +166,6 @@ impl Prober {
     /// What is asked for.
     pub const fn wanted(&self) -> f64 {
         self.wanted
-    }
-
-    /// Bytes that were sent to probe and for nothing else.
-    pub const fn padding(&self) -> u64 {
-        self.padding
     }
 
     /// Begins a cluster if it is time for one: `estimate` and `most` in bits per second, `path` as it is known. Returns its bytes.
@@ -210,16 +203,11 @@ impl Prober {
             let due = now.since(self.knocked) >= KNOCK;
             return due.then(|| {
                 self.knocked = now;
-                self.padding += SMALLEST as u64 + OVERHEAD as u64;
                 SMALLEST as usize
             });
         }
         let cluster = self.cluster.as_ref().filter(|cluster| cluster.last.is_none())?;
-        (now >= cluster.due()).then(|| {
-            let bytes = cluster.size as usize;
-            self.padding += (bytes + OVERHEAD) as u64;
-            bytes
-        })
+        (now >= cluster.due()).then_some(cluster.size as usize)
     }
 
     /// A datagram of any kind was sent: while a cluster runs, it is part of it.

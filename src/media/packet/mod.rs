@@ -49,6 +49,14 @@ pub fn starts_key_frame(codec: Codec, payload: &[u8]) -> bool {
     }
 }
 
+/// How many bytes of sound an audio packet carries, that of earlier packets (RED) not counted.
+pub fn sound_len(codec: Codec, payload: &[u8]) -> usize {
+    match codec {
+        Codec::Red { .. } => red::primary(payload).map_or(0, |primary| payload.len().saturating_sub(primary.start)),
+        _ => payload.len(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,12 +83,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_redundant_sound_only_the_newest_counts() {
+        // An earlier block of three bytes, then one of two.
+        let red = [0xef, 0x0f, 0x00, 0x03, 0x6f, 1, 1, 1, 2, 2];
+        assert_eq!(
+            [sound_len(Codec::Opus, &red), sound_len(Codec::Red { primary: 111 }, &red), sound_len(Codec::Red { primary: 111 }, &red[..5])],
+            [10, 2, 0]
+        );
+    }
+
     proptest! {
         #[test]
         fn no_payload_makes_a_codec_view_panic(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
             for codec in codecs() {
                 for cut in 0..=payload.len() {
                     starts_key_frame(codec, &payload[..cut]);
+                prop_assert!(sound_len(codec, &payload[..cut]) <= cut);
                 }
             }
         }

@@ -103,6 +103,14 @@ impl Encoding {
         self.ssrc = Some(ssrc);
     }
 
+    /// A packet of it has come; whether none had for a while.
+    pub fn came(&mut self, now: Time) -> bool {
+        let resumed = now.since(self.last_packet) > SILENT_AFTER;
+        self.last_packet = now;
+        self.keys.came(now, resumed);
+        resumed
+    }
+
     /// What comes next has nothing to do with what came before.
     pub const fn begin_anew(&mut self) {
         self.generation = self.generation.wrapping_add(1);

@@ -1,4 +1,7 @@
 //! Whether a voice speaks, from the levels in its packets (RFC 6464).
+//!
+//! Encoders other than browsers' often send none (GStreamer, FFmpeg). Such a voice is taken for a quiet speaker while its packets hold sound: whoever
+//! says to be louder goes before it, and it goes before silence.
 
 use crate::base::Time;
 
@@ -11,6 +14,15 @@ const RELEASE: u64 = 800_000;
 /// A voice whose packets stop coming (mute, DTX) is silent after this.
 const STALE: u64 = 1_000_000;
 
+/// A packet that holds sound and says no level counts as this loud, in −dBov: 14 dB less than speech usually is (ITU-T P.56). Less loud and it is
+/// heard next to nobody, louder and it takes the place of those who do speak, as it does whether it speaks or not.
+const UNSAID: u8 = 40;
+/// Payloads of so many bytes hold no sound: an Opus encoder has nothing to say of silence (DTX).
+const NO_SOUND: usize = 2;
+/// What comes after a pause of so many microseconds does not either: it only refreshes the noise of a silence (each 400 ms), or speech goes on behind
+/// it. Longer than a frame may be (120 ms), or all of such a stream would be silence.
+const PAUSE: u64 = 200_000;
+
 /// The level of one audio track.
 #[derive(Clone, Copy, Debug)]
 pub struct SpeechLevel {
@@ -20,17 +32,34 @@ pub struct SpeechLevel {
     /// Since when the level has been on the other side of the threshold.
     turning: Option<Time>,
     heard: Time,
+    /// When a packet said a level itself last.
+    said: Option<Time>,
 }
 
 impl Default for SpeechLevel {
     fn default() -> Self {
-        Self { smooth_x16: 127 * 16, speaking: false, turning: None, heard: Time::ZERO }
+        Self { smooth_x16: 127 * 16, speaking: false, turning: None, heard: Time::ZERO, said: None }
     }
 }
 
 impl SpeechLevel {
     /// A packet said `level`: −dBov, 0 (loudest) to 127 (silence).
     pub fn heard(&mut self, now: Time, level: u8) {
+        self.said = Some(now);
+        self.take(now, level);
+    }
+
+    /// A packet with so many bytes of sound said no level. Where others do, it says nothing; whether it did.
+    pub fn heard_without(&mut self, now: Time, bytes: usize) -> bool {
+        if self.said.is_some_and(|said| now.micros_since(said) < STALE) {
+            return false;
+        }
+        let is_sound = bytes > NO_SOUND && now.micros_since(self.heard) < PAUSE;
+        self.take(now, if is_sound { UNSAID } else { 127 });
+        true
+    }
+
+    fn take(&mut self, now: Time, level: u8) {
         let level = u32::from(level.min(127)) * 16;
         // Rising fast (a quarter) and falling slowly (a sixteenth) keeps the loudness of a word, not of its gaps.
         let share = if level < self.smooth_x16 { 4 } else { 16 };
@@ -98,6 +127,39 @@ mod tests {
         assert!(level.speaking(Time::from_millis(1_000)).is_some());
         feed(&mut level, 1_000, 3_000, 100);
         assert_eq!(level.speaking(Time::from_millis(3_000)), None);
+    }
+
+    #[test]
+    fn who_says_no_level_is_a_quiet_speaker_while_there_is_sound() {
+        let mut level = SpeechLevel::default();
+        let feed = |level: &mut SpeechLevel, from: u64, to: u64, every: usize, bytes: usize| {
+            (from..to).step_by(every).for_each(|ms| assert!(level.heard_without(Time::from_millis(ms), bytes)));
+        };
+        feed(&mut level, 1_000, 1_100, 20, 90);
+        assert_eq!(level.loud(Time::from_millis(1_100)), None, "a click is none");
+        feed(&mut level, 1_100, 3_000, 20, 90);
+        let at = Time::from_millis(3_000);
+        assert!(level.loud(at).is_some_and(|l| (40..44).contains(&l)) && level.loud(at) == level.speaking(at), "{level:?}");
+        // Nothing but the noise of a silence: twice and a half a second, or in each packet.
+        for (every, bytes) in [(400, 12), (20, 1)] {
+            let mut level = level;
+            feed(&mut level, 3_400, 6_000, every, bytes);
+            assert_eq!((level.loud(Time::from_millis(6_000)), level.speaking(Time::from_millis(6_000))), (None, None), "{every} ms, {bytes} bytes");
+        }
+        // Frames may be as long as 120 ms.
+        feed(&mut level, 3_000, 6_000, 120, 300);
+        assert!(level.speaking(Time::from_millis(6_000)).is_some());
+    }
+
+    #[test]
+    fn where_levels_are_said_a_packet_without_one_says_nothing() {
+        let mut level = SpeechLevel::default();
+        for ms in (1_000..3_000).step_by(20) {
+            level.heard(Time::from_millis(ms), 127);
+            assert!(!level.heard_without(Time::from_millis(ms + 10), 90));
+        }
+        assert_eq!(level.loud(Time::from_millis(3_000)), None);
+        assert!(level.heard_without(Time::from_millis(3_990), 90), "it has stopped saying any");
     }
 
     #[test]

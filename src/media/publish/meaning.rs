@@ -117,7 +117,6 @@ impl Encoding {
         }
         self.codec = Some(meta.codec);
         self.picture_began(meta.arrived, meta.timestamp);
-        self.last_packet = meta.arrived;
         self.rates.count(meta.arrived, meta.layers.layer, self.key_picture == Some(meta.timestamp), packet.len());
     }
 

@@ -63,9 +63,9 @@ impl Room {
             }
             Rtcp::ReceiverReport { blocks, .. } => self.subscriber_reports(now, index, blocks.into_iter(), shared),
             Rtcp::Nack { media, lost, .. } => self.send_again(now, index, media, lost.into_iter(), budget, shared),
-            Rtcp::PictureLoss { media, .. } => self.picture_lost(index, media, &mut shared.counters),
+            Rtcp::PictureLoss { media, .. } => self.picture_lost(now, index, media, &mut shared.counters),
             Rtcp::FullIntraRequest { entries, .. } => {
-                entries.into_iter().for_each(|(media, _)| self.picture_lost(index, media, &mut shared.counters))
+                entries.into_iter().for_each(|(media, _)| self.picture_lost(now, index, media, &mut shared.counters))
             }
             Rtcp::TransportFeedback { fci, .. } => {
                 self.hear_again(now, index);
@@ -196,15 +196,21 @@ impl Room {
     }
 
     /// A subscriber has lost the picture, or never had one.
-    fn picture_lost(&mut self, index: usize, media: u32, counters: &mut Counters) {
+    fn picture_lost(&mut self, now: Time, index: usize, media: u32, counters: &mut Counters) {
         counters.add(Counter::KeyFrameRequestIn);
-        let leg = self.peers.get(index).and_then(|p| p.legs.get(p.leg_by_ssrc(media)?));
-        let Some((source, leg)) = leg.and_then(|leg| Some((leg.sending()?, leg))) else { return };
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(leg) = peer.leg_by_ssrc(media).and_then(|leg| peer.legs.get_mut(leg)) else { return };
+        let Some(source) = leg.sending() else { return };
+        // What it waits for is asked for already, and its beginning ends that.
         let Some(present) = leg.selection_of(source).present() else { return self.want_key_frames_for(index) };
         let track = &mut self.tracks[source];
         if track.kind == MediaKind::Video
             && let Some(encoding) = track.encoding_mut(present.encoding)
+            && !encoding.keys.is_wanted()
         {
+            if !leg.may_lose(now) {
+                return counters.add(Counter::KeyFrameRequestHeld);
+            }
             encoding.keys.want();
             self.key_frame_due(source);
         }

@@ -7,6 +7,7 @@ use crate::contract::{Counter, DisconnectReason, Event, Extension, MediaKind};
 use crate::media::demux::PeerAt;
 use crate::media::engine::{Shared, stun_drop};
 use crate::media::packet::ext::AudioLevel;
+use crate::media::packet::sound_len;
 use crate::media::peer::{Srtp, is_data};
 use crate::media::publish::receive::{Received, receive};
 use crate::media::publish::track::Track;
@@ -185,7 +186,12 @@ impl Room {
                 self.tracks_due.sooner(track_index, encoding.keys.next_ask().unwrap_or(now));
             }
         }
-        encoding.last_packet = now;
+        if encoding.came(now)
+            && let Some(at) = encoding.keys.next_ask()
+        {
+            // A key frame was asked for in vain while nothing came.
+            self.tracks_due.sooner(track_index, at);
+        }
         if track.sent >> number & 1 == 0 && track.kind == MediaKind::Video {
             self.looks_due.sooner(track_index, now);
         }
@@ -207,15 +213,22 @@ impl Room {
             shared.events.push_back(Event::TrackStarted { room: self.id, track: track.id });
             peer.watch.sent(now, &mut shared.distributions);
         }
-        if let (MediaKind::Audio, Some(value)) = (track.kind, received.extensions.get(Extension::AudioLevel, packet)) {
+        let payload = packet.get(received.header.header_len..).ok_or(Counter::DropMalformed)?;
+        let was_loud = track.level.loud(now).is_some();
+        let said = if track.kind == MediaKind::Audio { received.extensions.get(Extension::AudioLevel, packet) } else { None };
+        if let Some(value) = said {
             track.level.heard(now, AudioLevel::read(value).map_or(127, |l| l.level));
+        }
+        // A film that is shown does not speak.
+        if said.is_some() || track.voice && track.level.heard_without(now, sound_len(codec, payload)) {
             self.heard.insert(track_index);
             if self.speakers_due == Time::NEVER {
                 self.speakers_due = now + SPEAKERS_EVERY;
             }
         }
         if track.unheard {
-            if track.level.loud(now).is_some() {
+            // Who says no level is not louder from packet to packet: that it is there is said once.
+            if track.level.loud(now).is_some() && (said.is_some() || !was_loud) {
                 // Nobody shall miss the beginning of a word.
                 self.speakers_due = now;
             }
@@ -223,7 +236,6 @@ impl Room {
                 return Err(Counter::DropUnheard);
             }
         }
-        let payload = packet.get(received.header.header_len..).ok_or(Counter::DropMalformed)?;
         let awaited = encoding.keys.is_wanted();
         let meta = encoding.read(now, received, (codec_index, codec), packet, payload);
         let tapped = track.tap.as_deref().is_some_and(|tap| tap.encodings() >> number & 1 == 1);

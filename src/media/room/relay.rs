@@ -238,12 +238,16 @@ impl Room {
         let (sequence, generation) = (meta.sequence, encoding.generation);
         let meta = PacketMeta { generation, arrived: now, ..meta };
         let awaited = encoding.keys.is_wanted();
+        let resumed = encoding.came(now);
         encoding.take_over(&meta, packet, codec);
         encoding.cache.insert(meta, packet);
         let item = TickItem { track: index, encoding: number, sequence, generation, what: What::Packet };
         self.tick.push(item, &encoding.receivers);
         if meta.starts_key_frame && awaited {
             self.tick.push_early(item, encoding);
+        }
+        if resumed {
+            self.key_frame_due(index);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::media::publish::key_frame::KeyFrames;
 use crate::media::publish::track::Track;
 use crate::media::route::leg::Leg;
 use crate::media::select::ladder::height;
-use crate::media::select::{Aim, Choice, Claim, Form, Ladder, Raise, Rung, allocate, ladder};
+use crate::media::select::{Aim, Choice, Claim, Form, Ladder, Rung, allocate, ladder};
 
 /// Whether encodings come or fail to come is looked at so often. Less costs turns, more lets a picture stand still for longer.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -71,11 +71,7 @@ impl Room {
         self.claim(now, subscriber, &mut scratch);
         let (budget, around) = self.budget(now, subscriber);
         let Some(peer) = self.peers.get_mut(subscriber) else { return };
-        // What nobody sees, or cannot decode, waits for nothing.
-        let waits = |claim: &Claim| claim.count > 0 && peer.legs[scratch.legs[claim.order].0].selection().aimed() == Aim::default();
-        let fresh = scratch.claims.iter().any(waits);
-        let raise = if fresh { Raise::Yes } else { peer.patience.allows(now) };
-        let outcome = allocate(&mut scratch.claims, &scratch.forms, budget, raise);
+        let outcome = allocate(&mut scratch.claims, &scratch.forms, budget, peer.patience.allows(now));
         let lowered = scratch.claims.iter().any(|claim| claim.gets < claim.has && claim.gets < claim.count);
         peer.patience.note(now, outcome.raised, lowered);
         let mut next = if outcome.could_raise { peer.patience.next_raise(now).max(now + LOOK_EVERY) } else { Time::NEVER };
@@ -179,7 +175,9 @@ impl Room {
             let has = aim.wanted.and_then(has).or_else(|| aim.meanwhile.and_then(has)).unwrap_or(0);
             let view = leg.view();
             let pixels = u32::from(view.width) * u32::from(view.height);
-            claims.push(Claim { rank: view.rank, pixels, first, count, has, gets: 0, order: legs.len() });
+            // What nobody sees, or cannot decode, has nothing to begin with.
+            let begins = count > 0 && aim == Aim::default();
+            claims.push(Claim { rank: view.rank, pixels, first, count, has, begins, gets: 0, order: legs.len() });
             legs.push((place, index, ladder));
         }
     }

@@ -196,16 +196,38 @@ impl Room {
             let delay = (now.micros_since(at) * 65_536 / 1_000_000) as u32;
             send_rtcp(&mut self.peers[index], shared, |own, compound| compound.extended_report_dlrr(own, &[(ssrc, ntp.middle(), delay)]));
         }
-        self.sender_reports(now, wall, index, shared);
+        self.sender_reports(now, wall, index, false, shared);
     }
 
-    fn sender_reports(&mut self, now: Time, wall: Ntp, index: usize, shared: &mut Shared) {
+    /// Sender reports for the legs on which another source, or another encoding, has just begun: they leave in the same turn as its first packet.
+    pub(super) fn report_begun(&mut self, now: Time, index: usize, shared: &mut Shared) {
+        if self.peers.get(index).is_some_and(Peer::may_report) {
+            self.sender_reports(now, shared.wall(now), index, true, shared);
+        }
+    }
+
+    /// Sender reports for all legs, or for those on which something `has_begun`.
+    fn sender_reports(&mut self, now: Time, wall: Ntp, index: usize, has_begun: bool, shared: &mut Shared) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let mut buffer = [0; MAX_DATAGRAM];
         let mut compound = Compound::new(&mut buffer[..COMPOUND]);
         for leg in 0..peer.legs.len() {
+            if has_begun && !peer.legs[leg].is_unreported() {
+                continue;
+            }
             let Some(track) = peer.legs[leg].sending().and_then(|t| self.tracks.get(t)) else { continue };
             let Some(info) = peer.legs[leg].sender_report(now, wall, track) else { continue };
+            if has_begun && peer.legs[leg].holds(&info) {
+                continue;
+            }
+            if has_begun {
+                let may = peer.legs[leg].may_report(now);
+                shared.counters.add(if may { Counter::SwitchReportOut } else { Counter::SwitchReportHeld });
+                if !may {
+                    continue;
+                }
+            }
+            peer.legs[leg].note_report(&info);
             let ssrc = peer.legs[leg].ssrc();
             compound.sender_report(ssrc, info, &[]);
             compound.cname(ssrc, CNAME);

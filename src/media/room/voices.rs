@@ -79,6 +79,8 @@ impl Room {
         if most == u8::MAX {
             self.forward_voices(|_| true);
         } else {
+            // The listener has to know of this worker, to tell it who is chosen, although nobody may have spoken here yet.
+            self.was_loud = true;
             self.speakers_due = self.speakers_due.min(now);
         }
     }
@@ -151,6 +153,7 @@ impl Room {
         self.listener = (!listens).then_some(worker);
         // Whoever said who speaks before may have said something else.
         self.untold = listens;
+        self.was_loud = true;
         self.speakers_due = self.speakers_due.min(now);
     }
 }

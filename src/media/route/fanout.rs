@@ -80,6 +80,8 @@ pub struct Tick {
     due: BitSet,
     /// For whom something waits since anything was given out.
     waiting: BitSet,
+    /// For whom another source, or another encoding, has begun since.
+    begun: BitSet,
 }
 
 impl Tick {
@@ -117,6 +119,13 @@ impl Tick {
         Some(peer)
     }
 
+    /// Takes out a peer for whom another source, or another encoding, has begun.
+    pub fn next_begun(&mut self) -> Option<usize> {
+        let peer = self.begun.first()?;
+        self.begun.remove(peer);
+        Some(peer)
+    }
+
     /// A peer is gone: its index must not be served.
     pub fn forget(&mut self, peer: usize) {
         if self.unserved.first() == Some(peer) {
@@ -127,6 +136,7 @@ impl Tick {
         self.ready.remove(peer);
         self.due.remove(peer);
         self.waiting.remove(peer);
+        self.begun.remove(peer);
     }
 
     /// A track is gone: its index may soon be another's. Its items stay in their places, and nothing is found for them.
@@ -139,10 +149,14 @@ impl Tick {
         let cold = moment.now().since(self.given_out) > COLD_AFTER;
         self.given_out = moment.now();
         while let Some(subscriber) = self.due.first() {
-            if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink)
-                && !send_waiting(moment, &mut way, tracks, out, counters)
-            {
-                return;
+            if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink) {
+                let all = send_waiting(moment, &mut way, tracks, out, counters);
+                if way.has_begun() {
+                    self.begun.insert(subscriber);
+                }
+                if !all {
+                    return;
+                }
             }
             self.waiting.insert(subscriber);
             self.due.remove(subscriber);
@@ -165,16 +179,19 @@ impl Tick {
                     self.fetch_ahead(subscriber, track, peers);
                 }
                 if let Some(mut way) = peers.get_mut(subscriber).and_then(Peer::downlink) {
-                    while self.next < len {
-                        if !out.has_room() {
-                            return;
-                        }
+                    while self.next < len && out.has_room() {
                         if let Some(Some(found)) = window.get(self.next)
                             && !serve(moment, &mut way, found, out, counters)
                         {
                             self.waiting.insert(subscriber);
                         }
                         self.next += 1;
+                    }
+                    if way.has_begun() {
+                        self.begun.insert(subscriber);
+                    }
+                    if self.next < len {
+                        return;
                     }
                 }
                 self.next = 0;
@@ -270,7 +287,7 @@ fn serve(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &
     counters.add(Counter::Paced);
     if !downlink.queue.push(now, found.item(), found.len()) {
         counters.add(Counter::DropPaced);
-        downlink.give_up();
+        downlink.give_up(now);
     }
     downlink.tell_waiting(now);
     false
@@ -280,7 +297,7 @@ fn serve(moment: &Moment, downlink: &mut Downlink<'_>, found: &Found<'_>, out: &
 fn send_waiting(moment: &Moment, downlink: &mut Downlink<'_>, tracks: &Slab<Track>, out: &mut Outgoing, counters: &mut Counters) -> bool {
     if downlink.queue.oldest(moment.now()) > LONGEST_WAIT {
         counters.add(Counter::DropPaced);
-        downlink.give_up();
+        downlink.give_up(moment.now());
     }
     while let Some(item) = downlink.queue.first().filter(|_| downlink.may_send(moment.now())) {
         if !out.has_room() {

@@ -1,6 +1,7 @@
 //! How what a publisher sends goes out to one subscriber: under which payload type, and what is done to the payload.
 
 use crate::contract::{Codec, CodecPlan};
+use crate::media::packet::red;
 
 /// How packets of one of the publisher's codecs go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +26,33 @@ pub enum Form {
     },
     /// RED whose blocks have another payload type at this subscriber.
     RedBlocks {
-        /// The subscriber's payload type of the blocks.
+        /// The publisher's payload type of the blocks.
+        theirs: u8,
+        /// The subscriber's.
         primary: u8,
     },
     /// RED for a subscriber without RED: only the primary block goes out.
-    RedPrimary,
+    RedPrimary {
+        /// The publisher's payload type of that block: another one is not what the subscriber takes it for.
+        theirs: u8,
+    },
     /// Plain Opus for a subscriber that would rather have RED: earlier packets are repeated in it.
     AddRed {
         /// The subscriber's payload type of the blocks.
         primary: u8,
     },
+}
+
+impl Form {
+    /// Whether a payload is what the subscriber will take it for: RED whose newest block is of another codec than was agreed on is not.
+    pub fn fits(self, payload: &[u8]) -> bool {
+        match self {
+            Self::RedPrimary { theirs } | Self::RedBlocks { theirs, .. } => {
+                red::primary(payload).is_some_and(|primary| primary.payload_type == theirs)
+            }
+            Self::AsIs | Self::Numbered { .. } | Self::AddRed { .. } => true,
+        }
+    }
 }
 
 /// How a codec that is sent goes to a subscriber with these codecs, in the order of its preference.
@@ -44,8 +62,10 @@ pub fn outlet_for(sent: &CodecPlan, received: &[CodecPlan]) -> Option<Outlet> {
     let (decoder, form) = match (sent.codec, decoder.map(|d| d.codec)) {
         (Codec::Vp8, Some(_)) => (decoder, Form::Numbered { closes: true }),
         (Codec::Vp9 { .. }, Some(_)) => (decoder, Form::Numbered { closes: false }),
-        (Codec::Red { primary: theirs }, Some(Codec::Red { primary: ours })) if theirs != ours => (decoder, Form::RedBlocks { primary: ours }),
-        (Codec::Red { .. }, None) => (opus(), Form::RedPrimary),
+        (Codec::Red { primary: theirs }, Some(Codec::Red { primary: ours })) if theirs != ours => {
+            (decoder, Form::RedBlocks { theirs, primary: ours })
+        }
+        (Codec::Red { primary: theirs }, None) => (opus(), Form::RedPrimary { theirs }),
         (Codec::Opus, Some(_)) => match received.first() {
             Some(CodecPlan { codec: Codec::Red { primary }, .. }) => (received.first(), Form::AddRed { primary: *primary }),
             _ => (decoder, Form::AsIs),
@@ -67,9 +87,12 @@ mod tests {
     #[test]
     fn red_is_stripped_for_a_subscriber_without_it_and_its_blocks_renumbered_for_one_with_other_numbers() {
         let sent = plan(63, Codec::Red { primary: 111 });
-        assert_eq!(outlet_for(&sent, &[plan(109, Codec::Opus)]), Some(Outlet { payload_type: 109, rtx: None, form: Form::RedPrimary }));
+        assert_eq!(
+            outlet_for(&sent, &[plan(109, Codec::Opus)]),
+            Some(Outlet { payload_type: 109, rtx: None, form: Form::RedPrimary { theirs: 111 } })
+        );
         let red = [plan(109, Codec::Opus), plan(64, Codec::Red { primary: 109 })];
-        assert_eq!(outlet_for(&sent, &red), Some(Outlet { payload_type: 64, rtx: None, form: Form::RedBlocks { primary: 109 } }));
+        assert_eq!(outlet_for(&sent, &red), Some(Outlet { payload_type: 64, rtx: None, form: Form::RedBlocks { theirs: 111, primary: 109 } }));
         let same = [plan(111, Codec::Opus), plan(63, Codec::Red { primary: 111 })];
         assert_eq!(outlet_for(&sent, &same), Some(Outlet { payload_type: 63, rtx: None, form: Form::AsIs }));
     }

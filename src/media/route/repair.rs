@@ -1,7 +1,7 @@
 //! What a leg sends beside media for the first time: what was asked for again, and what fills a probe.
 
 use super::leg::{Leg, Moment, PADDING, Source};
-use super::outlet::Form;
+use super::outlet::{Form, Outlet};
 use super::way::Way;
 use crate::base::outgoing::Outgoing;
 use crate::media::pace::sent::Kind;
@@ -37,7 +37,8 @@ impl Leg {
             return None;
         }
         // RED is made once: the same packet would repeat others now (docs of `rewrite/redundancy.rs`).
-        let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten().filter(|o| !matches!(o.form, Form::AddRed { .. }))?;
+        let repeats = |outlet: &Outlet| !matches!(outlet.form, Form::AddRed { .. }) && outlet.form.fits(packet.payload);
+        let outlet = self.outlets.get(usize::from(packet.meta.codec)).copied().flatten().filter(repeats)?;
         let sequence = self.sequence.map(packet.meta.sequence)?;
         let slot = out.slot()?;
         let number = self.counts_transport.then_some(*way.transport_cc);

@@ -18,6 +18,8 @@ pub struct Way<'a> {
     pub link: Option<&'a mut Link>,
     /// What leaves, where much of it gets lost.
     pub origins: Option<&'a mut Origins>,
+    /// Another source, or another encoding, has begun on it.
+    pub begun: bool,
 }
 
 impl Way<'_> {

@@ -27,6 +27,8 @@ pub struct Claim {
     pub count: usize,
     /// How many of them it has now: 0 for none.
     pub has: usize,
+    /// It has none, and need not wait until improvements may be made: it is to be seen.
+    pub begins: bool,
     /// How many of them it is to have.
     pub gets: usize,
     /// The caller's number for it: claims are put in another order.
@@ -68,6 +70,13 @@ pub fn allocate(claims: &mut [Claim], forms: &[Form], budget: Bitrate, raise: Ra
         return Outcome { takes: total(claims, forms), raised, could_raise: true };
     }
     let could_raise = raised;
+    if raised && claims.iter().any(|claim| claim.begins) {
+        // Whoever is not seen yet begins, and others may have to give way to that; they become better when it is time.
+        let begun = serve_up_to(claims, forms, per_cent(RAISE_PER_CENT), |claim| if claim.begins { claim.count } else { claim.has });
+        if claims.iter().any(|claim| claim.gets > claim.has) {
+            return Outcome { raised: true, could_raise, ..begun };
+        }
+    }
     if raised && raise == Raise::Ample {
         let ample = serve(claims, forms, per_cent(AMPLE_PER_CENT));
         if claims.iter().all(|claim| claim.gets >= claim.has) && claims.iter().any(|claim| claim.gets > claim.has) {
@@ -113,36 +122,41 @@ pub struct Outcome {
 
 /// Serves sorted claims from nothing.
 fn serve(claims: &mut [Claim], forms: &[Form], budget: Bitrate) -> Outcome {
+    serve_up_to(claims, forms, budget, |claim| claim.count)
+}
+
+/// Serves sorted claims from nothing, each with no more than `most` says.
+fn serve_up_to(claims: &mut [Claim], forms: &[Form], budget: Bitrate, most: fn(&Claim) -> usize) -> Outcome {
     let mut left = budget.as_bps();
     for claim in claims.iter_mut() {
         claim.gets = 0;
-        raise(claim, forms, &mut left);
+        raise(claim, forms, most, &mut left);
     }
     let mut begin = 0;
     while let Some(rank) = claims.get(begin).map(|claim| claim.rank) {
         let end = begin + claims[begin..].iter().take_while(|claim| claim.rank == rank).count();
-        raise_all(&mut claims[begin..end], forms, &mut left);
+        raise_all(&mut claims[begin..end], forms, most, &mut left);
         begin = end;
     }
     Outcome { takes: total(claims, forms), raised: false, could_raise: false }
 }
 
 /// Raises claims of one rank: always the one that has least, until no step fits.
-fn raise_all(claims: &mut [Claim], forms: &[Form], left: &mut u64) {
+fn raise_all(claims: &mut [Claim], forms: &[Form], most: fn(&Claim) -> usize, left: &mut u64) {
     let mut full = 0_u64;
     loop {
         let open = (0..claims.len().min(64)).filter(|i| full >> i & 1 == 0 && claims[*i].gets > 0);
         let Some(least) = open.min_by_key(|i| level(&claims[*i], forms)) else { return };
-        if !raise(&mut claims[least], forms, left) {
+        if !raise(&mut claims[least], forms, most, left) {
             full |= 1 << least;
         }
     }
 }
 
 /// Gives a claim its next form, if it fits.
-fn raise(claim: &mut Claim, forms: &[Form], left: &mut u64) -> bool {
+fn raise(claim: &mut Claim, forms: &[Form], most: fn(&Claim) -> usize, left: &mut u64) -> bool {
     let rate = |gets: usize| if gets == 0 { 0 } else { forms.get(claim.first + gets - 1).map_or(0, |form| form.rate.as_bps()) };
-    if claim.gets >= claim.count {
+    if claim.gets >= claim.count.min(most(claim)) {
         return false;
     }
     let more = rate(claim.gets + 1).saturating_sub(rate(claim.gets));
@@ -172,7 +186,10 @@ mod tests {
 
     fn people(n: usize) -> (Vec<Claim>, Vec<Form>) {
         let forms = (0..n).flat_map(|_| (1..).zip(LADDER).map(|(level, kbps)| Form { rate: Bitrate::kbps(kbps), level })).collect();
-        ((0..n).map(|i| Claim { rank: 1, pixels: 1_000 - i as u32, first: i * 3, count: 3, has: 0, gets: 0, order: i }).collect(), forms)
+        (
+            (0..n).map(|i| Claim { rank: 1, pixels: 1_000 - i as u32, first: i * 3, count: 3, has: 0, begins: false, gets: 0, order: i }).collect(),
+            forms,
+        )
     }
 
     fn gets(claims: &[Claim]) -> Vec<usize> {
@@ -223,6 +240,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_not_seen_begins_at_once_and_nobody_becomes_better_with_that() {
+        let (mut claims, forms) = people(3);
+        (claims[0].has, claims[1].has, claims[2].begins) = (2, 1, true);
+        let mut at = |kbps, raise, rank| {
+            claims.sort_by_key(|claim| claim.order);
+            claims[2].rank = rank;
+            let outcome = allocate(&mut claims, &forms, Bitrate::kbps(kbps), raise);
+            (gets(&claims), outcome.raised, outcome.could_raise)
+        };
+        assert_eq!(at(1_300, Raise::Yes, 1), (vec![2, 2, 1], true, false));
+        for raise in [Raise::No, Raise::Ample] {
+            assert_eq!(at(1_200, raise, 1), (vec![2, 1, 2], true, true), "{raise:?}");
+            assert_eq!(at(600, raise, 1), (vec![1, 1, 1], true, true), "{raise:?}: one gives way");
+            assert_eq!(at(440, raise, 1), (vec![1, 1, 0], false, false), "{raise:?}: there is no room for it");
+            assert_eq!(at(1_850, raise, 4), (vec![1, 1, 3], true, true), "{raise:?}: a screen is served first");
+            assert_eq!(at(6_000, raise, 1), (vec![2, 1, 3], true, true), "{raise:?}: others are not raised with it, whatever room there is");
+        }
+    }
+
+    #[test]
     fn of_several_that_would_become_better_one_does_at_a_time_unless_there_is_ample_room() {
         let (mut claims, forms) = people(3);
         let mut at = |kbps| {
@@ -261,12 +298,13 @@ mod tests {
 
         #[test]
         fn nothing_is_given_beyond_the_budget(
-            claims in proptest::collection::vec((0u8..4, 0u32..9, proptest::collection::vec(1u64..900, 0..5), 0usize..5), 0..9), kbps in 0u64..4_000, raise in any::<bool>(),
+            claims in proptest::collection::vec((0u8..4, 0u32..9, proptest::collection::vec(1u64..900, 0..5), 0usize..5, any::<bool>()), 0..9), kbps in 0u64..4_000, raise in any::<bool>(),
         ) {
             let mut forms = Vec::new();
-            let mut list: Vec<Claim> = claims.into_iter().map(|(rank, pixels, mut rates, has)| {
+            let mut list: Vec<Claim> = claims.into_iter().map(|(rank, pixels, mut rates, has, begins)| {
                 rates.sort_unstable();
-                let claim = Claim { rank, pixels, first: forms.len(), count: rates.len(), has: has.min(rates.len()), gets: 0, order: 0 };
+                let begins = begins && has.min(rates.len()) == 0;
+                let claim = Claim { rank, pixels, first: forms.len(), count: rates.len(), has: has.min(rates.len()), begins, gets: 0, order: 0 };
                 forms.extend((1..).zip(rates).map(|(level, kbps)| Form { rate: Bitrate::kbps(kbps), level }));
                 claim
             }).collect();
@@ -275,7 +313,9 @@ mod tests {
             prop_assert!(list.iter().all(|c| c.gets <= c.count));
             if !raise {
                 let had: u64 = list.iter().map(|c| c.has.checked_sub(1).map_or(0, |last| forms[c.first + last].rate.as_bps())).sum();
-                prop_assert!(had * 100 > kbps * 1_000 * KEEP_PER_CENT || list.iter().all(|c| c.gets == c.has));
+                prop_assert!(had * 100 > kbps * 1_000 * KEEP_PER_CENT || list.iter().all(|c| c.gets <= c.has || c.begins));
+                let begun = list.iter().any(|c| c.begins && c.gets > 0);
+                prop_assert!(had * 100 > kbps * 1_000 * KEEP_PER_CENT || begun || list.iter().all(|c| c.gets == c.has));
             }
         }
     }

@@ -53,7 +53,7 @@ impl Leg {
                 numbers = self.picture.differs(&packet.meta.pictures)?;
                 numbers.is_none().then_some(packet.payload)
             }
-            Form::RedPrimary => packet.payload.get(red::primary(packet.payload)?.start..),
+            Form::RedPrimary { .. } => packet.payload.get(red::primary(packet.payload)?.start..),
             Form::RedBlocks { .. } | Form::AddRed { .. } => None,
         };
         if let Some(payload) = shared {
@@ -77,7 +77,7 @@ impl Leg {
     /// Copies the payload and changes what is this subscriber's own; its length.
     pub(in crate::media::route) fn copy_payload(&mut self, packet: &CachedPacket<'_>, form: Form, target: &mut [u8]) -> Option<usize> {
         let payload = match form {
-            Form::RedPrimary => packet.payload.get(red::primary(packet.payload)?.start..)?,
+            Form::RedPrimary { .. } => packet.payload.get(red::primary(packet.payload)?.start..)?,
             Form::AddRed { primary } => {
                 let timestamp = self.timestamp.map(packet.meta.timestamp);
                 let most = target.len().min(MOST_RED);
@@ -91,12 +91,12 @@ impl Leg {
             Form::Numbered { .. } => {
                 self.picture.rewrite(&packet.meta.pictures, target)?;
             }
-            Form::RedBlocks { primary } => {
-                for block in red::headers(payload) {
+            Form::RedBlocks { theirs, primary } => {
+                for block in red::headers(payload).filter(|block| block.payload_type == theirs) {
                     red::set_payload_type(target, block.offset, primary);
                 }
             }
-            Form::AsIs | Form::RedPrimary | Form::AddRed { .. } => {}
+            Form::AsIs | Form::RedPrimary { .. } | Form::AddRed { .. } => {}
         }
         Some(payload.len())
     }
