@@ -106,6 +106,11 @@ pub async fn plays(asking: &Asking, files: &[Value], on_disk: &[Vec<u8>], seed: 
     assert_eq!((beyond.status(), header(&beyond, CONTENT_RANGE)), (StatusCode::RANGE_NOT_SATISFIABLE, format!("bytes */{}", whole.len())));
     let several = asked(&[(RANGE, "bytes=0-1,4-5")]).await;
     assert_eq!((several.status(), several.bytes().await.expect("bytes").len()), (StatusCode::OK, whole.len()));
+    for longer in [(whole.len() + 1).to_string(), u64::MAX.to_string(), format!("{}0", u64::MAX)] {
+        let end = asked(&[(RANGE, &format!("bytes=-{longer}"))]).await;
+        assert_eq!((end.status(), end.bytes().await.expect("bytes").len()), (StatusCode::PARTIAL_CONTENT, whole.len()), "the last {longer}");
+    }
+    assert_eq!(asked(&[(RANGE, "Bytes=0-1")]).await.status(), StatusCode::PARTIAL_CONTENT, "a unit is a unit however it is written");
     for odd in ["bytes=", "bytes=-", "bytes=9-5", "lines=1-2", "bytes=a-b", "bytes=-0", "bytes=18446744073709551616-"] {
         let answer = asked(&[(RANGE, odd)]).await;
         assert!(matches!(answer.status().as_u16(), 200 | 416), "{odd}: {}", answer.status());

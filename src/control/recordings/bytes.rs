@@ -31,8 +31,8 @@ pub async fn serve(path: &Path, media_type: &str, method: &Method, headers: &Hea
     } else {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method.clone();
-        if let Some(range) = range(headers, &tag) {
-            request.headers_mut().insert(header::RANGE, range.clone());
+        if let Some(range) = range(headers, &tag, metadata.len()) {
+            request.headers_mut().insert(header::RANGE, range);
         }
         let served = ServeFile::new(path).with_buf_chunk_size(CHUNK).try_call(request).await.map_err(LibraryError::from)?;
         served.map(Body::new)
@@ -63,11 +63,19 @@ pub fn say(answer: &mut Response, tag: &str, media_type: &str) {
 }
 
 /// The one range that is asked for. Several at once may be answered with everything (RFC 9110 section 14.2), one in other units than bytes has to be,
-/// and so is one of what the file was before (section 13.1.5).
-pub fn range<'a>(headers: &'a HeaderMap, tag: &str) -> Option<&'a HeaderValue> {
+/// and so is one of what the file was before (section 13.1.5). The end of a file of so many bytes, of which more is asked for than there is, is all of it
+/// (section 14.1.2).
+pub fn range(headers: &HeaderMap, tag: &str, bytes: u64) -> Option<HeaderValue> {
     let same = headers.get(header::IF_RANGE).is_none_or(|known| known.as_bytes() == tag.as_bytes());
-    let in_bytes = |range: &[u8]| range.get(..6).is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes="));
-    headers.get(header::RANGE).filter(|range| same && in_bytes(range.as_bytes()) && !range.as_bytes().contains(&b','))
+    let asked = headers.get(header::RANGE).filter(|_| same)?.to_str().ok()?;
+    let (unit, range) = asked.split_once('=')?;
+    if !unit.eq_ignore_ascii_case("bytes") || range.contains(',') {
+        return None;
+    }
+    let suffix = range.trim().strip_prefix('-').filter(|suffix| !suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit()));
+    // One that is no number of 64 bits is longer than any file.
+    let all = bytes > 0 && suffix.is_some_and(|suffix| suffix.parse().map_or(true, |suffix: u64| suffix > bytes));
+    HeaderValue::try_from(if all { "bytes=0-".to_owned() } else { format!("bytes={range}") }).ok()
 }
 
 /// Whether an `If-None-Match` has this tag, weakly compared (RFC 9110 section 13.1.2).
@@ -107,7 +115,7 @@ mod tests {
         let of = |pairs: &[(header::HeaderName, &'static str)]| -> HeaderMap {
             pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
         };
-        let asked = |pairs: &[_]| range(&of(pairs), "\"a\"").is_some();
+        let asked = |pairs: &[_]| range(&of(pairs), "\"a\"", 100).is_some();
         assert!(asked(&[(header::RANGE, "bytes=0-1")]));
         assert!(asked(&[(header::RANGE, "bytes=0-1"), (header::IF_RANGE, "\"a\"")]));
         assert!(!asked(&[(header::RANGE, "bytes=0-1"), (header::IF_RANGE, "\"b\"")]));

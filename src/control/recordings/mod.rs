@@ -93,7 +93,7 @@ use zip::{Content, Entry, Zips};
 /// What pages of other origins may ask for and see.
 const ALLOWED: Allowed = Allowed {
     methods: "DELETE, GET, HEAD, OPTIONS, PATCH, POST",
-    headers: "Authorization, Content-Type, Idempotency-Key, If-Range, Range, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset",
+    headers: "Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Range, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset",
     exposed: "Accept-Ranges, Althing-Item, Content-Length, Content-Range, ETag, Location, Retry-After, Tus-Extension, Tus-Max-Size, Tus-Resumable, \
               Tus-Version, Upload-Expires, Upload-Length, Upload-Offset",
 };

@@ -53,7 +53,7 @@ pub fn serve(library: &Library, item: &Item, name: &str, media_type: &str, metho
     let mut answer = if lists(headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let asked = range(headers, &tag).and_then(|range| range.to_str().ok()).and_then(|range| parse_range_header(range).ok());
+        let asked = range(headers, &tag, bytes).and_then(|range| parse_range_header(range.to_str().ok()?).ok());
         match asked.map(|asked| asked.validate(bytes).map(|ranges| ranges.into_iter().next())) {
             Some(Err(_)) => {
                 let beyond = [(header::CONTENT_RANGE, format!("bytes */{bytes}"))];

@@ -112,11 +112,15 @@ impl Room {
         let none = || Refusal::new(ErrorCode::NotFound, "nobody of that name shows this");
         let owner = *self.identities.get(of).ok_or_else(none)?;
         let member = self.members.get(&owner).ok_or_else(none)?;
-        let track = member.tracks.iter().find(|track| track.source == source && !track.fallback).ok_or_else(none)?;
-        let Some(connection) = &member.connection else {
+        let direct = || {
             let why = "the call goes directly between two browsers, and this server has no picture of it: take one in the browser";
-            return Err(Refusal::new(ErrorCode::WrongState, why));
+            Refusal::new(ErrorCode::WrongState, why)
         };
+        if self.ways.is_end(owner) {
+            return Err(direct());
+        }
+        let track = member.tracks.iter().find(|track| track.source == source && !track.fallback).ok_or_else(none)?;
+        let connection = member.connection.as_ref().ok_or_else(direct)?;
         if self.members.get(&seat).is_none_or(|own| owner != seat && !self.is_for(own, track.id)) {
             return Err(Refusal::forbidden("it is not for you: whoever shows it has said for whom it is"));
         }

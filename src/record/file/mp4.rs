@@ -305,20 +305,24 @@ fn free(room: usize) -> Option<Vec<u8>> {
 }
 
 /// The segment index in a room of so many bytes; what is left of that is free still.
+///
+/// Where sound comes first, its end is said as much too early as the first picture comes late: FFmpeg, and with it Chromium, takes a picture track for as
+/// long as where its index ends, and adds where it begins.
 fn index(cues: &[Cue], len: u64, length: i64, room: usize) -> Option<Vec<u8>> {
     let keys: Vec<&Cue> = cues.iter().filter(|cue| cue.key).collect();
     let first = cues.first()?;
     let step = keys.len().div_ceil(MOST_REFERENCES).max(1);
     let places: Vec<(u64, i64)> = keys.iter().step_by(step).map(|cue| (cue.position, cue.at)).collect();
+    let begins = places.first()?.1;
     let scale = |at: i64| at * i64::from(PICTURE_SCALE) / 1_000_000;
     let mut references = Vec::new();
     for (n, (position, at)) in places.iter().enumerate() {
-        let (from, at) = if n == 0 { (first.position, first.at) } else { (*position, *at) };
-        let (to, until) = places.get(n + 1).copied().unwrap_or((len, length.max(at)));
+        let from = if n == 0 { first.position } else { *position };
+        let (to, until) = places.get(n + 1).copied().unwrap_or((len, (length - begins).max(*at)));
         references.push(SidxReference {
             reference_type: false,
             referenced_size: u32::try_from(to - from).ok()?,
-            subsegment_duration: u32::try_from(scale(until) - scale(at)).ok()?,
+            subsegment_duration: u32::try_from(scale(until) - scale(*at)).ok()?,
             starts_with_sap: true,
             sap_type: 1,
             sap_delta_time: 0,
@@ -327,7 +331,7 @@ fn index(cues: &[Cue], len: u64, length: i64, room: usize) -> Option<Vec<u8>> {
     let mut sidx = SidxBox {
         reference_id: PICTURE,
         timescale: PICTURE_SCALE,
-        earliest_presentation_time: u64::try_from(scale(first.at)).ok()?,
+        earliest_presentation_time: u64::try_from(scale(begins)).ok()?,
         first_offset: 0,
         references,
     };
@@ -396,4 +400,27 @@ fn times(moof: &MoofBox) -> Option<(i64, i64, bool)> {
         }
     }
     (begins != i64::MAX).then_some((begins, ends, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FFmpeg's reading of it: where the index ends, and where the picture begins on top.
+    fn length_as_read(cues: &[Cue], length: i64) -> f64 {
+        let bytes = index(cues, 9_000, length, INDEX_ROOM).expect("it has room");
+        let (sidx, _) = SidxBox::decode(&bytes).expect("a segment index");
+        let ends = sidx.earliest_presentation_time + sidx.references.iter().map(|reference| u64::from(reference.subsegment_duration)).sum::<u64>();
+        (ends + sidx.earliest_presentation_time) as f64 / f64::from(PICTURE_SCALE)
+    }
+
+    #[test]
+    fn a_file_whose_sound_comes_first_is_not_taken_for_longer_than_it_is() {
+        let cue = |position, at, key| Cue { position, at, until: at + 500_000, key };
+        let late = [cue(2_000, 0, false), cue(3_000, 298_000, true), cue(4_000, 800_000, false), cue(5_000, 1_300_000, true)];
+        assert!((length_as_read(&late, 1_900_000) - 1.9).abs() < 0.001, "{}", length_as_read(&late, 1_900_000));
+        let at_once = [cue(2_000, 0, true), cue(3_000, 500_000, true)];
+        assert!((length_as_read(&at_once, 1_000_000) - 1.0).abs() < 0.001);
+        assert_eq!(index(&[cue(2_000, 0, false)], 9_000, 500_000, INDEX_ROOM), None, "nothing to begin with");
+    }
 }

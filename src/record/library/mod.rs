@@ -146,7 +146,7 @@ impl Library {
                     Some(store) => store.touch(id),
                     None => remove_dir_all(&path)?,
                 }
-            } else if let Some(manifest) = Manifest::read(&path).ok().filter(|manifest| is_sound(manifest, &path)) {
+            } else if let Some(manifest) = readable(&path).filter(|manifest| is_sound(manifest, &path)) {
                 if let Some(store) = &store {
                     drop_halves(&path)?;
                     store.touch(&manifest.id);
@@ -454,6 +454,18 @@ pub(super) fn is_sound(manifest: &Manifest, folder: &Path) -> bool {
         tracing::warn!(folder = %folder.display(), "a manifest that is not of its folder is left alone");
     }
     sound
+}
+
+/// The manifest of a folder, if there is one that can be read: one that cannot is named in the log, and everything beside it stays as it is.
+fn readable(folder: &Path) -> Option<Manifest> {
+    match Manifest::read(folder) {
+        Ok(manifest) => Some(manifest),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+        Err(error) => {
+            tracing::error!(folder = %folder.display(), %error, "a manifest cannot be read: what it is of is not in the library, and is left as it is");
+            None
+        }
+    }
 }
 
 /// Whether a name is one part of a path, and no hidden one.

@@ -10,7 +10,7 @@ import { clockTime, fileSize, fitsTitle } from '../src/library/format.ts';
 import { playerAction } from '../src/library/keys.ts';
 import { isLibrary, libraryAddress, readPlace, readToken } from '../src/library/place.ts';
 import { filmProblem, filmProgress, isDead, isUnderway, libraryProblem } from '../src/library/problem.ts';
-import { afterSilence, columns, isPresent, levelsAt, MOST_OPEN, silences, Speaker, timelineOf, trackAt, wanted, waveOf } from '../src/library/timeline.ts';
+import { afterSilence, columns, isPresent, lastOf, levelsAt, MOST_OPEN, silences, Speaker, timelineOf, trackAt, wanted, waveOf } from '../src/library/timeline.ts';
 import type { Timeline, Wave } from '../src/library/timeline.ts';
 import { fit, held, zoomed } from '../src/library/zoom.ts';
 import { overwriteGetLocale } from '../src/paraglide/runtime.js';
@@ -62,6 +62,7 @@ test('files of a member follow each other in a lane, its screen in another one b
     ['b', 'Ben', ['b-4']],
   ]);
   expect(timeline.length).toBeCloseTo(9.2);
+  expect([lastOf(timeline), lastOf({ ...timeline, lanes: [] })]).toEqual([expect.closeTo(9.2), 0]);
   const [ada, screen] = timeline.lanes;
   expect([1, 5.1, 6, 9.3].map((at) => trackAt(ada!, at)?.name)).toEqual(['a-0', undefined, 'later', undefined]);
   expect([1, 5.1, 6, 9.3].map((at) => isPresent(ada!, at))).toEqual([true, true, true, false]);
@@ -327,6 +328,7 @@ test('a title is as long as the server takes it, by its bytes', () => {
 test('what a library cannot do at the moment is said in the language of the page', () => {
   for (const [status, code] of [[503, 'storage_unavailable'], [503, 'full'], [429, 'rate_limited'], [500, 'internal']] as const) expect(libraryProblem(new LibraryError(status, code, 'as the server says it'))).toMatch(/Try again/);
   expect(libraryProblem(new LibraryError(507, 'library_full', 'as the server says it'))).toMatch(/Delete something/);
+  expect(libraryProblem(new LibraryError(404, 'invalid_room_name', 'as the server says it'))).toMatch(/room name/);
   const link = (status: number, code: string) => new LibraryError(status, code, 'as the server says it');
   for (const [status, code] of [[410, 'link_expired'], [410, 'link_ended'], [403, 'link_invalid'], [400, 'malformed']] as const) expect(libraryProblem(link(status, code), 'shared'), code).toMatch(/ask/i);
   for (const status of [400, 403, 404, 410]) expect(isDead(link(status, 'link_invalid')), `${status}`).toBe(true);

@@ -85,6 +85,7 @@ test('what browsers have recorded, and pictures, open in the same place', async 
     await tab.click('[data-testid=player-play]');
     await plays(tab);
     await until('it ends by itself', async () => (await report(tab)).position >= length - 0.01 && (await report(tab)).phase === 'still');
+    assert.ok(await tab.evaluate(() => !document.querySelector('[data-testid=player-nobody]') && document.querySelector('[data-testid=player-tile][data-shown=true]') !== null), 'its last picture stays');
 
     await tab.goto(`${stage.url}/library/hall/${ids.audio}`);
     await tab.appears('[data-testid=player-play]');
@@ -149,6 +150,22 @@ test('of fifty people no more files are open than are needed, whoever is looked 
     await sleep(500);
     assert.ok((await count()) <= 16, `${await count()} files`);
     await isWell(tab);
+  } finally {
+    await tab.close();
+  }
+});
+
+test('of a meeting that is deleted while it plays it is said that it is gone', async () => {
+  const tab = await openReader();
+  try {
+    await tab.goto(`${stage.url}/library/hall/${crowd}`);
+    await tab.appears('[data-testid=player-pages]');
+    await tab.click('[data-testid=player-play]');
+    await until('it plays', async () => (await report(tab)).position > 1, 30_000);
+    assert.equal((await fetch(`${stage.url}/api/v1/library/${crowd}`, { method: 'DELETE' })).status, 204);
+    // Of the people on a later page nothing has been loaded.
+    for (let page = 0; page < 3; page++) await tab.click('[data-testid=player-pages] button:last-child');
+    await until('they cannot be had', () => tab.evaluate(() => /not here any more/.test(document.querySelector('[data-testid=tile-failed]')?.textContent ?? '')), 30_000);
   } finally {
     await tab.close();
   }

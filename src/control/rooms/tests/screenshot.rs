@@ -3,7 +3,7 @@ use crate::base::WorkerId;
 use crate::contract::RoomCommand;
 use crate::control::Refusal;
 use crate::control::rooms::{Command, MemberRequest, Wish};
-use crate::wire::{ErrorCode, Event, OkResult, Source, TrackNumber};
+use crate::wire::{DirectAbility, ErrorCode, Event, OkResult, Source, TrackNumber};
 
 fn recorder(scene: &mut Scene, name: &str) -> Client {
     scene.try_join(name, |g| g.record = true).expect("admitted")
@@ -122,4 +122,15 @@ fn what_ends_meanwhile_leaves_nothing_behind() {
     let (number, replies) = (scene.wishes[0].0.number, scene.replies.len());
     scene.apply(Command::ScreenshotOver { number, result: Ok("s1".into()) });
     assert_eq!((taps(&mut scene).len(), scene.replies.len()), (0, replies), "nobody is told, and no track is untapped that is gone");
+}
+
+#[test]
+fn of_a_call_that_goes_directly_it_is_said_why_there_is_no_picture() {
+    let mut scene = Scene::new();
+    let direct = Some(DirectAbility::default());
+    let ada = scene.try_join_as("ada", |g| g.record = true, direct).expect("admitted");
+    scene.join_direct("bob", None);
+    assert_eq!(scene.room.via(), Some("direct"));
+    assert_eq!(refused(&mut scene, &ada, "bob", Source::Camera), Some(ErrorCode::WrongState));
+    assert_eq!(refused(&mut scene, &ada, "eve", Source::Camera), Some(ErrorCode::NotFound));
 }

@@ -3,7 +3,8 @@ import type { Library, LibraryItem } from '@althing/sdk';
 import { untrack } from 'svelte';
 import { Clock, concession, Drift, median, steer } from './clock.ts';
 import { Ears } from './ears.ts';
-import { afterSilence, firstOf, isPresent, levelsAt, silences, Speaker, trackAt, wanted, waveOf } from './timeline.ts';
+import { isDead, libraryProblem } from './problem.ts';
+import { afterSilence, firstOf, isPresent, lastOf, levelsAt, silences, Speaker, trackAt, wanted, waveOf } from './timeline.ts';
 import type { Lane, Need, Timeline, Track, Wave } from './timeline.ts';
 
 /** Speeds that are offered. */
@@ -13,6 +14,8 @@ export const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3] as const;
 const TICK = 50;
 /** A recording whose first file begins within so long is shown from that file on (s). */
 const BEGINNING = 5;
+/** A file is over at its end, and shows its last picture so much before (s). */
+const MOMENT = 0.001;
 /** All wait for a file that has nothing to play for so long (ms)… */
 const PATIENCE = 400;
 /** …but for no longer than this (ms): then the others go on. */
@@ -60,6 +63,8 @@ interface Entry {
 export class Playback {
   readonly timeline: Timeline;
   position = $state(0);
+  /** Why nothing of it can be had any more: it was deleted, or is not for whoever looks. */
+  lost = $state<string>();
   /** Whether it is to play; it may still wait for something. */
   playing = $state(false);
   waiting = $state(false);
@@ -121,6 +126,17 @@ export class Playback {
   get shownFrom(): number {
     const first = firstOf(this.timeline);
     return first < BEGINNING ? first : 0;
+  }
+
+  /** Until when who was there last is shown: to the end, where that is soon (s). */
+  get shownUntil(): number {
+    const last = lastOf(this.timeline);
+    return this.length - last < BEGINNING ? last - MOMENT : this.length;
+  }
+
+  /** The time whose people are on the stage (s). */
+  get shownAt(): number {
+    return Math.min(Math.max(this.position, this.shownFrom), this.shownUntil);
   }
 
   get length(): number {
@@ -253,11 +269,13 @@ export class Playback {
     const { track, element } = entry;
     const isThere = () => this.#entries.get(track.name) === entry;
     const hopeless = element.error?.code === MediaError.MEDIA_ERR_DECODE;
-    while (!hopeless && this.#refresh && entry.retries < RETRIES) {
+    while (!hopeless && !this.lost && this.#refresh && entry.retries < RETRIES) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER * 2 ** entry.retries));
       entry.retries += 1;
       if (!isThere()) return;
-      const item = await this.#refresh().catch(() => undefined);
+      const item = await this.#refresh().catch((error: unknown) => {
+        if (isDead(error)) this.lost = libraryProblem(error, 'item');
+      });
       if (!isThere()) return;
       if (!item) continue;
       const before = this.urlOf(track);
@@ -405,10 +423,11 @@ export class Playback {
   /** Which files are open, who is there and who speaks. */
   #look(position: number): void {
     const silenced = new Set(this.timeline.lanes.map((lane) => lane.key).filter((key) => this.volumeOf(key) === 0));
-    const open = wanted(this.timeline, { position, speed: this.speed, shown: this.#shown, silenced, waves: this.waves });
+    const open = wanted(this.timeline, { position: Math.min(position, this.shownUntil), speed: this.speed, shown: this.#shown, silenced, waves: this.waves });
     if (!sameNeeds(open, this.open)) this.open = open;
-    // Before the first file has begun, who begins is there already: a moment is no reason for an empty stage.
-    const present = this.timeline.lanes.filter((lane) => isPresent(lane, Math.max(position, this.shownFrom)));
+    // Before the first file has begun, who begins is there already, and so is who was last at the end: a moment is no reason for an empty stage.
+    const at = this.shownAt;
+    const present = this.timeline.lanes.filter((lane) => isPresent(lane, at));
     if (present.length !== this.present.length || present.some((lane, index) => lane !== this.present[index])) this.present = present;
     const levels = this.#levels(position);
     const speaker = this.#speaker.at(levels, position);
@@ -436,7 +455,7 @@ export class Playback {
   /** Files that play; while all do, those too that begin in a moment. */
   #active(position: number): Entry[] {
     const soon = this.#phase === 'playing' ? this.#start * this.speed : 0;
-    return [...this.#entries.values()].filter(({ track, failed }) => !failed && (this.open.get(track.name) === 'play' || (track.begins > position && track.begins - position <= soon)));
+    return [...this.#entries.values()].filter(({ track, failed }) => !failed && track.ends > position && (this.open.get(track.name) === 'play' || (track.begins > position && track.begins - position <= soon)));
   }
 
   #sound(): void {

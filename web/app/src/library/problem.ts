@@ -14,6 +14,7 @@ export function libraryProblem(error: unknown, what: 'list' | 'item' | 'shared' 
   if (status === 401 || code === 'token_invalid' || code === 'token_wrong_room') return m.error_token();
   if (code === 'kicked') return m.error_kicked();
   if (status === 403) return m.library_forbidden();
+  if (code === 'invalid_room_name') return m.error_room_name();
   if (status === 404 && what === 'list') return m.library_none_here();
   if (status === 404 || status === 410) return m.library_gone();
   if (code === 'library_full') return m.library_full();

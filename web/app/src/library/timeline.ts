@@ -77,6 +77,11 @@ export function firstOf(timeline: Timeline): number {
   return Math.min(timeline.length, ...timeline.lanes.flatMap((lane) => lane.tracks.slice(0, 1).map((track) => track.begins)));
 }
 
+/** When the last file ends; 0 where there is none. */
+export function lastOf(timeline: Timeline): number {
+  return Math.max(0, ...timeline.lanes.flatMap((lane) => lane.tracks.map((track) => track.ends)));
+}
+
 /** Whether somebody is there at a time: also in the short while between two of their files. */
 export function isPresent(lane: Lane, at: number): boolean {
   if (trackAt(lane, at)) return true;
