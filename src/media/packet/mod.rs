@@ -99,7 +99,7 @@ mod tests {
             for codec in codecs() {
                 for cut in 0..=payload.len() {
                     starts_key_frame(codec, &payload[..cut]);
-                prop_assert!(sound_len(codec, &payload[..cut]) <= cut);
+                    prop_assert!(sound_len(codec, &payload[..cut]) <= cut);
                 }
             }
         }

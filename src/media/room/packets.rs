@@ -214,7 +214,7 @@ impl Room {
             peer.watch.sent(now, &mut shared.distributions);
         }
         let payload = packet.get(received.header.header_len..).ok_or(Counter::DropMalformed)?;
-        let was_loud = track.level.loud(now).is_some();
+        let was_loud = track.unheard && track.level.loud(now).is_some();
         let said = if track.kind == MediaKind::Audio { received.extensions.get(Extension::AudioLevel, packet) } else { None };
         if let Some(value) = said {
             track.level.heard(now, AudioLevel::read(value).map_or(127, |l| l.level));

@@ -21,7 +21,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Peers report in so many different moments of a second: one that has many peers wakes no oftener for reports, and none
 /// of its turns has more than their hundredth part.
 const REPORT_PHASES: u64 = 100;
-/// A peer that has a turn anyway reports so much sooner: a turn of its own costs as much as forwarding fifteen packets.
+/// A peer that has a turn anyway reports so much sooner: a turn of its own costs as much as a dozen forwards (50 µs, 4 µs).
 pub(super) const REPORT_EARLIER: Duration = Duration::from_millis(100);
 /// Nothing is worth a turn sooner than this after the last one.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);
@@ -217,10 +217,10 @@ impl Room {
             }
             let Some(track) = peer.legs[leg].sending().and_then(|t| self.tracks.get(t)) else { continue };
             let Some(info) = peer.legs[leg].sender_report(now, wall, track) else { continue };
-            if has_begun && peer.legs[leg].holds(&info) {
-                continue;
-            }
             if has_begun {
+                if peer.legs[leg].holds(&info) {
+                    continue;
+                }
                 let may = peer.legs[leg].may_report(now);
                 shared.counters.add(if may { Counter::SwitchReportOut } else { Counter::SwitchReportHeld });
                 if !may {

@@ -22,6 +22,14 @@ const theirs = members.map(({ member }, index) => ({ ...ben, name: `${index}.web
 writeFileSync(join(folder, crowd, 'manifest.json'), JSON.stringify({ ...meeting, id: crowd, members, files: theirs }));
 const stage = scene({ ALTHING_RECORDING__ENABLED: 'true', ALTHING_RECORDING__FOLDER: folder, ALTHING_RECORDING__MINIMUM_FREE_MIB: '1' });
 
+/** @param {Awaited<ReturnType<typeof openReader>>} tab */
+async function playsCrowd(tab) {
+  await tab.goto(`${stage.url}/library/hall/${crowd}`);
+  await tab.appears('[data-testid=player-pages]');
+  await tab.click('[data-testid=player-play]');
+  await until('it plays', async () => (await report(tab)).position > 1, 30_000);
+}
+
 test('speed, silence, volumes, layouts and keys do what they say', async () => {
   const tab = await openReader();
   try {
@@ -110,10 +118,7 @@ test('what browsers have recorded, and pictures, open in the same place', async 
 test('a server that is away for a moment only makes the player wait', async () => {
   const tab = await openReader();
   try {
-    await tab.goto(`${stage.url}/library/hall/${crowd}`);
-    await tab.appears('[data-testid=player-pages]');
-    await tab.click('[data-testid=player-play]');
-    await until('it plays', async () => (await report(tab)).position > 1, 30_000);
+    await playsCrowd(tab);
     await stage.server.kill();
     try {
       // Of the people on a later page nothing has been loaded.
@@ -136,10 +141,7 @@ test('a server that is away for a moment only makes the player wait', async () =
 test('of fifty people no more files are open than are needed, whoever is looked at', async () => {
   const tab = await openReader();
   try {
-    await tab.goto(`${stage.url}/library/hall/${crowd}`);
-    await tab.appears('[data-testid=player-pages]');
-    await tab.click('[data-testid=player-play]');
-    await until('it plays', async () => (await report(tab)).position > 1, 30_000);
+    await playsCrowd(tab);
     const count = () => tab.evaluate(() => document.querySelectorAll('video, audio').length);
     const shown = () => tab.evaluate(() => [...document.querySelectorAll('[data-testid=player-tile][data-shown=true]')].map((tile) => tile.getAttribute('data-lane')).join());
     await until('nine are shown', async () => (await shown()).split(',').length === 9);
@@ -158,10 +160,7 @@ test('of fifty people no more files are open than are needed, whoever is looked 
 test('of a meeting that is deleted while it plays it is said that it is gone', async () => {
   const tab = await openReader();
   try {
-    await tab.goto(`${stage.url}/library/hall/${crowd}`);
-    await tab.appears('[data-testid=player-pages]');
-    await tab.click('[data-testid=player-play]');
-    await until('it plays', async () => (await report(tab)).position > 1, 30_000);
+    await playsCrowd(tab);
     assert.equal((await fetch(`${stage.url}/api/v1/library/${crowd}`, { method: 'DELETE' })).status, 204);
     // Of the people on a later page nothing has been loaded.
     for (let page = 0; page < 3; page++) await tab.click('[data-testid=player-pages] button:last-child');
